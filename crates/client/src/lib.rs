@@ -1,0 +1,1 @@
+//! The client library that a calling service uses.

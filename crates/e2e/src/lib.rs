@@ -1,0 +1,1 @@
+//! Drives the real binary over loopback, on both stores. For tests only.

@@ -1,0 +1,1 @@
+//! The traits the application needs from outside, and the values that cross them.

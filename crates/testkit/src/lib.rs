@@ -1,0 +1,1 @@
+//! Memory store, manual clock, virtual authenticator, store conformance suite. For tests only.
