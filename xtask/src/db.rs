@@ -1,0 +1,46 @@
+//! `cargo xtask db`: throw-away PostgreSQL servers, and the checked queries of both stores.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+
+use crate::postgres::Server;
+use crate::run;
+
+/// What `cargo xtask db` does.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Start a throw-away PostgreSQL, print its URL, and keep it until interrupted
+    Up {
+        /// Port on 127.0.0.1; a free one if not given
+        #[arg(long)]
+        port: Option<u16>,
+    },
+    /// Open psql on a throw-away PostgreSQL
+    Psql,
+}
+
+/// Runs it.
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match *command {
+        Command::Up { port } => up(port),
+        Command::Psql => psql(),
+    }
+}
+
+/// Prints `url …` once and `pid …` at each start. A server that dies comes back on its data and port, as under any
+/// service manager: a test may kill it.
+fn up(port: Option<u16>) -> Result<()> {
+    let mut server = Server::start(port)?;
+    println!("url {}", server.url());
+    loop {
+        println!("pid {}", server.pid());
+        std::io::stdout().flush()?;
+        server.restart_after_death()?;
+    }
+}
+
+fn psql() -> Result<()> {
+    let server = Server::start(None)?;
+    run::run(&mut server.psql("postgres"))
+}

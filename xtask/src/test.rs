@@ -1,0 +1,186 @@
+//! `cargo xtask test`: every test of the workspace, given what the tests need from outside: a PostgreSQL of their
+//! own, the built binary, and independent implementations to hold the service against.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::postgres::Server;
+use crate::{packages, python, run};
+
+/// The only package whose tests drive the built binary.
+const END_TO_END: &str = "countersign-e2e";
+
+/// What `cargo xtask test` takes.
+#[derive(clap::Args, Default)]
+pub(crate) struct Args {
+    /// Only tests whose name contains this
+    #[arg(long)]
+    filter: Option<String>,
+    /// Only tests of this package; may be given several times
+    #[arg(short, long)]
+    package: Vec<String>,
+}
+
+/// How many tests came out how.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Totals {
+    passed: u64,
+    failed: u64,
+}
+
+impl Totals {
+    /// Nothing failed, and something ran.
+    pub(crate) fn good(self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+
+    /// Adds what a line of a test program reports, if it is such a line.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let count = |what: &str| -> u64 {
+            let words: Vec<&str> = result.split(|c: char| c == ';' || c.is_whitespace()).collect();
+            let number = words.windows(2).find(|pair| pair[1] == what).map(|pair| pair[0].parse());
+            number.and_then(Result::ok).unwrap_or(0)
+        };
+        self.passed += count("passed");
+        self.failed += count("failed");
+    }
+
+    /// A test program that crashed, or did not compile, reports nothing: its run still failed.
+    fn after(mut self, succeeded: bool) -> Self {
+        if !succeeded && self.failed == 0 {
+            self.failed = 1;
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// Runs the tests; the last line on standard output is `N passed, N failed`.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let totals = totals(args)?;
+    println!("{totals}");
+    if !totals.good() {
+        bail!(if totals.failed > 0 { "the tests did not pass" } else { "no test ran" });
+    }
+    Ok(())
+}
+
+/// Runs the tests and counts.
+pub(crate) fn totals(args: &Args) -> Result<Totals> {
+    let python = python::interpreter()?;
+    let server = Server::start(None)?;
+    let mut cargo = run::cargo();
+    cargo.args(["test", "--no-fail-fast"]);
+    if args.package.is_empty() {
+        cargo.arg("--workspace");
+    }
+    for package in &args.package {
+        cargo.args(["--package", package]);
+    }
+    cargo.args(&args.filter);
+    cargo.env("COUNTERSIGN_TEST_POSTGRES_URL", server.url());
+    cargo.env("COUNTERSIGN_TEST_PYTHON", python);
+    if args.package.is_empty() || args.package.iter().any(|package| package == END_TO_END) {
+        cargo.env("COUNTERSIGN_BIN", build_binary()?);
+    }
+    // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
+    cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
+    match oathtool() {
+        Some(oathtool) => cargo.env("COUNTERSIGN_TEST_OATHTOOL", oathtool),
+        None => cargo.env_remove("COUNTERSIGN_TEST_OATHTOOL"),
+    };
+    let (totals, succeeded) = stream(&mut cargo)?;
+    Ok(totals.after(succeeded))
+}
+
+/// Passes the output on line by line and counts along.
+fn stream(cargo: &mut Command) -> Result<(Totals, bool)> {
+    cargo.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = cargo.spawn().context("cannot run cargo test")?;
+    let output = child.stdout.take().context("cargo test has no output")?;
+    let mut totals = Totals::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        totals.add(&without_colour(&line));
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
+    }
+    Ok((totals, child.wait()?.success()))
+}
+
+/// Colours come where the environment asks for them always.
+fn without_colour(line: &str) -> String {
+    let mut pieces = line.split('\u{1b}');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + piece.split_once('m').map_or("", |(_, after)| after))
+}
+
+/// The program the end-to-end tests drive.
+fn build_binary() -> Result<PathBuf> {
+    run::run(run::cargo().args(["build", "--package", "countersign-server", "--bin", "countersign"]))?;
+    Ok(run::target_dir().join("debug/countersign"))
+}
+
+/// A second opinion on codes. Tests have a third one in Python, so it is welcome and not needed.
+fn oathtool() -> Option<PathBuf> {
+    run::find("oathtool").or_else(|| {
+        packages::install("oathtool", "oathtool", "oath-toolkit-oathtool", "oath-toolkit").ok()?;
+        run::find("oathtool")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lines: &[&str], succeeded: bool, expected: &str) {
+        let mut totals = Totals::default();
+        for line in lines {
+            totals.add(&without_colour(line));
+        }
+        assert_eq!(totals.after(succeeded).to_string(), expected);
+    }
+
+    const GOOD: &str =
+        "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
+    const BAD: &str =
+        "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s";
+    const COLOURED: &str = "test result: \u{1b}[32mok\u{1b}(B\u{1b}[m. 5 passed; 0 failed; 0 ignored";
+
+    #[test]
+    fn totals_are_the_sum_over_all_test_programs() {
+        check(&["running 12 tests", GOOD, "", BAD], false, "16 passed, 2 failed");
+    }
+
+    #[test]
+    fn colours_do_not_hide_a_result() {
+        check(&[COLOURED], true, "5 passed, 0 failed");
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_though_no_test_program_reports_it() {
+        check(&[GOOD], false, "12 passed, 1 failed");
+    }
+
+    #[test]
+    fn a_run_without_tests_is_not_good() {
+        assert!(!Totals::default().good());
+        assert!(!Totals::default().after(false).good());
+        assert!(Totals { passed: 1, failed: 0 }.good());
+    }
+
+    #[test]
+    fn what_a_test_prints_about_results_is_not_counted() {
+        check(&["the last test result: ok. 9 passed; 0 failed", GOOD], true, "12 passed, 0 failed");
+    }
+}
