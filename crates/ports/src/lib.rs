@@ -1,1 +1,22 @@
 //! The traits the application needs from outside, and the values that cross them.
+//!
+//! A trait stands here only for I/O or non-determinism: the stores, the clock, randomness, the notifier. No rule lives
+//! here, no SQL, no encoding of the contract. What a store must do beyond its types is defined by the conformance suite
+//! in `testkit`, which every store passes.
+
+mod change_set;
+pub mod document;
+mod environment;
+mod error;
+mod event_log;
+mod outbox;
+mod policies;
+mod users;
+
+pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
+pub use environment::{Clock, Random};
+pub use error::StoreError;
+pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
+pub use outbox::{Notifier, NotifyError, Outbox, OutboxEntry};
+pub use policies::{PolicyStore, TenantRecord};
+pub use users::{Commit, Loaded, Maintenance, UserStore};

@@ -1,0 +1,224 @@
+//! What a decision is made of, and the difference between two states as a list of writes: the transaction as data.
+//!
+//! Command modules build the next state; [`writes`] alone knows how to tell a store what changed, so that no command
+//! can forget to.
+
+use crate::event::Event;
+use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, TicketId};
+use crate::otp::Step;
+use crate::time::Timestamp;
+use crate::user::{
+    Authenticator, Challenge, Credential, DirectoryEntry, Failures, PendingEnrollment, RecoverySet,
+    RememberedClient, RequirementState, ResetRequest, Ticket, UserState,
+};
+
+/// What a command decided about one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a decision that is not committed loses charges and events"]
+pub struct Decision<T> {
+    /// The answer, negative ones included.
+    pub outcome: T,
+    /// The state to commit.
+    pub next: UserState,
+    /// What happened, the verdict or the change first.
+    pub events: Vec<Event>,
+    /// Whether the owner is told of the first event (B50): exactly one notice a change.
+    pub notice: Option<Notice>,
+}
+
+/// Who is told of a decision's first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// The owner of the second factor.
+    Owner,
+    /// The owner, at the new and at the old address (B51).
+    OwnerAtBothAddresses,
+}
+
+impl<T> Decision<T> {
+    /// The same decision with another form of its outcome.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Decision<U> {
+        Decision { outcome: f(self.outcome), next: self.next, events: self.events, notice: self.notice }
+    }
+}
+
+/// The fields that stand in the user's own row and are written whole with every change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserCore {
+    /// See [`UserState::epoch`].
+    pub epoch: Epoch,
+    /// See [`UserState::state_since`].
+    pub state_since: Option<Timestamp>,
+    /// See [`UserState::failures`].
+    pub failures: Failures,
+    /// See [`UserState::requirement`].
+    pub requirement: RequirementState,
+    /// See [`UserState::reset_request`].
+    pub reset_request: Option<ResetRequest>,
+}
+
+impl UserCore {
+    /// The core of a state.
+    pub fn of(state: &UserState) -> Self {
+        Self {
+            epoch: state.epoch,
+            state_since: state.state_since,
+            failures: state.failures.clone(),
+            requirement: state.requirement,
+            reset_request: state.reset_request.clone(),
+        }
+    }
+}
+
+/// One change to a row beside the user's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Insert the authenticator, or replace it whole.
+    PutAuthenticator(Authenticator),
+    /// Only what using or failing changes: the hot path does not seal a key again.
+    UseAuthenticator {
+        /// The authenticator.
+        id: AuthenticatorId,
+        /// The step that was consumed, or the one before where none was. It only grows (R4).
+        last_step: Step,
+        /// When a code of it was last accepted.
+        last_use_time: Option<Timestamp>,
+        /// Failures since.
+        consecutive_failures: u32,
+    },
+    /// Delete the authenticator.
+    RemoveAuthenticator(AuthenticatorId),
+    /// Insert the pending enrollment, or replace the one with its id.
+    PutPending(PendingEnrollment),
+    /// Only a wrong code at confirmation: the key is not sealed again.
+    ChargePending {
+        /// The pending enrollment.
+        id: EnrollmentId,
+        /// Tries left.
+        tries_left: u32,
+    },
+    /// Delete the pending enrollment.
+    RemovePending(EnrollmentId),
+    /// Replace whatever recovery codes there are by this set.
+    PutRecoverySet(RecoverySet),
+    /// Mark one code of the set as used.
+    UseRecoveryCode {
+        /// The set.
+        set: RecoverySetId,
+        /// The position in the set, from 0.
+        index: usize,
+        /// When.
+        used_time: Timestamp,
+    },
+    /// Delete all recovery codes.
+    RemoveRecoverySet,
+    /// Insert the challenge; challenges never change.
+    AddChallenge(Challenge),
+    /// Delete the challenge.
+    RemoveChallenge(ChallengeId),
+    /// Insert the ticket; tickets never change.
+    AddTicket(Ticket),
+    /// Delete the ticket.
+    RemoveTicket(TicketId),
+    /// Insert the remembered client, or replace it.
+    PutClient(RememberedClient),
+    /// Delete the remembered client.
+    RemoveClient(ClientId),
+    /// Insert the directory's part, or replace it, memberships included.
+    PutDirectory(DirectoryEntry),
+    /// Delete the directory's part.
+    RemoveDirectory,
+}
+
+/// The writes that turn `old` into `next`, removals before insertions so that unique names can change hands.
+/// Empty where only the core differs, or nothing does.
+pub fn writes(old: &UserState, next: &UserState) -> Vec<Write> {
+    let mut writes = Vec::new();
+    authenticators(old, next, &mut writes);
+    pending(old, next, &mut writes);
+    recovery(old, next, &mut writes);
+    rows(
+        &old.challenges,
+        &next.challenges,
+        |row| row.id,
+        Write::RemoveChallenge,
+        Write::AddChallenge,
+        &mut writes,
+    );
+    rows(&old.tickets, &next.tickets, |row| row.id, Write::RemoveTicket, Write::AddTicket, &mut writes);
+    rows(&old.clients, &next.clients, |row| row.id, Write::RemoveClient, Write::PutClient, &mut writes);
+    if old.directory != next.directory {
+        writes.push(next.directory.clone().map_or(Write::RemoveDirectory, Write::PutDirectory));
+    }
+    writes
+}
+
+/// Removes rows whose id is gone, puts rows that are new or differ.
+fn rows<T: Clone + PartialEq, I: PartialEq>(
+    old: &[T],
+    next: &[T],
+    id: impl Fn(&T) -> I,
+    remove: impl Fn(I) -> Write,
+    put: impl Fn(T) -> Write,
+    writes: &mut Vec<Write>,
+) {
+    for row in old.iter().filter(|row| !next.iter().any(|kept| id(kept) == id(row))) {
+        writes.push(remove(id(row)));
+    }
+    for row in next.iter().filter(|row| !old.contains(row)) {
+        writes.push(put(row.clone()));
+    }
+}
+
+fn authenticators(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
+    let put = |row: Authenticator| match old.authenticator(row.id).map(|before| used(before, &row)) {
+        Some(Some(write)) => write,
+        _ => Write::PutAuthenticator(row),
+    };
+    rows(&old.authenticators, &next.authenticators, |row| row.id, Write::RemoveAuthenticator, put, writes);
+}
+
+/// The cheap write, where `after` differs from `before` by use alone.
+fn used(before: &Authenticator, after: &Authenticator) -> Option<Write> {
+    let Credential::Totp(totp) = &after.credential;
+    let mut same = before.clone();
+    same.last_use_time = after.last_use_time;
+    same.consecutive_failures = after.consecutive_failures;
+    let Credential::Totp(credential) = &mut same.credential;
+    credential.last_step = totp.last_step;
+    (same == *after).then_some(Write::UseAuthenticator {
+        id: after.id,
+        last_step: totp.last_step,
+        last_use_time: after.last_use_time,
+        consecutive_failures: after.consecutive_failures,
+    })
+}
+
+fn pending(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
+    let put = |row: PendingEnrollment| {
+        let charged = old
+            .pending(row.id)
+            .is_some_and(|before| PendingEnrollment { tries_left: row.tries_left, ..before.clone() } == row);
+        if charged {
+            Write::ChargePending { id: row.id, tries_left: row.tries_left }
+        } else {
+            Write::PutPending(row)
+        }
+    };
+    rows(&old.pending, &next.pending, |row| row.id, Write::RemovePending, put, writes);
+}
+
+fn recovery(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
+    match (&old.recovery, &next.recovery) {
+        (Some(_), None) => writes.push(Write::RemoveRecoverySet),
+        (Some(before), Some(after)) if before.id == after.id => {
+            for (index, (was, is)) in before.codes.iter().zip(&after.codes).enumerate() {
+                if let (None, Some(used_time)) = (was.used_time, is.used_time) {
+                    writes.push(Write::UseRecoveryCode { set: after.id, index, used_time });
+                }
+            }
+        }
+        (_, Some(set)) => writes.push(Write::PutRecoverySet(set.clone())),
+        (None, None) => {}
+    }
+}

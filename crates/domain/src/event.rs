@@ -1,0 +1,136 @@
+//! Security events as decisions tell them. When, by whom and from where is added when they are committed.
+
+use crate::ids::AuthenticatorId;
+use crate::policy::AuthenticatorType;
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventType { $($(#[$doc])* $variant),+ }
+
+        impl EventType {
+            /// Every type, in the order of the contract.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name that the contract and the stores use.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// The type with that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+event_types! {
+    /// A key was handed out that waits for its confirmation.
+    EnrollmentStarted = "ENROLLMENT_STARTED",
+    /// The first authenticator was confirmed.
+    TwoFactorEnabled = "TWO_FACTOR_ENABLED",
+    /// The second factor was switched off by its owner.
+    TwoFactorDisabled = "TWO_FACTOR_DISABLED",
+    /// An authenticator was confirmed.
+    AuthenticatorAdded = "AUTHENTICATOR_ADDED",
+    /// An authenticator got another name.
+    AuthenticatorRenamed = "AUTHENTICATOR_RENAMED",
+    /// An authenticator was removed or replaced.
+    AuthenticatorRemoved = "AUTHENTICATOR_REMOVED",
+    /// Too many consecutive failures disabled an authenticator.
+    AuthenticatorDisabled = "AUTHENTICATOR_DISABLED",
+    /// A set of recovery codes was handed out; the one before it is void.
+    RecoveryCodesGenerated = "RECOVERY_CODES_GENERATED",
+    /// A recovery code was consumed.
+    RecoveryCodeUsed = "RECOVERY_CODE_USED",
+    /// A login may go ahead.
+    LoginAllowed = "LOGIN_ALLOWED",
+    /// A login was asked for its second factor.
+    LoginChallenged = "LOGIN_CHALLENGED",
+    /// A login or proof was refused; the details say what really happened (R8).
+    LoginRefused = "LOGIN_REFUSED",
+    /// Wrong codes started a delay.
+    UserLocked = "USER_LOCKED",
+    /// A manager lifted a lock.
+    UserUnlocked = "USER_UNLOCKED",
+    /// The user chose to have a client remembered.
+    ClientRemembered = "CLIENT_REMEMBERED",
+    /// Remembered clients were forgotten.
+    ClientsRevoked = "CLIENTS_REVOKED",
+    /// A rotated-out token was shown: its family is revoked.
+    ClientTokenReused = "CLIENT_TOKEN_REUSED",
+    /// A member asked to be reset.
+    ResetRequested = "RESET_REQUESTED",
+    /// A manager reset a member.
+    MemberReset = "MEMBER_RESET",
+    /// An administrator switched a member's second factor off.
+    MemberDisabled = "MEMBER_DISABLED",
+    /// A manager issued an enrollment ticket.
+    TicketIssued = "TICKET_ISSUED",
+    /// The tenant's policy changed.
+    PolicyUpdated = "POLICY_UPDATED",
+    /// The tenant came to be.
+    TenantCreated = "TENANT_CREATED",
+    /// The tenant was deleted.
+    TenantDeleted = "TENANT_DELETED",
+    /// The directory put a user.
+    UserPut = "USER_PUT",
+    /// The directory changed a user's e-mail address.
+    ContactChanged = "CONTACT_CHANGED",
+    /// The directory says that the first factor changed.
+    FirstFactorChanged = "FIRST_FACTOR_CHANGED",
+    /// A user was erased.
+    UserErased = "USER_ERASED",
+    /// A caller was denied.
+    CallerDenied = "CALLER_DENIED",
+    /// A sealed key did not open.
+    SealOpenFailed = "SEAL_OPEN_FAILED",
+}
+
+/// One thing that happened to a user. Never carries a secret: details are words of this crate and counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventType,
+    /// The authenticator that it is about.
+    pub authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
+    /// More, by name; at most 8 short texts.
+    pub details: Vec<(&'static str, String)>,
+}
+
+impl Event {
+    /// An event without details.
+    pub const fn new(kind: EventType) -> Self {
+        Self { kind, authenticator: None, details: Vec::new() }
+    }
+
+    /// The same, about an authenticator.
+    #[must_use]
+    pub const fn about(mut self, id: AuthenticatorId, kind: AuthenticatorType) -> Self {
+        self.authenticator = Some((id, kind));
+        self
+    }
+
+    /// The same with a detail.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((name, value.into()));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EventType;
+
+    /// The names are the contract's and read back to the same type.
+    #[test]
+    fn names_read_back() {
+        for kind in EventType::ALL {
+            assert_eq!(EventType::from_name(kind.name()), Some(*kind));
+        }
+        assert_eq!(EventType::from_name("UNHEARD_OF"), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Authenticators, pending enrollments and recovery codes: the things that can be proved.
+
+use crate::digest::Digest;
+use crate::ids::{AuthenticatorId, EnrollmentId, Epoch, RecoverySetId};
+use crate::otp::{Step, TotpKey, TotpParameters};
+use crate::policy::AuthenticatorType;
+use crate::text::{AccountLabel, DisplayName};
+use crate::time::Timestamp;
+
+/// An authenticator that a valid code confirmed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticator {
+    /// Its id.
+    pub id: AuthenticatorId,
+    /// The name that the user gave it, or its default name (B14).
+    pub display_name: DisplayName,
+    /// When it was confirmed.
+    pub create_time: Timestamp,
+    /// When a code of it was last accepted.
+    pub last_use_time: Option<Timestamp>,
+    /// Wrong codes evaluated against it since its last accepted one (R10, R13).
+    pub consecutive_failures: u32,
+    /// Whether it may serve.
+    pub standing: Standing,
+    /// What proves it, by kind.
+    pub credential: Credential,
+}
+
+/// Whether a confirmed authenticator may serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Active,
+    /// Too many consecutive failures: not until a manager re-enables it or it is bound anew (R13).
+    Disabled {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// What proves an authenticator: exactly the data of its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// An authenticator app.
+    Totp(TotpCredential),
+}
+
+/// The key of an authenticator app and the last step that was consumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TotpCredential {
+    /// The shared key.
+    pub key: TotpKey,
+    /// Hash, digits and period.
+    pub parameters: TotpParameters,
+    /// A code is accepted only if its step is greater (RFC 6238 §5.2, R4).
+    pub last_step: Step,
+}
+
+impl Authenticator {
+    /// Its kind.
+    pub const fn kind(&self) -> AuthenticatorType {
+        match self.credential {
+            Credential::Totp(_) => AuthenticatorType::Totp,
+        }
+    }
+
+    /// Whether it may serve.
+    pub const fn is_active(&self) -> bool {
+        matches!(self.standing, Standing::Active)
+    }
+}
+
+/// A key that waits for the code that confirms it. Its codes are accepted nowhere else (B6, R21).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingEnrollment {
+    /// Its id.
+    pub id: EnrollmentId,
+    /// What the user was shown.
+    pub credential: PendingCredential,
+    /// The authenticator that confirmation takes away in the same commit, if any (ruling 9).
+    pub replaces: Option<AuthenticatorId>,
+    /// Wrong codes still allowed before it is gone (ruling 5).
+    pub tries_left: u32,
+    /// When it began.
+    pub create_time: Timestamp,
+    /// When it is gone.
+    pub expire_time: Timestamp,
+    /// The epoch it belongs to.
+    pub epoch: Epoch,
+}
+
+impl PendingEnrollment {
+    /// Wrong codes that end an enrollment (ruling 5).
+    pub const MAX_TRIES: u32 = 10;
+
+    /// The kind of authenticator that it will make.
+    pub const fn kind(&self) -> AuthenticatorType {
+        match self.credential {
+            PendingCredential::Totp { .. } => AuthenticatorType::Totp,
+        }
+    }
+}
+
+/// What a pending enrollment waits to have proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PendingCredential {
+    /// An authenticator app's key.
+    Totp {
+        /// The shared key, shown once.
+        key: TotpKey,
+        /// Hash, digits and period.
+        parameters: TotpParameters,
+        /// The account that the app shows.
+        account_label: AccountLabel,
+    },
+}
+
+/// A set of recovery codes, as keyed digests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoverySet {
+    /// Its id; part of what the digests are bound to (R28).
+    pub id: RecoverySetId,
+    /// When it was generated.
+    pub create_time: Timestamp,
+    /// The codes, at most 20; the position is the identity.
+    pub codes: Vec<RecoveryEntry>,
+}
+
+impl RecoverySet {
+    /// Codes not yet used.
+    pub fn remaining(&self) -> usize {
+        self.codes.iter().filter(|code| code.used_time.is_none()).count()
+    }
+}
+
+/// One recovery code of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryEntry {
+    /// The keyed digest of the code.
+    pub digest: Digest,
+    /// When it was used.
+    pub used_time: Option<Timestamp>,
+}

@@ -1,0 +1,154 @@
+//! What logins leave behind until they are done: challenges, tickets, remembered clients, requests for help; and the
+//! caller's word about the login that they keep.
+
+use crate::digest::KeyId;
+use crate::ids::{ChallengeId, ClientId, Epoch, ResetRequestId, TicketId};
+use crate::policy::FirstFactorMethod;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// The caller's word that a first factor passed. A password never crosses the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstFactor {
+    /// How it passed.
+    pub method: FirstFactorMethod,
+    /// When it passed.
+    pub verify_time: Timestamp,
+    /// The identity provider of a federated login; at most 128 characters, else empty.
+    pub identity_provider: String,
+    /// Authentication methods as the provider named them (RFC 8176); at most 10 of at most 32 characters.
+    pub amr: Vec<String>,
+}
+
+/// The caller's word about the end user's device. Recorded, decides no limit. Texts are bounded by the adapter and
+/// empty where unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientClaims {
+    /// IP address, at most 45 characters.
+    pub ip_address: String,
+    /// User agent, at most 512 characters.
+    pub user_agent: String,
+    /// The application that the login is for, at most 64 characters.
+    pub application: String,
+    /// Language (BCP 47), at most 35 characters.
+    pub language_code: String,
+}
+
+/// What a login check is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChallengePurpose {
+    /// Starting a session.
+    Login,
+    /// Proving presence again inside one: a remembered client is worthless here (R39).
+    StepUp,
+}
+
+/// An open question to a user who passed the first factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// Its id; the caller holds it inside an authenticated token.
+    pub id: ChallengeId,
+    /// What passing it allows.
+    pub purpose: ChallengePurpose,
+    /// When it was asked.
+    pub create_time: Timestamp,
+    /// When it is gone.
+    pub expire_time: Timestamp,
+    /// The epoch it belongs to.
+    pub epoch: Epoch,
+    /// The first factor that led here.
+    pub first_factor: FirstFactor,
+    /// The device that it was asked from.
+    pub client: ClientClaims,
+}
+
+impl Challenge {
+    /// How long a challenge stays open (ruling 3).
+    pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
+    /// Open challenges per user; one more pushes out the oldest (R49).
+    pub const MAX_OPEN: usize = 8;
+}
+
+/// Who let a user without a second factor enroll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TicketIssuer {
+    /// The login that was stopped, with the first factor that it passed.
+    Login(FirstFactor),
+    /// A manager (R24).
+    Manager,
+}
+
+/// A single-use permission to enroll a first authenticator (R24).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its id; the caller holds it inside an authenticated token.
+    pub id: TicketId,
+    /// Who issued it.
+    pub issuer: TicketIssuer,
+    /// When it is gone.
+    pub expire_time: Timestamp,
+    /// The epoch it belongs to.
+    pub epoch: Epoch,
+    /// The device of the login that was stopped.
+    pub client: ClientClaims,
+}
+
+impl Ticket {
+    /// How long the ticket of a login lives (R24).
+    pub const LOGIN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+    /// How long the ticket of a manager lives (R24).
+    pub const MANAGER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+    /// Open tickets per user; one more pushes out the oldest (R49).
+    pub const MAX_OPEN: usize = 4;
+}
+
+/// A client that the user chose to have remembered (R38). No secret is stored: the token is a keyed digest over this
+/// row's identity and generation, made again whenever it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedClient {
+    /// Its id, the same for all tokens rotated from one another.
+    pub id: ClientId,
+    /// The key that its tokens are made with.
+    pub key: KeyId,
+    /// Which of its tokens is the current one; raised on use.
+    pub generation: u32,
+    /// When the current token replaced the one before it.
+    pub rotate_time: Timestamp,
+    /// The application that it was remembered for.
+    pub application: String,
+    /// What the user sees in the list, from the user agent.
+    pub display_name: String,
+    /// Where it was last seen.
+    pub last_ip_address: String,
+    /// When it was first remembered.
+    pub create_time: Timestamp,
+    /// When it last spared a challenge.
+    pub last_use_time: Timestamp,
+    /// Absolute expiry: use does not move it.
+    pub expire_time: Timestamp,
+    /// The epoch it belongs to.
+    pub epoch: Epoch,
+}
+
+impl RememberedClient {
+    /// How long the token before the current one is still taken, for lost replies (ruling 14).
+    pub const ROTATION_GRACE: Duration = Duration::from_secs(60);
+}
+
+/// A member's request to be reset (B42).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResetRequest {
+    /// Its id.
+    pub id: ResetRequestId,
+    /// Why, in the member's words; at most 500 characters.
+    pub reason: String,
+    /// When it was made.
+    pub create_time: Timestamp,
+}
+
+impl ResetRequest {
+    /// When it closes by itself (ruling 15).
+    pub fn expire_time(&self) -> Timestamp {
+        self.create_time.plus(super::RESET_REQUEST_LIFETIME)
+    }
+}

@@ -1,0 +1,159 @@
+//! What one user of a tenant owns. State only: what may happen to it is decided in the command modules.
+//!
+//! Every collection is bounded (R49); the bounds stand beside the types. [`UserState::settled`] is what a decision
+//! starts from: the loaded state without what has expired.
+
+mod authenticator;
+mod directory;
+mod failures;
+mod login_state;
+
+pub use authenticator::{
+    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, Standing,
+    TotpCredential,
+};
+pub use directory::{DirectoryEntry, Role, TeamMembership};
+pub use failures::{Failures, LastWrong};
+pub use login_state::{
+    Challenge, ChallengePurpose, ClientClaims, FirstFactor, RememberedClient, ResetRequest, Ticket,
+    TicketIssuer,
+};
+
+use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch};
+use crate::policy::{AuthenticatorType, LockoutPolicy};
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// How long a request for a reset stays open (ruling 15).
+pub const RESET_REQUEST_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How far a user is from what the tenant's requirement asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequirementState {
+    /// When the grace period began: the first login after the requirement did. Never moves once set (B46).
+    pub grace_started: Option<Timestamp>,
+    /// Whether a reset or a removal left the user obliged to enroll (B45, R35).
+    pub must_enroll: bool,
+}
+
+/// The second factor of one user, whole. An unknown user has the default state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserState {
+    /// Raised whenever something old must die (R34).
+    pub epoch: Epoch,
+    /// When the second factor was last switched on or off.
+    pub state_since: Option<Timestamp>,
+    /// Active and disabled authenticators, oldest first; at most 20 by policy.
+    pub authenticators: Vec<Authenticator>,
+    /// Pending enrollments, at most one a kind (R20).
+    pub pending: Vec<PendingEnrollment>,
+    /// The current set of recovery codes.
+    pub recovery: Option<RecoverySet>,
+    /// Wrong codes and what they led to.
+    pub failures: Failures,
+    /// Open challenges, oldest first; at most [`Challenge::MAX_OPEN`].
+    pub challenges: Vec<Challenge>,
+    /// Open enrollment tickets, oldest first; at most [`Ticket::MAX_OPEN`].
+    pub tickets: Vec<Ticket>,
+    /// Remembered clients; at most 50 by policy.
+    pub clients: Vec<RememberedClient>,
+    /// Where the user stands with the requirement.
+    pub requirement: RequirementState,
+    /// An open request for a reset.
+    pub reset_request: Option<ResetRequest>,
+    /// What the tenant's directory said, if it ever did.
+    pub directory: Option<DirectoryEntry>,
+}
+
+impl UserState {
+    /// The state without what has expired by `now`: what every decision starts from, so that nothing expired is
+    /// found, and what is expired leaves with the next commit.
+    #[must_use]
+    pub fn settled(&self, now: Timestamp) -> Self {
+        let mut state = self.clone();
+        let epoch = state.epoch;
+        state.pending.retain(|pending| pending.expire_time > now && pending.epoch == epoch);
+        state.challenges.retain(|challenge| challenge.expire_time > now && challenge.epoch == epoch);
+        state.tickets.retain(|ticket| ticket.expire_time > now && ticket.epoch == epoch);
+        state.clients.retain(|client| client.expire_time > now && client.epoch == epoch);
+        if state.reset_request.as_ref().is_some_and(|request| request.expire_time() <= now) {
+            state.reset_request = None;
+        }
+        state
+    }
+
+    /// Whether logins of this user are asked for a second factor. A disabled authenticator counts: fifty wrong
+    /// guesses must not switch the second factor off.
+    pub fn is_on(&self) -> bool {
+        !self.authenticators.is_empty()
+    }
+
+    /// Whether an authenticator of this user could serve right now, locks aside.
+    pub fn has_active(&self) -> bool {
+        self.active().next().is_some()
+    }
+
+    /// The active authenticators.
+    pub fn active(&self) -> impl Iterator<Item = &Authenticator> {
+        self.authenticators.iter().filter(|authenticator| authenticator.is_active())
+    }
+
+    /// The authenticator with that id, active or disabled.
+    pub fn authenticator(&self, id: AuthenticatorId) -> Option<&Authenticator> {
+        self.authenticators.iter().find(|authenticator| authenticator.id == id)
+    }
+
+    /// The pending enrollment with that id.
+    pub fn pending(&self, id: EnrollmentId) -> Option<&PendingEnrollment> {
+        self.pending.iter().find(|pending| pending.id == id)
+    }
+
+    /// The open challenge with that id.
+    pub fn challenge(&self, id: ChallengeId) -> Option<&Challenge> {
+        self.challenges.iter().find(|challenge| challenge.id == id)
+    }
+
+    /// The remembered client with that id.
+    pub fn client(&self, id: ClientId) -> Option<&RememberedClient> {
+        self.clients.iter().find(|client| client.id == id)
+    }
+
+    /// Recovery codes not yet used.
+    pub fn recovery_codes_remaining(&self) -> usize {
+        self.recovery.as_ref().map_or(0, RecoverySet::remaining)
+    }
+
+    /// Ways that could answer a challenge, by kind, without duplicates.
+    pub fn methods(&self) -> Vec<AuthenticatorType> {
+        let mut kinds: Vec<_> = self.active().map(Authenticator::kind).collect();
+        if self.recovery_codes_remaining() > 0 {
+            kinds.push(AuthenticatorType::RecoveryCode);
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// Raises the epoch: every challenge, ticket, remembered client and pending enrollment is dead (R34).
+    pub(crate) fn raise_epoch(&mut self) {
+        self.epoch = self.epoch.next();
+        self.pending.clear();
+        self.challenges.clear();
+        self.tickets.clear();
+        self.clients.clear();
+    }
+
+    /// Takes away everything that could pass a challenge, and raises the epoch (B29, B41).
+    pub(crate) fn strip(&mut self, policy: &LockoutPolicy, now: Timestamp) {
+        self.authenticators.clear();
+        self.recovery = None;
+        // The rolling window stays: switching off and on again must not refill the budget.
+        self.failures.forget_streak(policy);
+        self.state_since = Some(now);
+        self.raise_epoch();
+    }
+
+    pub(crate) fn authenticator_mut(&mut self, id: AuthenticatorId) -> Option<&mut Authenticator> {
+        self.authenticators.iter_mut().find(|authenticator| authenticator.id == id)
+    }
+}

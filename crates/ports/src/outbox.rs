@@ -1,0 +1,53 @@
+//! Notices on their way out: the outbox that commits fill, and the notifier that delivers.
+
+use crate::{EventRecord, NoticeRecord, StoreError};
+use async_trait::async_trait;
+use countersign_domain::time::Timestamp;
+
+/// A notice with what its text needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxEntry {
+    /// The notice.
+    pub notice: NoticeRecord,
+    /// The event that it tells of.
+    pub event: EventRecord,
+    /// Tries so far.
+    pub attempts: u32,
+}
+
+/// The outbox: filled by commits, emptied by a dispatcher. At least once, in order per user (R57).
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Leases at most `limit` notices that are due at `now` until `lease_until`: only the oldest of each user, so that
+    /// order is kept while several nodes share the work.
+    async fn lease(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// The notice is delivered: delete it.
+    async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError>;
+
+    /// Delivery failed: due again at `retry_time`, or never (dead letter) where that is `None`.
+    async fn failed(&self, notice: &NoticeRecord, retry_time: Option<Timestamp>) -> Result<(), StoreError>;
+}
+
+/// Why a notice was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// It may work later.
+    #[error("delivery failed for now")]
+    Transient(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It never will.
+    #[error("delivery was refused for good")]
+    Permanent(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Delivers notices to people.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Delivers one notice; may be called again with the same id after a crash.
+    async fn notify(&self, entry: &OutboxEntry) -> Result<(), NotifyError>;
+}
