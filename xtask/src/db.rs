@@ -1,9 +1,13 @@
-//! `cargo xtask db`: throw-away PostgreSQL servers, and the checked queries of both stores.
+//! `cargo xtask db`: throw-away PostgreSQL servers, and the checked queries of both stores, whose data is written
+//! and compared in [`queries`].
+
+mod queries;
 
 use std::io::Write as _;
 
 use anyhow::Result;
 
+use crate::gates::{self, Findings};
 use crate::postgres::Server;
 use crate::run;
 
@@ -18,6 +22,10 @@ pub(crate) enum Command {
     },
     /// Open psql on a throw-away PostgreSQL
     Psql,
+    /// Write what the query macros of both stores need to compile without a database
+    Prepare,
+    /// Check that what is committed of it is what the migrations give
+    Check,
 }
 
 /// Runs it.
@@ -25,7 +33,14 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match *command {
         Command::Up { port } => up(port),
         Command::Psql => psql(),
+        Command::Prepare => queries::prepare(),
+        Command::Check => gates::report(&check()?),
     }
+}
+
+/// The gate: the committed query data is up to date.
+pub(crate) fn check() -> Result<Findings> {
+    queries::check()
 }
 
 /// Prints `url …` once and `pid …` at each start. A server that dies comes back on its data and port, as under any

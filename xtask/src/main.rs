@@ -4,10 +4,17 @@
 #![expect(clippy::print_stdout, reason = "a command line tool talks to its user on standard output")]
 #![expect(clippy::print_stderr, reason = "a command line tool tells its troubles on standard error")]
 
+mod ci;
 mod db;
+mod deny;
 mod dev;
+mod gates;
+mod hygiene;
+mod layers;
+mod links;
 mod packages;
 mod postgres;
+mod proto;
 mod python;
 mod run;
 mod test;
@@ -30,6 +37,15 @@ enum Command {
     Dev(dev::Args),
     /// Run every test, with a throw-away PostgreSQL
     Test(test::Args),
+    /// Run the tests and then every gate, as a submission must pass them
+    Ci(ci::Args),
+    /// Check which crate depends on which
+    Layers,
+    /// Check the contract, or rewrite its files in the one format
+    Proto {
+        #[command(subcommand)]
+        action: Option<proto::Action>,
+    },
     /// Throw-away PostgreSQL servers and the checked queries of both stores
     #[command(subcommand)]
     Db(db::Command),
@@ -37,14 +53,18 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Dev(args) => dev::run(&args),
+        Command::Dev(args) => dev::run(&args).map(|()| true),
         Command::Test(args) => test::run(&args),
-        Command::Db(command) => db::run(&command),
+        Command::Ci(args) => ci::run(&args),
+        Command::Layers => layers::run().and_then(|findings| gates::report(&findings)).map(|()| true),
+        Command::Proto { action } => proto::run(action).map(|()| true),
+        Command::Db(command) => db::run(&command).map(|()| true),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // What went wrong has been told, and the last line stays the last.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // A gate's last line is its verdict, so the reason goes to the other stream.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -35,6 +35,18 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
+/// Every file that is tracked, or new and not ignored, as seen from the root.
+pub(crate) fn files() -> Result<Vec<String>> {
+    let mut git = Command::new("git");
+    git.current_dir(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    Ok(read(&mut git)?.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Is this the name of a file of that kind?
+pub(crate) fn is_kind(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|has| has == extension)
+}
+
 /// Runs with the caller's standard streams; a bad exit is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {}", shown(command)))?;

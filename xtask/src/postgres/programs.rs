@@ -13,13 +13,12 @@ use crate::{packages, run};
 const OLDEST_MAJOR: u32 = 13;
 
 /// Folders of packagers, below which a folder a version holds the programs: (parent, prefix, below it).
-const PACKAGED: [(&str, &str, &str); 6] = [
+const PACKAGED: [(&str, &str, &str); 5] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
     ("/usr/libexec", "postgresql", ""),
     ("/opt/homebrew/opt", "postgresql", "bin"),
     ("/usr/local/opt", "postgresql", "bin"),
-    ("/home/linuxbrew/.linuxbrew/opt", "postgresql", "bin"),
 ];
 
 /// The folder of `initdb`, `postgres`, `pg_ctl` and `psql`.

@@ -1,0 +1,203 @@
+//! The offline data of the query macros: for each store a fresh database, its migrations, and a compilation that
+//! asks that database about every query and writes the answers down. The stores compile from what is committed, so
+//! that a build needs no database; the migrations are applied from outside, so that a store whose data is out of
+//! date can still be prepared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::gates::Findings;
+use crate::postgres::Server;
+use crate::{python, run};
+
+/// Runs the files named after the database, in order, on an SQLite file.
+const APPLY_SQLITE: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+for name in sys.argv[2:]:
+    with open(name, encoding='utf-8') as file:
+        try:
+            database.executescript(file.read())
+        except sqlite3.Error as error:
+            sys.exit(f'{name}: {error}')
+database.close()
+";
+
+struct Store {
+    package: &'static str,
+    folder: &'static str,
+    /// As in the `sqlx.toml` of the store.
+    variable: &'static str,
+}
+
+const POSTGRES: Store = Store {
+    package: "countersign-store-postgres",
+    folder: "crates/store-postgres",
+    variable: "COUNTERSIGN_POSTGRES_DATABASE_URL",
+};
+
+const SQLITE: Store = Store {
+    package: "countersign-store-sqlite",
+    folder: "crates/store-sqlite",
+    variable: "COUNTERSIGN_SQLITE_DATABASE_URL",
+};
+
+/// The files of a folder by name.
+type Data = BTreeMap<String, String>;
+
+/// Writes the data of both stores anew; what is there is replaced only when all has succeeded.
+pub(super) fn prepare() -> Result<()> {
+    for (store, data) in fresh()? {
+        let folder = store.offline_dir();
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        for (name, text) in &data {
+            fs::write(folder.join(name), text)?;
+        }
+        println!("{}: {} queries", store.package, data.len());
+    }
+    Ok(())
+}
+
+/// What differs between the data as it is and as it would be written.
+pub(super) fn check() -> Result<Findings> {
+    let mut findings = Findings::new();
+    for (store, data) in fresh()? {
+        let findings_here = differences(&read(&store.offline_dir())?, &data);
+        findings.extend(findings_here.into_iter().map(|finding| format!("{}/.sqlx/{finding}", store.folder)));
+    }
+    if !findings.is_empty() {
+        findings.push("run `cargo xtask db prepare` and commit what it writes".to_owned());
+    }
+    Ok(findings)
+}
+
+/// The data of both stores as their migrations and queries give it now.
+fn fresh() -> Result<[(&'static Store, Data); 2]> {
+    Ok([(&POSTGRES, fresh_postgres()?), (&SQLITE, fresh_sqlite()?)])
+}
+
+fn fresh_postgres() -> Result<Data> {
+    let server = Server::start(None)?;
+    server.query("postgres", "create database queries")?;
+    for migration in POSTGRES.migrations()? {
+        let mut psql = server.psql("queries");
+        run::read(psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&migration))?;
+    }
+    POSTGRES.describe(&server.database_url("queries"))
+}
+
+fn fresh_sqlite() -> Result<Data> {
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("queries.db");
+    let mut python = Command::new(python::interpreter()?);
+    run::read(python.args(["-c", APPLY_SQLITE]).arg(&database).args(SQLITE.migrations()?))?;
+    SQLITE.describe(&format!("sqlite://{}", database.display()))
+}
+
+impl Store {
+    fn offline_dir(&self) -> PathBuf {
+        run::root().join(self.folder).join(".sqlx")
+    }
+
+    /// Oldest first. A store without migrations is one we look for in the wrong place.
+    fn migrations(&self) -> Result<Vec<PathBuf>> {
+        let folder = run::root().join(self.folder).join("migrations");
+        let names = read(&folder)?.into_keys();
+        let up = names.filter(|name| run::is_kind(name, "sql") && !name.contains(".down."));
+        let migrations: Vec<PathBuf> = up.map(|name| folder.join(name)).collect();
+        if migrations.is_empty() {
+            bail!("no migrations in {}/migrations", self.folder);
+        }
+        Ok(migrations)
+    }
+
+    /// Compiles the store against the database; the macros write one file a query.
+    fn describe(&self, url: &str) -> Result<Data> {
+        let folder = tempfile::tempdir()?;
+        self.compile_anew()?;
+        let mut cargo = run::cargo();
+        cargo.args(["check", "--quiet", "--all-targets", "--package", self.package]);
+        cargo.env(self.variable, url).env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", folder.path());
+        run::read(&mut cargo)?;
+        // The next build must not be content with what was compiled against a database that is gone.
+        self.compile_anew()?;
+        read(folder.path())
+    }
+
+    /// Lets cargo believe that the sources have changed.
+    fn compile_anew(&self) -> Result<()> {
+        let source = run::root().join(self.folder).join("src/lib.rs");
+        let file =
+            fs::File::options().append(true).open(&source).with_context(|| source.display().to_string())?;
+        Ok(file.set_modified(now())?)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo compares the times of files with the clock of the machine"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The files of a folder; a folder that is not there has none.
+fn read(folder: &Path) -> Result<Data> {
+    if !folder.exists() {
+        return Ok(Data::new());
+    }
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    entries
+        .map(|entry| {
+            let entry = entry?;
+            Ok((entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path())?))
+        })
+        .collect()
+}
+
+/// One line a file that differs.
+fn differences(committed: &Data, wanted: &Data) -> Findings {
+    let mut findings = Findings::new();
+    for (name, text) in wanted {
+        match committed.get(name) {
+            None => findings.push(format!("{name}: missing")),
+            // A file may end with a line break or not.
+            Some(has) if has.trim_end() != text.trim_end() => findings.push(format!("{name}: out of date")),
+            Some(_) => {}
+        }
+    }
+    findings.extend(
+        committed
+            .keys()
+            .filter(|name| !wanted.contains_key(*name))
+            .map(|name| format!("{name}: of no query")),
+    );
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(files: &[(&str, &str)]) -> Data {
+        files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn query_data_that_is_missing_left_over_or_out_of_date_is_named() {
+        let committed = data(&[("same", "1"), ("changed", "1"), ("left", "1")]);
+        let wanted = data(&[("same", "1\n"), ("changed", "2"), ("new", "1")]);
+        assert_eq!(
+            differences(&committed, &wanted),
+            ["changed: out of date", "new: missing", "left: of no query"]
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! The gate of dependencies: `cargo deny` with deny.toml, without the network. The advisory database cannot be had
+//! everywhere, so `cargo deny check advisories` is a step of its own; see docs/development.md.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::gates::Findings;
+use crate::run;
+
+/// Pinned, so that a gate does not change its mind by itself.
+const VERSION: &str = "0.20.2";
+
+/// Checks bans with the floors of versions, licences, and sources.
+pub(crate) fn run() -> Result<Findings> {
+    let mut deny = Command::new(program()?);
+    deny.current_dir(run::root()).args(["--log-level", "error", "--color", "never", "check"]);
+    deny.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    run::read(&mut deny).map(|_| Findings::new())
+}
+
+/// The one on the machine, or one built here: a minute or two, once.
+fn program() -> Result<PathBuf> {
+    let tools = run::target_dir().join("tools");
+    let built = tools.join("bin/cargo-deny");
+    let known = [run::find("cargo-deny"), Some(built.clone())];
+    if let Some(program) = known.into_iter().flatten().find(is_pinned) {
+        return Ok(program);
+    }
+    eprintln!("building cargo-deny {VERSION} into target/tools");
+    let mut cargo = run::cargo();
+    // It has a second of work to do: building it quickly counts for more than running it quickly.
+    cargo.args(["install", "--quiet", "--locked", "--debug", "--force", "cargo-deny", "--version", VERSION]);
+    run::read(cargo.arg("--root").arg(tools)).context("the gate needs cargo-deny")?;
+    Ok(built)
+}
+
+fn is_pinned(program: &PathBuf) -> bool {
+    let version = run::read(Command::new(program).arg("--version"));
+    version.is_ok_and(|version| version.ends_with(VERSION))
+}
