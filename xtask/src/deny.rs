@@ -40,3 +40,22 @@ fn is_pinned(program: &PathBuf) -> bool {
     let version = run::read(Command::new(program).arg("--version"));
     version.is_ok_and(|version| version.ends_with(VERSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// R72: each floor stands in deny.toml, in the one spelling that cargo-deny takes for a range.
+    #[test]
+    fn every_floor_is_a_range_that_cargo_deny_understands() {
+        let text = fs::read_to_string(run::root().join("deny.toml")).unwrap();
+        let denied: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("crate = \"")?.strip_suffix('"')).collect();
+        for floor in ["tonic:<", "h2:<", "rustls:<", "rustls-webpki:<", "sqlx:<", "rand:<"] {
+            assert!(denied.iter().any(|spec| spec.starts_with(floor)), "{floor} is not in {denied:?}");
+        }
+        assert!(denied.iter().all(|spec| !spec.contains("@<")), "not a range: {denied:?}");
+    }
+}
