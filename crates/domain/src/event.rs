@@ -2,6 +2,7 @@
 
 use crate::ids::AuthenticatorId;
 use crate::policy::AuthenticatorType;
+use std::borrow::Cow;
 
 macro_rules! event_types {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)?) => {
@@ -96,8 +97,9 @@ pub struct Event {
     pub kind: EventType,
     /// The authenticator that it is about.
     pub authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
-    /// More, by name; at most 8 short texts.
-    pub details: Vec<(&'static str, String)>,
+    /// More, by name; at most 8 short texts. Decisions name them with words of this crate; what a store reads back
+    /// may have been named by another version.
+    pub details: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Event {
@@ -116,7 +118,7 @@ impl Event {
     /// The same with a detail.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.details.push((name, value.into()));
+        self.details.push((Cow::Borrowed(name), value.into()));
         self
     }
 }
