@@ -1,5 +1,5 @@
 //! `cargo xtask layers`: which crate may depend on which. The rules are data, the check is a pure function over a
-//! small model, and only [`run`] asks cargo and reads files.
+//! small model, and only [`run()`] asks cargo and reads files.
 //!
 //! To add a crate, add it to [`OURS`] and to the plan in docs/architecture.md. To let a crate use a library that is
 //! kept to some crates, think twice, then add it to [`KEPT`].
