@@ -133,6 +133,7 @@ struct RecoveryCodeJson {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Delegation")]
+#[expect(clippy::struct_excessive_bools, reason = "it mirrors the domain's type")]
 struct DelegationJson {
     #[serde(with = "name")]
     action: DelegatedAction,

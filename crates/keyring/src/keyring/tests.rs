@@ -1,0 +1,1 @@
+//! What makes a keyring, and what it shows of itself.
