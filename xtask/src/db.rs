@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
+use self::queries::Store;
 use crate::gates::{self, Findings};
 use crate::postgres::Server;
 use crate::run;
@@ -23,7 +24,10 @@ pub(crate) enum Command {
     /// Open psql on a throw-away PostgreSQL
     Psql,
     /// Write what the query macros of both stores need to compile without a database
-    Prepare,
+    Prepare {
+        /// Only this store
+        store: Option<Store>,
+    },
     /// Check that what is committed of it is what the migrations give
     Check,
 }
@@ -33,7 +37,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match *command {
         Command::Up { port } => up(port),
         Command::Psql => psql(),
-        Command::Prepare => queries::prepare(),
+        Command::Prepare { store } => queries::prepare(store),
         Command::Check => gates::report(&check()?),
     }
 }

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum as _;
 
 use crate::gates::Findings;
 use crate::postgres::Server;
@@ -28,31 +29,22 @@ for name in sys.argv[2:]:
 database.close()
 ";
 
-struct Store {
-    package: &'static str,
-    folder: &'static str,
-    /// As in the `sqlx.toml` of the store.
-    variable: &'static str,
+/// One of the stores.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Store {
+    /// The PostgreSQL adapter
+    Postgres,
+    /// The SQLite adapter
+    Sqlite,
 }
-
-const POSTGRES: Store = Store {
-    package: "countersign-store-postgres",
-    folder: "crates/store-postgres",
-    variable: "COUNTERSIGN_POSTGRES_DATABASE_URL",
-};
-
-const SQLITE: Store = Store {
-    package: "countersign-store-sqlite",
-    folder: "crates/store-sqlite",
-    variable: "COUNTERSIGN_SQLITE_DATABASE_URL",
-};
 
 /// The files of a folder by name.
 type Data = BTreeMap<String, String>;
 
-/// Writes the data of both stores anew; what is there is replaced only when all has succeeded.
-pub(super) fn prepare() -> Result<()> {
-    for (store, data) in fresh()? {
+/// Writes the data of one store or of both anew; what is there is replaced only when it could be made.
+pub(super) fn prepare(only: Option<Store>) -> Result<()> {
+    for store in Store::value_variants().iter().filter(|store| only.is_none_or(|only| only == **store)) {
+        let data = store.fresh()?;
         let folder = store.offline_dir();
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -61,7 +53,7 @@ pub(super) fn prepare() -> Result<()> {
         for (name, text) in &data {
             fs::write(folder.join(name), text)?;
         }
-        println!("{}: {} queries", store.package, data.len());
+        println!("{}: {} queries", store.folder(), data.len());
     }
     Ok(())
 }
@@ -69,9 +61,9 @@ pub(super) fn prepare() -> Result<()> {
 /// What differs between the data as it is and as it would be written.
 pub(super) fn check() -> Result<Findings> {
     let mut findings = Findings::new();
-    for (store, data) in fresh()? {
-        let findings_here = differences(&read(&store.offline_dir())?, &data);
-        findings.extend(findings_here.into_iter().map(|finding| format!("{}/.sqlx/{finding}", store.folder)));
+    for store in Store::value_variants() {
+        let found = differences(&read(&store.offline_dir())?, &store.fresh()?);
+        findings.extend(found.into_iter().map(|finding| format!("{}/.sqlx/{finding}", store.folder())));
     }
     if !findings.is_empty() {
         findings.push("run `cargo xtask db prepare` and commit what it writes".to_owned());
@@ -79,53 +71,78 @@ pub(super) fn check() -> Result<Findings> {
     Ok(findings)
 }
 
-/// The data of both stores as their migrations and queries give it now.
-fn fresh() -> Result<[(&'static Store, Data); 2]> {
-    Ok([(&POSTGRES, fresh_postgres()?), (&SQLITE, fresh_sqlite()?)])
-}
-
 fn fresh_postgres() -> Result<Data> {
     let server = Server::start(None)?;
     server.query("postgres", "create database queries")?;
-    for migration in POSTGRES.migrations()? {
+    for migration in Store::Postgres.migrations()? {
         let mut psql = server.psql("queries");
         run::read(psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&migration))?;
     }
-    POSTGRES.describe(&server.database_url("queries"))
+    Store::Postgres.describe(&server.database_url("queries"))
 }
 
 fn fresh_sqlite() -> Result<Data> {
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("queries.db");
     let mut python = Command::new(python::interpreter()?);
-    run::read(python.args(["-c", APPLY_SQLITE]).arg(&database).args(SQLITE.migrations()?))?;
-    SQLITE.describe(&format!("sqlite://{}", database.display()))
+    run::read(python.args(["-c", APPLY_SQLITE]).arg(&database).args(Store::Sqlite.migrations()?))?;
+    Store::Sqlite.describe(&format!("sqlite://{}", database.display()))
 }
 
 impl Store {
-    fn offline_dir(&self) -> PathBuf {
-        run::root().join(self.folder).join(".sqlx")
+    fn package(self) -> &'static str {
+        match self {
+            Self::Postgres => "countersign-store-postgres",
+            Self::Sqlite => "countersign-store-sqlite",
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Postgres => "crates/store-postgres",
+            Self::Sqlite => "crates/store-sqlite",
+        }
+    }
+
+    /// The variable that names the database, as in the `sqlx.toml` of the store.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Postgres => "COUNTERSIGN_POSTGRES_DATABASE_URL",
+            Self::Sqlite => "COUNTERSIGN_SQLITE_DATABASE_URL",
+        }
+    }
+
+    /// The data as migrations and queries give it now.
+    fn fresh(self) -> Result<Data> {
+        match self {
+            Self::Postgres => fresh_postgres(),
+            Self::Sqlite => fresh_sqlite(),
+        }
+    }
+
+    fn offline_dir(self) -> PathBuf {
+        run::root().join(self.folder()).join(".sqlx")
     }
 
     /// Oldest first. A store without migrations is one we look for in the wrong place.
-    fn migrations(&self) -> Result<Vec<PathBuf>> {
-        let folder = run::root().join(self.folder).join("migrations");
+    fn migrations(self) -> Result<Vec<PathBuf>> {
+        let folder = run::root().join(self.folder()).join("migrations");
         let names = read(&folder)?.into_keys();
         let up = names.filter(|name| run::is_kind(name, "sql") && !name.contains(".down."));
         let migrations: Vec<PathBuf> = up.map(|name| folder.join(name)).collect();
         if migrations.is_empty() {
-            bail!("no migrations in {}/migrations", self.folder);
+            bail!("no migrations in {}/migrations", self.folder());
         }
         Ok(migrations)
     }
 
     /// Compiles the store against the database; the macros write one file a query.
-    fn describe(&self, url: &str) -> Result<Data> {
+    fn describe(self, url: &str) -> Result<Data> {
         let folder = tempfile::tempdir()?;
         self.compile_anew()?;
         let mut cargo = run::cargo();
-        cargo.args(["check", "--quiet", "--all-targets", "--package", self.package]);
-        cargo.env(self.variable, url).env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", folder.path());
+        cargo.args(["check", "--quiet", "--all-targets", "--package", self.package()]);
+        cargo.env(self.variable(), url).env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", folder.path());
         run::read(&mut cargo)?;
         // The next build must not be content with what was compiled against a database that is gone.
         self.compile_anew()?;
@@ -133,8 +150,8 @@ impl Store {
     }
 
     /// Lets cargo believe that the sources have changed.
-    fn compile_anew(&self) -> Result<()> {
-        let source = run::root().join(self.folder).join("src/lib.rs");
+    fn compile_anew(self) -> Result<()> {
+        let source = run::root().join(self.folder()).join("src/lib.rs");
         let file =
             fs::File::options().append(true).open(&source).with_context(|| source.display().to_string())?;
         Ok(file.set_modified(now())?)
