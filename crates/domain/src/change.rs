@@ -22,17 +22,24 @@ pub struct Decision<T> {
     pub next: UserState,
     /// What happened, the verdict or the change first.
     pub events: Vec<Event>,
-    /// Whether the owner is told of the first event (B50): exactly one notice a change.
+    /// Which event the owner is told of: at most one notice a change.
     pub notice: Option<Notice>,
 }
 
-/// Who is told of a decision's first event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
-    /// The owner of the second factor.
-    Owner,
-    /// The owner, at the new and at the old address (B51).
-    OwnerAtBothAddresses,
+/// That the owner of the second factor is told of one of the decision's events (B50).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The position of the event in [`Decision::events`].
+    pub event: usize,
+    /// An address that has just been replaced and is told too (B51).
+    pub old_address: Option<String>,
+}
+
+impl std::fmt::Debug for Notice {
+    /// Leaves out the address (R53).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notice").field("event", &self.event).finish_non_exhaustive()
+    }
 }
 
 impl<T> Decision<T> {

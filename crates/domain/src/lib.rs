@@ -20,16 +20,27 @@
 //! 3. A column set and its row mapping in both stores; the conformance suite shows what is missing.
 
 pub mod actor;
+pub mod authenticators;
 pub mod change;
+pub mod clients;
+pub mod context;
+pub mod denial;
 pub mod digest;
+pub mod enrollment;
 pub mod event;
 pub mod ids;
+pub mod login;
 pub mod otp;
 pub mod otpauth;
 pub mod policy;
 pub mod presented;
+pub mod proof;
+pub mod recovery;
 pub mod recovery_code;
+mod requirement;
 pub mod secret;
+pub mod status;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod user;

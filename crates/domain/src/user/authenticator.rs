@@ -14,6 +14,8 @@ pub struct Authenticator {
     pub id: AuthenticatorId,
     /// The name that the user gave it, or its default name (B14).
     pub display_name: DisplayName,
+    /// Whether the user chose that name; false while it is the default one.
+    pub named: bool,
     /// When it was confirmed.
     pub create_time: Timestamp,
     /// When a code of it was last accepted.

@@ -1,0 +1,132 @@
+//! What users do to authenticators they have: rename, remove, switch everything off.
+
+use crate::change::Decision;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::AuthenticatorId;
+use crate::policy::ProofKind;
+use crate::proof::{self, Proofs};
+use crate::requirement;
+use crate::text::DisplayName;
+use crate::user::UserState;
+
+/// Gives an authenticator another name, unique among the user's own after case folding (B14).
+pub fn rename(
+    state: &UserState,
+    ctx: &Context<'_>,
+    id: AuthenticatorId,
+    name: &DisplayName,
+) -> Decision<Result<(), Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = rename_on(&mut draft, id, name);
+    draft.decide(outcome)
+}
+
+fn rename_on(draft: &mut Draft, id: AuthenticatorId, name: &DisplayName) -> Result<(), Denial> {
+    let key = name.fold_key();
+    let taken =
+        draft.next.authenticators.iter().any(|other| other.id != id && other.display_name.fold_key() == key);
+    let authenticator =
+        draft.next.authenticator_mut(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
+    if taken {
+        return Err(Denial::DisplayNameExists);
+    }
+    authenticator.display_name = name.clone();
+    authenticator.named = true;
+    let kind = authenticator.kind();
+    draft.lead(Event::new(EventType::AuthenticatorRenamed).about(id, kind));
+    Ok(())
+}
+
+/// Whether this user could remove the authenticator now, proofs aside. Removing the last one that serves is switching
+/// off; a disabled one that stays behind would not do.
+pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> Result<(), Denial> {
+    state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
+    if state.active().any(|other| other.id != id) {
+        return Ok(());
+    }
+    if requirement::is_mandatory(state, ctx) {
+        return Err(Denial::LastAuthenticator);
+    }
+    may_disable(state, ctx)
+}
+
+/// Removes an authenticator; the last one takes everything else along.
+pub fn remove(
+    state: &UserState,
+    ctx: &Context<'_>,
+    id: AuthenticatorId,
+    proofs: &Proofs,
+) -> Decision<Result<(), Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = remove_on(&mut draft, ctx, id, proofs);
+    draft.decide(outcome)
+}
+
+fn remove_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    id: AuthenticatorId,
+    proofs: &Proofs,
+) -> Result<(), Denial> {
+    may_remove(&draft.next, ctx, id)?;
+    proof::demand(draft, ctx, required_proofs(ctx), proofs, "proof.code")?;
+    let authenticator =
+        draft.next.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
+    let removed = Event::new(EventType::AuthenticatorRemoved).about(id, authenticator.kind());
+    if draft.next.active().any(|other| other.id != id) {
+        draft.next.authenticators.retain(|other| other.id != id);
+        draft.next.raise_epoch();
+        draft.lead_owner(removed);
+    } else {
+        draft.next.strip(&ctx.policy.lockout, ctx.now);
+        draft.lead(removed);
+        draft.lead_owner(Event::new(EventType::TwoFactorDisabled));
+    }
+    Ok(())
+}
+
+/// Proofs that switching off, removing and regenerating need. Empty means nothing more than the session.
+pub(crate) fn required_proofs<'a>(ctx: &Context<'a>) -> &'a [ProofKind] {
+    &ctx.policy.disable.required_proofs
+}
+
+/// Whether this user could switch off now, proofs aside.
+pub(crate) fn may_disable(state: &UserState, ctx: &Context<'_>) -> Result<(), Denial> {
+    if !state.is_on() {
+        return Err(Denial::TwoFactorNotEnabled);
+    }
+    if requirement::is_mandatory(state, ctx) {
+        return Err(Denial::TwoFactorMandatory);
+    }
+    if !ctx.policy.disable.self_service {
+        return Err(Denial::ActionNotAllowed);
+    }
+    Ok(())
+}
+
+/// Switches the second factor off: everything that could pass a challenge is gone in this commit (B33, R36).
+pub fn disable(state: &UserState, ctx: &Context<'_>, proofs: &Proofs) -> Decision<Result<(), Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = disable_on(&mut draft, ctx, Some(proofs));
+    draft.decide(outcome)
+}
+
+/// What [`disable`] would lead to: no proof is evaluated, nothing is charged or consumed (ruling 6). The decision is to
+/// be looked at, never committed.
+pub fn preview_disable(state: &UserState, ctx: &Context<'_>) -> Decision<Result<(), Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = disable_on(&mut draft, ctx, None);
+    draft.decide(outcome)
+}
+
+fn disable_on(draft: &mut Draft, ctx: &Context<'_>, proofs: Option<&Proofs>) -> Result<(), Denial> {
+    may_disable(&draft.next, ctx)?;
+    if let Some(proofs) = proofs {
+        proof::demand(draft, ctx, required_proofs(ctx), proofs, "proof.code")?;
+    }
+    draft.next.strip(&ctx.policy.lockout, ctx.now);
+    draft.lead_owner(Event::new(EventType::TwoFactorDisabled));
+    Ok(())
+}

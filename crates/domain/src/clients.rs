@@ -1,0 +1,128 @@
+//! Remembered clients: remembering, recognising, rotating, revoking (R38, R39; B23, B24).
+
+use crate::change::Decision;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::ClientId;
+use crate::policy::ChallengeMode;
+use crate::secret::SecretString;
+use crate::time::Timestamp;
+use crate::token;
+use crate::user::{ClientClaims, RememberedClient, UserState};
+
+/// The most characters of a user agent that a client's display name keeps.
+const DISPLAY_NAME_CHARS: usize = 120;
+
+/// A token for the user's device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientToken {
+    /// The token; the one before it is taken for a minute more.
+    pub token: SecretString,
+    /// When it is worthless, however often it is used before.
+    pub expire_time: Timestamp,
+}
+
+/// Recognises a remembered client and rotates its token. `None` where it is not remembered; a rotated-out token
+/// revokes its family and tells the owner.
+pub(crate) fn recognise(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    claims: &ClientClaims,
+    token: &SecretString,
+) -> Option<ClientToken> {
+    let keys = &ctx.digests.tokens;
+    let opened = token::open_client(keys, ctx.user, draft.next.epoch, &claims.application, token.expose())?;
+    let position = draft.next.clients.iter().position(|client| client.id == opened.id)?;
+    let client = &mut draft.next.clients[position];
+    let is_current = opened.generation == client.generation;
+    // The reply that carried the current token may have been lost: the one before it gets that very token again.
+    let is_lost_reply = opened.generation.checked_add(1) == Some(client.generation)
+        && ctx.now <= client.rotate_time.plus(RememberedClient::ROTATION_GRACE);
+    if !is_current && !is_lost_reply {
+        draft.next.clients.remove(position);
+        draft.tell_owner(Event::new(EventType::ClientTokenReused).with("client_id", opened.id.to_string()));
+        return None;
+    }
+    if is_current {
+        client.generation = client.generation.saturating_add(1);
+        client.key = keys.newest();
+        client.rotate_time = ctx.now;
+    }
+    client.last_use_time = ctx.now;
+    client.last_ip_address.clone_from(&claims.ip_address);
+    let token = token::client(keys, ctx.user, client)?;
+    Some(ClientToken { token, expire_time: client.expire_time })
+}
+
+/// Remembers the client of a verified login, where policy has remembered clients. One too many pushes out the least
+/// recently used.
+pub(crate) fn remember(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    claims: &ClientClaims,
+    id: ClientId,
+) -> Option<ClientToken> {
+    let policy = &ctx.policy.challenge;
+    if policy.mode != ChallengeMode::NewClient {
+        return None;
+    }
+    let clients = &mut draft.next.clients;
+    clients.sort_by_key(|client| client.last_use_time);
+    let surplus = (clients.len() + 1).saturating_sub(policy.max_remembered_clients as usize);
+    clients.drain(..surplus);
+    let client = RememberedClient {
+        id,
+        key: ctx.digests.tokens.newest(),
+        generation: 1,
+        rotate_time: ctx.now,
+        application: claims.application.clone(),
+        display_name: claims.user_agent.chars().take(DISPLAY_NAME_CHARS).collect(),
+        last_ip_address: claims.ip_address.clone(),
+        create_time: ctx.now,
+        last_use_time: ctx.now,
+        expire_time: ctx.now.plus(policy.remember_duration),
+        epoch: draft.next.epoch,
+    };
+    let token = token::client(&ctx.digests.tokens, ctx.user, &client)?;
+    let expire_time = client.expire_time;
+    draft.next.clients.push(client);
+    draft.tell_owner(Event::new(EventType::ClientRemembered).with("client_id", id.to_string()));
+    Some(ClientToken { token, expire_time })
+}
+
+/// Which remembered clients to forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revocation {
+    /// These; at least one.
+    Some(Vec<ClientId>),
+    /// All of them.
+    All,
+}
+
+/// Forgets remembered clients; needs no proof, because it only asks more of the user. Returns how many there were.
+pub fn revoke(
+    state: &UserState,
+    ctx: &Context<'_>,
+    revocation: &Revocation,
+) -> Decision<Result<usize, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = revoke_on(&mut draft, revocation);
+    draft.decide(outcome)
+}
+
+fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> Result<usize, Denial> {
+    let before = draft.next.clients.len();
+    match revocation {
+        Revocation::All => draft.next.clients.clear(),
+        Revocation::Some(ids) => {
+            if ids.iter().any(|id| draft.next.client(*id).is_none()) {
+                return Err(Denial::ResourceNotFound { what: "remembered client" });
+            }
+            draft.next.clients.retain(|client| !ids.contains(&client.id));
+        }
+    }
+    let revoked = before - draft.next.clients.len();
+    draft.lead_owner(Event::new(EventType::ClientsRevoked).with("count", revoked.to_string()));
+    Ok(revoked)
+}

@@ -1,0 +1,393 @@
+//! Enrolling an authenticator app: begin hands out a key once, confirm takes the code that proves it arrived.
+//!
+//! Only the user enrolls for themself: the authority is the user's own session or a ticket bound to them (B1).
+
+use crate::actor::Actor;
+use crate::change::Decision;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::{AuthenticatorId, EnrollmentId, TicketId};
+use crate::login::{self, Allowed};
+use crate::otp::{OtpCode, Step, TotpKey, TotpParameters, find_offset, match_step};
+use crate::policy::{AuthenticatorType, ProofKind, ProofStage, Replace};
+use crate::presented::PresentedCode;
+use crate::proof::{self, Proofs};
+use crate::recovery::{self, FreshSet, IssuedCodes};
+use crate::text::{AccountLabel, DisplayName};
+use crate::time::Timestamp;
+use crate::token::Opened;
+use crate::user::{
+    Authenticator, Credential, PendingCredential, PendingEnrollment, Standing, Ticket, TicketIssuer,
+    TotpCredential, UserState,
+};
+
+/// How far off a phone's clock may be to be told about, in seconds (ruling 5).
+const CLOCK_HINT_SECONDS: u32 = 600;
+
+/// By what right somebody enrolls: exactly one of the two, so that enrolling somebody else has no form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// The user's own session.
+    Session(Actor),
+    /// A ticket from a stopped login or from a manager.
+    Ticket(Opened<TicketId>),
+}
+
+/// Begin enrolling an authenticator app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeginTotp {
+    /// By what right.
+    pub authority: Authority,
+    /// The account that the app shows.
+    pub account_label: AccountLabel,
+    /// The authenticator whose place it takes.
+    pub replaces: Option<AuthenticatorId>,
+    /// A code of an active authenticator, where adding one needs it.
+    pub code: Option<PresentedCode>,
+}
+
+/// What a new enrollment is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreshEnrollment {
+    /// Its id.
+    pub id: EnrollmentId,
+    /// Its key: 160 bits from the operating system (R19).
+    pub key: TotpKey,
+}
+
+/// A key as it is shown, once (R22).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunTotp {
+    /// The enrollment to confirm.
+    pub id: EnrollmentId,
+    /// The key.
+    pub key: TotpKey,
+    /// Hash, digits and period.
+    pub parameters: TotpParameters,
+    /// The account that the app shows.
+    pub account_label: AccountLabel,
+    /// When it is gone.
+    pub expire_time: Timestamp,
+}
+
+/// Confirm an enrollment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirm {
+    /// Which.
+    pub id: EnrollmentId,
+    /// By what right.
+    pub authority: Authority,
+    /// The code that the new authenticator shows.
+    pub code: PresentedCode,
+    /// A code of an authenticator that is active already, where adding one needs it at this stage.
+    pub existing_code: Option<PresentedCode>,
+    /// The name, or the default one.
+    pub display_name: Option<DisplayName>,
+}
+
+/// What a confirmation is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreshConfirmation {
+    /// The new authenticator's id.
+    pub id: AuthenticatorId,
+    /// For recovery codes.
+    pub recovery: FreshSet,
+}
+
+/// A confirmed authenticator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Its id.
+    pub id: AuthenticatorId,
+    /// Recovery codes, where switching on returns them (B26).
+    pub recovery_codes: Option<IssuedCodes>,
+    /// The login that was stopped and may now go ahead (B47).
+    pub login: Option<Allowed>,
+}
+
+/// Begins an enrollment: a fresh key, pending. What is active stays untouched (R20).
+pub fn begin_totp(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &BeginTotp,
+    fresh: FreshEnrollment,
+) -> Decision<Result<BegunTotp, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = begin_totp_on(&mut draft, ctx, command, fresh);
+    draft.decide(outcome)
+}
+
+fn begin_totp_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &BeginTotp,
+    fresh: FreshEnrollment,
+) -> Result<BegunTotp, Denial> {
+    let right = right(draft, ctx, &command.authority)?;
+    may_enroll(&draft.next, ctx, AuthenticatorType::Totp, command.replaces)?;
+    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
+    let parameters = ctx.policy.totp.parameters;
+    let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after);
+    draft.next.pending.retain(|pending| pending.kind() != AuthenticatorType::Totp);
+    draft.next.pending.push(PendingEnrollment {
+        id: fresh.id,
+        credential: PendingCredential::Totp {
+            key: fresh.key.clone(),
+            parameters,
+            account_label: command.account_label.clone(),
+        },
+        replaces: command.replaces,
+        tries_left: PendingEnrollment::MAX_TRIES,
+        create_time: ctx.now,
+        expire_time,
+        epoch: draft.next.epoch,
+    });
+    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", "TOTP"));
+    let account_label = command.account_label.clone();
+    Ok(BegunTotp { id: fresh.id, key: fresh.key, parameters, account_label, expire_time })
+}
+
+/// Confirms an enrollment with the code that the new authenticator shows.
+pub fn confirm(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Confirm,
+    fresh: &FreshConfirmation,
+) -> Decision<Result<Confirmed, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = confirm_on(&mut draft, ctx, command, fresh);
+    draft.decide(outcome)
+}
+
+fn confirm_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &Confirm,
+    fresh: &FreshConfirmation,
+) -> Result<Confirmed, Denial> {
+    let right = right(draft, ctx, &command.authority)?;
+    let pending = draft.next.pending(command.id).cloned().ok_or(Denial::EnrollmentExpired)?;
+    may_enroll(&draft.next, ctx, pending.kind(), pending.replaces)?;
+    let display_name = display_name(&draft.next, command.display_name.as_ref())?;
+    if required(&draft.next, ctx, ProofStage::Confirm, &right).contains(&ProofKind::FirstFactor) {
+        // Before the code is looked at: a stale password must not cost a try or consume a step (B12).
+        proof::first_factor(ctx, right.first_factor())?;
+    }
+    let PendingCredential::Totp { key, parameters, .. } = pending.credential.clone();
+    let step = pending_step(draft, ctx, &pending, &command.code)?;
+    demand(draft, ctx, ProofStage::Confirm, &right, command.existing_code.as_ref(), "existing_proof.code")?;
+    let authenticator = Authenticator {
+        id: fresh.id,
+        display_name,
+        named: command.display_name.is_some(),
+        create_time: ctx.now,
+        last_use_time: None,
+        consecutive_failures: 0,
+        standing: Standing::Active,
+        // The confirming code is consumed too (R6).
+        credential: Credential::Totp(TotpCredential { key, parameters, last_step: step }),
+    };
+    Ok(switch_on(draft, ctx, &pending, authenticator, &right, &fresh.recovery))
+}
+
+/// Puts a confirmed authenticator in its place, with everything that goes along in the same commit.
+fn switch_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    pending: &PendingEnrollment,
+    authenticator: Authenticator,
+    right: &Right,
+    fresh: &FreshSet,
+) -> Confirmed {
+    let (id, kind) = (authenticator.id, authenticator.kind());
+    let was_on = draft.next.is_on();
+    draft.next.pending.retain(|other| other.id != pending.id);
+    if let Some(replaced) = pending.replaces {
+        draft.next.authenticators.retain(|other| other.id != replaced);
+        draft.next.raise_epoch();
+        draft.tell(
+            Event::new(EventType::AuthenticatorRemoved)
+                .about(replaced, kind)
+                .with("replaced_by", id.to_string()),
+        );
+    }
+    draft.next.authenticators.push(authenticator);
+    draft.next.requirement.must_enroll = false;
+    // What was wrong before may be right for the new authenticator: it is a new guess.
+    draft.next.failures.last_wrong = None;
+    let policy = &ctx.policy.recovery_codes;
+    let issues = !was_on && policy.enabled && policy.issue_on_enable;
+    let recovery_codes = issues.then(|| recovery::reissue(draft, ctx, fresh));
+    let login = right.ticket.as_ref().and_then(|ticket| {
+        draft.next.tickets.retain(|other| other.id != ticket.id);
+        match &ticket.issuer {
+            TicketIssuer::Login(first) => Some(login::verified_by_enrollment(draft, ctx, first, id, kind)),
+            TicketIssuer::Manager => None,
+        }
+    });
+    let added = Event::new(EventType::AuthenticatorAdded).about(id, kind);
+    if was_on {
+        draft.lead_owner(added);
+    } else {
+        draft.next.state_since = Some(ctx.now);
+        draft.lead(added);
+        draft.lead_owner(Event::new(EventType::TwoFactorEnabled).about(id, kind));
+    }
+    Confirmed { id, recovery_codes, login }
+}
+
+/// The step that the confirming code fits, or a charged try, with a hint where the phone's clock is off (B10).
+fn pending_step(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    pending: &PendingEnrollment,
+    code: &PresentedCode,
+) -> Result<Step, Denial> {
+    let PendingCredential::Totp { key, parameters, .. } = &pending.credential;
+    let code = match code {
+        PresentedCode::Otp(code) if code.digits() == parameters.digits => code,
+        _ => {
+            let problem = "must be the code that the new authenticator shows";
+            return Err(Denial::FieldInvalid { field: "proof.code", problem });
+        }
+    };
+    if let Some(step) = match_step(key, *parameters, ctx.policy.totp.window, ctx.now.unix_seconds(), code) {
+        return Ok(step);
+    }
+    let tries_left = pending.tries_left.saturating_sub(1);
+    if tries_left == 0 {
+        draft.next.pending.retain(|other| other.id != pending.id);
+    }
+    for other in draft.next.pending.iter_mut().filter(|other| other.id == pending.id) {
+        other.tries_left = tries_left;
+    }
+    draft.lead(
+        Event::new(EventType::LoginRefused)
+            .with("finding", "wrong_at_confirmation")
+            .with("tries_left", tries_left.to_string()),
+    );
+    Err(Denial::ProofIncorrect { clock_offset_seconds: clock_offset(ctx, key, *parameters, code) })
+}
+
+fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, code: &OtpCode) -> Option<i64> {
+    let period = parameters.period.seconds();
+    let steps = find_offset(key, parameters, ctx.now.unix_seconds(), code, CLOCK_HINT_SECONDS / period)?;
+    Some(steps * i64::from(period))
+}
+
+/// Checked authority: the ticket that it is, or the session's first factor.
+struct Right {
+    ticket: Option<Ticket>,
+    session_first_factor: Option<crate::user::FirstFactor>,
+}
+
+impl Right {
+    /// The first factor that was attested: the session's, or that of the login which issued the ticket.
+    fn first_factor(&self) -> Option<&crate::user::FirstFactor> {
+        match &self.ticket {
+            Some(Ticket { issuer: TicketIssuer::Login(first), .. }) => Some(first),
+            Some(_) => None,
+            None => self.session_first_factor.as_ref(),
+        }
+    }
+
+    /// Whether a manager vouched for the user, in the place of a first factor (R24).
+    fn is_vouched_for(&self) -> bool {
+        matches!(&self.ticket, Some(Ticket { issuer: TicketIssuer::Manager, .. }))
+    }
+}
+
+fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Right, Denial> {
+    match authority {
+        Authority::Session(actor) if actor.is(&ctx.user.user) => {
+            Ok(Right { ticket: None, session_first_factor: actor.first_factor.clone() })
+        }
+        Authority::Session(_) => Err(Denial::ActorNotSubject),
+        Authority::Ticket(opened) => {
+            let live = opened.user == *ctx.user && opened.epoch == draft.next.epoch && !draft.next.is_on();
+            let ticket = draft.next.tickets.iter().find(|ticket| live && ticket.id == opened.id);
+            let ticket = ticket.cloned().ok_or(Denial::EnrollmentTicketInvalid)?;
+            Ok(Right { ticket: Some(ticket), session_first_factor: None })
+        }
+    }
+}
+
+/// Whether this user could add an authenticator of that kind now, proofs aside.
+pub(crate) fn may_enroll(
+    state: &UserState,
+    ctx: &Context<'_>,
+    kind: AuthenticatorType,
+    replaces: Option<AuthenticatorId>,
+) -> Result<(), Denial> {
+    if !ctx.policy.allows(kind) {
+        return Err(Denial::AuthenticatorTypeNotAllowed { kind });
+    }
+    let limit = ctx.policy.enrollment.max_authenticators;
+    let mut count = state.authenticators.len();
+    if let Some(id) = replaces {
+        state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
+        if ctx.policy.enrollment.replace == Replace::DisableFirst {
+            return Err(Denial::AuthenticatorLimitReached { limit });
+        }
+        count -= 1;
+    }
+    if count >= limit as usize {
+        return Err(Denial::AuthenticatorLimitReached { limit });
+    }
+    Ok(())
+}
+
+/// Proofs needed at this stage. Adding to an active second factor needs what switching it off needs, where the policy
+/// names nothing for enrolling: an added authenticator can do no less (R23).
+fn required(state: &UserState, ctx: &Context<'_>, stage: ProofStage, right: &Right) -> Vec<ProofKind> {
+    let policy = &ctx.policy.enrollment;
+    if policy.proof_stage != stage {
+        return Vec::new();
+    }
+    let mut proofs = proofs_to_add(state, ctx);
+    if right.is_vouched_for() {
+        proofs.retain(|kind| *kind != ProofKind::FirstFactor);
+    }
+    proofs
+}
+
+/// Proofs that adding an authenticator needs over both stages.
+pub(crate) fn proofs_to_add(state: &UserState, ctx: &Context<'_>) -> Vec<ProofKind> {
+    let policy = ctx.policy;
+    if state.is_on() && policy.enrollment.required_proofs.is_empty() {
+        policy.disable.required_proofs.clone()
+    } else {
+        policy.enrollment.required_proofs.clone()
+    }
+}
+
+fn demand(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    stage: ProofStage,
+    right: &Right,
+    code: Option<&PresentedCode>,
+    field: &'static str,
+) -> Result<(), Denial> {
+    let required = required(&draft.next, ctx, stage, right);
+    let given = Proofs { first_factor: right.first_factor().cloned(), code: code.cloned() };
+    proof::demand(draft, ctx, &required, &given, field)
+}
+
+/// The chosen name, free, or the first free default name.
+fn display_name(state: &UserState, chosen: Option<&DisplayName>) -> Result<DisplayName, Denial> {
+    let taken = |name: &DisplayName| {
+        let key = name.fold_key();
+        state.authenticators.iter().any(|other| other.display_name.fold_key() == key)
+    };
+    if let Some(name) = chosen {
+        return if taken(name) { Err(Denial::DisplayNameExists) } else { Ok(name.clone()) };
+    }
+    (1..=state.authenticators.len() + 1)
+        .map(|n| if n == 1 { "Authenticator app".to_owned() } else { format!("Authenticator app {n}") })
+        .filter_map(|name| DisplayName::parse(&name).ok())
+        .find(|name| !taken(name))
+        // One more default name than authenticators: one of them is free.
+        .ok_or(Denial::DisplayNameExists)
+}

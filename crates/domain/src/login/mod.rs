@@ -1,0 +1,446 @@
+//! May this login go ahead? The check, the challenge and its answer.
+//!
+//! A verdict is data: only [`Verdict::Allowed`] starts a session. Everything that is not a verdict (a missing or stale
+//! first factor, a malformed code, a dead challenge) is a [`Denial`].
+
+use crate::change::Decision;
+use crate::clients;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::{AuthenticatorId, ChallengeId, ClientId, TicketId};
+use crate::policy::{AuthenticatorType, ChallengeMode, FirstFactorMethod, RequirementMode};
+use crate::presented::PresentedCode;
+use crate::proof::{self, Finding};
+use crate::recovery::{self, FreshSet};
+use crate::requirement::{self, Demand};
+use crate::secret::SecretString;
+use crate::time::Timestamp;
+use crate::token::{self, Opened};
+use crate::user::{Challenge, ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
+
+pub use verdict::{Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict};
+
+mod verdict;
+
+/// A login that passed its first factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckLogin {
+    /// The caller's word about the first factor.
+    pub first_factor: Option<FirstFactor>,
+    /// The device.
+    pub client: ClientClaims,
+    /// The token of a remembered client.
+    pub client_token: Option<SecretString>,
+    /// A code that the login form carried already.
+    pub answer: Option<PresentedCode>,
+    /// Whether the user chose to have this client remembered.
+    pub remember_client: bool,
+    /// What it is for.
+    pub purpose: ChallengePurpose,
+}
+
+/// What a login may need that is drawn at random.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginFresh {
+    /// For a challenge.
+    pub challenge: ChallengeId,
+    /// For an enrollment ticket.
+    pub ticket: TicketId,
+    /// For a remembered client.
+    pub client: ClientId,
+    /// For a set of recovery codes in the place of the one that was used up.
+    pub recovery: FreshSet,
+}
+
+/// The answer to a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerChallenge {
+    /// The opened challenge.
+    pub challenge: Opened<ChallengeId>,
+    /// The code.
+    pub answer: PresentedCode,
+    /// Whether the user chose to have this client remembered.
+    pub remember_client: bool,
+}
+
+/// Decides a login.
+pub fn check(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &CheckLogin,
+    fresh: &LoginFresh,
+) -> Decision<Result<Verdict, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = check_on(&mut draft, ctx, command, fresh);
+    draft.decide(outcome)
+}
+
+fn check_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &CheckLogin,
+    fresh: &LoginFresh,
+) -> Result<Verdict, Denial> {
+    let first = proof::first_factor(ctx, command.first_factor.as_ref())?;
+    if let Some(answer) = &command.answer {
+        proof::check_digits(draft, ctx, answer, "answer.code")?;
+    }
+    if draft.next.directory.as_ref().is_some_and(|entry| entry.disabled) {
+        return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
+    }
+    if !draft.next.is_on() {
+        return Ok(without_factor(draft, ctx, command, first, fresh));
+    }
+    if command.purpose == ChallengePurpose::Login {
+        if let Some(allowed) = spared(draft, ctx, command, first) {
+            return Ok(Verdict::Allowed(allowed));
+        }
+    }
+    let asked = Asked { purpose: command.purpose, first, client: &command.client };
+    match &command.answer {
+        None => Ok(challenge(draft, ctx, &asked, fresh.challenge)),
+        Some(answer) => {
+            let remember = command.remember_client && command.purpose == ChallengePurpose::Login;
+            Ok(answered(draft, ctx, &asked, answer, remember, fresh))
+        }
+    }
+}
+
+/// Decides the answer to a challenge.
+pub fn answer(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &AnswerChallenge,
+    fresh: &LoginFresh,
+) -> Decision<Result<Verdict, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = answer_on(&mut draft, ctx, command, fresh);
+    draft.decide(outcome)
+}
+
+fn answer_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &AnswerChallenge,
+    fresh: &LoginFresh,
+) -> Result<Verdict, Denial> {
+    if command.challenge.epoch != draft.next.epoch {
+        return Err(Denial::ChallengeInvalid);
+    }
+    let id = command.challenge.id;
+    let open = draft.next.challenge(id).cloned().ok_or(Denial::ChallengeInvalid)?;
+    proof::check_digits(draft, ctx, &command.answer, "answer.code")?;
+    if draft.next.directory.as_ref().is_some_and(|entry| entry.disabled) {
+        return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
+    }
+    let asked = Asked { purpose: open.purpose, first: &open.first_factor, client: &open.client };
+    let remember = command.remember_client && open.purpose == ChallengePurpose::Login;
+    let verdict = answered(draft, ctx, &asked, &command.answer, remember, fresh);
+    if matches!(verdict, Verdict::Allowed(_)) {
+        draft.next.challenges.retain(|challenge| challenge.id != id);
+    }
+    Ok(verdict)
+}
+
+/// What a challenge is about.
+struct Asked<'a> {
+    purpose: ChallengePurpose,
+    first: &'a FirstFactor,
+    client: &'a ClientClaims,
+}
+
+/// A user without a second factor: an answer is ignored (ruling 2), the requirement decides.
+fn without_factor(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &CheckLogin,
+    first: &FirstFactor,
+    fresh: &LoginFresh,
+) -> Verdict {
+    if command.purpose == ChallengePurpose::StepUp {
+        return refuse(draft, RefusedReason::TwoFactorNotEnabled, "two_factor_not_enabled");
+    }
+    let demand = requirement::demand(&draft.next, ctx);
+    let allowed = |assurance, due| Allowed {
+        enrollment_due_time: due,
+        enrollment_recommended: true,
+        ..plain(assurance, amr(first))
+    };
+    match demand {
+        Demand::Now if trusts_federated_mfa(ctx, first) => {
+            allow(draft, allowed(Assurance::FederatedMfa, None), None)
+        }
+        Demand::None => allow(draft, allowed(Assurance::NotRequired, None), None),
+        Demand::Later { from } => {
+            let due = from.plus(ctx.policy.requirement.grace_period);
+            allow(draft, allowed(Assurance::NotRequired, Some(due)), None)
+        }
+        Demand::Grace { until } => {
+            draft.next.requirement.grace_started.get_or_insert(ctx.now);
+            allow(draft, allowed(Assurance::Grace, Some(until)), None)
+        }
+        Demand::Now => stop(draft, ctx, command, first, fresh.ticket),
+    }
+}
+
+/// Stops a login until the user has enrolled, with a ticket where policy lets the login issue one.
+fn stop(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &CheckLogin,
+    first: &FirstFactor,
+    id: TicketId,
+) -> Verdict {
+    draft.lead(Event::new(EventType::LoginRefused).with("finding", "enrollment_required"));
+    let ticket = requirement::login_issues_ticket(ctx).then(|| {
+        let expire_time = ctx.now.plus(Ticket::LOGIN_LIFETIME);
+        add_ticket(
+            draft,
+            Ticket {
+                id,
+                issuer: TicketIssuer::Login(first.clone()),
+                expire_time,
+                epoch: draft.next.epoch,
+                client: command.client.clone(),
+            },
+        );
+        (token::ticket(&ctx.digests.tokens, ctx.user, draft.next.epoch, id), expire_time)
+    });
+    Verdict::EnrollmentRequired(EnrollmentRequired {
+        ticket,
+        allowed_types: ctx.policy.allowed_types.clone(),
+    })
+}
+
+/// Keeps a ticket; the oldest makes room.
+pub(crate) fn add_ticket(draft: &mut Draft, ticket: Ticket) {
+    let tickets = &mut draft.next.tickets;
+    tickets.push(ticket);
+    let surplus = tickets.len().saturating_sub(Ticket::MAX_OPEN);
+    tickets.drain(..surplus);
+}
+
+/// What spares a login its challenge: trust in the identity provider, or a remembered client.
+fn spared(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &CheckLogin,
+    first: &FirstFactor,
+) -> Option<Allowed> {
+    if trusts_federated_mfa(ctx, first) {
+        draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "federated_mfa"));
+        return Some(with_remaining(draft, ctx, plain(Assurance::FederatedMfa, amr(first))));
+    }
+    if ctx.policy.challenge.mode != ChallengeMode::NewClient {
+        return None;
+    }
+    let token = command.client_token.as_ref()?;
+    let rotated = clients::recognise(draft, ctx, &command.client, token)?;
+    draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "remembered"));
+    let allowed = Allowed { remembered_client: Some(rotated), ..plain(Assurance::Remembered, amr(first)) };
+    Some(with_remaining(draft, ctx, allowed))
+}
+
+/// Asks for a proof, or says that none is evaluated now.
+fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
+    let until = draft.next.failures.locked_until(ctx.now);
+    if until.is_some() || !draft.next.has_active() {
+        draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
+        return lock_out(draft, ctx, asked, until, id);
+    }
+    draft.lead(Event::new(EventType::LoginChallenged));
+    let methods = methods(draft, ctx, false);
+    Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
+}
+
+fn open_challenge(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    asked: &Asked<'_>,
+    id: ChallengeId,
+    methods: Vec<Method>,
+) -> Offer {
+    let expire_time = ctx.now.plus(Challenge::LIFETIME);
+    let challenges = &mut draft.next.challenges;
+    challenges.push(Challenge {
+        id,
+        purpose: asked.purpose,
+        create_time: ctx.now,
+        expire_time,
+        epoch: draft.next.epoch,
+        first_factor: asked.first.clone(),
+        client: asked.client.clone(),
+    });
+    let surplus = challenges.len().saturating_sub(Challenge::MAX_OPEN);
+    challenges.drain(..surplus);
+    let challenge = token::challenge(&ctx.digests.tokens, ctx.user, draft.next.epoch, id);
+    Offer { challenge, expire_time, methods }
+}
+
+fn lock_out(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    asked: &Asked<'_>,
+    until: Option<Timestamp>,
+    id: ChallengeId,
+) -> Verdict {
+    let methods = methods(draft, ctx, true);
+    let still_open = (!methods.is_empty()).then(|| open_challenge(draft, ctx, asked, id, methods));
+    Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
+}
+
+/// The ways open to this user; while locked only those that a lock does not close.
+fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool) -> Vec<Method> {
+    let closes = |kind| matches!(kind, AuthenticatorType::Totp | AuthenticatorType::Sms);
+    let mut methods: Vec<_> = draft
+        .next
+        .active()
+        .filter(|authenticator| !(locked && closes(authenticator.kind())))
+        .map(|authenticator| Method {
+            kind: authenticator.kind(),
+            authenticator: Some((authenticator.id, authenticator.display_name.as_str().to_owned())),
+        })
+        .collect();
+    if ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0 {
+        methods.push(Method { kind: AuthenticatorType::RecoveryCode, authenticator: None });
+    }
+    methods
+}
+
+fn answered(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    asked: &Asked<'_>,
+    answer: &PresentedCode,
+    remember: bool,
+    fresh: &LoginFresh,
+) -> Verdict {
+    let (assurance, method, id) = match proof::evaluate(draft, ctx, answer) {
+        Finding::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
+        Finding::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
+        Finding::Verified { id, kind } => (Assurance::Verified, amr_of(kind), Some((id, kind))),
+        Finding::Recovered => (Assurance::Recovered, "otp", None),
+    };
+    // The owner is here: a request for help is answered (ruling 15).
+    draft.next.reset_request = None;
+    let mut amr = amr(asked.first);
+    add_amr(&mut amr, method);
+    add_amr(&mut amr, "mfa");
+    let remembered_client = (remember && assurance == Assurance::Verified)
+        .then(|| clients::remember(draft, ctx, asked.client, fresh.client))
+        .flatten();
+    let reissue = assurance == Assurance::Recovered && ctx.policy.recovery_codes.reissue_on_use;
+    let recovery_codes = reissue.then(|| recovery::reissue(draft, ctx, &fresh.recovery));
+    let allowed = Allowed {
+        second_factor_verify_time: Some(ctx.now),
+        authenticator: id.map(|(id, _)| id),
+        remembered_client,
+        recovery_codes,
+        ..plain(assurance, amr)
+    };
+    let allowed = with_remaining(draft, ctx, allowed);
+    allow(draft, allowed, id)
+}
+
+/// A verified login that an enrollment brought along (B47).
+pub(crate) fn verified_by_enrollment(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    first: &FirstFactor,
+    id: AuthenticatorId,
+    kind: AuthenticatorType,
+) -> Allowed {
+    let mut amr = amr(first);
+    add_amr(&mut amr, amr_of(kind));
+    add_amr(&mut amr, "mfa");
+    draft.tell(Event::new(EventType::LoginAllowed).about(id, kind).with("assurance", "verified"));
+    let allowed = Allowed {
+        second_factor_verify_time: Some(ctx.now),
+        authenticator: Some(id),
+        ..plain(Assurance::Verified, amr)
+    };
+    with_remaining(draft, ctx, allowed)
+}
+
+fn refuse(draft: &mut Draft, reason: RefusedReason, finding: &'static str) -> Verdict {
+    draft.lead(Event::new(EventType::LoginRefused).with("finding", finding));
+    Verdict::Refused(reason)
+}
+
+fn allow(
+    draft: &mut Draft,
+    allowed: Allowed,
+    authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
+) -> Verdict {
+    let mut event = Event::new(EventType::LoginAllowed).with("assurance", assurance_name(allowed.assurance));
+    event.authenticator = authenticator;
+    draft.lead(event);
+    Verdict::Allowed(allowed)
+}
+
+const fn assurance_name(assurance: Assurance) -> &'static str {
+    match assurance {
+        Assurance::NotRequired => "not_required",
+        Assurance::FederatedMfa => "federated_mfa",
+        Assurance::Grace => "grace",
+        Assurance::Remembered => "remembered",
+        Assurance::Verified => "verified",
+        Assurance::Recovered => "recovered",
+    }
+}
+
+fn plain(assurance: Assurance, amr: Vec<String>) -> Allowed {
+    Allowed {
+        assurance,
+        amr,
+        second_factor_verify_time: None,
+        authenticator: None,
+        remembered_client: None,
+        enrollment_due_time: None,
+        enrollment_recommended: false,
+        recovery_codes_remaining: None,
+        recovery_codes: None,
+    }
+}
+
+fn with_remaining(draft: &Draft, ctx: &Context<'_>, allowed: Allowed) -> Allowed {
+    let remaining = ctx.policy.recovery_codes.enabled.then(|| draft.next.recovery_codes_remaining());
+    Allowed { recovery_codes_remaining: remaining, ..allowed }
+}
+
+/// Whether the identity provider's own second factor counts (B18).
+fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bool {
+    ctx.policy.first_factor.trust_federated_mfa
+        && first.method == FirstFactorMethod::Federated
+        && first.amr.iter().any(|method| method == "mfa")
+}
+
+/// The first factor in the terms of RFC 8176. A link by e-mail has none there.
+fn amr(first: &FirstFactor) -> Vec<String> {
+    match first.method {
+        FirstFactorMethod::Password => vec!["pwd".to_owned()],
+        FirstFactorMethod::Passkey => vec!["pop".to_owned()],
+        FirstFactorMethod::EmailLink => Vec::new(),
+        FirstFactorMethod::Federated => first.amr.clone(),
+    }
+}
+
+fn add_amr(amr: &mut Vec<String>, method: &str) {
+    if !amr.iter().any(|known| known == method) {
+        amr.push(method.to_owned());
+    }
+}
+
+const fn amr_of(kind: AuthenticatorType) -> &'static str {
+    match kind {
+        AuthenticatorType::Totp | AuthenticatorType::RecoveryCode => "otp",
+        AuthenticatorType::Sms => "sms",
+        AuthenticatorType::SecurityKey => "hwk",
+    }
+}
+
+/// Whether users of this tenant without a second factor are recommended one (B17): all who are not made to.
+pub(crate) fn is_recommended(state: &UserState, ctx: &Context<'_>) -> bool {
+    !state.is_on() && ctx.policy.requirement.mode == RequirementMode::Optional
+}

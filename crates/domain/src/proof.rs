@@ -1,0 +1,287 @@
+//! Proofs: whether a first factor is good enough, and what a presented code proves. The one place that evaluates codes
+//! of confirmed authenticators, so that there is one budget for every path (R12).
+//!
+//! Not here: the confirmation of a pending enrollment, which has its own small budget.
+
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::{AuthenticatorId, RecoverySetId};
+use crate::otp::{Digits, OtpCode, Step, match_step};
+use crate::policy::{AuthenticatorType, ProofKind};
+use crate::presented::PresentedCode;
+use crate::recovery_code::RecoveryCode;
+use crate::time::Timestamp;
+use crate::user::{Authenticator, Credential, FirstFactor, PendingCredential, Standing};
+use std::time::Duration;
+
+/// How far in the future a first factor may lie, for clocks that disagree.
+const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Checks the caller's word about a first factor: there, not in the future, fresh and of an accepted kind.
+pub(crate) fn first_factor<'a>(
+    ctx: &Context<'_>,
+    claim: Option<&'a FirstFactor>,
+) -> Result<&'a FirstFactor, Denial> {
+    let policy = &ctx.policy.first_factor;
+    let claim = claim.ok_or_else(|| Denial::ProofRequired { missing: vec![ProofKind::FirstFactor] })?;
+    if claim.verify_time > ctx.now.plus(FUTURE_TOLERANCE) {
+        return Err(Denial::FirstFactorTimeInvalid);
+    }
+    if !policy.allowed_methods.contains(&claim.method) {
+        return Err(Denial::FirstFactorNotAllowed { method: claim.method });
+    }
+    if ctx.now.since(claim.verify_time) > policy.max_age {
+        return Err(Denial::FirstFactorStale { max_age: policy.max_age });
+    }
+    Ok(claim)
+}
+
+/// What a presented code turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The code of an active authenticator, consumed.
+    Verified { id: AuthenticatorId, kind: AuthenticatorType },
+    /// An unused recovery code, consumed.
+    Recovered,
+    /// Evaluated and not accepted. Callers are told no more than that (R8).
+    Refused,
+    /// Not evaluated: locked until then, or, where `None`, until somebody helps.
+    Locked { until: Option<Timestamp> },
+}
+
+/// Refuses a code whose number of digits no authenticator of this user or tenant has: not evaluated, not charged (R2).
+pub(crate) fn check_digits(
+    draft: &Draft,
+    ctx: &Context<'_>,
+    code: &PresentedCode,
+    field: &'static str,
+) -> Result<(), Denial> {
+    let PresentedCode::Otp(code) = code else { return Ok(()) };
+    let own = draft.next.active().map(|authenticator| {
+        let Credential::Totp(totp) = &authenticator.credential;
+        totp.parameters.digits
+    });
+    if own.chain([ctx.policy.totp.parameters.digits]).any(|digits| digits == code.digits()) {
+        return Ok(());
+    }
+    let problem = match ctx.policy.totp.parameters.digits {
+        Digits::Six => "must be exactly 6 digits, or a recovery code",
+        Digits::Eight => "must be exactly 8 digits, or a recovery code",
+    };
+    Err(Denial::FieldInvalid { field, problem })
+}
+
+/// Evaluates a code against everything the user has, consumes it or charges for it, and tells what happened.
+pub(crate) fn evaluate(draft: &mut Draft, ctx: &Context<'_>, code: &PresentedCode) -> Finding {
+    match code {
+        PresentedCode::Otp(code) => evaluate_otp(draft, ctx, code),
+        PresentedCode::Recovery(code) => evaluate_recovery(draft, ctx, code),
+    }
+}
+
+/// What an evaluated code fits. Every key of the user is tried whatever the others gave, so that a pending, disabled or
+/// replayed code costs the same time as a wrong one (R8, R9).
+#[derive(Default)]
+struct Matches {
+    fresh: Option<(AuthenticatorId, Step)>,
+    replayed: bool,
+    disabled: bool,
+    pending: bool,
+}
+
+fn matches(draft: &Draft, ctx: &Context<'_>, code: &OtpCode) -> Matches {
+    let (window, seconds) = (ctx.policy.totp.window, ctx.now.unix_seconds());
+    let mut found = Matches::default();
+    for authenticator in &draft.next.authenticators {
+        let Credential::Totp(totp) = &authenticator.credential;
+        let Some(step) = match_step(&totp.key, totp.parameters, window, seconds, code) else { continue };
+        match authenticator.standing {
+            Standing::Disabled { .. } => found.disabled = true,
+            Standing::Active if step > totp.last_step => found.fresh = Some((authenticator.id, step)),
+            Standing::Active => found.replayed = true,
+        }
+    }
+    for pending in &draft.next.pending {
+        let PendingCredential::Totp { key, parameters, .. } = &pending.credential;
+        found.pending |= match_step(key, *parameters, window, seconds, code).is_some();
+    }
+    found
+}
+
+fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode) -> Finding {
+    if let Some(until) = draft.next.failures.locked_until(ctx.now) {
+        return locked(draft, Some(until));
+    }
+    if !draft.next.has_active() {
+        return locked(draft, None);
+    }
+    let found = matches(draft, ctx, code);
+    if let Some((id, step)) = found.fresh {
+        return verified(draft, ctx, id, step);
+    }
+    if found.replayed {
+        // Not charged: a stolen used code must not become a weapon against its owner (R16).
+        return refused(draft, "replayed");
+    }
+    let digest = ctx.digests.guesses.digest(&[
+        ctx.user.tenant.as_str().as_bytes(),
+        ctx.user.user.as_str().as_bytes(),
+        code.as_bytes(),
+    ]);
+    let retyped = draft.next.failures.last_wrong.as_ref().is_some_and(|last| {
+        last.digest == digest && same_steps(&draft.next.authenticators, last.time, ctx.now)
+    });
+    if retyped {
+        // The same code against the same steps is the same guess: it is charged once (R16).
+        return refused(draft, "retyped");
+    }
+    refused(
+        draft,
+        if found.pending {
+            "pending"
+        } else if found.disabled {
+            "disabled"
+        } else {
+            "wrong"
+        },
+    );
+    charge(draft, ctx, digest);
+    Finding::Refused
+}
+
+/// Whether both times lie in the same step of every authenticator.
+fn same_steps(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) -> bool {
+    authenticators.iter().all(|authenticator| {
+        let Credential::Totp(totp) = &authenticator.credential;
+        let period = totp.parameters.period;
+        Step::at(a.unix_seconds(), period) == Step::at(b.unix_seconds(), period)
+    })
+}
+
+fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, step: Step) -> Finding {
+    draft.next.failures.forget_streak(&ctx.policy.lockout);
+    let Some(authenticator) = draft.next.authenticator_mut(id) else { return Finding::Refused };
+    let Credential::Totp(totp) = &mut authenticator.credential;
+    totp.last_step = step;
+    authenticator.last_use_time = Some(ctx.now);
+    authenticator.consecutive_failures = 0;
+    Finding::Verified { id, kind: authenticator.kind() }
+}
+
+fn locked(draft: &mut Draft, until: Option<Timestamp>) -> Finding {
+    draft.tell(Event::new(EventType::LoginRefused).with("finding", "locked"));
+    Finding::Locked { until }
+}
+
+fn refused(draft: &mut Draft, finding: &'static str) -> Finding {
+    draft.tell(Event::new(EventType::LoginRefused).with("finding", finding));
+    Finding::Refused
+}
+
+/// Charges one wrong code to the user and to every active authenticator it was evaluated against (R10).
+fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
+    let policy = &ctx.policy.lockout;
+    let lock = draft.next.failures.charge(ctx.now, digest, policy);
+    let mut disabled = Vec::new();
+    for authenticator in draft.next.authenticators.iter_mut().filter(|own| own.is_active()) {
+        authenticator.consecutive_failures = authenticator.consecutive_failures.saturating_add(1);
+        if authenticator.consecutive_failures >= policy.consecutive_limit {
+            authenticator.standing = Standing::Disabled { since: ctx.now };
+            disabled.push((authenticator.id, authenticator.kind()));
+        }
+    }
+    if !disabled.is_empty() {
+        draft.next.raise_epoch();
+    }
+    for (id, kind) in disabled {
+        draft.tell_owner(Event::new(EventType::AuthenticatorDisabled).about(id, kind));
+    }
+    if let Some(until) = lock {
+        draft.next.challenges.clear();
+        let seconds = until.since(ctx.now).as_secs().to_string();
+        let event = Event::new(EventType::UserLocked).with("seconds", seconds);
+        // The owner hears of the first lock of a streak and of the rolling cap, not of every guess (R18).
+        let first = draft.next.failures.consecutive == policy.free_failures;
+        let capped = draft.next.failures.recent.len() >= policy.rolling_limit as usize;
+        if first || capped { draft.tell_owner(event) } else { draft.tell(event) }
+    }
+}
+
+/// What a recovery code's digest is bound to (R28).
+pub(crate) fn recovery_fields<'a>(
+    ctx: &Context<'a>,
+    set: &'a RecoverySetId,
+    code: &'a RecoveryCode,
+) -> [&'a [u8]; 4] {
+    let user = ctx.user;
+    // The id is borrowed by its UUID bytes, so that the fields need no allocation.
+    [user.tenant.as_str().as_bytes(), user.user.as_str().as_bytes(), set.as_bytes(), code.as_bytes()]
+}
+
+/// A recovery code is never locked and its failures charge nothing: 125 bits cannot be guessed, and nobody may close
+/// this door for somebody else (R15, R33).
+fn evaluate_recovery(draft: &mut Draft, ctx: &Context<'_>, code: &RecoveryCode) -> Finding {
+    if !ctx.policy.recovery_codes.enabled {
+        return refused(draft, "recovery_codes_off");
+    }
+    let Some(set) = draft.next.recovery.as_mut() else { return refused(draft, "recovery_code_unknown") };
+    let fields = recovery_fields(ctx, &set.id, code);
+    let mut hit = None;
+    for entry in &mut set.codes {
+        // Every code is compared, whichever matched.
+        if ctx.digests.recovery_codes.verify(&entry.digest, &fields) {
+            hit = Some(entry);
+        }
+    }
+    match hit {
+        None => refused(draft, "recovery_code_unknown"),
+        Some(entry) if entry.used_time.is_some() => refused(draft, "recovery_code_used"),
+        Some(entry) => {
+            entry.used_time = Some(ctx.now);
+            draft.next.raise_epoch();
+            draft.next.failures.forget_streak(&ctx.policy.lockout);
+            let remaining = draft.next.recovery_codes_remaining().to_string();
+            draft.tell_owner(Event::new(EventType::RecoveryCodeUsed).with("remaining", remaining));
+            Finding::Recovered
+        }
+    }
+}
+
+/// What a command that changes an active second factor was given as proof.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proofs {
+    /// The first factor of the actor's session.
+    pub first_factor: Option<FirstFactor>,
+    /// A code in the same call.
+    pub code: Option<PresentedCode>,
+}
+
+/// Demands all of `required`: the first factor before anything is evaluated, then the code, consumed or charged. A
+/// proof that is not required is not looked at.
+pub(crate) fn demand(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    required: &[ProofKind],
+    given: &Proofs,
+    field: &'static str,
+) -> Result<(), Denial> {
+    if required.contains(&ProofKind::FirstFactor) {
+        first_factor(ctx, given.first_factor.as_ref())?;
+    }
+    if !required.contains(&ProofKind::SecondFactor) {
+        return Ok(());
+    }
+    let code = given
+        .code
+        .as_ref()
+        .ok_or_else(|| Denial::ProofRequired { missing: vec![ProofKind::SecondFactor] })?;
+    check_digits(draft, ctx, code, field)?;
+    match evaluate(draft, ctx, code) {
+        Finding::Verified { .. } | Finding::Recovered => Ok(()),
+        Finding::Refused => Err(Denial::ProofIncorrect { clock_offset_seconds: None }),
+        Finding::Locked { until } => {
+            Err(Denial::UserLocked { retry_after: until.map(|until| until.since(ctx.now)) })
+        }
+    }
+}
