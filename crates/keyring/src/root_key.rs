@@ -3,7 +3,7 @@
 
 use countersign_domain::secret::SecretBytes;
 use data_encoding::{BASE64, Encoding, HEXLOWER_PERMISSIVE};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// 256 bits from the operating system or a key management service. `Debug` is blank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ impl RootKey {
         self.0.expose()
     }
 }
+
+impl ZeroizeOnDrop for RootKey {}
 
 /// Why something is no root key. Never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
