@@ -59,7 +59,7 @@ impl DocumentError {
         let problem = match error.classify() {
             Category::Data => "lacks a field, or a value does not fit its field",
             Category::Eof => "is cut short",
-            Category::Syntax | Category::Io => "is not JSON",
+            Category::Syntax | Category::Io => "is not well-formed",
         };
         Self { document, problem, line: error.line(), column: error.column() }
     }
