@@ -1,1 +1,27 @@
 //! One use case a file: load, decide, commit.
+//!
+//! Everything that changes state takes one road, [`engine`]: load a snapshot, let the domain decide, commit the change
+//! set at the loaded version, and on a conflict start over. The road runs in a task of its own, so that a caller who
+//! leaves neither saves nor loses a charge (R17). What must not live here: rules (domain), SQL (stores), the contract
+//! (api-grpc).
+//!
+//! # To add a use case
+//! 1. The decision in `domain`.
+//! 2. A file here with one method on [`Application`] that draws what must be random and hands the decision to
+//!    `self.change(…)`.
+//! 3. Its method in `api-grpc`, and the event that it tells in the test that walks all mutating RPCs.
+
+mod account;
+mod engine;
+mod error;
+mod fresh;
+mod login;
+mod notices;
+mod policies;
+mod queues;
+mod tenants;
+
+pub use account::{Begun, Changed, StatusView};
+pub use engine::{Answer, Application, Deps, Done, Encode, Meta, Request};
+pub use error::AppError;
+pub use notices::Dispatched;

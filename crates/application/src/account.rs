@@ -1,0 +1,253 @@
+//! What users do to their own: read the status, enroll, rename, remove, switch off, recovery codes, remembered clients.
+
+use crate::engine::Subject;
+use crate::{Answer, AppError, Application, Encode, Meta};
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::authenticators;
+use countersign_domain::change::Decision;
+use countersign_domain::clients::{self, Revocation};
+use countersign_domain::context::Context;
+use countersign_domain::denial::Denial;
+use countersign_domain::enrollment::{self, Authority, BeginTotp, BegunTotp, Confirm, Confirmed};
+use countersign_domain::ids::{AuthenticatorId, TicketId, UserRef, Version};
+use countersign_domain::presented::PresentedCode;
+use countersign_domain::proof::Proofs;
+use countersign_domain::recovery::{self, IssuedCodes};
+use countersign_domain::status::{self, Status};
+use countersign_domain::text::DisplayName;
+use countersign_domain::token::{self, Opened};
+use countersign_domain::user::{ClientClaims, UserState};
+
+/// An outcome with the status right after it, so that a page needs no second read (B11).
+#[derive(Debug, Clone)]
+pub struct Changed<T> {
+    /// The outcome.
+    pub value: T,
+    /// The status after the commit.
+    pub status: Status,
+}
+
+/// A status as read.
+#[derive(Debug, Clone)]
+pub struct StatusView {
+    /// The status.
+    pub status: Status,
+    /// The version that it was read at: the etag.
+    pub version: Option<Version>,
+}
+
+fn own(user: &UserRef, actor: &Actor) -> Subject {
+    Subject { user: user.clone(), actor: actor.principal.clone(), client: actor.client.clone(), etag: None }
+}
+
+fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
+    match authority {
+        Authority::Session(actor) => own(user, actor),
+        Authority::Ticket(_) => Subject {
+            user: user.clone(),
+            actor: Principal::User(user.user.clone()),
+            client: ClientClaims::default(),
+            etag: None,
+        },
+    }
+}
+
+/// Runs `decide` for the user themself only, and adds the status that its next state has.
+fn as_owner<T>(
+    state: &UserState,
+    ctx: &Context<'_>,
+    actor: &Actor,
+    decide: impl FnOnce() -> Decision<Result<T, Denial>>,
+) -> Decision<Result<Changed<T>, Denial>> {
+    if actor.is(&ctx.user.user) {
+        with_status(ctx, decide())
+    } else {
+        Decision {
+            outcome: Err(Denial::ActorNotSubject),
+            next: state.clone(),
+            events: Vec::new(),
+            notice: None,
+        }
+    }
+}
+
+fn with_status<T>(
+    ctx: &Context<'_>,
+    decision: Decision<Result<T, Denial>>,
+) -> Decision<Result<Changed<T>, Denial>> {
+    let after = decision.outcome.is_ok().then(|| status::status(&decision.next, ctx));
+    decision.map(|outcome| {
+        // A status was made exactly where there is an outcome, so zipping loses nothing.
+        outcome
+            .and_then(|value| after.map(|status| Changed { value, status }).ok_or(Denial::ActionNotAllowed))
+    })
+}
+
+/// What a command on the user's own needs beside its arguments.
+fn proofs(actor: &Actor, code: Option<PresentedCode>) -> Proofs {
+    Proofs { first_factor: actor.first_factor.clone(), code }
+}
+
+impl Application {
+    /// Reads the status of a user, for themself.
+    pub async fn status(
+        &self,
+        user: &UserRef,
+        actor: &Actor,
+    ) -> Result<Result<StatusView, Denial>, AppError> {
+        if !actor.is(&user.user) {
+            return Ok(Err(Denial::ActorNotSubject));
+        }
+        let inner = &self.0;
+        let loaded = inner.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?;
+        let policy =
+            inner.policies.get(inner.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
+        let now = inner.deps.clock.now();
+        let ctx = Context { user, policy: &policy, digests: &inner.deps.digests, now };
+        Ok(Ok(StatusView { status: status::status(&loaded.state, &ctx), version: loaded.version }))
+    }
+
+    /// Whose enrollment ticket this is; `None` where it is not one of ours.
+    pub fn open_ticket(&self, token: &str) -> Option<Opened<TicketId>> {
+        token::open_ticket(&self.digests().tokens, token)
+    }
+
+    /// Begins enrolling an authenticator app.
+    pub async fn begin_totp_enrollment(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        command: BeginTotp,
+        encode: Encode<Begun>,
+    ) -> Result<Answer<Begun>, AppError> {
+        let subject = by_authority(&user, &command.authority);
+        self.change(meta, subject, encode, move |state, ctx, source| {
+            enrollment::begin_totp(state, ctx, &command, source.enrollment())
+                .map(|outcome| outcome.map(|begun| Begun { begun, issuer: ctx.policy.totp.issuer.clone() }))
+        })
+        .await
+    }
+
+    /// Confirms an enrollment.
+    pub async fn confirm_enrollment(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        command: Confirm,
+        encode: Encode<Changed<Confirmed>>,
+    ) -> Result<Answer<Changed<Confirmed>>, AppError> {
+        let subject = by_authority(&user, &command.authority);
+        self.change(meta, subject, encode, move |state, ctx, source| {
+            with_status(ctx, enrollment::confirm(state, ctx, &command, &source.confirmation()))
+        })
+        .await
+    }
+
+    /// Gives an authenticator another name.
+    pub async fn rename_authenticator(
+        &self,
+        meta: Meta,
+        (user, actor): (UserRef, Actor),
+        id: AuthenticatorId,
+        name: DisplayName,
+        etag: Option<Option<Version>>,
+        encode: Encode<Changed<()>>,
+    ) -> Result<Answer<Changed<()>>, AppError> {
+        let subject = Subject { etag, ..own(&user, &actor) };
+        self.change(meta, subject, encode, move |state, ctx, _| {
+            as_owner(state, ctx, &actor, || authenticators::rename(state, ctx, id, &name))
+        })
+        .await
+    }
+
+    /// Removes an authenticator.
+    pub async fn remove_authenticator(
+        &self,
+        meta: Meta,
+        (user, actor): (UserRef, Actor),
+        id: AuthenticatorId,
+        code: Option<PresentedCode>,
+        etag: Option<Option<Version>>,
+        encode: Encode<Changed<()>>,
+    ) -> Result<Answer<Changed<()>>, AppError> {
+        let subject = Subject { etag, ..own(&user, &actor) };
+        let proofs = proofs(&actor, code);
+        self.change(meta, subject, encode, move |state, ctx, _| {
+            as_owner(state, ctx, &actor, || authenticators::remove(state, ctx, id, &proofs))
+        })
+        .await
+    }
+
+    /// Switches the second factor off.
+    pub async fn disable_two_factor(
+        &self,
+        meta: Meta,
+        (user, actor): (UserRef, Actor),
+        code: Option<PresentedCode>,
+        encode: Encode<Changed<()>>,
+    ) -> Result<Answer<Changed<()>>, AppError> {
+        let subject = own(&user, &actor);
+        let proofs = proofs(&actor, code);
+        self.change(meta, subject, encode, move |state, ctx, _| {
+            as_owner(state, ctx, &actor, || authenticators::disable(state, ctx, &proofs))
+        })
+        .await
+    }
+
+    /// What switching off would lead to, and which proofs it would need. Commits nothing (ruling 6).
+    pub async fn preview_disable(
+        &self,
+        user: &UserRef,
+        actor: &Actor,
+    ) -> Result<Result<StatusView, Denial>, AppError> {
+        let inner = &self.0;
+        let loaded = inner.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?;
+        let policy =
+            inner.policies.get(inner.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
+        let now = inner.deps.clock.now();
+        let ctx = Context { user, policy: &policy, digests: &inner.deps.digests, now };
+        let decision =
+            as_owner(&loaded.state, &ctx, actor, || authenticators::preview_disable(&loaded.state, &ctx));
+        Ok(decision.outcome.map(|changed| StatusView { status: changed.status, version: loaded.version }))
+    }
+
+    /// A new set of recovery codes.
+    pub async fn generate_recovery_codes(
+        &self,
+        meta: Meta,
+        (user, actor): (UserRef, Actor),
+        code: Option<PresentedCode>,
+        encode: Encode<Changed<IssuedCodes>>,
+    ) -> Result<Answer<Changed<IssuedCodes>>, AppError> {
+        let subject = own(&user, &actor);
+        let proofs = proofs(&actor, code);
+        self.change(meta, subject, encode, move |state, ctx, source| {
+            as_owner(state, ctx, &actor, || recovery::generate(state, ctx, &proofs, &source.recovery_set()))
+        })
+        .await
+    }
+
+    /// Forgets remembered clients.
+    pub async fn revoke_remembered_clients(
+        &self,
+        meta: Meta,
+        (user, actor): (UserRef, Actor),
+        revocation: Revocation,
+        encode: Encode<Changed<usize>>,
+    ) -> Result<Answer<Changed<usize>>, AppError> {
+        let subject = own(&user, &actor);
+        self.change(meta, subject, encode, move |state, ctx, _| {
+            as_owner(state, ctx, &actor, || clients::revoke(state, ctx, &revocation))
+        })
+        .await
+    }
+}
+
+/// A key as it is shown once, with the issuer that the app shows.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// The pending enrollment.
+    pub begun: BegunTotp,
+    /// The tenant's name in the app.
+    pub issuer: countersign_domain::text::Issuer,
+}

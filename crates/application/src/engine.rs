@@ -1,0 +1,383 @@
+//! The one road of every change: load, decide, commit; on a conflict once more.
+//!
+//! The reply leaves after the commit, negative ones included. A commit whose reply was lost is resolved by looking for
+//! its event, never by trying again (R60).
+
+use crate::AppError;
+use crate::fresh::Source;
+use crate::policies::Policies;
+use crate::queues::Queues;
+use countersign_domain::actor::Principal;
+use countersign_domain::change::{self, Decision, UserCore};
+use countersign_domain::context::Context;
+use countersign_domain::denial::Denial;
+use countersign_domain::digest::{Digest, Digests};
+use countersign_domain::ids::{
+    CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef, Version,
+};
+use countersign_domain::policy::Policy;
+use countersign_domain::secret::SecretBytes;
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::{ClientClaims, UserState};
+use countersign_ports::{
+    ChangeSet, Clock, Commit, EventRecord, Loaded, NoticeRecord, Outbox, PolicyStore, Random, RequestKey,
+    RequestRecord, StoreError, UserChange, UserStore,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// Rounds before a command gives up on a user whom others keep changing.
+const MAX_ROUNDS: usize = 16;
+/// How long the answer to a request is kept to be repeated (ruling 8).
+const REPEAT_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// Everything outside that the use cases need.
+#[derive(Clone)]
+pub struct Deps {
+    /// What users own.
+    pub users: Arc<dyn UserStore>,
+    /// Tenants and policies.
+    pub policies: Arc<dyn PolicyStore>,
+    /// Notices on their way out.
+    pub outbox: Arc<dyn Outbox>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Digest keys.
+    pub digests: Digests,
+}
+
+/// The use cases. Cheap to clone; clones share queues and caches.
+#[derive(Clone)]
+pub struct Application(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) deps: Deps,
+    pub(crate) policies: Policies,
+    queues: Queues,
+    tasks: TaskTracker,
+}
+
+/// Who calls, beside what is asked.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// The calling workload, authenticated.
+    pub caller: CallerId,
+    /// The idempotency key, where the caller gave one.
+    pub request: Option<Request>,
+    /// W3C trace-id, or empty.
+    pub trace_id: String,
+}
+
+/// A caller's idempotency key (AIP-155).
+#[derive(Clone)]
+pub struct Request {
+    /// The id.
+    pub id: RequestId,
+    /// What was asked, in a form in which equal arguments are equal bytes. May hold codes: only its keyed digest is kept.
+    pub arguments: SecretBytes,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Turns an outcome into the bytes that are kept to be repeated.
+pub type Encode<T> = Box<dyn Fn(&Result<Done<T>, Denial>) -> Vec<u8> + Send + Sync>;
+
+/// The answer to a command.
+#[derive(Debug)]
+pub enum Answer<T> {
+    /// Decided and durable just now.
+    Fresh(Result<Done<T>, Denial>),
+    /// Decided before: the bytes that [`Encode`] made then.
+    Repeated(SecretBytes),
+}
+
+/// An outcome with what stands around it.
+#[derive(Debug, Clone)]
+pub struct Done<T> {
+    /// The outcome.
+    pub value: T,
+    /// The event that tells the verdict or the change.
+    pub event: EventId,
+    /// The policy that decided.
+    pub policy_revision: PolicyRevision,
+    /// The user's version after the commit: their etag.
+    pub version: Option<Version>,
+    /// When it was decided.
+    pub time: Timestamp,
+}
+
+/// What is asked of the engine: about whom, by whom, and on which condition.
+pub(crate) struct Subject {
+    pub(crate) user: UserRef,
+    pub(crate) actor: Principal,
+    pub(crate) device: Device,
+    /// The version that the caller looked at; its inside is `None` for a user who was never stored.
+    pub(crate) etag: Option<Option<Version>>,
+}
+
+/// The device that events tell of: told in this call, or in the one that opened the challenge or ticket.
+pub(crate) enum Device {
+    Told(ClientClaims),
+    OfChallenge(ChallengeId),
+    OfTicket(TicketId),
+}
+
+impl Device {
+    fn claims(&self, state: &UserState) -> ClientClaims {
+        match self {
+            Self::Told(claims) => Some(claims),
+            Self::OfChallenge(id) => state.challenge(*id).map(|challenge| &challenge.client),
+            Self::OfTicket(id) => {
+                state.tickets.iter().find(|ticket| ticket.id == *id).map(|ticket| &ticket.client)
+            }
+        }
+        .cloned()
+        .unwrap_or_default()
+    }
+}
+
+impl Application {
+    /// The use cases over these dependencies.
+    pub fn new(deps: Deps) -> Self {
+        Self(Arc::new(Inner {
+            deps,
+            policies: Policies::default(),
+            queues: Queues::default(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// The digest keys, for opening tokens at the seam.
+    pub fn digests(&self) -> &Digests {
+        &self.0.deps.digests
+    }
+
+    /// Waits until every command under way is committed and answered. New ones are still taken: stop the callers first.
+    pub async fn drained(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.tasks.reopen();
+    }
+
+    /// Runs a command in a task of its own: a caller who leaves changes nothing about it (R17).
+    pub(crate) async fn change<T, F>(
+        &self,
+        meta: Meta,
+        subject: Subject,
+        encode: Encode<T>,
+        decide: F,
+    ) -> Result<Answer<T>, AppError>
+    where
+        T: Clone + Send + 'static,
+        F: Fn(&UserState, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Send + Sync + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        let task = async move { inner.run(&meta, &subject, &encode, &decide).await };
+        self.0.tasks.spawn(task.in_current_span()).await.map_err(|_| AppError::Interrupted)?
+    }
+}
+
+/// A user as read, with the policy to judge by.
+pub(crate) struct Snapshot {
+    pub(crate) loaded: Loaded,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) now: Timestamp,
+}
+
+impl Inner {
+    /// Reads a user without changing anything.
+    pub(crate) async fn snapshot(&self, user: &UserRef) -> Result<Snapshot, AppError> {
+        let loaded = self.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?;
+        let policy =
+            self.policies.get(self.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
+        Ok(Snapshot { loaded, policy, now: self.deps.clock.now() })
+    }
+}
+
+/// How one round of the road ended.
+enum Round<T> {
+    Answered(Answer<T>),
+    Conflicted,
+}
+
+impl Inner {
+    async fn run<T, F>(
+        &self,
+        meta: &Meta,
+        subject: &Subject,
+        encode: &Encode<T>,
+        decide: &F,
+    ) -> Result<Answer<T>, AppError>
+    where
+        T: Clone,
+        F: Fn(&UserState, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
+    {
+        let _turn = self.queues.enter(&subject.user).await?;
+        for _ in 0..MAX_ROUNDS {
+            if let Round::Answered(answer) = self.round(meta, subject, encode, decide).await? {
+                return Ok(answer);
+            }
+            tracing::debug!(tenant_id = %subject.user.tenant, "another node was faster; deciding again");
+        }
+        Err(AppError::Contended)
+    }
+
+    async fn round<T, F>(
+        &self,
+        meta: &Meta,
+        subject: &Subject,
+        encode: &Encode<T>,
+        decide: &F,
+    ) -> Result<Round<T>, AppError>
+    where
+        T: Clone,
+        F: Fn(&UserState, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
+    {
+        let now = self.deps.clock.now();
+        let key = meta.request.as_ref().map(|request| RequestKey {
+            caller: meta.caller.clone(),
+            user: subject.user.clone(),
+            id: request.id,
+        });
+        let loaded =
+            self.deps.users.load(&subject.user, key.as_ref()).await?.ok_or(AppError::TenantNotFound)?;
+        let arguments = meta.request.as_ref().map(|request| self.arguments(request, &loaded, now));
+        if let Some(earlier) = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now) {
+            let same = arguments == Some(earlier.arguments);
+            let reply = same.then(|| earlier.reply.clone()).ok_or(AppError::RequestIdReused)?;
+            return Ok(Round::Answered(Answer::Repeated(reply)));
+        }
+        if subject.etag.is_some_and(|etag| etag != loaded.version) {
+            return Err(AppError::EtagMismatch);
+        }
+        let policy = self
+            .policies
+            .get(self.deps.policies.as_ref(), &subject.user.tenant, loaded.policy_revision)
+            .await?;
+        let ctx = Context { user: &subject.user, policy: &policy, digests: &self.deps.digests, now };
+        let source = Source { random: self.deps.random.as_ref(), now };
+        let decision = decide(&loaded.state, &ctx, source);
+        let event = source.event();
+        let outcome = decision.outcome.clone().map(|value| Done {
+            value,
+            event,
+            policy_revision: loaded.policy_revision,
+            version: version_after(&loaded, &decision.next),
+            time: now,
+        });
+        if decision.events.is_empty() {
+            // A denial that charges nothing and tells nothing leaves no trace to commit.
+            return Ok(Round::Answered(Answer::Fresh(outcome)));
+        }
+        let request = key.zip(arguments).map(|(key, arguments)| RequestRecord {
+            key,
+            arguments,
+            reply: SecretBytes::new(encode(&outcome)),
+            expire_time: now.plus(REPEAT_FOR),
+        });
+        let change = change_set(meta, subject, &loaded, decision, request, source, event);
+        Ok(match self.commit(change, event).await? {
+            Commit::Done => Round::Answered(Answer::Fresh(outcome)),
+            Commit::Conflict => Round::Conflicted,
+        })
+    }
+
+    /// Commits, and finds out where the store cannot say whether it did.
+    async fn commit(&self, change: ChangeSet, event: EventId) -> Result<Commit, AppError> {
+        let tenant = change.tenant.clone();
+        match self.deps.users.commit(change).await {
+            Err(StoreError::OutcomeUnknown(cause)) => {
+                tracing::warn!(tenant_id = %tenant, event_id = %event, "the reply to a commit was lost; looking for its event");
+                if self.deps.users.is_committed(&tenant, event).await? {
+                    Ok(Commit::Done)
+                } else {
+                    // It may still be under way: refusing is safe, deciding again would not be.
+                    Err(StoreError::Unavailable(cause).into())
+                }
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// The digest of the arguments, under the key that the earlier answer was digested with, where there is one.
+    fn arguments(&self, request: &Request, loaded: &Loaded, now: Timestamp) -> Digest {
+        let keys = &self.deps.digests.guesses;
+        let fields: [&[u8]; 2] = [b"request-arguments", request.arguments.expose()];
+        loaded
+            .earlier
+            .as_ref()
+            .filter(|earlier| earlier.expire_time > now)
+            .and_then(|earlier| keys.digest_with(earlier.arguments.key, &fields))
+            .unwrap_or_else(|| keys.digest(&fields))
+    }
+}
+
+fn version_after(loaded: &Loaded, next: &UserState) -> Option<Version> {
+    if *next == loaded.state {
+        return loaded.version;
+    }
+    Some(loaded.version.map_or(Version(1), Version::next))
+}
+
+fn change_set<T>(
+    meta: &Meta,
+    subject: &Subject,
+    loaded: &Loaded,
+    decision: Decision<T>,
+    request: Option<RequestRecord>,
+    source: Source<'_>,
+    first: EventId,
+) -> ChangeSet {
+    let users = if decision.next == loaded.state {
+        Vec::new()
+    } else {
+        vec![UserChange {
+            user: subject.user.clone(),
+            expected: loaded.version,
+            core: UserCore::of(&decision.next),
+            writes: change::writes(&loaded.state, &decision.next),
+        }]
+    };
+    let directory = loaded.state.directory.as_ref();
+    let client = subject.device.claims(&loaded.state);
+    let notice = decision.notice;
+    let events: Vec<_> = decision
+        .events
+        .into_iter()
+        .enumerate()
+        .map(|(index, event)| EventRecord {
+            id: if index == 0 { first } else { source.event() },
+            time: source.now,
+            tenant: subject.user.tenant.clone(),
+            user: Some(subject.user.user.clone()),
+            event,
+            actor: subject.actor.clone(),
+            caller: meta.caller.clone(),
+            client: client.clone(),
+            policy_revision: loaded.policy_revision,
+            request_id: meta.request.as_ref().map(|request| request.id),
+            trace_id: meta.trace_id.clone(),
+        })
+        .collect();
+    let notices = notice.map_or_else(Vec::new, |notice| {
+        let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
+        let address = |email| NoticeRecord {
+            id: source.notice(),
+            user: subject.user.user.clone(),
+            event: events[notice.event].id,
+            email,
+            language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
+            create_time: source.now,
+        };
+        [Some(current), notice.old_address].into_iter().flatten().map(address).collect()
+    });
+    ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request }
+}

@@ -1,0 +1,35 @@
+//! Why a use case has no answer. Denials are answers and not here.
+
+use countersign_ports::StoreError;
+
+/// No answer: nothing was told, and unless said otherwise nothing was committed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The tenant does not exist.
+    #[error("the tenant does not exist")]
+    TenantNotFound,
+    /// The tenant exists already.
+    #[error("the tenant exists already")]
+    TenantExists,
+    /// The request id was used with other arguments within the last ten minutes.
+    #[error("the request id was used with other arguments")]
+    RequestIdReused,
+    /// The state is not the one that the caller looked at.
+    #[error("the etag does not match")]
+    EtagMismatch,
+    /// Too many others changed the same user at the same time.
+    #[error("too many concurrent changes of one user")]
+    Contended,
+    /// More calls wait for the same user than are kept.
+    #[error("too many calls wait for one user")]
+    Overloaded,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The task of the use case ended without an answer: it panicked, or the service is being stopped.
+    #[error("the use case was interrupted")]
+    Interrupted,
+    /// The stored policy contradicts itself: written by something else than this service.
+    #[error("the stored policy is not valid")]
+    PolicyCorrupt,
+}

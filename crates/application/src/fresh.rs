@@ -1,0 +1,67 @@
+//! Draws what a decision needs at random, from the port alone.
+
+use countersign_domain::enrollment::{FreshConfirmation, FreshEnrollment};
+use countersign_domain::ids::{
+    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, EventId, RecoverySetId, TicketId,
+};
+use countersign_domain::login::LoginFresh;
+use countersign_domain::otp::TotpKey;
+use countersign_domain::recovery::FreshSet;
+use countersign_domain::secret::SecretBytes;
+use countersign_domain::time::Timestamp;
+use countersign_ports::{NoticeId, Random};
+
+/// Randomness at one time: identifiers carry both (RFC 9562 §5.7).
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) random: &'a dyn Random,
+    pub(crate) now: Timestamp,
+}
+
+impl Source<'_> {
+    fn bytes<const N: usize>(self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn event(self) -> EventId {
+        EventId::at(self.now, self.bytes())
+    }
+
+    pub(crate) fn notice(self) -> NoticeId {
+        NoticeId(EventId::at(self.now, self.bytes()).uuid())
+    }
+
+    pub(crate) fn recovery_set(self) -> FreshSet {
+        let mut entropy = vec![0; FreshSet::ENTROPY];
+        self.random.fill(&mut entropy);
+        FreshSet { id: RecoverySetId::at(self.now, self.bytes()), entropy: SecretBytes::new(entropy) }
+    }
+
+    /// Without entropy for recovery codes unless policy may reissue them: the hot path draws little.
+    pub(crate) fn login(self, reissues: bool) -> LoginFresh {
+        let recovery = if reissues {
+            self.recovery_set()
+        } else {
+            FreshSet { id: RecoverySetId::at(self.now, self.bytes()), entropy: SecretBytes::new(Vec::new()) }
+        };
+        LoginFresh {
+            challenge: ChallengeId::at(self.now, self.bytes()),
+            ticket: TicketId::at(self.now, self.bytes()),
+            client: ClientId::at(self.now, self.bytes()),
+            recovery,
+        }
+    }
+
+    pub(crate) fn enrollment(self) -> FreshEnrollment {
+        FreshEnrollment {
+            id: EnrollmentId::at(self.now, self.bytes()),
+            key: TotpKey::from_entropy(&self.bytes()),
+        }
+    }
+
+    pub(crate) fn confirmation(self) -> FreshConfirmation {
+        FreshConfirmation { id: AuthenticatorId::at(self.now, self.bytes()), recovery: self.recovery_set() }
+    }
+}

@@ -1,0 +1,38 @@
+//! A cache of policies by tenant and revision. A revision never changes, so an entry is never stale and nothing
+//! invalidates; which revision is current comes with every load.
+
+use crate::AppError;
+use countersign_domain::ids::{PolicyRevision, TenantId};
+use countersign_domain::policy::Policy;
+use countersign_ports::PolicyStore;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Policies kept; the cache starts over when it is full, which a tenant's handful of revisions makes rare.
+const MAX_CACHED: usize = 10_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Policies(RwLock<HashMap<(TenantId, PolicyRevision), Arc<Policy>>>);
+
+impl Policies {
+    pub(crate) async fn get(
+        &self,
+        store: &dyn PolicyStore,
+        tenant: &TenantId,
+        revision: PolicyRevision,
+    ) -> Result<Arc<Policy>, AppError> {
+        let key = (tenant.clone(), revision);
+        if let Some(policy) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(policy));
+        }
+        let record = store.policy(tenant, Some(revision)).await?.ok_or(AppError::TenantNotFound)?;
+        let policy = record.document.validated().map_err(|_| AppError::PolicyCorrupt)?;
+        let policy = Arc::new(policy);
+        let mut cache = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
+        }
+        cache.insert(key, Arc::clone(&policy));
+        Ok(policy)
+    }
+}
