@@ -1,0 +1,222 @@
+//! A store in memory: the smallest thing that keeps every promise of the conformance suite.
+//!
+//! One lock around everything, so each call is one transaction. A change is made on a copy and takes the original's
+//! place only when every guard held. It applies [`Write`](countersign_domain::change::Write)s one by one, as the real stores do, so that a state that was
+//! not told whole in writes is found out here too.
+
+mod apply;
+mod outbox;
+
+use apply::{Refused, apply_user};
+use async_trait::async_trait;
+use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef, Version};
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::UserState;
+use countersign_ports::{
+    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Loaded, Maintenance, NoticeRecord, PolicyStore,
+    RequestKey, RequestRecord, StoreError, StoredEvent, TenantRecord, UserStore,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A store in memory. Share it behind an `Arc`.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Everything>);
+
+#[derive(Debug, Default, Clone)]
+struct Everything {
+    tenants: BTreeMap<TenantId, Tenant>,
+    /// Positions count up through all tenants.
+    last_position: u64,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Tenant {
+    /// All revisions, oldest first; never empty.
+    policies: Vec<TenantRecord>,
+    users: HashMap<UserId, (Version, UserState)>,
+    events: Vec<StoredEvent>,
+    outbox: Vec<Queued>,
+    requests: HashMap<RequestKey, RequestRecord>,
+}
+
+/// A notice that waits.
+#[derive(Debug, Clone)]
+struct Queued {
+    notice: NoticeRecord,
+    attempts: u32,
+    /// When it is due; `None` is never again.
+    due: Option<Timestamp>,
+}
+
+impl Tenant {
+    fn revision(&self) -> PolicyRevision {
+        self.policies.last().map_or(PolicyRevision(0), |record| record.revision)
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Everything> {
+        // A test that panicked while it held the lock left at worst an unfinished copy behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Everything {
+    /// Makes the whole change, or says why none of it is made.
+    fn commit(&mut self, change: ChangeSet) -> Result<(), Refused> {
+        let now = change.events.first().map(|event| event.time).ok_or(Refused::EVENT_MISSING)?;
+        if change.users.iter().any(|user| user.user.tenant != change.tenant)
+            || change.events.iter().any(|event| event.tenant != change.tenant)
+            || change.request.iter().any(|request| request.key.user.tenant != change.tenant)
+        {
+            return Err(Refused::TENANTS_MIXED);
+        }
+        let tenant = self.tenants.get_mut(&change.tenant).ok_or(Refused::Error(StoreError::TenantMissing))?;
+
+        let mut users = Vec::with_capacity(change.users.len());
+        for user in change.users {
+            let stored = tenant.users.get(&user.user.user);
+            users.push((user.user.user.clone(), apply_user(stored, user)?));
+        }
+        if let Some(request) = &change.request {
+            let earlier = tenant.requests.get(&request.key);
+            if earlier.is_some_and(|earlier| earlier.expire_time > now) {
+                return Err(Refused::Conflict);
+            }
+        }
+
+        // Every guard held: from here on nothing can fail.
+        tenant.users.extend(users);
+        tenant.requests.extend(change.request.map(|request| (request.key.clone(), request)));
+        self.last_position += 1;
+        for (number, record) in (0..).zip(change.events) {
+            let position = EventPosition { transaction: self.last_position, number };
+            tenant.events.push(StoredEvent { position, record });
+        }
+        tenant.outbox.extend(change.notices.into_iter().map(|notice| Queued {
+            attempts: 0,
+            due: Some(notice.create_time),
+            notice,
+        }));
+        Ok(())
+    }
+
+    fn put_policy(&mut self, record: TenantRecord, change: ChangeSet) -> Result<(), Refused> {
+        let current = self.tenants.get(&record.tenant).map_or(0, |tenant| tenant.revision().0);
+        if record.revision.0 != current + 1 {
+            return Err(Refused::Conflict);
+        }
+        self.tenants.entry(record.tenant.clone()).or_default().policies.push(record);
+        self.commit(change)
+    }
+}
+
+/// What callers are told of a refused change.
+fn answer(result: Result<(), Refused>) -> Result<Commit, StoreError> {
+    match result {
+        Ok(()) => Ok(Commit::Done),
+        Err(Refused::Conflict) => Ok(Commit::Conflict),
+        Err(Refused::Error(error)) => Err(error),
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryStore {
+    async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
+        let everything = self.lock();
+        Ok(everything.tenants.get(&user.tenant).map(|tenant| {
+            let stored = tenant.users.get(&user.user);
+            Loaded {
+                policy_revision: tenant.revision(),
+                version: stored.map(|(version, _)| *version),
+                state: stored.map(|(_, state)| state.clone()).unwrap_or_default(),
+                earlier: request.and_then(|key| tenant.requests.get(key)).cloned(),
+            }
+        }))
+    }
+
+    async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+        answer(self.lock().commit(change))
+    }
+
+    async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        let everything = self.lock();
+        let tenant = everything.tenants.get(tenant);
+        Ok(tenant.is_some_and(|tenant| tenant.events.iter().any(|stored| stored.record.id == event)))
+    }
+}
+
+#[async_trait]
+impl PolicyStore for MemoryStore {
+    async fn policy(
+        &self,
+        tenant: &TenantId,
+        revision: Option<PolicyRevision>,
+    ) -> Result<Option<TenantRecord>, StoreError> {
+        let everything = self.lock();
+        let Some(tenant) = everything.tenants.get(tenant) else { return Ok(None) };
+        let wanted = revision.unwrap_or(tenant.revision());
+        Ok(tenant.policies.iter().find(|record| record.revision == wanted).cloned())
+    }
+
+    async fn put_policy(&self, record: TenantRecord, change: ChangeSet) -> Result<Commit, StoreError> {
+        let mut everything = self.lock();
+        // Two changes in one: on a copy, so that a refused event leaves no policy behind.
+        let mut next = everything.clone();
+        let result = next.put_policy(record, change);
+        if result.is_ok() {
+            *everything = next;
+        }
+        answer(result)
+    }
+
+    async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
+        let everything = self.lock();
+        let current = everything.tenants.values().filter_map(|tenant| tenant.policies.last());
+        let later = current.filter(|record| after.is_none_or(|after| record.tenant > *after));
+        Ok(later.take(limit as usize).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryStore {
+    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        let everything = self.lock();
+        let events = everything.tenants.get(&query.tenant).map(|tenant| tenant.events.as_slice());
+        let wanted = |stored: &&StoredEvent| {
+            let record = &stored.record;
+            query.after.is_none_or(|after| stored.position > after)
+                && query.user.as_ref().is_none_or(|user| record.user.as_ref() == Some(user))
+                && (query.kinds.is_empty() || query.kinds.contains(&record.event.kind))
+                && query.start_time.is_none_or(|start| record.time >= start)
+                && query.end_time.is_none_or(|end| record.time < end)
+        };
+        let wanted = events.unwrap_or_default().iter().filter(wanted);
+        Ok(wanted.take(query.limit as usize).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Maintenance for MemoryStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        for tenant in self.lock().tenants.values_mut() {
+            tenant.requests.retain(|_, record| {
+                let goes = record.expire_time <= now && swept < u64::from(limit);
+                swept += u64::from(goes);
+                !goes
+            });
+        }
+        Ok(swept)
+    }
+}
