@@ -1,6 +1,6 @@
 //! What users do to their own: read the status, enroll, rename, remove, switch off, recovery codes, remembered clients.
 
-use crate::engine::Subject;
+use crate::engine::{Device, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::authenticators;
@@ -16,7 +16,7 @@ use countersign_domain::recovery::{self, IssuedCodes};
 use countersign_domain::status::{self, Status};
 use countersign_domain::text::DisplayName;
 use countersign_domain::token::{self, Opened};
-use countersign_domain::user::{ClientClaims, UserState};
+use countersign_domain::user::UserState;
 
 /// An outcome with the status right after it, so that a page needs no second read (B11).
 #[derive(Debug, Clone)]
@@ -37,16 +37,21 @@ pub struct StatusView {
 }
 
 fn own(user: &UserRef, actor: &Actor) -> Subject {
-    Subject { user: user.clone(), actor: actor.principal.clone(), client: actor.client.clone(), etag: None }
+    Subject {
+        user: user.clone(),
+        actor: actor.principal.clone(),
+        device: Device::Told(actor.client.clone()),
+        etag: None,
+    }
 }
 
 fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
     match authority {
         Authority::Session(actor) => own(user, actor),
-        Authority::Ticket(_) => Subject {
+        Authority::Ticket(opened) => Subject {
             user: user.clone(),
             actor: Principal::User(user.user.clone()),
-            client: ClientClaims::default(),
+            device: Device::OfTicket(opened.id),
             etag: None,
         },
     }
@@ -75,12 +80,8 @@ fn with_status<T>(
     ctx: &Context<'_>,
     decision: Decision<Result<T, Denial>>,
 ) -> Decision<Result<Changed<T>, Denial>> {
-    let after = decision.outcome.is_ok().then(|| status::status(&decision.next, ctx));
-    decision.map(|outcome| {
-        // A status was made exactly where there is an outcome, so zipping loses nothing.
-        outcome
-            .and_then(|value| after.map(|status| Changed { value, status }).ok_or(Denial::ActionNotAllowed))
-    })
+    let status = status::status(&decision.next, ctx);
+    decision.map(|outcome| outcome.map(|value| Changed { value, status }))
 }
 
 /// What a command on the user's own needs beside its arguments.
@@ -98,12 +99,8 @@ impl Application {
         if !actor.is(&user.user) {
             return Ok(Err(Denial::ActorNotSubject));
         }
-        let inner = &self.0;
-        let loaded = inner.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?;
-        let policy =
-            inner.policies.get(inner.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
-        let now = inner.deps.clock.now();
-        let ctx = Context { user, policy: &policy, digests: &inner.deps.digests, now };
+        let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
+        let ctx = Context { user, policy: &policy, digests: self.digests(), now };
         Ok(Ok(StatusView { status: status::status(&loaded.state, &ctx), version: loaded.version }))
     }
 
@@ -200,12 +197,8 @@ impl Application {
         user: &UserRef,
         actor: &Actor,
     ) -> Result<Result<StatusView, Denial>, AppError> {
-        let inner = &self.0;
-        let loaded = inner.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?;
-        let policy =
-            inner.policies.get(inner.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
-        let now = inner.deps.clock.now();
-        let ctx = Context { user, policy: &policy, digests: &inner.deps.digests, now };
+        let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
+        let ctx = Context { user, policy: &policy, digests: self.digests(), now };
         let decision =
             as_owner(&loaded.state, &ctx, actor, || authenticators::preview_disable(&loaded.state, &ctx));
         Ok(decision.outcome.map(|changed| StatusView { status: changed.status, version: loaded.version }))
