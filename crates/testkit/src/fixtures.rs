@@ -117,7 +117,7 @@ pub fn request_record(random: &SeededRandom, user: &UserRef) -> RequestRecord {
         },
         arguments: Digest { key: KeyId(1), value: random.bytes() },
         reply: SecretBytes::new(random.bytes::<40>().to_vec()),
-        expire_time: START.plus(Duration::from_secs(600)),
+        expire_time: START.plus(Duration::from_mins(10)),
     }
 }
 

@@ -3,7 +3,7 @@
 use countersign_ports::Random;
 use std::sync::Mutex;
 
-/// A deterministic generator (SplitMix64, Steele, Lea and Flood 2014). Not secure, which is its purpose.
+/// A deterministic generator (`SplitMix64`, Steele, Lea and Flood 2014). Not secure, which is its purpose.
 #[derive(Debug)]
 pub struct SeededRandom(Mutex<u64>);
 

@@ -30,7 +30,7 @@ impl VirtualAuthenticator {
             })
             .collect();
         let digits = self.0.parameters.digits.count();
-        (0..)
+        (0..22)
             .map(|guess| format!("{guess:0digits$}"))
             .find(|guess| !near.contains(guess))
             .expect("22 guesses")

@@ -40,11 +40,11 @@ pub async fn filters_and_pages_show_each_event_once(store: StoreUnderTest) {
     for minute in 0..30_usize {
         let subject = user("acme", ["ann", "bob"][minute % 2]);
         let mut change = fixtures::event_only(&random, &subject, kinds[minute % 3]);
-        change.events[0].time = START.plus(Duration::from_secs(60 * minute as u64));
+        change.events[0].time = START.plus(Duration::from_mins(minute as u64));
         store.done(change).await;
     }
     let all = store.settled_events(&random, &tenant).await;
-    let minute = |number: u64| START.plus(Duration::from_secs(60 * number));
+    let minute = |number: u64| START.plus(Duration::from_mins(number));
     let everything = everything_of(&tenant);
     let ann = user("acme", "ann").user;
     let queries = [

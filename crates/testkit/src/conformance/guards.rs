@@ -33,7 +33,7 @@ pub async fn a_stale_version_conflicts_and_leaves_nothing_behind(store: StoreUnd
     assert_eq!((loaded.version, loaded.state, loaded.earlier), (Some(Version(2)), second, None));
     let after = store.settled_events(&random, &tenant).await;
     assert_eq!(after.len(), before.len() + 1, "only the first reading's marker came");
-    let later = START.plus(Duration::from_secs(60));
+    let later = START.plus(Duration::from_mins(1));
     assert_eq!(store.outbox.lease(START, later, 10).await.expect("an answer"), []);
 }
 

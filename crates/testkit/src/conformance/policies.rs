@@ -17,7 +17,7 @@ pub async fn every_preset_comes_back_as_it_was_put(store: StoreUnderTest) {
         let mut record = fixtures::tenant_record(&fixtures::tenant(preset.id()), preset);
         record.document.requirement.required_from = Some(START.plus(Duration::from_micros(1)));
         record.document.requirement.groups = vec!["all 'staff'".to_owned(), "漢".to_owned()];
-        record.document.notices.support_contact = "call \"us\"\n\\ 🔑".to_owned();
+        "call \"us\"\n\\ 🔑".clone_into(&mut record.document.notices.support_contact);
         let change = fixtures::policy_change(&random, &record);
         let put = store.policies.put_policy(record.clone(), change).await;
         assert_eq!(put.expect("the store answers"), Commit::Done);

@@ -73,7 +73,7 @@ pub async fn an_expired_record_is_still_shown_and_then_replaced(store: StoreUnde
     let later = record.expire_time;
     let next = RequestRecord {
         reply: SecretBytes::new(b"another answer".to_vec()),
-        expire_time: later.plus(Duration::from_secs(600)),
+        expire_time: later.plus(Duration::from_mins(10)),
         ..record.clone()
     };
     store.done(answering(&random, &ann, later, next.clone())).await;

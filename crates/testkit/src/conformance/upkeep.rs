@@ -25,7 +25,7 @@ pub async fn a_sweep_takes_expired_answers_and_nothing_else(store: StoreUnderTes
     for minutes in [10, 11, 12, 60] {
         let mut change = fixtures::event_only(&random, &ann, EventType::LoginAllowed);
         let mut record = fixtures::request_record(&random, &ann);
-        record.expire_time = START.plus(Duration::from_secs(60 * minutes));
+        record.expire_time = START.plus(Duration::from_mins(minutes));
         keys.push(record.key.clone());
         change.request = Some(record);
         change.notices.push(fixtures::notice_record(&random, &change.events[0]));
@@ -33,7 +33,7 @@ pub async fn a_sweep_takes_expired_answers_and_nothing_else(store: StoreUnderTes
     }
     let events = store.settled_events(&random, &tenant).await;
 
-    let later = START.plus(Duration::from_secs(60 * 30));
+    let later = START.plus(Duration::from_mins(30));
     let mut swept = Vec::new();
     for _ in 0..3 {
         swept.push(store.maintenance.sweep(later, 2).await.expect("the store answers"));
@@ -46,6 +46,6 @@ pub async fn a_sweep_takes_expired_answers_and_nothing_else(store: StoreUnderTes
     }
     let after = store.settled_events(&random, &tenant).await;
     assert_eq!(after[..events.len()], events);
-    let leased = store.outbox.lease(later, later.plus(Duration::from_secs(60)), 10).await;
+    let leased = store.outbox.lease(later, later.plus(Duration::from_mins(1)), 10).await;
     assert_eq!(leased.expect("the store answers").len(), 1);
 }
