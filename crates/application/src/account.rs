@@ -1,6 +1,6 @@
 //! What users do to their own: read the status, enroll, rename, remove, switch off, recovery codes, remembered clients.
 
-use crate::engine::{Device, Snapshot, Subject};
+use crate::engine::{Device, Etag, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::authenticators;
@@ -42,6 +42,7 @@ fn own(user: &UserRef, actor: &Actor) -> Subject {
         actor: actor.principal.clone(),
         device: Device::Told(actor.client.clone()),
         etag: None,
+        parties: Vec::new(),
     }
 }
 
@@ -53,6 +54,7 @@ fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
             actor: Principal::User(user.user.clone()),
             device: Device::OfTicket(opened.id),
             etag: None,
+            parties: Vec::new(),
         },
     }
 }
@@ -67,12 +69,7 @@ fn as_owner<T>(
     if actor.is(&ctx.user.user) {
         with_status(ctx, decide())
     } else {
-        Decision {
-            outcome: Err(Denial::ActorNotSubject),
-            next: state.clone(),
-            events: Vec::new(),
-            notice: None,
-        }
+        Decision::unchanged(Err(Denial::ActorNotSubject), state)
     }
 }
 
@@ -118,7 +115,8 @@ impl Application {
         encode: Encode<Begun>,
     ) -> Result<Answer<Begun>, AppError> {
         let subject = by_authority(&user, &command.authority);
-        self.change(meta, subject, encode, move |state, ctx, source| {
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            let state = states.own;
             enrollment::begin_totp(state, ctx, &command, source.enrollment())
                 .map(|outcome| outcome.map(|begun| Begun { begun, issuer: ctx.policy.totp.issuer.clone() }))
         })
@@ -134,7 +132,8 @@ impl Application {
         encode: Encode<Changed<Confirmed>>,
     ) -> Result<Answer<Changed<Confirmed>>, AppError> {
         let subject = by_authority(&user, &command.authority);
-        self.change(meta, subject, encode, move |state, ctx, source| {
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            let state = states.own;
             with_status(ctx, enrollment::confirm(state, ctx, &command, &source.confirmation()))
         })
         .await
@@ -147,11 +146,12 @@ impl Application {
         (user, actor): (UserRef, Actor),
         id: AuthenticatorId,
         name: DisplayName,
-        etag: Option<Option<Version>>,
+        etag: Option<Etag>,
         encode: Encode<Changed<()>>,
     ) -> Result<Answer<Changed<()>>, AppError> {
         let subject = Subject { etag, ..own(&user, &actor) };
-        self.change(meta, subject, encode, move |state, ctx, _| {
+        self.change(meta, subject, encode, move |states, ctx, _| {
+            let state = states.own;
             as_owner(state, ctx, &actor, || authenticators::rename(state, ctx, id, &name))
         })
         .await
@@ -164,12 +164,13 @@ impl Application {
         (user, actor): (UserRef, Actor),
         id: AuthenticatorId,
         code: Option<PresentedCode>,
-        etag: Option<Option<Version>>,
+        etag: Option<Etag>,
         encode: Encode<Changed<()>>,
     ) -> Result<Answer<Changed<()>>, AppError> {
         let subject = Subject { etag, ..own(&user, &actor) };
         let proofs = proofs(&actor, code);
-        self.change(meta, subject, encode, move |state, ctx, _| {
+        self.change(meta, subject, encode, move |states, ctx, _| {
+            let state = states.own;
             as_owner(state, ctx, &actor, || authenticators::remove(state, ctx, id, &proofs))
         })
         .await
@@ -185,7 +186,8 @@ impl Application {
     ) -> Result<Answer<Changed<()>>, AppError> {
         let subject = own(&user, &actor);
         let proofs = proofs(&actor, code);
-        self.change(meta, subject, encode, move |state, ctx, _| {
+        self.change(meta, subject, encode, move |states, ctx, _| {
+            let state = states.own;
             as_owner(state, ctx, &actor, || authenticators::disable(state, ctx, &proofs))
         })
         .await
@@ -214,7 +216,8 @@ impl Application {
     ) -> Result<Answer<Changed<IssuedCodes>>, AppError> {
         let subject = own(&user, &actor);
         let proofs = proofs(&actor, code);
-        self.change(meta, subject, encode, move |state, ctx, source| {
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            let state = states.own;
             as_owner(state, ctx, &actor, || recovery::generate(state, ctx, &proofs, &source.recovery_set()))
         })
         .await
@@ -229,7 +232,8 @@ impl Application {
         encode: Encode<Changed<usize>>,
     ) -> Result<Answer<Changed<usize>>, AppError> {
         let subject = own(&user, &actor);
-        self.change(meta, subject, encode, move |state, ctx, _| {
+        self.change(meta, subject, encode, move |states, ctx, _| {
+            let state = states.own;
             as_owner(state, ctx, &actor, || clients::revoke(state, ctx, &revocation))
         })
         .await

@@ -31,7 +31,7 @@ use tracing::Instrument;
 /// Rounds before a command gives up on a user whom others keep changing.
 const MAX_ROUNDS: usize = 16;
 /// How long the answer to a request is kept to be repeated (ruling 8).
-const REPEAT_FOR: Duration = Duration::from_secs(10 * 60);
+const REPEAT_FOR: Duration = Duration::from_mins(10);
 
 /// Everything outside that the use cases need.
 #[derive(Clone)]
@@ -119,8 +119,22 @@ pub(crate) struct Subject {
     pub(crate) user: UserRef,
     pub(crate) actor: Principal,
     pub(crate) device: Device,
-    /// The version that the caller looked at; its inside is `None` for a user who was never stored.
-    pub(crate) etag: Option<Option<Version>>,
+    /// What the caller looked at, where it says so.
+    pub(crate) etag: Option<Etag>,
+    /// Others whose state the decision needs: the actor first, then a second approver.
+    pub(crate) parties: Vec<UserRef>,
+}
+
+/// The version that a caller looked at; `None` inside for a user who was never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Etag(pub Option<Version>);
+
+/// The states that a decision is given.
+pub(crate) struct States<'a> {
+    /// The subject's.
+    pub(crate) own: &'a UserState,
+    /// Those of the parties, in their order.
+    pub(crate) parties: &'a [UserState],
 }
 
 /// The device that events tell of: told in this call, or in the one that opened the challenge or ticket.
@@ -177,7 +191,7 @@ impl Application {
     ) -> Result<Answer<T>, AppError>
     where
         T: Clone + Send + 'static,
-        F: Fn(&UserState, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Send + Sync + 'static,
+        F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Send + Sync + 'static,
     {
         let inner = Arc::clone(&self.0);
         let task = async move { inner.run(&meta, &subject, &encode, &decide).await };
@@ -218,7 +232,7 @@ impl Inner {
     ) -> Result<Answer<T>, AppError>
     where
         T: Clone,
-        F: Fn(&UserState, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
+        F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
     {
         let _turn = self.queues.enter(&subject.user).await?;
         for _ in 0..MAX_ROUNDS {
@@ -239,7 +253,7 @@ impl Inner {
     ) -> Result<Round<T>, AppError>
     where
         T: Clone,
-        F: Fn(&UserState, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
+        F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
     {
         let now = self.deps.clock.now();
         let key = meta.request.as_ref().map(|request| RequestKey {
@@ -255,16 +269,18 @@ impl Inner {
             let reply = same.then(|| earlier.reply.clone()).ok_or(AppError::RequestIdReused)?;
             return Ok(Round::Answered(Answer::Repeated(reply)));
         }
-        if subject.etag.is_some_and(|etag| etag != loaded.version) {
+        if subject.etag.is_some_and(|etag| etag.0 != loaded.version) {
             return Err(AppError::EtagMismatch);
         }
         let policy = self
             .policies
             .get(self.deps.policies.as_ref(), &subject.user.tenant, loaded.policy_revision)
             .await?;
+        let parties = self.parties(subject).await?;
         let ctx = Context { user: &subject.user, policy: &policy, digests: &self.deps.digests, now };
         let source = Source { random: self.deps.random.as_ref(), now };
-        let decision = decide(&loaded.state, &ctx, source);
+        let states: Vec<_> = parties.iter().map(|party| party.state.clone()).collect();
+        let decision = decide(&States { own: &loaded.state, parties: &states }, &ctx, source);
         let event = source.event();
         let outcome = decision.outcome.clone().map(|value| Done {
             value,
@@ -283,11 +299,20 @@ impl Inner {
             reply: SecretBytes::new(encode(&outcome)),
             expire_time: now.plus(REPEAT_FOR),
         });
-        let change = change_set(meta, subject, &loaded, decision, request, source, event);
+        let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event);
         Ok(match self.commit(change, event).await? {
             Commit::Done => Round::Answered(Answer::Fresh(outcome)),
             Commit::Conflict => Round::Conflicted,
         })
+    }
+
+    /// The others that the decision needs, as loaded; unknown ones have the default state.
+    async fn parties(&self, subject: &Subject) -> Result<Vec<Loaded>, AppError> {
+        let mut parties = Vec::with_capacity(subject.parties.len());
+        for user in &subject.parties {
+            parties.push(self.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?);
+        }
+        Ok(parties)
     }
 
     /// Commits, and finds out where the store cannot say whether it did.
@@ -330,23 +355,17 @@ fn version_after(loaded: &Loaded, next: &UserState) -> Option<Version> {
 fn change_set<T>(
     meta: &Meta,
     subject: &Subject,
-    loaded: &Loaded,
+    (loaded, parties): (&Loaded, &[Loaded]),
     decision: Decision<T>,
     request: Option<RequestRecord>,
     source: Source<'_>,
     first: EventId,
 ) -> ChangeSet {
-    let users = if decision.next == loaded.state {
-        Vec::new()
-    } else {
-        vec![UserChange {
-            user: subject.user.clone(),
-            expected: loaded.version,
-            core: UserCore::of(&decision.next),
-            writes: change::writes(&loaded.state, &decision.next),
-        }]
-    };
-    let directory = loaded.state.directory.as_ref();
+    let own = user_change(&subject.user, loaded, &decision.next);
+    let actor = subject.parties.first().zip(parties.first()).zip(decision.actor.as_ref());
+    let actor = actor.and_then(|((user, loaded), next)| user_change(user, loaded, next));
+    // A directory entry that was just put names the new address; an erased one still tells the old one.
+    let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
     let client = subject.device.claims(&loaded.state);
     let notice = decision.notice;
     let events: Vec<_> = decision
@@ -379,5 +398,16 @@ fn change_set<T>(
         };
         [Some(current), notice.old_address].into_iter().flatten().map(address).collect()
     });
+    let users = own.into_iter().chain(actor).collect();
     ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request }
+}
+
+/// The change from the loaded to the next state, or `None` where they are the same.
+fn user_change(user: &UserRef, loaded: &Loaded, next: &UserState) -> Option<UserChange> {
+    (*next != loaded.state).then(|| UserChange {
+        user: user.clone(),
+        expected: loaded.version,
+        core: UserCore::of(next),
+        writes: change::writes(&loaded.state, next),
+    })
 }

@@ -22,6 +22,6 @@ mod queues;
 mod tenants;
 
 pub use account::{Begun, Changed, StatusView};
-pub use engine::{Answer, Application, Deps, Done, Encode, Meta, Request};
+pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
 pub use error::AppError;
 pub use notices::Dispatched;

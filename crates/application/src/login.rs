@@ -17,8 +17,8 @@ impl Application {
         encode: Encode<Verdict>,
     ) -> Result<Answer<Verdict>, AppError> {
         let subject = themself(user, Device::Told(command.client.clone()));
-        self.change(meta, subject, encode, move |state, ctx, source| {
-            login::check(state, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            login::check(states.own, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
         })
         .await
     }
@@ -38,13 +38,13 @@ impl Application {
     ) -> Result<Answer<Verdict>, AppError> {
         let device = Device::OfChallenge(command.challenge.id);
         let subject = themself(command.challenge.user.clone(), device);
-        self.change(meta, subject, encode, move |state, ctx, source| {
-            login::answer(state, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            login::answer(states.own, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
         })
         .await
     }
 }
 
 fn themself(user: UserRef, device: Device) -> Subject {
-    Subject { actor: Principal::User(user.user.clone()), user, device, etag: None }
+    Subject { actor: Principal::User(user.user.clone()), user, device, etag: None, parties: Vec::new() }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 /// Notices leased at a time.
 const BATCH: u32 = 50;
 /// How long a lease lasts: longer than a slow delivery, short enough to be taken over after a crash.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_mins(2);
 /// Tries before a notice is a dead letter; with the growing pauses about three days.
 const MAX_ATTEMPTS: u32 = 20;
 /// The first pause after a failed try; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 /// The longest pause.
-const MAX_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
+const MAX_PAUSE: Duration = Duration::from_hours(6);
 
 /// What one round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

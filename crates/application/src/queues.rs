@@ -24,7 +24,8 @@ struct Queue {
 pub(crate) struct Place<'a> {
     queues: &'a Queues,
     user: UserRef,
-    _turn: Option<OwnedMutexGuard<()>>,
+    /// Held for as long as the place is.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Queues {
@@ -39,8 +40,8 @@ impl Queues {
             queue.waiting += 1;
             Arc::clone(&queue.turn)
         };
-        let mut place = Place { queues: self, user: user.clone(), _turn: None };
-        place._turn = Some(turn.lock_owned().await);
+        let mut place = Place { queues: self, user: user.clone(), turn: None };
+        place.turn = Some(turn.lock_owned().await);
         Ok(place)
     }
 }

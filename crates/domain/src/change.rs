@@ -24,6 +24,8 @@ pub struct Decision<T> {
     pub events: Vec<Event>,
     /// Which event the owner is told of: at most one notice a change.
     pub notice: Option<Notice>,
+    /// The next state of the actor, where a command on another user consumed or charged a proof of theirs.
+    pub actor: Option<UserState>,
 }
 
 /// That the owner of the second factor is told of one of the decision's events (B50).
@@ -45,7 +47,18 @@ impl std::fmt::Debug for Notice {
 impl<T> Decision<T> {
     /// The same decision with another form of its outcome.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Decision<U> {
-        Decision { outcome: f(self.outcome), next: self.next, events: self.events, notice: self.notice }
+        Decision {
+            outcome: f(self.outcome),
+            next: self.next,
+            events: self.events,
+            notice: self.notice,
+            actor: self.actor,
+        }
+    }
+
+    /// A decision that changes and tells nothing.
+    pub fn unchanged(outcome: T, state: &UserState) -> Self {
+        Self { outcome, next: state.clone(), events: Vec::new(), notice: None, actor: None }
     }
 }
 
@@ -54,6 +67,8 @@ impl<T> Decision<T> {
 pub struct UserCore {
     /// See [`UserState::epoch`].
     pub epoch: Epoch,
+    /// See [`UserState::is_on`]: derived, kept beside so that lists and counts need not look at authenticators.
+    pub on: bool,
     /// See [`UserState::state_since`].
     pub state_since: Option<Timestamp>,
     /// See [`UserState::failures`].
@@ -69,6 +84,7 @@ impl UserCore {
     pub fn of(state: &UserState) -> Self {
         Self {
             epoch: state.epoch,
+            on: state.is_on(),
             state_since: state.state_since,
             failures: state.failures.clone(),
             requirement: state.requirement,

@@ -70,6 +70,6 @@ impl Draft {
 
     /// The decision.
     pub(crate) fn decide<T>(self, outcome: T) -> Decision<T> {
-        Decision { outcome, next: self.next, events: self.events, notice: self.notice }
+        Decision { outcome, next: self.next, events: self.events, notice: self.notice, actor: None }
     }
 }

@@ -115,6 +115,9 @@ pub enum Denial {
         /// The kind of thing.
         what: &'static str,
     },
+    /// The user has a second factor already.
+    #[error("the user has an authenticator already")]
+    AuthenticatorExists,
     /// Another authenticator of the user has this name.
     #[error("another authenticator has this name")]
     DisplayNameExists,

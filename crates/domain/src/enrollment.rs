@@ -340,12 +340,12 @@ pub(crate) fn may_enroll(
 
 /// Proofs needed at this stage. Adding to an active second factor needs what switching it off needs, where the policy
 /// names nothing for enrolling: an added authenticator can do no less (R23).
-fn required(state: &UserState, ctx: &Context<'_>, stage: ProofStage, right: &Right) -> Vec<ProofKind> {
+fn required(user: &UserState, ctx: &Context<'_>, stage: ProofStage, right: &Right) -> Vec<ProofKind> {
     let policy = &ctx.policy.enrollment;
     if policy.proof_stage != stage {
         return Vec::new();
     }
-    let mut proofs = proofs_to_add(state, ctx);
+    let mut proofs = proofs_to_add(user, ctx);
     if right.is_vouched_for() {
         proofs.retain(|kind| *kind != ProofKind::FirstFactor);
     }

@@ -16,7 +16,7 @@ use crate::user::{Authenticator, Credential, FirstFactor, PendingCredential, Sta
 use std::time::Duration;
 
 /// How far in the future a first factor may lie, for clocks that disagree.
-const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
+const FUTURE_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Checks the caller's word about a first factor: there, not in the future, fresh and of an accepted kind.
 pub(crate) fn first_factor<'a>(

@@ -92,10 +92,10 @@ fn check_on(
     if !draft.next.is_on() {
         return Ok(without_factor(draft, ctx, command, first, fresh));
     }
-    if command.purpose == ChallengePurpose::Login {
-        if let Some(allowed) = spared(draft, ctx, command, first) {
-            return Ok(Verdict::Allowed(allowed));
-        }
+    if command.purpose == ChallengePurpose::Login
+        && let Some(allowed) = spared(draft, ctx, command, first)
+    {
+        return Ok(Verdict::Allowed(allowed));
     }
     let asked = Asked { purpose: command.purpose, first, client: &command.client };
     match &command.answer {

@@ -220,6 +220,7 @@ pub enum Grant {
 
 /// One rule about who may do one thing to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one field of the contract, switched by itself")]
 pub struct Delegation {
     /// The action that the rule is about; one rule an action.
     pub action: DelegatedAction,
@@ -260,7 +261,7 @@ pub struct LockoutPolicy {
 pub enum FirstFactorMethod {
     /// A password.
     Password,
-    /// A federated login (OpenID Connect, SAML).
+    /// A federated login (`OpenID` Connect, SAML).
     Federated,
     /// A link sent by e-mail.
     EmailLink,

@@ -25,8 +25,8 @@ impl Findings {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn violations(policy: &PolicyDocument) -> Vec<PolicyViolation> {
     let mut findings = Findings(Vec::new());

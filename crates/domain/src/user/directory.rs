@@ -49,12 +49,16 @@ pub enum Role {
 }
 
 impl DirectoryEntry {
-    /// Whether this user manages a team that `other` belongs to.
-    pub fn manages_a_team_of(&self, other: &Self) -> bool {
-        self.teams
-            .iter()
-            .filter(|own| own.role == Role::Manager)
-            .any(|own| other.teams.iter().any(|theirs| theirs.team == own.team))
+    /// Whether this user manages a team in which `other` is a member, or, with `peers`, anything.
+    pub fn manages(&self, other: &Self, peers: bool) -> bool {
+        self.teams.iter().filter(|own| own.role == Role::Manager).any(|own| {
+            other.teams.iter().any(|theirs| theirs.team == own.team && (peers || theirs.role == Role::Member))
+        })
+    }
+
+    /// Whether this user manages that team.
+    pub fn manages_team(&self, team: &TeamId) -> bool {
+        self.teams.iter().any(|own| own.role == Role::Manager && own.team == *team)
     }
 
     /// Whether this user is a manager of any team.

@@ -125,7 +125,7 @@ mod tests {
                 failures.forget_streak(&policy());
             }
         }
-        let day = Duration::from_secs(24 * 60 * 60);
+        let day = Duration::from_hours(24);
         assert_eq!(
             failures.locked_until(start.plus(day).minus(Duration::from_secs(1))),
             Some(start.plus(day))

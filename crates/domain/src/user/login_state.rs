@@ -64,7 +64,7 @@ pub struct Challenge {
 
 impl Challenge {
     /// How long a challenge stays open (ruling 3).
-    pub const LIFETIME: Duration = Duration::from_secs(5 * 60);
+    pub const LIFETIME: Duration = Duration::from_mins(5);
     /// Open challenges per user; one more pushes out the oldest (R49).
     pub const MAX_OPEN: usize = 8;
 }
@@ -95,9 +95,9 @@ pub struct Ticket {
 
 impl Ticket {
     /// How long the ticket of a login lives (R24).
-    pub const LOGIN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+    pub const LOGIN_LIFETIME: Duration = Duration::from_mins(10);
     /// How long the ticket of a manager lives (R24).
-    pub const MANAGER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+    pub const MANAGER_LIFETIME: Duration = Duration::from_hours(24);
     /// Open tickets per user; one more pushes out the oldest (R49).
     pub const MAX_OPEN: usize = 4;
 }
@@ -132,7 +132,7 @@ pub struct RememberedClient {
 
 impl RememberedClient {
     /// How long the token before the current one is still taken, for lost replies (ruling 14).
-    pub const ROTATION_GRACE: Duration = Duration::from_secs(60);
+    pub const ROTATION_GRACE: Duration = Duration::from_mins(1);
 }
 
 /// A member's request to be reset (B42).

@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 /// How long a request for a reset stays open (ruling 15).
-pub const RESET_REQUEST_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const RESET_REQUEST_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// How far a user is from what the tenant's requirement asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

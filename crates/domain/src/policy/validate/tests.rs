@@ -33,15 +33,13 @@ fn check(field: &str, change: impl FnOnce(&mut PolicyDocument)) {
 fn contradictions_name_their_field() {
     check("requirement.mode", |p| {
         p.requirement.mode = RequirementMode::Optional;
-        p.requirement.grace_period = Duration::from_secs(60);
+        p.requirement.grace_period = Duration::from_mins(1);
     });
-    check("requirement.grace_period", |p| p.requirement.grace_period = Duration::from_secs(91 * 86_400));
+    check("requirement.grace_period", |p| p.requirement.grace_period = Duration::from_hours(91 * 24));
     check("requirement.first_enrollment", |p| {
         p.requirement.first_enrollment = FirstEnrollment::ManagerTicket;
     });
-    check("challenge.remember_duration", |p| {
-        p.challenge.remember_duration = Duration::from_secs(31 * 86_400)
-    });
+    check("challenge.remember_duration", |p| p.challenge.remember_duration = Duration::from_hours(31 * 24));
     check("challenge.remember_duration", |p| p.challenge.remember_duration = Duration::ZERO);
     check("challenge.max_remembered_clients", |p| p.challenge.max_remembered_clients = 0);
     check("allowed_types", |p| p.allowed_types.clear());

@@ -1,0 +1,58 @@
+//! What the tenant's directory tells: who the user is, that their first factor changed, that they are gone.
+
+use crate::change::Decision;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::ResetRequestId;
+use crate::user::{DirectoryEntry, ResetRequest, UserState};
+
+/// Takes over what the directory says. Saying the same again changes and tells nothing; another address is told to the
+/// new and to the old one (B51).
+pub fn put(state: &UserState, ctx: &Context<'_>, entry: &DirectoryEntry) -> Decision<()> {
+    if state.directory.as_ref() == Some(entry) {
+        return Decision::unchanged((), state);
+    }
+    let mut draft = Draft::new(state, ctx);
+    let old = draft.next.directory.replace(entry.clone());
+    draft.tell(Event::new(EventType::UserPut));
+    let old_address = old.map(|old| old.email).filter(|old| !old.is_empty() && *old != entry.email);
+    if let Some(old_address) = old_address {
+        draft.tell_owner(Event::new(EventType::ContactChanged));
+        draft.also_at(old_address);
+    }
+    draft.decide(())
+}
+
+/// The first factor changed: remembered clients, open challenges and tickets are dead (R34).
+pub fn first_factor_changed(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
+    let mut draft = Draft::new(state, ctx);
+    draft.next.raise_epoch();
+    draft.lead_owner(Event::new(EventType::FirstFactorChanged));
+    draft.decide(())
+}
+
+/// Erases everything of the user but the log. The epoch stays and rises, so that no old token comes to life again.
+pub fn erase(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
+    let mut draft = Draft::new(state, ctx);
+    draft.next = UserState { epoch: state.epoch.next(), ..UserState::default() };
+    draft.lead(Event::new(EventType::UserErased));
+    draft.decide(())
+}
+
+/// A member asks to be reset; managers of their teams see it (B42). Asking again replaces the reason.
+pub fn request_reset(
+    state: &UserState,
+    ctx: &Context<'_>,
+    reason: &str,
+    id: ResetRequestId,
+) -> Decision<Result<ResetRequest, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    if !draft.next.is_on() {
+        return Decision::unchanged(Err(Denial::TwoFactorNotEnabled), state);
+    }
+    let request = ResetRequest { id, reason: reason.to_owned(), create_time: ctx.now };
+    draft.next.reset_request = Some(request.clone());
+    draft.lead_owner(Event::new(EventType::ResetRequested));
+    draft.decide(Ok(request))
+}

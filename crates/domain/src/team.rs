@@ -1,0 +1,241 @@
+//! What managers and administrators do to others: reset, switch off, unlock, hand out a ticket.
+//!
+//! Checks stand in the order of ruling 12: oneself, permission or team, the actor's own second factor, their fresh
+//! proof, the target's state. Operators and jobs are the service's own people and need no delegation rule.
+
+use crate::actor::{Actor, Principal};
+use crate::change::Decision;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::{TicketId, UserRef};
+use crate::login::add_ticket;
+use crate::policy::{DelegatedAction, Delegation, FirstEnrollment, Grant, ProofKind};
+use crate::presented::PresentedCode;
+use crate::proof::{self, Proofs};
+use crate::requirement;
+use crate::secret::SecretString;
+use crate::time::Timestamp;
+use crate::token;
+use crate::user::{ClientClaims, DirectoryEntry, Standing, Ticket, TicketIssuer, UserState};
+
+/// An actor with what this service knows of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Party<'a> {
+    /// Who, in the caller's word.
+    pub actor: &'a Actor,
+    /// Their own state; the default for operators and jobs.
+    pub state: &'a UserState,
+}
+
+/// A command of one user on another.
+#[derive(Debug, Clone, Copy)]
+pub struct Delegated<'a> {
+    /// Who acts.
+    pub by: Party<'a>,
+    /// A code of the actor, where the policy wants a fresh proof.
+    pub actor_code: Option<&'a PresentedCode>,
+    /// Who approves, where the policy wants a second person.
+    pub second: Option<Party<'a>>,
+    /// Why, in the actor's words; kept with the event (B39). At most 500 characters.
+    pub justification: &'a str,
+    /// Whether only to say what would happen: no proof is evaluated and nothing is committed (ruling 6).
+    pub preview: bool,
+}
+
+/// A ticket that a manager hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedTicket {
+    /// The ticket's token.
+    pub ticket: SecretString,
+    /// When it is gone.
+    pub expire_time: Timestamp,
+}
+
+/// Makes a member enroll anew: everything old is dead, the result is "must enroll" and never "off" (B41, R35).
+pub fn reset_member(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Delegated<'_>,
+) -> Decision<Result<(), Denial>> {
+    delegated(state, ctx, command, DelegatedAction::ResetMember, |draft| {
+        if !draft.next.is_on() {
+            return Err(Denial::TwoFactorNotEnabled);
+        }
+        draft.next.strip(&ctx.policy.lockout, ctx.now);
+        draft.next.failures.forgive();
+        draft.next.requirement.must_enroll = true;
+        draft.next.reset_request = None;
+        draft.lead_owner(Event::new(EventType::MemberReset).with("justification", command.justification));
+        Ok(())
+    })
+}
+
+/// Switches a member's second factor off (B38).
+pub fn disable_member(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Delegated<'_>,
+) -> Decision<Result<(), Denial>> {
+    delegated(state, ctx, command, DelegatedAction::DisableMember, |draft| {
+        if !draft.next.is_on() {
+            return Err(Denial::TwoFactorNotEnabled);
+        }
+        if requirement::is_mandatory(&draft.next, ctx) {
+            return Err(Denial::TwoFactorMandatory);
+        }
+        draft.next.strip(&ctx.policy.lockout, ctx.now);
+        draft.next.reset_request = None;
+        draft.lead_owner(Event::new(EventType::MemberDisabled).with("justification", command.justification));
+        Ok(())
+    })
+}
+
+/// Lifts a member's lock and re-enables what too many failures disabled (R13, R15).
+pub fn unlock_member(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Delegated<'_>,
+) -> Decision<Result<(), Denial>> {
+    delegated(state, ctx, command, DelegatedAction::UnlockMember, |draft| {
+        if !draft.next.is_on() {
+            return Err(Denial::TwoFactorNotEnabled);
+        }
+        draft.next.failures.forgive();
+        for authenticator in &mut draft.next.authenticators {
+            authenticator.standing = Standing::Active;
+            authenticator.consecutive_failures = 0;
+        }
+        draft.lead_owner(Event::new(EventType::UserUnlocked).with("justification", command.justification));
+        Ok(())
+    })
+}
+
+/// Hands out a ticket for a first enrollment, where the policy wants a manager to (R24).
+pub fn issue_ticket(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Delegated<'_>,
+    id: TicketId,
+) -> Decision<Result<IssuedTicket, Denial>> {
+    delegated(state, ctx, command, DelegatedAction::IssueTicket, |draft| {
+        if ctx.policy.requirement.first_enrollment != FirstEnrollment::ManagerTicket {
+            return Err(Denial::ActionNotAllowed);
+        }
+        if draft.next.is_on() {
+            return Err(Denial::AuthenticatorExists);
+        }
+        let expire_time = ctx.now.plus(Ticket::MANAGER_LIFETIME);
+        let epoch = draft.next.epoch;
+        let ticket =
+            Ticket { id, issuer: TicketIssuer::Manager, expire_time, epoch, client: ClientClaims::default() };
+        add_ticket(draft, ticket);
+        draft.lead_owner(Event::new(EventType::TicketIssued).with("justification", command.justification));
+        Ok(IssuedTicket { ticket: token::ticket(&ctx.digests.tokens, ctx.user, epoch, id), expire_time })
+    })
+}
+
+/// The proofs of the actor that an action needs.
+pub fn required_proofs(ctx: &Context<'_>, actor: &Actor, action: DelegatedAction) -> Vec<ProofKind> {
+    let rule = ctx.policy.delegation_for(action).filter(|_| matches!(actor.principal, Principal::User(_)));
+    match rule {
+        Some(rule) if rule.actor_needs_fresh_proof => vec![ProofKind::SecondFactor],
+        _ => Vec::new(),
+    }
+}
+
+/// Authorises, then changes the target. A charge on the actor stands whatever becomes of the target.
+fn delegated<T>(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Delegated<'_>,
+    action: DelegatedAction,
+    change: impl FnOnce(&mut Draft) -> Result<T, Denial>,
+) -> Decision<Result<T, Denial>> {
+    let mut target = Draft::new(state, ctx);
+    let rule = match authorise(&target.next, ctx, command, action) {
+        Ok(rule) => rule,
+        Err(denial) => return Decision::unchanged(Err(denial), state),
+    };
+    let mut proved = None;
+    if rule.is_some_and(|rule| rule.actor_needs_fresh_proof) && !command.preview {
+        let decision = prove(ctx, command);
+        let outcome = decision.outcome;
+        proved = Some(decision.next);
+        for event in decision.events {
+            target.tell(event);
+        }
+        if let Err(denial) = outcome {
+            // The target stays as it is, what was charged to the actor does not.
+            target.next = state.clone();
+            return Decision { actor: proved, ..target.decide(Err(denial)) };
+        }
+    }
+    let outcome = change(&mut target);
+    Decision { actor: proved, ..target.decide(outcome) }
+}
+
+/// The rule that lets the actor do it; `None` for operators and jobs, who need none.
+fn authorise<'a>(
+    target: &UserState,
+    ctx: &Context<'a>,
+    command: &Delegated<'_>,
+    action: DelegatedAction,
+) -> Result<Option<&'a Delegation>, Denial> {
+    if command.by.actor.is(&ctx.user.user) {
+        return Err(Denial::ActorIsSubject);
+    }
+    if !matches!(command.by.actor.principal, Principal::User(_)) {
+        return Ok(None);
+    }
+    let rule = ctx.policy.delegation_for(action).ok_or(Denial::ActionNotAllowed)?;
+    eligible(target, rule, command.by)?;
+    if rule.second_approver && !command.preview {
+        let second = command.second.ok_or(Denial::SecondApproverRequired)?;
+        let distinct =
+            second.actor.principal != command.by.actor.principal && !second.actor.is(&ctx.user.user);
+        if !distinct {
+            return Err(Denial::SecondApproverRequired);
+        }
+        eligible(target, rule, second)?;
+    }
+    Ok(Some(rule))
+}
+
+/// Whether one person may act on the target under the rule.
+fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(), Denial> {
+    match rule.grant {
+        Grant::Permissions => {
+            let lacks = |named: &&String| !party.actor.permissions.contains(named);
+            let missing: Vec<_> = rule.permissions.iter().filter(lacks).cloned().collect();
+            if !missing.is_empty() {
+                return Err(Denial::ActorPermissionMissing { missing });
+            }
+        }
+        Grant::TeamManager => {
+            let nobody = DirectoryEntry::default();
+            let own = party.state.directory.as_ref().unwrap_or(&nobody);
+            let theirs = target.directory.as_ref().unwrap_or(&nobody);
+            if own.disabled || !own.manages(theirs, rule.peers) {
+                return Err(Denial::ActorNotTeamManager);
+            }
+        }
+    }
+    if rule.actor_needs_two_factor && !party.state.has_active() {
+        return Err(Denial::ActorTwoFactorMissing);
+    }
+    Ok(())
+}
+
+/// Evaluates the actor's code against the actor's own factor and budget (R12).
+fn prove(ctx: &Context<'_>, command: &Delegated<'_>) -> Decision<Result<(), Denial>> {
+    let Principal::User(id) = &command.by.actor.principal else {
+        return Decision::unchanged(Ok(()), command.by.state);
+    };
+    let user = UserRef { tenant: ctx.user.tenant.clone(), user: id.clone() };
+    let own = Context { user: &user, ..*ctx };
+    let mut draft = Draft::new(command.by.state, &own);
+    let given = Proofs { first_factor: None, code: command.actor_code.cloned() };
+    let outcome = proof::demand(&mut draft, &own, &[ProofKind::SecondFactor], &given, "actor_proof.code");
+    draft.decide(outcome)
+}

@@ -1,0 +1,120 @@
+//! What holds for every decision whatever the command was, and a store that applies writes in its own way.
+
+use countersign_domain::change::{Decision, UserCore, Write, writes};
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::{Challenge, Credential, PendingEnrollment, Ticket, UserState};
+
+/// Panics where a decision breaks a law of the house.
+pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
+    let next = &decision.next;
+    if let Some(notice) = &decision.notice {
+        assert!(notice.event < decision.events.len(), "B50: the notice is of an event that there is");
+    }
+    if *next != old.settled(now) {
+        assert!(!decision.events.is_empty(), "R55: a change without an event");
+    }
+    assert!(next.epoch >= old.epoch, "R34: the epoch only grows");
+    for before in &old.authenticators {
+        let Some(after) = next.authenticator(before.id) else { continue };
+        let (Credential::Totp(was), Credential::Totp(is)) = (&before.credential, &after.credential);
+        assert!(is.last_step >= was.last_step, "R4: last_step only grows");
+    }
+    if next.epoch > old.epoch {
+        let kept = |kept: bool| assert!(!kept, "R34: something old outlived the epoch");
+        kept(next.challenges.iter().any(|row| row.epoch != next.epoch || old.challenges.contains(row)));
+        kept(next.tickets.iter().any(|row| row.epoch != next.epoch || old.tickets.contains(row)));
+        kept(next.pending.iter().any(|row| row.epoch != next.epoch || old.pending.contains(row)));
+        kept(next.clients.iter().any(|row| row.epoch != next.epoch || old.client(row.id).is_some()));
+    }
+    bounded(next);
+    let mut stored = old.clone();
+    apply(&mut stored, &UserCore::of(next), writes(old, next));
+    assert_eq!(sorted(stored), sorted(next.clone()), "the writes do not make the state");
+}
+
+/// R49: caps that hold whatever the policy says.
+fn bounded(state: &UserState) {
+    assert!(state.pending.len() <= 1, "R20: one pending enrollment a kind");
+    assert!(state.pending.iter().all(|row| (1..=PendingEnrollment::MAX_TRIES).contains(&row.tries_left)));
+    assert!(state.challenges.len() <= Challenge::MAX_OPEN);
+    assert!(state.tickets.len() <= Ticket::MAX_OPEN);
+    assert!(state.authenticators.len() <= 20);
+    assert!(state.clients.len() <= 50);
+    assert!(state.failures.recent.len() <= 100);
+}
+
+/// A store: the user's own row whole, then one write after the other.
+pub fn apply(state: &mut UserState, core: &UserCore, writes: Vec<Write>) {
+    state.epoch = core.epoch;
+    state.state_since = core.state_since;
+    state.failures = core.failures.clone();
+    state.requirement = core.requirement;
+    state.reset_request.clone_from(&core.reset_request);
+    for write in writes {
+        apply_one(state, write);
+    }
+}
+
+fn apply_one(state: &mut UserState, write: Write) {
+    match write {
+        Write::PutAuthenticator(row) => put(&mut state.authenticators, row, |row| row.id),
+        Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
+            let row = state.authenticators.iter_mut().find(|row| row.id == id).unwrap();
+            let Credential::Totp(totp) = &mut row.credential;
+            assert!(last_step >= totp.last_step, "R4: the guard of the statement would not hold");
+            totp.last_step = last_step;
+            row.last_use_time = last_use_time;
+            row.consecutive_failures = consecutive_failures;
+        }
+        Write::RemoveAuthenticator(id) => take(&mut state.authenticators, |row| row.id == id),
+        Write::PutPending(row) => put(&mut state.pending, row, |row| row.id),
+        Write::ChargePending { id, tries_left } => {
+            state.pending.iter_mut().find(|row| row.id == id).unwrap().tries_left = tries_left;
+        }
+        Write::RemovePending(id) => take(&mut state.pending, |row| row.id == id),
+        Write::PutRecoverySet(set) => state.recovery = Some(set),
+        Write::UseRecoveryCode { set, index, used_time } => {
+            let own = state.recovery.as_mut().filter(|own| own.id == set).unwrap();
+            let slot = &mut own.codes[index].used_time;
+            assert_eq!(slot.replace(used_time), None, "R29: the guard of the statement would not hold");
+        }
+        Write::RemoveRecoverySet => assert!(state.recovery.take().is_some()),
+        Write::AddChallenge(row) => add(&mut state.challenges, row, |row| row.id),
+        Write::RemoveChallenge(id) => take(&mut state.challenges, |row| row.id == id),
+        Write::AddTicket(row) => add(&mut state.tickets, row, |row| row.id),
+        Write::RemoveTicket(id) => take(&mut state.tickets, |row| row.id == id),
+        Write::PutClient(row) => put(&mut state.clients, row, |row| row.id),
+        Write::RemoveClient(id) => take(&mut state.clients, |row| row.id == id),
+        Write::PutDirectory(entry) => state.directory = Some(entry),
+        Write::RemoveDirectory => assert!(state.directory.take().is_some()),
+    }
+}
+
+/// Inserts a row, or replaces the one with its id.
+fn put<T, I: PartialEq>(rows: &mut Vec<T>, row: T, id: impl Fn(&T) -> I) {
+    rows.retain(|other| id(other) != id(&row));
+    rows.push(row);
+}
+
+/// Inserts a row that must be new, as a primary key demands.
+fn add<T, I: PartialEq>(rows: &mut Vec<T>, row: T, id: impl Fn(&T) -> I) {
+    assert!(rows.iter().all(|other| id(other) != id(&row)), "a second row under one id");
+    rows.push(row);
+}
+
+/// Deletes exactly one row.
+fn take<T>(rows: &mut Vec<T>, gone: impl Fn(&T) -> bool) {
+    let before = rows.len();
+    rows.retain(|row| !gone(row));
+    assert_eq!(rows.len() + 1, before, "a removal removes one row");
+}
+
+/// The state in an order that does not depend on who wrote it.
+pub fn sorted(mut state: UserState) -> UserState {
+    state.authenticators.sort_by_key(|row| row.id);
+    state.pending.sort_by_key(|row| row.id);
+    state.challenges.sort_by_key(|row| row.id);
+    state.tickets.sort_by_key(|row| row.id);
+    state.clients.sort_by_key(|row| row.id);
+    state
+}
