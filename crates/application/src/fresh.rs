@@ -2,7 +2,7 @@
 
 use countersign_domain::enrollment::{FreshConfirmation, FreshEnrollment};
 use countersign_domain::ids::{
-    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, EventId, RecoverySetId, TicketId,
+    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, EventId, RecoverySetId, ResetRequestId, TicketId,
 };
 use countersign_domain::login::LoginFresh;
 use countersign_domain::otp::TotpKey;
@@ -37,6 +37,14 @@ impl Source<'_> {
         let mut entropy = vec![0; FreshSet::ENTROPY];
         self.random.fill(&mut entropy);
         FreshSet { id: RecoverySetId::at(self.now, self.bytes()), entropy: SecretBytes::new(entropy) }
+    }
+
+    pub(crate) fn ticket(self) -> TicketId {
+        TicketId::at(self.now, self.bytes())
+    }
+
+    pub(crate) fn reset_request(self) -> ResetRequestId {
+        ResetRequestId::at(self.now, self.bytes())
     }
 
     /// Without entropy for recovery codes unless policy may reissue them: the hot path draws little.

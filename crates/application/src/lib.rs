@@ -12,6 +12,7 @@
 //! 3. Its method in `api-grpc`, and the event that it tells in the test that walks all mutating RPCs.
 
 mod account;
+mod directory;
 mod engine;
 mod error;
 mod fresh;
@@ -19,9 +20,11 @@ mod login;
 mod notices;
 mod policies;
 mod queues;
+mod team;
 mod tenants;
 
 pub use account::{Begun, Changed, StatusView};
 pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
 pub use error::AppError;
 pub use notices::Dispatched;
+pub use team::{Delegation, Preview};

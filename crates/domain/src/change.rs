@@ -24,6 +24,8 @@ pub struct Decision<T> {
     pub events: Vec<Event>,
     /// Which event the owner is told of: at most one notice a change.
     pub notice: Option<Notice>,
+    /// How it came about, in the order of the rules that were asked; the last one decided. For explanations.
+    pub steps: Vec<RuleStep>,
     /// The next state of the actor, where a command on another user consumed or charged a proof of theirs.
     pub actor: Option<UserState>,
 }
@@ -44,6 +46,15 @@ impl std::fmt::Debug for Notice {
     }
 }
 
+/// One rule that a decision asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleStep {
+    /// The field of the policy, as callers write it; empty where the rule is no policy.
+    pub field: &'static str,
+    /// What it said.
+    pub finding: &'static str,
+}
+
 impl<T> Decision<T> {
     /// The same decision with another form of its outcome.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Decision<U> {
@@ -52,13 +63,21 @@ impl<T> Decision<T> {
             next: self.next,
             events: self.events,
             notice: self.notice,
+            steps: self.steps,
             actor: self.actor,
         }
     }
 
     /// A decision that changes and tells nothing.
     pub fn unchanged(outcome: T, state: &UserState) -> Self {
-        Self { outcome, next: state.clone(), events: Vec::new(), notice: None, actor: None }
+        Self {
+            outcome,
+            next: state.clone(),
+            events: Vec::new(),
+            notice: None,
+            steps: Vec::new(),
+            actor: None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every decision is given beside state and command, and the draft that it works on.
 
-use crate::change::{Decision, Notice};
+use crate::change::{Decision, Notice, RuleStep};
 use crate::digest::Digests;
 use crate::event::Event;
 use crate::ids::UserRef;
@@ -28,12 +28,18 @@ pub(crate) struct Draft {
     pub(crate) next: UserState,
     events: Vec<Event>,
     notice: Option<Notice>,
+    steps: Vec<RuleStep>,
 }
 
 impl Draft {
     /// Starts from the state without what has expired.
     pub(crate) fn new(state: &UserState, ctx: &Context<'_>) -> Self {
-        Self { next: state.settled(ctx.now), events: Vec::new(), notice: None }
+        Self { next: state.settled(ctx.now), events: Vec::new(), notice: None, steps: Vec::new() }
+    }
+
+    /// Notes a rule that was asked, for explanations.
+    pub(crate) fn step(&mut self, field: &'static str, finding: &'static str) {
+        self.steps.push(RuleStep { field, finding });
     }
 
     /// Tells an event.
@@ -70,6 +76,13 @@ impl Draft {
 
     /// The decision.
     pub(crate) fn decide<T>(self, outcome: T) -> Decision<T> {
-        Decision { outcome, next: self.next, events: self.events, notice: self.notice, actor: None }
+        Decision {
+            outcome,
+            next: self.next,
+            events: self.events,
+            notice: self.notice,
+            steps: self.steps,
+            actor: None,
+        }
     }
 }

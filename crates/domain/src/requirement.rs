@@ -35,6 +35,16 @@ pub(crate) fn demand(state: &UserState, ctx: &Context<'_>) -> Demand {
     if until > ctx.now { Demand::Grace { until } } else { Demand::Now }
 }
 
+/// A demand in words, with the field that decided it.
+pub(crate) const fn finding(demand: Demand) -> (&'static str, &'static str) {
+    match demand {
+        Demand::None => ("requirement.mode", "nobody asks this user for a second factor"),
+        Demand::Later { .. } => ("requirement.required_from_time", "the requirement has not begun"),
+        Demand::Grace { .. } => ("requirement.grace_period", "the user may still put it off"),
+        Demand::Now => ("requirement.mode", "the user must have a second factor"),
+    }
+}
+
 /// Whether the user may never be without a second factor: the requirement has begun for them, grace or not.
 pub(crate) fn is_mandatory(state: &UserState, ctx: &Context<'_>) -> bool {
     let rule = &ctx.policy.requirement;

@@ -86,12 +86,16 @@ fn check_on(
     if let Some(answer) = &command.answer {
         proof::check_digits(draft, ctx, answer, "answer.code")?;
     }
+    draft.step("first_factor.max_age", "the first factor is fresh and of an accepted kind");
     if draft.next.directory.as_ref().is_some_and(|entry| entry.disabled) {
+        draft.step("", "the directory says that the account is disabled");
         return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
     }
     if !draft.next.is_on() {
+        draft.step("", "the user has no second factor");
         return Ok(without_factor(draft, ctx, command, first, fresh));
     }
+    draft.step("", "the user has a second factor");
     if command.purpose == ChallengePurpose::Login
         && let Some(allowed) = spared(draft, ctx, command, first)
     {
@@ -159,6 +163,7 @@ fn without_factor(
     fresh: &LoginFresh,
 ) -> Verdict {
     if command.purpose == ChallengePurpose::StepUp {
+        draft.step("", "a step-up needs a second factor");
         return refuse(draft, RefusedReason::TwoFactorNotEnabled, "two_factor_not_enabled");
     }
     let demand = requirement::demand(&draft.next, ctx);
@@ -167,8 +172,14 @@ fn without_factor(
         enrollment_recommended: true,
         ..plain(assurance, amr(first))
     };
+    let (field, finding) = requirement::finding(demand);
+    draft.step(field, finding);
     match demand {
         Demand::Now if trusts_federated_mfa(ctx, first) => {
+            draft.step(
+                "first_factor.trust_federated_mfa",
+                "the identity provider's own second factor is trusted",
+            );
             allow(draft, allowed(Assurance::FederatedMfa, None), None)
         }
         Demand::None => allow(draft, allowed(Assurance::NotRequired, None), None),
@@ -193,7 +204,12 @@ fn stop(
     id: TicketId,
 ) -> Verdict {
     draft.lead(Event::new(EventType::LoginRefused).with("finding", "enrollment_required"));
-    let ticket = requirement::login_issues_ticket(ctx).then(|| {
+    let at_login = requirement::login_issues_ticket(ctx);
+    draft.step(
+        "requirement.first_enrollment",
+        if at_login { "the login hands out a ticket" } else { "a manager hands out a ticket" },
+    );
+    let ticket = at_login.then(|| {
         let expire_time = ctx.now.plus(Ticket::LOGIN_LIFETIME);
         add_ticket(
             draft,
@@ -229,14 +245,21 @@ fn spared(
     first: &FirstFactor,
 ) -> Option<Allowed> {
     if trusts_federated_mfa(ctx, first) {
+        draft
+            .step("first_factor.trust_federated_mfa", "the identity provider's own second factor is trusted");
         draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "federated_mfa"));
         return Some(with_remaining(draft, ctx, plain(Assurance::FederatedMfa, amr(first))));
     }
     if ctx.policy.challenge.mode != ChallengeMode::NewClient {
+        draft.step("challenge.mode", "every login is challenged");
         return None;
     }
-    let token = command.client_token.as_ref()?;
-    let rotated = clients::recognise(draft, ctx, &command.client, token)?;
+    let token = command.client_token.as_ref();
+    let Some(rotated) = token.and_then(|token| clients::recognise(draft, ctx, &command.client, token)) else {
+        draft.step("challenge.mode", "the client is not remembered");
+        return None;
+    };
+    draft.step("challenge.mode", "the client is remembered");
     draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "remembered"));
     let allowed = Allowed { remembered_client: Some(rotated), ..plain(Assurance::Remembered, amr(first)) };
     Some(with_remaining(draft, ctx, allowed))
@@ -247,9 +270,11 @@ fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: Challe
     let until = draft.next.failures.locked_until(ctx.now);
     if until.is_some() || !draft.next.has_active() {
         draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
+        draft.step("lockout", "too many wrong codes: none is evaluated for now");
         return lock_out(draft, ctx, asked, until, id);
     }
     draft.lead(Event::new(EventType::LoginChallenged));
+    draft.step("lockout", "codes are evaluated");
     let methods = methods(draft, ctx, false);
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
 }

@@ -3,9 +3,11 @@
 //! [`PolicyDocument`] has public fields and may be contradictory; [`Policy`] is a document that passed
 //! [`PolicyDocument::validated`], and the only form that decisions take.
 
+mod compare;
 mod preset;
 mod validate;
 
+pub use compare::{FieldChange, changes};
 pub use preset::Preset;
 pub use validate::PolicyViolation;
 
@@ -130,8 +132,8 @@ pub struct SmsPolicy {
     pub resend_interval: Duration,
 }
 
-/// In which call of an enrollment the required proofs are presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// In which call of an enrollment the required proofs are presented, the stricter first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProofStage {
     /// Before any key leaves the service.
     Begin,

@@ -1,0 +1,89 @@
+//! What the tenant's directory tells: users, changed first factors, users who are gone; and requests for help.
+
+use crate::engine::{Device, Subject};
+use crate::{Answer, AppError, Application, Changed, Encode, Meta};
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::change::Decision;
+use countersign_domain::denial::Denial;
+use countersign_domain::directory;
+use countersign_domain::ids::UserRef;
+use countersign_domain::status;
+use countersign_domain::user::{ClientClaims, DirectoryEntry, ResetRequest};
+
+fn told(user: UserRef, actor: Principal) -> Subject {
+    Subject { user, actor, device: Device::Told(ClientClaims::default()), etag: None, parties: Vec::new() }
+}
+
+impl Application {
+    /// Takes over what the directory says of a user. Saying the same again changes nothing.
+    pub async fn put_user(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        actor: Principal,
+        entry: DirectoryEntry,
+        encode: Encode<DirectoryEntry>,
+    ) -> Result<Answer<DirectoryEntry>, AppError> {
+        self.change(meta, told(user, actor), encode, move |states, ctx, _| {
+            directory::put(states.own, ctx, &entry).map(|()| Ok(entry.clone()))
+        })
+        .await
+    }
+
+    /// What the directory last said of a user; `None` where it never did.
+    pub async fn directory_entry(&self, user: &UserRef) -> Result<Option<DirectoryEntry>, AppError> {
+        Ok(self.0.snapshot(user).await?.loaded.state.directory)
+    }
+
+    /// The first factor changed: remembered clients, challenges, tickets and pending enrollments die.
+    pub async fn first_factor_changed(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        actor: Principal,
+        encode: Encode<()>,
+    ) -> Result<Answer<()>, AppError> {
+        self.change(meta, told(user, actor), encode, |states, ctx, _| {
+            directory::first_factor_changed(states.own, ctx).map(Ok)
+        })
+        .await
+    }
+
+    /// Erases a user: everything but the log.
+    pub async fn erase_user(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        actor: Principal,
+        encode: Encode<()>,
+    ) -> Result<Answer<()>, AppError> {
+        self.change(meta, told(user, actor), encode, |states, ctx, _| {
+            directory::erase(states.own, ctx).map(Ok)
+        })
+        .await
+    }
+
+    /// A member asks to be reset (B42).
+    pub async fn request_reset(
+        &self,
+        meta: Meta,
+        (user, actor): (UserRef, Actor),
+        reason: String,
+        encode: Encode<Changed<ResetRequest>>,
+    ) -> Result<Answer<Changed<ResetRequest>>, AppError> {
+        let subject = Subject {
+            actor: actor.principal.clone(),
+            device: Device::Told(actor.client.clone()),
+            ..told(user, actor.principal.clone())
+        };
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            if !actor.is(&ctx.user.user) {
+                return Decision::unchanged(Err(Denial::ActorNotSubject), states.own);
+            }
+            let decided = directory::request_reset(states.own, ctx, &reason, source.reset_request());
+            let status = status::status(&decided.next, ctx);
+            decided.map(|outcome| outcome.map(|value| Changed { value, status }))
+        })
+        .await
+    }
+}

@@ -1,0 +1,160 @@
+//! What managers and administrators do to others.
+
+use crate::engine::{Device, States, Subject};
+use crate::fresh::Source;
+use crate::{Answer, AppError, Application, Changed, Encode, Meta};
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::change::Decision;
+use countersign_domain::context::Context;
+use countersign_domain::denial::Denial;
+use countersign_domain::ids::UserRef;
+use countersign_domain::policy::{DelegatedAction, ProofKind};
+use countersign_domain::presented::PresentedCode;
+use countersign_domain::status;
+use countersign_domain::team::{self, Delegated, IssuedTicket, Party};
+use countersign_domain::user::UserState;
+
+/// A command of one user on another, owned.
+#[derive(Debug, Clone)]
+pub struct Delegation {
+    /// Who acts.
+    pub actor: Actor,
+    /// A code of the actor.
+    pub actor_code: Option<PresentedCode>,
+    /// Who approves.
+    pub second: Option<Actor>,
+    /// Why; at most 500 characters.
+    pub justification: String,
+}
+
+/// What a preview of a delegated action says.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The member's status as it would be.
+    pub status: status::Status,
+    /// Proofs of the actor that the action needs.
+    pub required_proofs: Vec<ProofKind>,
+}
+
+impl Delegation {
+    /// Whose states the decision needs: the actor first, then the second approver.
+    fn parties(&self, user: &UserRef) -> Vec<UserRef> {
+        let state_of = |actor: &Actor| match &actor.principal {
+            Principal::User(id) => Some(UserRef { tenant: user.tenant.clone(), user: id.clone() }),
+            Principal::Operator(_) | Principal::Job(_) => None,
+        };
+        // Without an actor who is a user there is nobody to be approved by a second one.
+        state_of(&self.actor)
+            .into_iter()
+            // Acting on oneself is denied before any state counts; a user never stands twice in one change.
+            .filter(|party| party != user)
+            .chain(self.second.as_ref().and_then(state_of).filter(|party| party != user))
+            .collect()
+    }
+
+    /// The domain's command, over the parties' states in the order of [`Delegation::parties`].
+    fn with<T>(&self, states: &[UserState], preview: bool, f: impl FnOnce(&Delegated<'_>) -> T) -> T {
+        let nobody = UserState::default();
+        let second_state = states.get(1).unwrap_or(&nobody);
+        f(&Delegated {
+            by: Party { actor: &self.actor, state: states.first().unwrap_or(&nobody) },
+            actor_code: self.actor_code.as_ref(),
+            second: self.second.as_ref().map(|actor| Party { actor, state: second_state }),
+            justification: &self.justification,
+            preview,
+        })
+    }
+
+    fn subject(&self, user: UserRef) -> Subject {
+        Subject {
+            actor: self.actor.principal.clone(),
+            device: Device::Told(self.actor.client.clone()),
+            etag: None,
+            parties: self.parties(&user),
+            user,
+        }
+    }
+}
+
+type Decided<T> = Decision<Result<T, Denial>>;
+
+/// The domain's decision for an action that has no answer of its own.
+fn decide(
+    action: DelegatedAction,
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &Delegated<'_>,
+) -> Decided<()> {
+    match action {
+        DelegatedAction::ResetMember => team::reset_member(state, ctx, command),
+        DelegatedAction::DisableMember => team::disable_member(state, ctx, command),
+        DelegatedAction::UnlockMember => team::unlock_member(state, ctx, command),
+        // Handing out a ticket answers with the ticket: `issue_enrollment_ticket` decides it.
+        DelegatedAction::IssueTicket => Decision::unchanged(Err(Denial::ActionNotAllowed), state),
+    }
+}
+
+impl Application {
+    /// Resets, switches off or unlocks a member.
+    pub async fn act_on_member(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        action: DelegatedAction,
+        command: Delegation,
+        encode: Encode<Changed<()>>,
+    ) -> Result<Answer<Changed<()>>, AppError> {
+        let subject = command.subject(user);
+        self.change(meta, subject, encode, move |states, ctx, _| {
+            let decided =
+                command.with(states.parties, false, |command| decide(action, states.own, ctx, command));
+            let status = status::status(&decided.next, ctx);
+            decided.map(|outcome| outcome.map(|value| Changed { value, status }))
+        })
+        .await
+    }
+
+    /// What resetting, switching off or unlocking a member would lead to (B39). Commits nothing.
+    pub async fn preview_on_member(
+        &self,
+        user: UserRef,
+        action: DelegatedAction,
+        command: Delegation,
+    ) -> Result<Result<Preview, Denial>, AppError> {
+        let snapshot = self.0.snapshot(&user).await?;
+        let mut states = Vec::new();
+        for party in command.parties(&user) {
+            states.push(self.0.snapshot(&party).await?.loaded.state);
+        }
+        let ctx =
+            Context { user: &user, policy: &snapshot.policy, digests: self.digests(), now: snapshot.now };
+        let decided =
+            command.with(&states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
+        Ok(decided.outcome.map(|()| Preview {
+            status: status::status(&decided.next, &ctx),
+            required_proofs: team::required_proofs(&ctx, &command.actor, action),
+        }))
+    }
+
+    /// Hands out a ticket for a first enrollment.
+    pub async fn issue_enrollment_ticket(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        command: Delegation,
+        encode: Encode<IssuedTicket>,
+    ) -> Result<Answer<IssuedTicket>, AppError> {
+        let subject = command.subject(user);
+        self.change(
+            meta,
+            subject,
+            encode,
+            move |states: &States<'_>, ctx: &Context<'_>, source: Source<'_>| {
+                command.with(states.parties, false, |command| {
+                    team::issue_ticket(states.own, ctx, command, source.ticket())
+                })
+            },
+        )
+        .await
+    }
+}

@@ -1,0 +1,229 @@
+//! What changed between two policies, field by field, and whether the new one asks less of users (R37): weakening needs
+//! a scope of its own and is told to managers.
+
+use super::{ChallengeMode, Policy, PolicyDocument, Replace, RequirementMode};
+use std::time::Duration;
+
+/// A field that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The field, as callers write it.
+    pub field: &'static str,
+    /// Whether the new value asks less of users or of those who act on them.
+    pub weaker: bool,
+}
+
+struct Changes(Vec<FieldChange>);
+
+impl Changes {
+    fn note<T: PartialEq + ?Sized>(&mut self, field: &'static str, old: &T, new: &T, weaker: bool) {
+        if old != new {
+            self.0.push(FieldChange { field, weaker });
+        }
+    }
+}
+
+/// Every field that differs, in the order of the contract.
+pub fn changes(old: &Policy, new: &Policy) -> Vec<FieldChange> {
+    let mut changes = Changes(Vec::new());
+    asking(old, new, &mut changes);
+    enrolling(old, new, &mut changes);
+    guarding(old, new, &mut changes);
+    changes.0
+}
+
+/// Whom the tenant asks, and when.
+fn asking(old: &PolicyDocument, new: &PolicyDocument, changes: &mut Changes) {
+    let (a, b) = (&old.requirement, &new.requirement);
+    changes.note("requirement.mode", &a.mode, &b.mode, b.mode == RequirementMode::Optional);
+    // An absent date means at once, which sorts before every date.
+    changes.note(
+        "requirement.required_from_time",
+        &a.required_from,
+        &b.required_from,
+        b.required_from > a.required_from,
+    );
+    changes.note(
+        "requirement.grace_period",
+        &a.grace_period,
+        &b.grace_period,
+        b.grace_period > a.grace_period,
+    );
+    changes.note("requirement.first_enrollment", &a.first_enrollment, &b.first_enrollment, true);
+    let narrower = !b.groups.is_empty()
+        && (a.groups.is_empty() || a.groups.iter().any(|group| !b.groups.contains(group)));
+    changes.note("requirement.groups", &a.groups, &b.groups, narrower);
+    let (a, b) = (&old.challenge, &new.challenge);
+    changes.note("challenge.mode", &a.mode, &b.mode, b.mode == ChallengeMode::NewClient);
+    changes.note(
+        "challenge.remember_duration",
+        &a.remember_duration,
+        &b.remember_duration,
+        b.remember_duration > a.remember_duration,
+    );
+    changes.note(
+        "challenge.max_remembered_clients",
+        &a.max_remembered_clients,
+        &b.max_remembered_clients,
+        b.max_remembered_clients > a.max_remembered_clients,
+    );
+}
+
+/// What users enroll and how.
+fn enrolling(old: &PolicyDocument, new: &PolicyDocument, changes: &mut Changes) {
+    let added = new.allowed_types.iter().any(|kind| !old.allowed_types.contains(kind));
+    changes.note("allowed_types", &old.allowed_types, &new.allowed_types, added);
+    let (a, b) = (&old.totp, &new.totp);
+    changes.note("totp.issuer", &a.issuer, &b.issuer, false);
+    changes.note("totp.algorithm", &a.parameters.algorithm, &b.parameters.algorithm, false);
+    changes.note(
+        "totp.digits",
+        &a.parameters.digits,
+        &b.parameters.digits,
+        b.parameters.digits < a.parameters.digits,
+    );
+    changes.note("totp.period", &a.parameters.period, &b.parameters.period, false);
+    let (aw, bw) = (a.window, b.window);
+    changes.note("totp.past_steps", &aw.past_steps(), &bw.past_steps(), bw.past_steps() > aw.past_steps());
+    changes.note(
+        "totp.future_steps",
+        &aw.future_steps(),
+        &bw.future_steps(),
+        bw.future_steps() > aw.future_steps(),
+    );
+    changes.note("security_key", &old.security_key, &new.security_key, true);
+    changes.note("sms", &old.sms, &new.sms, true);
+    let (a, b) = (&old.enrollment, &new.enrollment);
+    let fewer = |a: &[_], b: &[_]| a.iter().any(|proof| !b.contains(proof));
+    changes.note(
+        "enrollment.required_proofs",
+        &a.required_proofs,
+        &b.required_proofs,
+        fewer(&a.required_proofs, &b.required_proofs),
+    );
+    changes.note("enrollment.proof_stage", &a.proof_stage, &b.proof_stage, b.proof_stage > a.proof_stage);
+    changes.note(
+        "enrollment.expire_after",
+        &a.expire_after,
+        &b.expire_after,
+        b.expire_after > a.expire_after,
+    );
+    changes.note(
+        "enrollment.max_authenticators",
+        &a.max_authenticators,
+        &b.max_authenticators,
+        b.max_authenticators > a.max_authenticators,
+    );
+    changes.note("enrollment.replace", &a.replace, &b.replace, b.replace == Replace::AnyTime);
+    changes.note("enrollment.naming", &a.naming, &b.naming, false);
+    let (a, b) = (&old.disable, &new.disable);
+    changes.note("disable.self_service", &a.self_service, &b.self_service, b.self_service);
+    changes.note(
+        "disable.required_proofs",
+        &a.required_proofs,
+        &b.required_proofs,
+        fewer(&a.required_proofs, &b.required_proofs),
+    );
+    let (a, b) = (&old.recovery_codes, &new.recovery_codes);
+    changes.note("recovery_codes.enabled", &a.enabled, &b.enabled, b.enabled);
+    changes.note("recovery_codes.count", &a.count, &b.count, b.count > a.count);
+    changes.note("recovery_codes.issue_on_enable", &a.issue_on_enable, &b.issue_on_enable, false);
+    changes.note("recovery_codes.reissue_on_use", &a.reissue_on_use, &b.reissue_on_use, false);
+}
+
+/// Who may act on others, how guesses are held off, which first factors count.
+fn guarding(old: &PolicyDocument, new: &PolicyDocument, changes: &mut Changes) {
+    // Taking rules away leaves fewer who may act; anything else may open a door.
+    let only_removed = new.delegation.iter().all(|rule| old.delegation.contains(rule));
+    changes.note("delegation", &old.delegation, &new.delegation, !only_removed);
+    let (a, b) = (&old.lockout, &new.lockout);
+    changes.note(
+        "lockout.free_failures",
+        &a.free_failures,
+        &b.free_failures,
+        b.free_failures > a.free_failures,
+    );
+    changes.note("lockout.first_delay", &a.first_delay, &b.first_delay, b.first_delay < a.first_delay);
+    changes.note("lockout.max_delay", &a.max_delay, &b.max_delay, b.max_delay < a.max_delay);
+    changes.note(
+        "lockout.rolling_limit",
+        &a.rolling_limit,
+        &b.rolling_limit,
+        b.rolling_limit > a.rolling_limit,
+    );
+    let shorter = |a: Duration, b: Duration| b < a;
+    changes.note(
+        "lockout.rolling_window",
+        &a.rolling_window,
+        &b.rolling_window,
+        shorter(a.rolling_window, b.rolling_window),
+    );
+    changes.note(
+        "lockout.consecutive_limit",
+        &a.consecutive_limit,
+        &b.consecutive_limit,
+        b.consecutive_limit > a.consecutive_limit,
+    );
+    let (a, b) = (&old.first_factor, &new.first_factor);
+    let more = b.allowed_methods.iter().any(|method| !a.allowed_methods.contains(method));
+    changes.note("first_factor.allowed_methods", &a.allowed_methods, &b.allowed_methods, more);
+    changes.note("first_factor.max_age", &a.max_age, &b.max_age, b.max_age > a.max_age);
+    changes.note(
+        "first_factor.trust_federated_mfa",
+        &a.trust_federated_mfa,
+        &b.trust_federated_mfa,
+        b.trust_federated_mfa,
+    );
+    changes.note("notices", &old.notices, &new.notices, false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Preset, ProofKind};
+    use crate::text::Issuer;
+
+    fn changed(change: impl FnOnce(&mut PolicyDocument)) -> Vec<(&'static str, bool)> {
+        let old = Preset::SelfServiceCode.document(Issuer::parse("Example").unwrap());
+        let mut new = old.clone();
+        change(&mut new);
+        let (old, new) = (old.validated().unwrap(), new.validated().unwrap());
+        changes(&old, &new).into_iter().map(|change| (change.field, change.weaker)).collect()
+    }
+
+    /// R37: what asks less of users is told apart from what asks more.
+    #[test]
+    fn weakening_is_told_from_strengthening() {
+        assert_eq!(changed(|_| ()), []);
+        let stricter = changed(|p| {
+            p.requirement.mode = RequirementMode::Required;
+            p.disable.self_service = false;
+            p.enrollment.max_authenticators = 2;
+        });
+        assert_eq!(
+            stricter,
+            [
+                ("requirement.mode", false),
+                ("enrollment.max_authenticators", true),
+                ("disable.self_service", false)
+            ]
+        );
+    }
+
+    /// R37: each direction of a field.
+    #[test]
+    fn each_field_has_a_direction() {
+        assert_eq!(changed(|p| p.disable.required_proofs.clear()), [("disable.required_proofs", true)]);
+        assert_eq!(
+            changed(|p| p.disable.required_proofs.push(ProofKind::FirstFactor)),
+            [("disable.required_proofs", false)]
+        );
+        assert_eq!(changed(|p| p.lockout.free_failures = 4), [("lockout.free_failures", true)]);
+        assert_eq!(changed(|p| p.lockout.free_failures = 2), [("lockout.free_failures", false)]);
+        assert_eq!(changed(|p| p.challenge.mode = ChallengeMode::NewClient), [("challenge.mode", true)]);
+        assert_eq!(
+            changed(|p| p.first_factor.trust_federated_mfa = true),
+            [("first_factor.trust_federated_mfa", true)]
+        );
+    }
+}
