@@ -169,7 +169,7 @@ fn confirm_on(
     let right = right(draft, ctx, &command.authority)?;
     let pending = draft.next.pending(command.id).cloned().ok_or(Denial::EnrollmentExpired)?;
     may_enroll(&draft.next, ctx, pending.kind(), pending.replaces)?;
-    let display_name = display_name(&draft.next, command.display_name.as_ref())?;
+    let display_name = display_name(&draft.next, pending.replaces, command.display_name.as_ref())?;
     if required(&draft.next, ctx, ProofStage::Confirm, &right).contains(&ProofKind::FirstFactor) {
         // Before the code is looked at: a stale password must not cost a try or consume a step (B12).
         proof::first_factor(ctx, right.first_factor())?;
@@ -375,11 +375,16 @@ fn demand(
     proof::demand(draft, ctx, &required, &given, field)
 }
 
-/// The chosen name, free, or the first free default name.
-fn display_name(state: &UserState, chosen: Option<&DisplayName>) -> Result<DisplayName, Denial> {
+/// The chosen name, free, or the first free default name. The name of the authenticator that makes room is free too.
+fn display_name(
+    state: &UserState,
+    replaces: Option<AuthenticatorId>,
+    chosen: Option<&DisplayName>,
+) -> Result<DisplayName, Denial> {
     let taken = |name: &DisplayName| {
         let key = name.fold_key();
-        state.authenticators.iter().any(|other| other.display_name.fold_key() == key)
+        let mut staying = state.authenticators.iter().filter(|other| Some(other.id) != replaces);
+        staying.any(|other| other.display_name.fold_key() == key)
     };
     if let Some(name) = chosen {
         return if taken(name) { Err(Denial::DisplayNameExists) } else { Ok(name.clone()) };
