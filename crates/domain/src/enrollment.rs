@@ -305,7 +305,10 @@ fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Righ
         }
         Authority::Session(_) => Err(Denial::ActorNotSubject),
         Authority::Ticket(opened) => {
-            let live = opened.user == *ctx.user && opened.epoch == draft.next.epoch && !draft.next.is_on();
+            // It ends in a session, so a disabled account gets nothing out of it.
+            let disabled = draft.next.directory.as_ref().is_some_and(|entry| entry.disabled);
+            let own = opened.user == *ctx.user && opened.epoch == draft.next.epoch;
+            let live = own && !disabled && !draft.next.is_on();
             let ticket = draft.next.tickets.iter().find(|ticket| live && ticket.id == opened.id);
             let ticket = ticket.cloned().ok_or(Denial::EnrollmentTicketInvalid)?;
             Ok(Right { ticket: Some(ticket), session_first_factor: None })
