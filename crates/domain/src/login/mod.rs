@@ -376,6 +376,8 @@ pub(crate) fn verified_by_enrollment(
     id: AuthenticatorId,
     kind: AuthenticatorType,
 ) -> Allowed {
+    // The owner is here: a request for help is answered (ruling 15).
+    draft.next.reset_request = None;
     let mut amr = amr(first);
     add_amr(&mut amr, amr_of(kind));
     add_amr(&mut amr, "mfa");
