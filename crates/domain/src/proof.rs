@@ -257,8 +257,17 @@ pub struct Proofs {
     pub code: Option<PresentedCode>,
 }
 
-/// Demands all of `required`: the first factor before anything is evaluated, then the code, consumed or charged. A
-/// proof that is not required is not looked at.
+impl Proofs {
+    const fn lacks(&self, kind: ProofKind) -> bool {
+        match kind {
+            ProofKind::FirstFactor => self.first_factor.is_none(),
+            ProofKind::SecondFactor => self.code.is_none(),
+        }
+    }
+}
+
+/// Demands all of `required`: names all that are missing, then the first factor before anything is evaluated, then the
+/// code, consumed or charged. A proof that is not required is not looked at.
 pub(crate) fn demand(
     draft: &mut Draft,
     ctx: &Context<'_>,
@@ -266,16 +275,16 @@ pub(crate) fn demand(
     given: &Proofs,
     field: &'static str,
 ) -> Result<(), Denial> {
+    let missing: Vec<_> = required.iter().copied().filter(|kind| given.lacks(*kind)).collect();
+    if !missing.is_empty() {
+        return Err(Denial::ProofRequired { missing });
+    }
     if required.contains(&ProofKind::FirstFactor) {
         first_factor(ctx, given.first_factor.as_ref())?;
     }
-    if !required.contains(&ProofKind::SecondFactor) {
+    let Some(code) = given.code.as_ref().filter(|_| required.contains(&ProofKind::SecondFactor)) else {
         return Ok(());
-    }
-    let code = given
-        .code
-        .as_ref()
-        .ok_or_else(|| Denial::ProofRequired { missing: vec![ProofKind::SecondFactor] })?;
+    };
     check_digits(draft, ctx, code, field)?;
     match evaluate(draft, ctx, code) {
         Finding::Verified { .. } | Finding::Recovered => Ok(()),
