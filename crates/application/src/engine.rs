@@ -20,8 +20,8 @@ use countersign_domain::secret::SecretBytes;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, UserState};
 use countersign_ports::{
-    ChangeSet, Clock, Commit, EventRecord, Loaded, NoticeRecord, Outbox, PolicyStore, Random, RequestKey,
-    RequestRecord, StoreError, UserChange, UserStore,
+    ChangeSet, Clock, Commit, EventLog, EventRecord, Loaded, NoticeRecord, Outbox, PolicyStore, Random,
+    RequestKey, RequestRecord, StoreError, UserChange, UserQueries, UserStore,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +38,12 @@ const REPEAT_FOR: Duration = Duration::from_mins(10);
 pub struct Deps {
     /// What users own.
     pub users: Arc<dyn UserStore>,
+    /// Lists and counts of users.
+    pub queries: Arc<dyn UserQueries>,
     /// Tenants and policies.
     pub policies: Arc<dyn PolicyStore>,
+    /// The log of events.
+    pub events: Arc<dyn EventLog>,
     /// Notices on their way out.
     pub outbox: Arc<dyn Outbox>,
     /// The time.

@@ -1,5 +1,6 @@
 //! Why a use case has no answer. Denials are answers and not here.
 
+use countersign_domain::policy::PolicyViolation;
 use countersign_ports::StoreError;
 
 /// No answer: nothing was told, and unless said otherwise nothing was committed.
@@ -29,6 +30,15 @@ pub enum AppError {
     /// The task of the use case ended without an answer: it panicked, or the service is being stopped.
     #[error("the use case was interrupted")]
     Interrupted,
+    /// The policy has fields that are out of range or contradict one another.
+    #[error("the policy is not valid")]
+    PolicyInvalid(Vec<PolicyViolation>),
+    /// The change asks less of users, and the caller may not do that (R37).
+    #[error("the change weakens the policy")]
+    WeakeningDenied {
+        /// The fields that would ask less.
+        fields: Vec<&'static str>,
+    },
     /// The stored policy contradicts itself: written by something else than this service.
     #[error("the stored policy is not valid")]
     PolicyCorrupt,

@@ -12,9 +12,12 @@
 //! 3. Its method in `api-grpc`, and the event that it tells in the test that walks all mutating RPCs.
 
 mod account;
+mod coverage;
 mod directory;
 mod engine;
 mod error;
+mod events;
+mod explain;
 mod fresh;
 mod login;
 mod notices;
@@ -24,7 +27,10 @@ mod team;
 mod tenants;
 
 pub use account::{Begun, Changed, StatusView};
+pub use coverage::{MemberStatus, StatusFilter};
 pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
 pub use error::AppError;
+pub use explain::Question;
 pub use notices::Dispatched;
 pub use team::{Delegation, Preview};
+pub use tenants::{Impact, PolicyUpdate};

@@ -1,16 +1,37 @@
-//! Tenants: creating one from a preset, reading its policy.
+//! Tenants and their policies: create from a preset, read, revise with a look at what it does first.
 
 use crate::fresh::Source;
 use crate::{AppError, Application, Meta};
 use countersign_domain::actor::Principal;
+use countersign_domain::coverage::{self, FactsAt};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
-use countersign_domain::policy::{PolicyDocument, Preset};
+use countersign_domain::policy::{self, FieldChange, Policy, PolicyDocument, Preset};
 use countersign_domain::user::ClientClaims;
 use countersign_ports::{ChangeSet, Commit, EventRecord, TenantRecord};
 
+/// A policy that was changed, or would be.
+#[derive(Debug, Clone)]
+pub struct PolicyUpdate {
+    /// The new revision.
+    pub record: TenantRecord,
+    /// The fields that differ.
+    pub changes: Vec<FieldChange>,
+    /// What it does to users now.
+    pub impact: Impact,
+}
+
+/// What a policy does to the users of its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Impact {
+    /// Users of the tenant.
+    pub users: u64,
+    /// Users whose next login would be stopped under the new policy and would not under the old one.
+    pub newly_stopped: u64,
+}
+
 impl Application {
-    /// Creates a tenant with this policy, which the caller has validated, as revision 1.
+    /// Creates a tenant with this policy as revision 1.
     pub async fn create_tenant(
         &self,
         meta: Meta,
@@ -19,23 +40,105 @@ impl Application {
         preset: Preset,
         document: PolicyDocument,
     ) -> Result<TenantRecord, AppError> {
-        let deps = &self.0.deps;
-        let now = deps.clock.now();
-        let source = Source { random: deps.random.as_ref(), now };
-        document.clone().validated().map_err(|_| AppError::PolicyCorrupt)?;
+        document.clone().validated().map_err(AppError::PolicyInvalid)?;
         let record = TenantRecord {
-            tenant: tenant.clone(),
+            tenant,
             revision: PolicyRevision(1),
             document,
             preset: preset.id().to_owned(),
-            create_time: now,
+            create_time: self.0.deps.clock.now(),
         };
+        let event = Event::new(EventType::TenantCreated).with("preset", preset.id());
+        match self.put(&record, meta, actor, event).await? {
+            Commit::Done => Ok(record),
+            Commit::Conflict => Err(AppError::TenantExists),
+        }
+    }
+
+    /// The policy of a tenant: a revision of it, or the current one.
+    pub async fn policy(
+        &self,
+        tenant: &TenantId,
+        revision: Option<PolicyRevision>,
+    ) -> Result<TenantRecord, AppError> {
+        self.0.deps.policies.policy(tenant, revision).await?.ok_or(AppError::TenantNotFound)
+    }
+
+    /// Tenants in byte order of their ids.
+    pub async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, AppError> {
+        Ok(self.0.deps.policies.tenants(after, limit).await?)
+    }
+
+    /// Which fields `document` would change, whether that is allowed, and what it would do to users.
+    pub async fn preview_policy(
+        &self,
+        current: &TenantRecord,
+        document: PolicyDocument,
+        may_weaken: bool,
+    ) -> Result<PolicyUpdate, AppError> {
+        let deps = &self.0.deps;
+        let now = deps.clock.now();
+        let old = current.document.clone().validated().map_err(|_| AppError::PolicyCorrupt)?;
+        let new = document.clone().validated().map_err(AppError::PolicyInvalid)?;
+        let changes = policy::changes(&old, &new);
+        let weaker: Vec<_> =
+            changes.iter().filter(|change| change.weaker).map(|change| change.field).collect();
+        if !may_weaken && !weaker.is_empty() {
+            return Err(AppError::WeakeningDenied { fields: weaker });
+        }
+        let counted = |policy: Policy| async move {
+            let counts = deps.queries.count(&current.tenant, &FactsAt::of(&policy, now)).await?;
+            Ok::<_, AppError>(coverage::coverage(counts, &policy, now))
+        };
+        let (before, after) = (counted(old).await?, counted(new).await?);
+        let impact =
+            Impact { users: after.total, newly_stopped: after.stopped.saturating_sub(before.stopped) };
+        let record = TenantRecord {
+            revision: PolicyRevision(current.revision.0.saturating_add(1)),
+            document,
+            create_time: now,
+            ..current.clone()
+        };
+        Ok(PolicyUpdate { record, changes, impact })
+    }
+
+    /// Makes a previewed policy the tenant's current one; refused where another revision came first. A policy that
+    /// changes nothing makes no revision.
+    pub async fn update_policy(
+        &self,
+        meta: Meta,
+        actor: Principal,
+        update: &PolicyUpdate,
+    ) -> Result<(), AppError> {
+        if update.changes.is_empty() {
+            return Ok(());
+        }
+        let fields: Vec<_> = update.changes.iter().map(|change| change.field).collect();
+        let weaker = update.changes.iter().any(|change| change.weaker);
+        let event = Event::new(EventType::PolicyUpdated)
+            .with("fields", fields.join(" "))
+            .with("weaker", if weaker { "true" } else { "false" });
+        match self.put(&update.record, meta, actor, event).await? {
+            Commit::Done => Ok(()),
+            Commit::Conflict => Err(AppError::EtagMismatch),
+        }
+    }
+
+    async fn put(
+        &self,
+        record: &TenantRecord,
+        meta: Meta,
+        actor: Principal,
+        event: Event,
+    ) -> Result<Commit, AppError> {
+        let deps = &self.0.deps;
+        let source = Source { random: deps.random.as_ref(), now: record.create_time };
         let event = EventRecord {
             id: source.event(),
-            time: now,
-            tenant: tenant.clone(),
+            time: record.create_time,
+            tenant: record.tenant.clone(),
             user: None,
-            event: Event::new(EventType::TenantCreated).with("preset", preset.id()),
+            event,
             actor,
             caller: meta.caller,
             client: ClientClaims::default(),
@@ -43,16 +146,13 @@ impl Application {
             request_id: meta.request.map(|request| request.id),
             trace_id: meta.trace_id,
         };
-        let change =
-            ChangeSet { tenant, users: Vec::new(), events: vec![event], notices: Vec::new(), request: None };
-        match deps.policies.put_policy(record.clone(), change).await? {
-            Commit::Done => Ok(record),
-            Commit::Conflict => Err(AppError::TenantExists),
-        }
-    }
-
-    /// The current policy of a tenant.
-    pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, AppError> {
-        self.0.deps.policies.policy(tenant, None).await?.ok_or(AppError::TenantNotFound)
+        let change = ChangeSet {
+            tenant: record.tenant.clone(),
+            users: Vec::new(),
+            events: vec![event],
+            notices: Vec::new(),
+            request: None,
+        };
+        Ok(deps.policies.put_policy(record.clone(), change).await?)
     }
 }

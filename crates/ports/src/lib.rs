@@ -11,6 +11,7 @@ mod error;
 mod event_log;
 mod outbox;
 mod policies;
+mod queries;
 mod users;
 
 pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
@@ -19,4 +20,5 @@ pub use error::StoreError;
 pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
 pub use outbox::{Notifier, NotifyError, Outbox, OutboxEntry};
 pub use policies::{PolicyStore, TenantRecord};
+pub use queries::{UserQueries, UserQuery};
 pub use users::{Commit, Loaded, Maintenance, UserStore};

@@ -1,0 +1,57 @@
+//! What would happen, by the current policy or a proposed one, now or at another time. Commits nothing.
+
+use crate::engine::Snapshot;
+use crate::{AppError, Application};
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::context::Context;
+use countersign_domain::explain::{self, Explanation};
+use countersign_domain::ids::UserRef;
+use countersign_domain::login::CheckLogin;
+use countersign_domain::policy::{DelegatedAction, PolicyDocument};
+use countersign_domain::status::OwnAction;
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::UserState;
+use std::sync::Arc;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub enum Question {
+    /// Would this login go ahead?
+    Login(CheckLogin),
+    /// May the user do this to their own?
+    Own(OwnAction),
+    /// May the actor do this to the user?
+    Delegated(DelegatedAction, Actor),
+}
+
+impl Application {
+    /// Answers the question with the very decision that would be made, thrown away.
+    pub async fn explain(
+        &self,
+        user: &UserRef,
+        question: &Question,
+        at: Option<Timestamp>,
+        proposed: Option<PolicyDocument>,
+    ) -> Result<Explanation, AppError> {
+        let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
+        let policy = match proposed {
+            Some(document) => Arc::new(document.validated().map_err(AppError::PolicyInvalid)?),
+            None => policy,
+        };
+        let ctx = Context { user, policy: &policy, digests: self.digests(), now: at.unwrap_or(now) };
+        Ok(match question {
+            Question::Login(command) => explain::login(&loaded.state, &ctx, command),
+            Question::Own(action) => explain::own_action(&loaded.state, &ctx, *action),
+            Question::Delegated(action, actor) => {
+                let state = self.actor_state(user, actor).await?;
+                explain::delegated_action(&loaded.state, &ctx, *action, (actor, &state))
+            }
+        })
+    }
+
+    async fn actor_state(&self, user: &UserRef, actor: &Actor) -> Result<UserState, AppError> {
+        let Principal::User(id) = &actor.principal else { return Ok(UserState::default()) };
+        let own = UserRef { tenant: user.tenant.clone(), user: id.clone() };
+        Ok(self.0.snapshot(&own).await?.loaded.state)
+    }
+}
