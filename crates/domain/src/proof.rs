@@ -170,12 +170,12 @@ fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, step: Ste
 }
 
 fn locked(draft: &mut Draft, until: Option<Timestamp>) -> Finding {
-    draft.tell(Event::new(EventType::LoginRefused).with("finding", "locked"));
+    draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
     Finding::Locked { until }
 }
 
 fn refused(draft: &mut Draft, finding: &'static str) -> Finding {
-    draft.tell(Event::new(EventType::LoginRefused).with("finding", finding));
+    draft.lead(Event::new(EventType::LoginRefused).with("finding", finding));
     Finding::Refused
 }
 
