@@ -110,11 +110,11 @@ fn matches(draft: &Draft, ctx: &Context<'_>, code: &OtpCode) -> Matches {
 }
 
 fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode) -> Finding {
-    if let Some(until) = draft.next.failures.locked_until(ctx.now) {
-        return locked(draft, Some(until));
-    }
     if !draft.next.has_active() {
         return locked(draft, None);
+    }
+    if let Some(until) = draft.next.failures.locked_until(ctx.now) {
+        return locked(draft, Some(until));
     }
     let found = matches(draft, ctx, code);
     if let Some((id, step)) = found.fresh {

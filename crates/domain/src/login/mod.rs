@@ -267,7 +267,8 @@ fn spared(
 
 /// Asks for a proof, or says that none is evaluated now.
 fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
-    let until = draft.next.failures.locked_until(ctx.now);
+    // Where everything is disabled, waiting does not help.
+    let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.has_active());
     if until.is_some() || !draft.next.has_active() {
         draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
