@@ -5,7 +5,6 @@ use crate::authenticators;
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::enrollment;
-use crate::login;
 use crate::policy::{AuthenticatorType, ProofKind, Replace};
 use crate::recovery;
 use crate::requirement::{self, Demand};
@@ -80,7 +79,7 @@ pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
     let demand = requirement::demand(&user, ctx);
     let grace_until = match demand {
         // A grace period that has not begun begins with the first login, so its end is not known yet.
-        Demand::Grace { until } if user.requirement.grace_started.is_some() => Some(until),
+        Demand::Grace { until } if !user.is_on() && user.requirement.grace_started.is_some() => Some(until),
         _ => None,
     };
     let required_from = match demand {
@@ -98,7 +97,7 @@ pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
         required: matches!(demand, Demand::Now | Demand::Grace { .. }),
         required_from,
         grace_until,
-        recommended: login::is_recommended(&user, ctx),
+        recommended: !user.is_on() && demand != Demand::Now,
         locked_until: user.failures.locked_until(ctx.now),
         actions: actions(&user, ctx),
         user,

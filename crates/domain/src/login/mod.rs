@@ -9,7 +9,7 @@ use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, TicketId};
-use crate::policy::{AuthenticatorType, ChallengeMode, FirstFactorMethod, RequirementMode};
+use crate::policy::{AuthenticatorType, ChallengeMode, FirstFactorMethod};
 use crate::presented::PresentedCode;
 use crate::proof::{self, Finding};
 use crate::recovery::{self, FreshSet};
@@ -466,9 +466,4 @@ const fn amr_of(kind: AuthenticatorType) -> &'static str {
         AuthenticatorType::Sms => "sms",
         AuthenticatorType::SecurityKey => "hwk",
     }
-}
-
-/// Whether users of this tenant without a second factor are recommended one (B17): all who are not made to.
-pub(crate) fn is_recommended(state: &UserState, ctx: &Context<'_>) -> bool {
-    !state.is_on() && ctx.policy.requirement.mode == RequirementMode::Optional
 }
