@@ -123,6 +123,12 @@ fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> Result<usize, Denial
         }
     }
     let revoked = before - draft.next.clients.len();
-    draft.lead_owner(Event::new(EventType::ClientsRevoked).with("count", revoked.to_string()));
+    let event = Event::new(EventType::ClientsRevoked).with("count", revoked.to_string());
+    // Where nothing was remembered nothing changed, and the owner is told of changes only (B50).
+    if revoked == 0 {
+        draft.lead(event)
+    } else {
+        draft.lead_owner(event)
+    }
     Ok(revoked)
 }
