@@ -1,0 +1,170 @@
+//! What the adapter is given by the composition root: who may call, and the limits. Reading them from a file is the
+//! server's business.
+
+use countersign_domain::ids::{CallerId, TenantId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// A scope that no method names: policy changes that ask less of users want it in addition.
+const WEAKEN_SCOPE: &str = "policy.weaken";
+
+/// The most names of a client certificate that are looked at.
+pub(crate) const MAX_NAMES: usize = 32;
+
+/// Which tenants a scope is granted for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenants {
+    /// All, also those that do not exist yet.
+    All,
+    /// These and no other.
+    Only(BTreeSet<TenantId>),
+}
+
+impl Tenants {
+    fn contains(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(tenants) => tenants.contains(tenant),
+        }
+    }
+}
+
+/// Which scopes a caller holds, and for which tenants (R42). Empty: none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants(BTreeMap<String, Tenants>);
+
+impl Grants {
+    /// Every scope for every tenant.
+    pub fn all() -> Self {
+        Self(known_scopes().into_iter().map(|scope| (scope, Tenants::All)).collect())
+    }
+
+    /// These scopes. The same scope twice is granted for the tenants of both.
+    ///
+    /// # Errors
+    /// [`SetupError::UnknownScope`] where the contract has no such scope: a typing error must not deny silently.
+    pub fn new(grants: impl IntoIterator<Item = (String, Tenants)>) -> Result<Self, SetupError> {
+        let known = known_scopes();
+        let mut granted = BTreeMap::new();
+        for (scope, tenants) in grants {
+            if !known.contains(&scope) {
+                return Err(SetupError::UnknownScope { scope });
+            }
+            let merged = match (granted.remove(&scope), tenants) {
+                (Some(Tenants::Only(mut some)), Tenants::Only(more)) => {
+                    some.extend(more);
+                    Tenants::Only(some)
+                }
+                (Some(_), _) => Tenants::All,
+                (None, tenants) => tenants,
+            };
+            granted.insert(scope, merged);
+        }
+        Ok(Self(granted))
+    }
+
+    /// Whether the scope is granted for any tenant.
+    pub(crate) fn holds(&self, scope: &str) -> bool {
+        self.0.contains_key(scope)
+    }
+
+    /// Whether the scope is granted for this tenant.
+    pub(crate) fn holds_for(&self, scope: &str, tenant: &TenantId) -> bool {
+        self.0.get(scope).is_some_and(|tenants| tenants.contains(tenant))
+    }
+
+    /// Whether the scope is granted for every tenant.
+    pub(crate) fn holds_for_all(&self, scope: &str) -> bool {
+        self.0.get(scope) == Some(&Tenants::All)
+    }
+}
+
+/// The scopes of the contract.
+fn known_scopes() -> BTreeSet<String> {
+    let named = countersign_api::method_scopes().into_iter().map(|(_, scope)| scope);
+    named.filter(|scope| !scope.is_empty()).chain([WEAKEN_SCOPE.to_owned()]).collect()
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub enum Callers {
+    /// Development: every loopback peer is the caller `loopback` and holds every scope (R46).
+    Loopback,
+    /// Production: by a name of the client certificate, a SPIFFE URI or a DNS name of its SAN, byte for byte.
+    Certificates(HashMap<String, Grants>),
+}
+
+/// What TLS verified of a peer. The server puts it, or an `Option` of it, into the extensions of each request through
+/// [`tonic::transport::server::Connected::ConnectInfo`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerCertificate {
+    /// URIs and DNS names of the SAN, in its order.
+    pub names: Vec<String>,
+}
+
+/// Who may call, and the limits.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who may call.
+    pub callers: Callers,
+    /// The largest request message in bytes; 32 KiB by contract (R47).
+    pub max_request_bytes: usize,
+    /// Calls worked on at the same time; one more is turned away at once (R66).
+    pub max_in_flight: usize,
+    /// The deadline of a call that names none.
+    pub default_deadline: Duration,
+    /// The longest deadline that a call may name.
+    pub max_deadline: Duration,
+    /// Whether reflection is offered; in development only (R46).
+    pub reflection: bool,
+}
+
+/// Why the adapter cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A method of the contract names no scope, so nobody could be let in by rule (R42).
+    #[error("the method {path} names no scope")]
+    MethodWithoutScope {
+        /// The path of the method.
+        path: String,
+    },
+    /// A grant names a scope that the contract does not have.
+    #[error("there is no scope {scope:?}")]
+    UnknownScope {
+        /// The scope as it was given.
+        scope: String,
+    },
+    /// A caller's name that no certificate can show.
+    #[error("a caller's name must be 1 to 255 printable ASCII characters: {name:?}")]
+    CallerName {
+        /// The name as it was given.
+        name: String,
+    },
+    /// A limit that would refuse everything.
+    #[error("{option} must not be zero")]
+    ZeroLimit {
+        /// The name of the option.
+        option: &'static str,
+    },
+    /// Reflection could not read the descriptors.
+    #[error("reflection cannot be offered")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+impl Options {
+    /// Refuses what could not work.
+    pub(crate) fn check(&self) -> Result<(), SetupError> {
+        let zero = [
+            ("max_request_bytes", self.max_request_bytes == 0),
+            ("max_in_flight", self.max_in_flight == 0),
+            ("default_deadline", self.default_deadline.is_zero()),
+            ("max_deadline", self.max_deadline.is_zero()),
+        ];
+        if let Some((option, _)) = zero.into_iter().find(|(_, zero)| *zero) {
+            return Err(SetupError::ZeroLimit { option });
+        }
+        let Callers::Certificates(callers) = &self.callers else { return Ok(()) };
+        let unfit = callers.keys().find(|name| CallerId::parse(name).is_err());
+        unfit.map_or(Ok(()), |name| Err(SetupError::CallerName { name: name.clone() }))
+    }
+}
