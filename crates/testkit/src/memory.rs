@@ -6,6 +6,7 @@
 
 mod apply;
 mod outbox;
+mod queries;
 
 use apply::{Refused, apply_user};
 use async_trait::async_trait;
