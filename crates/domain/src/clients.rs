@@ -126,9 +126,9 @@ fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> Result<usize, Denial
     let event = Event::new(EventType::ClientsRevoked).with("count", revoked.to_string());
     // Where nothing was remembered nothing changed, and the owner is told of changes only (B50).
     if revoked == 0 {
-        draft.lead(event)
+        draft.lead(event);
     } else {
-        draft.lead_owner(event)
+        draft.lead_owner(event);
     }
     Ok(revoked)
 }

@@ -89,8 +89,8 @@ mod tests {
     use super::*;
 
     fn keys(ids: &[u32]) -> DigestKeys {
-        DigestKeys::new(ids.iter().map(|id| (KeyId(*id), SecretBytes::new(vec![*id as u8; 32]))).collect())
-            .unwrap()
+        let key = |id: &u32| (KeyId(*id), SecretBytes::new(id.to_be_bytes().repeat(8)));
+        DigestKeys::new(ids.iter().map(key).collect()).unwrap()
     }
 
     /// R28: a digest is bound to each of its fields and to where one ends and the next begins.

@@ -3,7 +3,7 @@
 //! Every test commits its decisions through [`World::commit`], which also holds each of them to [`laws`]. No rule is
 //! decided here.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod laws;
 mod phone;
@@ -14,12 +14,16 @@ pub use world::World;
 
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::ids::{TenantId, UserId, UserRef};
-use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset};
+use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset, ProofKind};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::text::{AccountLabel, DisplayName, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, DirectoryEntry, FirstFactor};
 use std::time::Duration;
+
+/// The two proofs, short enough for tables.
+pub const FIRST: ProofKind = ProofKind::FirstFactor;
+pub const SECOND: ProofKind = ProofKind::SecondFactor;
 
 /// When tests begin: the first second of a step of 30, 60 and 120 seconds.
 pub const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);

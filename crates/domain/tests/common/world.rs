@@ -13,8 +13,8 @@ use countersign_domain::enrollment::{
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{AuthenticatorId, UserRef};
 use countersign_domain::login::{self, Allowed, AnswerChallenge, CheckLogin, LoginFresh, Offer, Verdict};
-use countersign_domain::otp::{TotpKey, match_step};
-use countersign_domain::policy::{Policy, PolicyDocument, Preset, ProofKind};
+use countersign_domain::otp::TotpKey;
+use countersign_domain::policy::{Policy, PolicyDocument, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, FreshSet, IssuedCodes};
@@ -218,7 +218,9 @@ impl World {
 
     /// The authority of a ticket as somebody presents it.
     pub fn by_ticket(&self, ticket: &SecretString) -> Authority {
-        Authority::Ticket(token::open_ticket(&self.digests.tokens, ticket.expose()).expect("a ticket of ours"))
+        Authority::Ticket(
+            token::open_ticket(&self.digests.tokens, ticket.expose()).expect("a ticket of ours"),
+        )
     }
 
     /// A command to begin that lacks nothing but a code.
@@ -363,22 +365,13 @@ impl World {
     /// Makes wrong guesses, waiting out every delay, until the only authenticator is disabled.
     pub fn guess_until_disabled(&mut self) {
         while self.state.has_active() {
-            self.pass(self.state.failures.locked_until(self.now).map_or(MINUTE, |until| until.since(self.now)));
+            self.pass(
+                self.state.failures.locked_until(self.now).map_or(MINUTE, |until| until.since(self.now)),
+            );
             let wrong = self.wrong();
             self.check(&self.login_with(wrong)).unwrap();
         }
         // Past every delay, so that only the hard cap is left.
         self.pass(2 * DAY);
     }
-}
-
-/// The proofs of a policy in a fixed order, for tables.
-pub const FIRST: ProofKind = ProofKind::FirstFactor;
-pub const SECOND: ProofKind = ProofKind::SecondFactor;
-
-/// Whether a code fits a phone at a time, with the window of the policy.
-pub fn fits(world: &World, phone: &Phone, code: &PresentedCode) -> bool {
-    let PresentedCode::Otp(code) = code else { return false };
-    let window = world.policy.totp.window;
-    match_step(&phone.key, phone.parameters, window, world.now.unix_seconds(), code).is_some()
 }
