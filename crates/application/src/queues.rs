@@ -71,10 +71,11 @@ mod tests {
     #[tokio::test]
     async fn queues_leave_nothing_behind() {
         let queues = Queues::default();
-        let first = queues.enter(&user("a")).await.unwrap();
-        let other = queues.enter(&user("b")).await.unwrap();
+        let (a, b) = (user("a"), user("b"));
+        let first = queues.enter(&a).await.unwrap();
+        let other = queues.enter(&b).await.unwrap();
         {
-            let second = queues.enter(&user("a"));
+            let second = queues.enter(&a);
             tokio::pin!(second);
             // Polled once: it waits in the queue, then is dropped.
             let cancelled = futures_poll(second.as_mut());

@@ -1,0 +1,12 @@
+//! The use cases over the memory store, with mocks for the clock, randomness and the notifier. What stores must do is
+//! tested by the conformance suite, what is decided by the domain's own tests.
+
+#![expect(
+    unreachable_pub,
+    clippy::missing_panics_doc,
+    reason = "one crate of tests: its modules see one another, and a test fails by panicking"
+)]
+
+mod outbox;
+mod road;
+mod world;

@@ -1,0 +1,238 @@
+//! The one road of every change: what is charged, committed, repeated and found out when stores and callers fail.
+
+use crate::world::{World, fresh, meta, request};
+use async_trait::async_trait;
+use countersign_application::{Answer, AppError};
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{EventId, TenantId, UserRef};
+use countersign_domain::login::{Assurance, RefusedReason, Verdict};
+use countersign_domain::policy::Preset;
+use countersign_domain::presented::PresentedCode;
+use countersign_ports::{ChangeSet, Commit, EventLog, EventQuery, Loaded, RequestKey, StoreError, UserStore};
+use countersign_testkit::{MemoryStore, fixtures};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+async fn events(world: &World, kind: EventType) -> usize {
+    let query = EventQuery {
+        tenant: fixtures::tenant("acme"),
+        user: None,
+        kinds: vec![kind],
+        start_time: None,
+        end_time: None,
+        after: None,
+        limit: 1_000,
+    };
+    world.store.events(&query).await.expect("the log").len()
+}
+
+fn assurance(verdict: &Verdict) -> Option<Assurance> {
+    match verdict {
+        Verdict::Allowed(allowed) => Some(allowed.assurance),
+        _ => None,
+    }
+}
+
+/// R4, R5: of two hundred parallel uses of one code exactly one is allowed, and every verdict has its event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_code_allows_one_login() {
+    let world = Arc::new(World::new(Preset::SelfServiceCode).await);
+    let user = fixtures::user("acme", "ann");
+    let (phone, _) = world.enroll(&user).await;
+    let code = phone.code(world.now(), 0);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let (world, user, code) = (Arc::clone(&world), user.clone(), code.clone());
+        tasks.spawn(async move { world.check(&user, Some(code)).await });
+    }
+    let verdicts = tasks.join_all().await;
+    let allowed = verdicts.iter().filter(|verdict| assurance(verdict) == Some(Assurance::Verified)).count();
+    let refused =
+        verdicts.iter().filter(|verdict| **verdict == Verdict::Refused(RefusedReason::CodeNotAccepted));
+    assert_eq!((allowed, refused.count()), (1, 199));
+    assert_eq!(events(&world, EventType::LoginAllowed).await, 1);
+    assert_eq!(events(&world, EventType::LoginRefused).await, 199);
+}
+
+/// R11: of a hundred parallel wrong codes three are evaluated, at the default budget.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parallel_guesses_stay_within_the_budget() {
+    let world = Arc::new(World::new(Preset::SelfServiceCode).await);
+    let user = fixtures::user("acme", "ann");
+    let (phone, _) = world.enroll(&user).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for guess in 0..100 {
+        let (world, user, code) = (Arc::clone(&world), user.clone(), phone.wrong(world.now(), guess));
+        tasks.spawn(async move { world.check(&user, Some(code)).await });
+    }
+    let verdicts = tasks.join_all().await;
+    let evaluated = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Refused(_))).count();
+    let locked = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::LockedOut(_))).count();
+    assert_eq!((evaluated, locked), (3, 97));
+    let state = world.store.load(&user, None).await.unwrap().unwrap().state;
+    assert_eq!(state.failures.consecutive, 3);
+}
+
+/// A store whose next commits end as the test says.
+struct Faulty {
+    inner: Arc<MemoryStore>,
+    /// Commits that happen and whose reply is lost.
+    lose_replies: AtomicUsize,
+    /// Commits that are lost before they happen, with the same error.
+    lose_commits: AtomicUsize,
+    /// Commits that another node beats.
+    beat: AtomicUsize,
+    commits: AtomicUsize,
+}
+
+impl Faulty {
+    fn over(inner: Arc<MemoryStore>) -> Arc<Self> {
+        let zero = || AtomicUsize::new(0);
+        Arc::new(Self { inner, lose_replies: zero(), lose_commits: zero(), beat: zero(), commits: zero() })
+    }
+}
+
+fn take_one(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+#[async_trait]
+impl UserStore for Faulty {
+    async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
+        self.inner.load(user, request).await
+    }
+
+    async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        if take_one(&self.beat) {
+            return Ok(Commit::Conflict);
+        }
+        if take_one(&self.lose_commits) {
+            return Err(StoreError::OutcomeUnknown("the connection broke before".into()));
+        }
+        let done = self.inner.commit(change).await;
+        if take_one(&self.lose_replies) {
+            return Err(StoreError::OutcomeUnknown("the connection broke after".into()));
+        }
+        done
+    }
+
+    async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        self.inner.is_committed(tenant, event).await
+    }
+}
+
+async fn faulty() -> (World, Arc<Faulty>, UserRef, PresentedCode) {
+    let mut faulty = None;
+    let world =
+        World::over(Preset::SelfServiceCode, |store| faulty.insert(Faulty::over(store)).clone()).await;
+    let user = fixtures::user("acme", "ann");
+    let (phone, _) = world.enroll(&user).await;
+    let code = phone.code(world.now(), 0);
+    (world, faulty.expect("just made"), user, code)
+}
+
+/// R60: a commit whose reply was lost is found by its event, and the login is told the truth, once.
+#[tokio::test]
+async fn a_lost_commit_reply_is_resolved_by_its_event() {
+    let (world, faulty, user, code) = faulty().await;
+    faulty.lose_replies.store(1, Ordering::SeqCst);
+    let verdict = world.check(&user, Some(code.clone())).await;
+    assert_eq!(assurance(&verdict), Some(Assurance::Verified));
+    assert_eq!(events(&world, EventType::LoginAllowed).await, 1);
+    assert_eq!(world.check(&user, Some(code)).await, Verdict::Refused(RefusedReason::CodeNotAccepted));
+}
+
+/// R60, R63: a commit that cannot be found is refused and never tried again blindly.
+#[tokio::test]
+async fn a_commit_that_cannot_be_found_is_refused() {
+    let (world, faulty, user, code) = faulty().await;
+    let before = faulty.commits.load(Ordering::SeqCst);
+    faulty.lose_commits.store(1, Ordering::SeqCst);
+    let encode = Box::new(|_: &_| Vec::new());
+    let answer = world.app.check_login(meta(None), user, world.login(Some(code)), encode).await;
+    assert!(matches!(answer, Err(AppError::Store(StoreError::Unavailable(_)))));
+    assert_eq!(faulty.commits.load(Ordering::SeqCst), before + 1);
+    assert_eq!(events(&world, EventType::LoginAllowed).await, 0);
+}
+
+/// The one idea: a command that another node beats decides again on what that node left, and gives up within bounds.
+#[tokio::test]
+async fn a_conflict_decides_again() {
+    let (world, faulty, user, code) = faulty().await;
+    faulty.beat.store(3, Ordering::SeqCst);
+    let verdict = world.check(&user, Some(code.clone())).await;
+    assert_eq!(assurance(&verdict), Some(Assurance::Verified));
+
+    faulty.beat.store(usize::MAX, Ordering::SeqCst);
+    let encode = Box::new(|_: &_| Vec::new());
+    let answer = world.app.check_login(meta(None), user, world.login(Some(code)), encode).await;
+    assert!(matches!(answer, Err(AppError::Contended)));
+}
+
+/// R17: a caller who leaves at any point neither saves nor loses the charge.
+#[tokio::test]
+async fn a_cancelled_guess_is_charged() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let user = fixtures::user("acme", "ann");
+    let (phone, _) = world.enroll(&user).await;
+    for guess in 0..3 {
+        let encode = Box::new(|_: &_| Vec::new());
+        let command = world.login(Some(phone.wrong(world.now(), guess)));
+        let mut call = Box::pin(world.app.check_login(meta(None), user.clone(), command, encode));
+        // Polled once, so that it is under way, and then dropped like the handler of a cancelled call.
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        drop(call);
+    }
+    world.app.drained().await;
+    let state = world.store.load(&user, None).await.unwrap().unwrap().state;
+    assert_eq!(state.failures.consecutive, 3);
+    assert!(matches!(world.check(&user, Some(phone.code(world.now(), 0))).await, Verdict::LockedOut(_)));
+}
+
+/// R60, ruling 8: the same request gets the same answer and has one effect; with other arguments it is refused; after
+/// ten minutes it is a new one.
+#[tokio::test]
+async fn a_request_id_has_one_effect() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let user = fixtures::user("acme", "ann");
+    let (phone, _) = world.enroll(&user).await;
+    let code = phone.code(world.now(), 0);
+    let call = |arguments: &'static [u8]| {
+        let encode = Box::new(|_: &_| b"the answer".to_vec());
+        world.app.check_login(
+            meta(request(1, arguments)),
+            user.clone(),
+            world.login(Some(code.clone())),
+            encode,
+        )
+    };
+    let first = fresh(call(b"a").await).expect("no denial");
+    assert_eq!(assurance(&first), Some(Assurance::Verified));
+    match call(b"a").await.expect("an answer") {
+        Answer::Repeated(bytes) => assert_eq!(bytes.expose(), b"the answer"),
+        Answer::Fresh(_) => panic!("decided twice"),
+    }
+    assert!(matches!(call(b"b").await, Err(AppError::RequestIdReused)));
+    assert_eq!(events(&world, EventType::LoginAllowed).await, 1);
+
+    world.advance(std::time::Duration::from_mins(10));
+    assert!(matches!(call(b"b").await.expect("an answer"), Answer::Fresh(_)));
+}
+
+/// B25, R43: the code of one user never lets another one in, and an unknown tenant is none.
+#[tokio::test]
+async fn codes_stay_with_their_user() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let (ann, bob) = (fixtures::user("acme", "ann"), fixtures::user("acme", "bob"));
+    let (phone, _) = world.enroll(&ann).await;
+    world.enroll(&bob).await;
+    let code = phone.code(world.now(), 0);
+    assert_eq!(world.check(&bob, Some(code)).await, Verdict::Refused(RefusedReason::CodeNotAccepted));
+
+    let encode = Box::new(|_: &_| Vec::new());
+    let stranger = fixtures::user("other", "ann");
+    let answer = world.app.check_login(meta(None), stranger, world.login(None), encode).await;
+    assert!(matches!(answer, Err(AppError::TenantNotFound)));
+}

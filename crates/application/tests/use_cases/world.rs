@@ -1,0 +1,222 @@
+//! A world for use-case tests: the memory store for state, mocks for the clock, randomness and the notifier.
+
+use async_trait::async_trait;
+use countersign_application::{Answer, AppError, Application, Begun, Changed, Deps, Meta, Request};
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::denial::Denial;
+use countersign_domain::digest::KeyId;
+use countersign_domain::enrollment::{Authority, BeginTotp, Confirm, Confirmed};
+use countersign_domain::ids::{CallerId, RequestId, UserRef};
+use countersign_domain::login::{CheckLogin, Verdict};
+use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
+use countersign_domain::policy::{FirstFactorMethod, Preset};
+use countersign_domain::presented::PresentedCode;
+use countersign_domain::secret::SecretBytes;
+use countersign_domain::text::{AccountLabel, Issuer};
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::{ChallengePurpose, ClientClaims, FirstFactor};
+use countersign_keyring::{Keyring, RootKey};
+use countersign_ports::{Clock, Notifier, NotifyError, OutboxEntry, Random, UserStore};
+use countersign_testkit::{MemoryStore, fixtures};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+mockall::mock! {
+    pub Clock {}
+    impl Clock for Clock { fn now(&self) -> Timestamp; }
+}
+mockall::mock! {
+    pub Random {}
+    impl Random for Random { fn fill(&self, bytes: &mut [u8]); }
+}
+mockall::mock! {
+    pub Notifier {}
+    #[async_trait]
+    impl Notifier for Notifier { async fn notify(&self, entry: &OutboxEntry) -> Result<(), NotifyError>; }
+}
+
+/// Everything that one test needs.
+pub struct World {
+    pub app: Application,
+    pub store: Arc<MemoryStore>,
+    now: Arc<AtomicI64>,
+}
+
+/// An enrolled app, as the phone knows it.
+pub struct Phone {
+    key: TotpKey,
+}
+
+impl Phone {
+    /// The code at that time, counted in steps from the current one.
+    pub fn code(&self, now: Timestamp, steps: i64) -> PresentedCode {
+        let parameters = TotpParameters::default();
+        let step = Step::at(now.unix_seconds() + steps * 30, parameters.period);
+        PresentedCode::Otp(generate(&self.key, parameters, step))
+    }
+
+    /// The `n`-th wrong code: none that the window accepts.
+    pub fn wrong(&self, now: Timestamp, n: usize) -> PresentedCode {
+        let right: Vec<_> = (-1..=1).map(|steps| self.code(now, steps)).collect();
+        (0..)
+            .filter_map(|guess: usize| PresentedCode::parse(&format!("{guess:06}")).ok())
+            .filter(|guess| !right.contains(guess))
+            .nth(n)
+            .expect("there are enough wrong codes")
+    }
+}
+
+impl World {
+    /// A tenant with the preset and nobody in it, over the plain memory store.
+    pub async fn new(preset: Preset) -> Self {
+        Self::over(preset, |store| store).await
+    }
+
+    /// The same, with something between the application and the store of users.
+    pub async fn over<S: UserStore + 'static>(
+        preset: Preset,
+        wrap: impl FnOnce(Arc<MemoryStore>) -> Arc<S>,
+    ) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let now = Arc::new(AtomicI64::new(fixtures::START.unix_micros()));
+        let mut clock = MockClock::new();
+        let shown = Arc::clone(&now);
+        clock.expect_now().returning(move || Timestamp::from_unix_micros(shown.load(Ordering::SeqCst)));
+        let mut random = MockRandom::new();
+        let drawn = AtomicU64::new(0);
+        random.expect_fill().returning(move |bytes| {
+            for chunk in bytes.chunks_mut(8) {
+                // A counter, spread: never the same twice, which is all that tests need of randomness.
+                let next = (drawn.fetch_add(1, Ordering::SeqCst) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                chunk.copy_from_slice(&next.to_be_bytes()[..chunk.len()]);
+            }
+        });
+        let root = RootKey::from_bytes(*b"0123456789abcdef0123456789ABCDEF").expect("a root key");
+        let keyring = Keyring::new(BTreeMap::from([(KeyId(1), root)])).expect("a keyring");
+        let app = Application::new(Deps {
+            users: wrap(Arc::clone(&store)),
+            queries: store.clone(),
+            policies: store.clone(),
+            events: store.clone(),
+            outbox: store.clone(),
+            clock: Arc::new(clock),
+            random: Arc::new(random),
+            digests: keyring.digests(),
+        });
+        let world = Self { app, store, now };
+        let issuer = Issuer::parse("Example").expect("an issuer");
+        let created = world.app.create_tenant(
+            meta(None),
+            Principal::Operator("ops".into()),
+            fixtures::tenant("acme"),
+            preset,
+            preset.document(issuer),
+        );
+        created.await.expect("the tenant is created");
+        world
+    }
+
+    /// The time that the clock shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, span: Duration) {
+        let micros = i64::try_from(span.as_micros()).expect("a span of a test");
+        self.now.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// A password that passed just now.
+    pub fn first_factor(&self) -> FirstFactor {
+        FirstFactor {
+            method: FirstFactorMethod::Password,
+            verify_time: self.now(),
+            identity_provider: String::new(),
+            amr: Vec::new(),
+        }
+    }
+
+    /// The user in their own session.
+    pub fn session(&self, user: &UserRef) -> Actor {
+        Actor {
+            principal: Principal::User(user.user.clone()),
+            permissions: Vec::new(),
+            first_factor: Some(self.first_factor()),
+            client: ClientClaims::default(),
+        }
+    }
+
+    /// A login with or without a code.
+    pub fn login(&self, answer: Option<PresentedCode>) -> CheckLogin {
+        CheckLogin {
+            first_factor: Some(self.first_factor()),
+            client: ClientClaims::default(),
+            client_token: None,
+            answer,
+            remember_client: false,
+            purpose: ChallengePurpose::Login,
+        }
+    }
+
+    /// Checks a login and gives its verdict.
+    pub async fn check(&self, user: &UserRef, answer: Option<PresentedCode>) -> Verdict {
+        let encode = Box::new(|_: &_| Vec::new());
+        let answer = self.app.check_login(meta(None), user.clone(), self.login(answer), encode).await;
+        fresh(answer).expect("no denial")
+    }
+
+    /// Enrolls an app and lets a step pass, so that its next code is fresh.
+    pub async fn enroll(&self, user: &UserRef) -> (Phone, Confirmed) {
+        let authority = Authority::Session(self.session(user));
+        let begin = BeginTotp {
+            authority: authority.clone(),
+            account_label: AccountLabel::parse("ann@example.com").expect("a label"),
+            replaces: None,
+            code: None,
+        };
+        let encode = Box::new(|_: &_| Vec::new());
+        let begun: Begun =
+            fresh(self.app.begin_totp_enrollment(meta(None), user.clone(), begin, encode).await)
+                .expect("the enrollment begins");
+        let phone = Phone { key: begun.begun.key };
+        let confirm = Confirm {
+            id: begun.begun.id,
+            authority,
+            code: phone.code(self.now(), 0),
+            existing_code: None,
+            display_name: None,
+        };
+        let encode = Box::new(|_: &_| Vec::new());
+        let confirmed: Changed<Confirmed> =
+            fresh(self.app.confirm_enrollment(meta(None), user.clone(), confirm, encode).await)
+                .expect("the enrollment is confirmed");
+        self.advance(Duration::from_secs(60));
+        (phone, confirmed.value)
+    }
+}
+
+/// A call of one workload.
+pub fn meta(request: Option<Request>) -> Meta {
+    Meta {
+        caller: CallerId::parse("spiffe://example/login").expect("a caller"),
+        request,
+        trace_id: String::new(),
+    }
+}
+
+/// A request id with these arguments.
+pub fn request(id: u8, arguments: &[u8]) -> Option<Request> {
+    let id = RequestId::from_uuid(uuid::Uuid::from_bytes([id; 16]));
+    Some(Request { id, arguments: SecretBytes::new(arguments.to_vec()) })
+}
+
+/// The outcome of an answer that must have been decided just now.
+pub fn fresh<T>(answer: Result<Answer<T>, AppError>) -> Result<T, Denial> {
+    match answer.expect("an answer") {
+        Answer::Fresh(outcome) => outcome.map(|done| done.value),
+        Answer::Repeated(_) => panic!("answered before"),
+    }
+}
