@@ -1,9 +1,13 @@
 //! Tables of cases, one module an area, each through one `check`-like function: the rules of a second factor as
 //! users meet them. The property tests against a reference model are in `tests/model.rs`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails right there")]
+
 #[path = "../common/mod.rs"]
 mod common;
 
+mod challenges;
 mod enrolling;
+mod logging_in;
 mod proofs_to_enroll;
 mod tickets;
