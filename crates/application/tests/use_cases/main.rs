@@ -3,7 +3,7 @@
 
 #![expect(
     unreachable_pub,
-    clippy::missing_panics_doc,
+    clippy::expect_used,
     reason = "one crate of tests: its modules see one another, and a test fails by panicking"
 )]
 

@@ -202,7 +202,7 @@ async fn a_request_id_has_one_effect() {
     let call = |arguments: &'static [u8]| {
         let encode = Box::new(|_: &_| b"the answer".to_vec());
         world.app.check_login(
-            meta(request(1, arguments)),
+            meta(Some(request(1, arguments))),
             user.clone(),
             world.login(Some(code.clone())),
             encode,

@@ -178,12 +178,12 @@ impl World {
             code: None,
         };
         let encode = Box::new(|_: &_| Vec::new());
-        let begun: Begun =
+        let pending: Begun =
             fresh(self.app.begin_totp_enrollment(meta(None), user.clone(), begin, encode).await)
                 .expect("the enrollment begins");
-        let phone = Phone { key: begun.begun.key };
+        let phone = Phone { key: pending.begun.key };
         let confirm = Confirm {
-            id: begun.begun.id,
+            id: pending.begun.id,
             authority,
             code: phone.code(self.now(), 0),
             existing_code: None,
@@ -193,7 +193,7 @@ impl World {
         let confirmed: Changed<Confirmed> =
             fresh(self.app.confirm_enrollment(meta(None), user.clone(), confirm, encode).await)
                 .expect("the enrollment is confirmed");
-        self.advance(Duration::from_secs(60));
+        self.advance(Duration::from_mins(1));
         (phone, confirmed.value)
     }
 }
@@ -208,9 +208,9 @@ pub fn meta(request: Option<Request>) -> Meta {
 }
 
 /// A request id with these arguments.
-pub fn request(id: u8, arguments: &[u8]) -> Option<Request> {
+pub fn request(id: u8, arguments: &[u8]) -> Request {
     let id = RequestId::from_uuid(uuid::Uuid::from_bytes([id; 16]));
-    Some(Request { id, arguments: SecretBytes::new(arguments.to_vec()) })
+    Request { id, arguments: SecretBytes::new(arguments.to_vec()) }
 }
 
 /// The outcome of an answer that must have been decided just now.

@@ -1,1 +1,0 @@
-//! The client library that a calling service uses.
