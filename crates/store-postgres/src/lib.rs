@@ -1,1 +1,38 @@
-//! The PostgreSQL adapter.
+//! The PostgreSQL adapter: schema, SQL, row types, and what may be believed of a commit.
+//!
+//! No rule of the domain lives here: what a store must do beyond its types is the conformance suite's, in
+//! `countersign-testkit`. Sealing is the keyring's, JSON documents are `countersign_ports::document`'s.
+//!
+//! # Where to look
+//! - [`PostgresStore`] in `store`: which module keeps which promise.
+//! - `migrations/`: the schema. `schema` runs them; `.sqlx/` is what the query macros know of it, written by
+//!   `cargo xtask db prepare`, so that a build needs no database.
+//! - `load`: a user in one statement. `rows`: from columns to domain types.
+//! - `commit`: guards, then what they guard; `commit::hot` is every login's change in one statement.
+//! - `event_log`: positions, and why a reader stays below a horizon.
+//! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
+//!
+//! # Invariants
+//! - Every statement names its tenant, but for the outbox's and the sweeper's, which serve all tenants.
+//! - The guard is in the statement, and its row count is looked at.
+//! - What belongs to a user changes only while the user's row is locked and its version raised.
+//! - No text of the server leaves this crate: details of errors quote rows.
+
+mod commit;
+mod convert;
+mod durability;
+mod error;
+mod event_log;
+mod load;
+mod options;
+mod outbox;
+mod policies;
+mod pool;
+mod rows;
+mod schema;
+mod store;
+mod sweep;
+
+pub use options::PostgresOptions;
+pub use schema::migrate;
+pub use store::PostgresStore;

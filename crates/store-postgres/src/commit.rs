@@ -1,0 +1,196 @@
+//! Committing a change set: guards first, then everything they guard, all or nothing.
+//!
+//! The change that every login makes goes as one statement ([`hot`]); any other as one transaction of several
+//! ([`commit_one`]). Both take a connection and a change and know nothing of where they come from, so that a queue can
+//! hand them several.
+//!
+//! # Who may have committed
+//! An error that the server sends itself undoes the transaction, `COMMIT` included. Anything else (a broken connection,
+//! silence, a server that ends the session) is harmless before the commit was sent and leaves its outcome open after.
+//!
+//! # To add a kind of write
+//! An arm in [`user::apply`], a function beside its like, a column set in a new migration.
+
+mod core;
+mod credentials;
+mod hot;
+mod login_state;
+mod policy;
+mod records;
+mod user;
+
+use crate::error::{Failure, is_refusal, outcome_unknown};
+use crate::store::PostgresStore;
+use countersign_domain::ids::TenantId;
+use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
+use countersign_ports::{ChangeSet, Commit, Random, StoreError, TenantRecord};
+use hot::HotChange;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+/// How often a transaction is tried that lost against another one (deadlock, serialization).
+const ATTEMPTS: u32 = 3;
+
+/// What is committed together.
+pub(crate) struct Work<'a> {
+    /// The change.
+    pub(crate) change: &'a ChangeSet,
+    /// The revision of a policy that is written with it.
+    pub(crate) policy: Option<&'a TenantRecord>,
+}
+
+/// What seals: the keys, and the randomness of nonces.
+#[derive(Clone, Copy)]
+pub(crate) struct Sealer<'a> {
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) random: &'a dyn Random,
+}
+
+impl Sealer<'_> {
+    fn nonce(&self) -> Nonce {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce);
+        nonce
+    }
+}
+
+/// How an attempt failed.
+enum Attempt {
+    /// Nothing was committed.
+    NotDone(Failure),
+    /// The commit was sent and not answered.
+    Unknown(sqlx::Error),
+}
+
+impl PostgresStore {
+    /// See [`countersign_ports::UserStore::commit`] and [`countersign_ports::PolicyStore::put_policy`].
+    pub(crate) async fn commit_work(&self, work: Work<'_>) -> Result<Commit, StoreError> {
+        let now = decided_at(&work).map_err(Failure::into_store)?;
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            return match self.attempt(&work, now).await {
+                Ok(commit) => Ok(commit),
+                Err(Attempt::NotDone(failure)) if left > 0 && failure.is_transient() => continue,
+                Err(Attempt::NotDone(failure)) => Err(failure.into_store()),
+                Err(Attempt::Unknown(error)) => Err(outcome_unknown(&error)),
+            };
+        }
+    }
+
+    async fn attempt(&self, work: &Work<'_>, now: OffsetDateTime) -> Result<Commit, Attempt> {
+        match HotChange::of(work, now, self.sealer()).map_err(Attempt::NotDone)? {
+            Some(hot) => self.attempt_hot(&hot).await,
+            None => self.attempt_transaction(work, now).await,
+        }
+    }
+
+    async fn attempt_hot(&self, change: &HotChange<'_>) -> Result<Commit, Attempt> {
+        let mut checkout = self.pool.checkout().await.map_err(|error| Attempt::NotDone(error.into()))?;
+        let commit = self.pool.within(hot::commit(checkout.connection(), change)).await;
+        match checkout.conclude(commit) {
+            Ok(commit) => Ok(commit),
+            Err(error) if hot::lost_request(&error) => Ok(Commit::Conflict),
+            Err(error) if is_refusal(&error) => Err(Attempt::NotDone(error.into())),
+            // The statement is its own transaction: it may have been committed.
+            Err(error) => Err(Attempt::Unknown(error)),
+        }
+    }
+
+    async fn attempt_transaction(&self, work: &Work<'_>, now: OffsetDateTime) -> Result<Commit, Attempt> {
+        let mut checkout = self.pool.checkout().await.map_err(|error| Attempt::NotDone(error.into()))?;
+        let begun = self.pool.within(checkout.connection().begin()).await;
+        // Without an answer to BEGIN the connection is dropped here, and so closed.
+        let mut transaction = begun.map_err(|error| Attempt::NotDone(error.into()))?;
+        let result = self.pool.within(commit_one(&mut transaction, self.sealer(), work, now)).await;
+        if matches!(result, Ok(Commit::Done)) {
+            let committed = self.pool.within(transaction.commit()).await;
+            return match checkout.conclude(committed) {
+                Ok(()) => Ok(Commit::Done),
+                Err(error) if is_refusal(&error) => Err(Attempt::NotDone(error.into())),
+                Err(error) => Err(Attempt::Unknown(error)),
+            };
+        }
+        // Undone at once, and not when the connection is next used: it holds locks.
+        let undone = self.pool.within(transaction.rollback()).await;
+        // Nothing depends on it: a connection whose rollback failed is closed, which undoes as well.
+        let _ = checkout.conclude(undone);
+        result.map_err(Attempt::NotDone)
+    }
+}
+
+/// Makes the whole change inside a transaction that somebody else began and will end: commit on `Done`, undo on all
+/// else.
+pub(crate) async fn commit_one(
+    transaction: &mut PgConnection,
+    sealer: Sealer<'_>,
+    work: &Work<'_>,
+    now: OffsetDateTime,
+) -> Result<Commit, Failure> {
+    let change = work.change;
+    if let Some(record) = work.policy {
+        if policy::put(transaction, record).await? == Commit::Conflict {
+            return Ok(Commit::Conflict);
+        }
+    } else if change.users.is_empty() {
+        require_tenant(transaction, &change.tenant).await?;
+    }
+
+    // In the order of their keys, so that two commits never wait for one another.
+    let mut users: Vec<_> = change.users.iter().collect();
+    users.sort_by(|a, b| a.user.cmp(&b.user));
+    for user in &users {
+        if user::guard(transaction, user).await? == Commit::Conflict {
+            require_tenant(transaction, &change.tenant).await?;
+            return Ok(Commit::Conflict);
+        }
+    }
+    for user in &users {
+        for write in &user.writes {
+            if user::apply(transaction, sealer, &user.user, write).await? == Commit::Conflict {
+                return Ok(Commit::Conflict);
+            }
+        }
+    }
+    if let Some(request) = &change.request {
+        let request = records::RequestInsert::new(request, sealer)?;
+        if records::insert_request(transaction, &request, now).await? == Commit::Conflict {
+            return Ok(Commit::Conflict);
+        }
+    }
+    for event in &change.events {
+        records::insert_event(transaction, &records::EventInsert::new(event)?).await?;
+    }
+    for notice in &change.notices {
+        records::insert_notice(transaction, notice, change).await?;
+    }
+    Ok(Commit::Done)
+}
+
+/// When the change was decided: the time of its first event. Refuses a change set that contradicts itself.
+fn decided_at(work: &Work<'_>) -> Result<OffsetDateTime, Failure> {
+    let change = work.change;
+    let first = change.events.first().ok_or_else(|| Failure::change_set("tells no event"))?;
+    let tenants = (change.users.iter().map(|user| &user.user.tenant))
+        .chain(change.events.iter().map(|event| &event.tenant))
+        .chain(change.request.iter().map(|request| &request.key.user.tenant))
+        .chain(work.policy.iter().map(|record| &record.tenant));
+    if tenants.into_iter().any(|tenant| *tenant != change.tenant) {
+        return Err(Failure::change_set("names more than one tenant"));
+    }
+    crate::convert::time_in(first.time)
+}
+
+async fn require_tenant(transaction: &mut PgConnection, tenant: &TenantId) -> Result<(), Failure> {
+    let exists = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM tenants WHERE tenant_id = $1) AS "exists!""#,
+        tenant.as_str()
+    );
+    if exists.fetch_one(transaction).await? { Ok(()) } else { Err(StoreError::TenantMissing.into()) }
+}
+
+/// `Done` where a guarded statement found its row.
+fn held(rows: u64) -> Commit {
+    if rows == 1 { Commit::Done } else { Commit::Conflict }
+}

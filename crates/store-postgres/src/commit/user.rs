@@ -1,0 +1,123 @@
+//! One user's part of a change: the guard on the version, and which statement makes each write.
+
+use super::core::CoreRow;
+use super::{Sealer, credentials, held, login_state};
+use crate::convert::long_in;
+use crate::error::Failure;
+use countersign_domain::change::Write;
+use countersign_domain::ids::{UserRef, Version};
+use countersign_ports::{Commit, UserChange};
+use sqlx::postgres::PgConnection;
+
+/// Writes the user's own row if its version is the expected one, and holds its lock from here on: whatever changes
+/// beside it changes under this lock.
+pub(super) async fn guard(transaction: &mut PgConnection, change: &UserChange) -> Result<Commit, Failure> {
+    let core = CoreRow::new(&change.core)?;
+    match change.expected {
+        Some(version) => update(transaction, &change.user, version, &core).await,
+        None => insert(transaction, &change.user, &core).await,
+    }
+}
+
+async fn update(
+    transaction: &mut PgConnection,
+    user: &UserRef,
+    version: Version,
+    core: &CoreRow<'_>,
+) -> Result<Commit, Failure> {
+    let done = sqlx::query!(
+        "UPDATE users SET
+            version = version + 1, epoch = $4, state_since = $5,
+            consecutive_failures = $6, locked_until = $7, failure_times = $8,
+            last_wrong_key = $9, last_wrong_digest = $10, last_wrong_time = $11,
+            grace_started = $12, must_enroll = $13,
+            reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $17
+        WHERE tenant_id = $1 AND user_id = $2 AND version = $3",
+        user.tenant.as_str(),
+        user.user.as_str(),
+        long_in(version.0)?,
+        core.epoch,
+        core.state_since,
+        core.consecutive_failures,
+        core.locked_until,
+        &core.failure_times,
+        core.last_wrong_key,
+        core.last_wrong_digest,
+        core.last_wrong_time,
+        core.grace_started,
+        core.must_enroll,
+        core.reset_request_id,
+        core.reset_reason,
+        core.reset_create_time,
+        core.is_on,
+    );
+    Ok(held(done.execute(transaction).await?.rows_affected()))
+}
+
+async fn insert(
+    transaction: &mut PgConnection,
+    user: &UserRef,
+    core: &CoreRow<'_>,
+) -> Result<Commit, Failure> {
+    let done = sqlx::query!(
+        "INSERT INTO users (
+            tenant_id, user_id, version, epoch, state_since,
+            consecutive_failures, locked_until, failure_times,
+            last_wrong_key, last_wrong_digest, last_wrong_time,
+            grace_started, must_enroll, reset_request_id, reset_reason, reset_create_time, is_on
+        ) VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        ON CONFLICT DO NOTHING",
+        user.tenant.as_str(),
+        user.user.as_str(),
+        core.epoch,
+        core.state_since,
+        core.consecutive_failures,
+        core.locked_until,
+        &core.failure_times,
+        core.last_wrong_key,
+        core.last_wrong_digest,
+        core.last_wrong_time,
+        core.grace_started,
+        core.must_enroll,
+        core.reset_request_id,
+        core.reset_reason,
+        core.reset_create_time,
+        core.is_on,
+    );
+    Ok(held(done.execute(transaction).await?.rows_affected()))
+}
+
+/// Makes one write beside the user's own row.
+pub(super) async fn apply(
+    transaction: &mut PgConnection,
+    sealer: Sealer<'_>,
+    user: &UserRef,
+    write: &Write,
+) -> Result<Commit, Failure> {
+    match write {
+        Write::PutAuthenticator(row) => credentials::put_authenticator(transaction, sealer, user, row).await,
+        Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
+            let usage = credentials::UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?;
+            credentials::use_authenticator(transaction, user, &usage).await
+        }
+        Write::RemoveAuthenticator(id) => credentials::remove_authenticator(transaction, user, *id).await,
+        Write::PutPending(row) => credentials::put_pending(transaction, sealer, user, row).await,
+        Write::ChargePending { id, tries_left } => {
+            credentials::charge_pending(transaction, user, *id, *tries_left).await
+        }
+        Write::RemovePending(id) => credentials::remove_pending(transaction, user, *id).await,
+        Write::PutRecoverySet(set) => credentials::put_recovery_set(transaction, user, set).await,
+        Write::UseRecoveryCode { set, index, used_time } => {
+            credentials::use_recovery_code(transaction, user, *set, *index, *used_time).await
+        }
+        Write::RemoveRecoverySet => credentials::remove_recovery_set(transaction, user).await,
+        Write::AddChallenge(row) => login_state::add_challenge(transaction, user, row).await,
+        Write::RemoveChallenge(id) => login_state::remove_challenge(transaction, user, *id).await,
+        Write::AddTicket(row) => login_state::add_ticket(transaction, user, row).await,
+        Write::RemoveTicket(id) => login_state::remove_ticket(transaction, user, *id).await,
+        Write::PutClient(row) => login_state::put_client(transaction, user, row).await,
+        Write::RemoveClient(id) => login_state::remove_client(transaction, user, *id).await,
+        Write::PutDirectory(entry) => login_state::put_directory(transaction, user, entry).await,
+        Write::RemoveDirectory => login_state::remove_directory(transaction, user).await,
+    }
+}

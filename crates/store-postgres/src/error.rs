@@ -1,0 +1,145 @@
+//! What PostgreSQL says, as what the ports say: the one place where SQL errors are read.
+//!
+//! Texts of the server are not passed on: a detail may quote a row. What is kept is the SQLSTATE and the name of a
+//! constraint.
+
+use countersign_ports::StoreError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use std::fmt;
+
+/// Why a step of a transaction did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server or the connection said so.
+    Sql(sqlx::Error),
+    /// A value did not fit, or a row is not as it must be.
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    /// The change set cannot be kept at all.
+    pub(crate) fn change_set(problem: &'static str) -> Self {
+        Self::Store(StoreError::Corrupt { entity: "change set", id: String::new(), problem })
+    }
+
+    /// The failure of a step before anything can have been committed.
+    pub(crate) fn into_store(self) -> StoreError {
+        match self {
+            Self::Sql(error) => from_sql(&error),
+            Self::Store(error) => error,
+        }
+    }
+
+    /// Whether the same transaction may succeed when tried once more: it lost against another one.
+    pub(crate) fn is_transient(&self) -> bool {
+        const SERIALIZATION_FAILURE: &str = "40001";
+        const DEADLOCK_DETECTED: &str = "40P01";
+        match self {
+            Self::Sql(error) => database_error(error)
+                .is_some_and(|it| matches!(it.code(), SERIALIZATION_FAILURE | DEADLOCK_DETECTED)),
+            Self::Store(_) => false,
+        }
+    }
+}
+
+/// A failure of a read, or of a write that was not committed.
+pub(crate) fn from_sql(error: &sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => {
+            StoreError::Corrupt { entity: "row", id: String::new(), problem: "is not of the expected form" }
+        }
+        sqlx::Error::Database(_) => from_server(error),
+        _ => unavailable(error),
+    }
+}
+
+fn from_server(error: &sqlx::Error) -> StoreError {
+    const DATA_EXCEPTION: &str = "22";
+    const INTEGRITY_VIOLATION: &str = "23";
+    let Some(server) = database_error(error) else { return unavailable(error) };
+    match server.code().get(..2) {
+        Some(INTEGRITY_VIOLATION) if server.constraint() == Some("users_tenant") => StoreError::TenantMissing,
+        Some(DATA_EXCEPTION | INTEGRITY_VIOLATION) => StoreError::Corrupt {
+            entity: "change set",
+            id: server.constraint().unwrap_or_default().to_owned(),
+            problem: "breaks a constraint of the schema",
+        },
+        _ => unavailable(error),
+    }
+}
+
+/// The store cannot be reached, is overloaded, or is not set up.
+pub(crate) fn unavailable(error: &sqlx::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(Cause::of(error)))
+}
+
+/// The connection failed while a commit was under way.
+pub(crate) fn outcome_unknown(error: &sqlx::Error) -> StoreError {
+    StoreError::OutcomeUnknown(Box::new(Cause::of(error)))
+}
+
+/// The store answers, but is not to be trusted.
+pub(crate) fn untrusted(problem: String) -> StoreError {
+    StoreError::Unavailable(Box::new(Cause(problem)))
+}
+
+/// Whether the server itself refused the statement, with the connection sound and the transaction undone. Anything
+/// else (a broken connection, a timeout, a server that ends the session) leaves open what happened.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    database_error(error).is_some_and(|it| matches!(it.severity(), PgSeverity::Error))
+}
+
+/// Whether the connection can serve on after this error.
+pub(crate) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
+    is_refusal(error) || matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+}
+
+pub(crate) fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error().and_then(|it| it.try_downcast_ref::<PgDatabaseError>())
+}
+
+/// An operation took longer than its callers may wait.
+pub(crate) fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+/// What may be told of an error: never the text of the server, a statement or a URL.
+#[derive(Debug)]
+struct Cause(String);
+
+impl Cause {
+    fn of(error: &sqlx::Error) -> Self {
+        Self(match error {
+            sqlx::Error::Database(_) => match database_error(error) {
+                Some(server) => format!("the server refused with SQLSTATE {}", server.code()),
+                None => "the server refused".to_owned(),
+            },
+            sqlx::Error::Io(error) => format!("the connection failed: {}", error.kind()),
+            sqlx::Error::Tls(_) => "TLS could not be agreed".to_owned(),
+            sqlx::Error::Configuration(_) => "the URL or a setting in it does not read".to_owned(),
+            sqlx::Error::Protocol(_) => "the connection broke the protocol".to_owned(),
+            sqlx::Error::Migrate(_) => "a migration failed".to_owned(),
+            _ => "the driver failed".to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}

@@ -1,0 +1,129 @@
+//! Reading the log of events without ever skipping one.
+//!
+//! A position is (transaction, number). Numbers of transactions are given at the beginning, commits come in any order: a
+//! reader that showed transaction 7 while 5 is still open would never show 5 to whoever resumes after 7. So a reader
+//! stays below the oldest transaction that might still commit an event.
+
+use crate::convert::time_bound;
+use crate::error::from_sql;
+use crate::rows::EventRow;
+use crate::store::PostgresStore;
+use countersign_domain::ids::{EventId, TenantId, UserId};
+use countersign_ports::{EventPosition, EventQuery, StoreError, StoredEvent};
+use sqlx::postgres::PgConnection;
+
+/// How often a reader looks again for a transaction that ended while it looked.
+const LOOKS: u32 = 4;
+
+/// Events of one answer at most.
+const MOST: u32 = 1_000;
+
+/// The first position that must not be shown, and whether that is certain.
+struct Horizon {
+    position: i64,
+    /// Whether a transaction ended between two looks, so that nobody knows whose it was.
+    uncertain: bool,
+}
+
+impl PostgresStore {
+    /// See [`countersign_ports::EventLog::events`].
+    pub(crate) async fn list_events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let rows = self.pool.within(below_horizon(checkout.connection(), query)).await;
+        let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
+        rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    /// See [`countersign_ports::UserStore::is_committed`].
+    pub(crate) async fn event_exists(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM events WHERE tenant_id = $1 AND event_id = $2) AS "exists!""#,
+            tenant.as_str(),
+            event.uuid(),
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let exists = self.pool.within(query.fetch_one(checkout.connection())).await;
+        checkout.conclude(exists).map_err(|error| from_sql(&error))
+    }
+}
+
+async fn below_horizon(
+    connection: &mut PgConnection,
+    query: &EventQuery,
+) -> Result<Vec<EventRow>, sqlx::Error> {
+    let mut seen = horizon(connection).await?;
+    for _ in 1..LOOKS {
+        if !seen.uncertain {
+            break;
+        }
+        // Whatever ended meanwhile is not open any more.
+        seen = horizon(connection).await?;
+    }
+    // Everything below the horizon had ended before this statement takes its own, later snapshot.
+    select(connection, query, seen.position).await
+}
+
+/// The oldest transaction that was open, unless it can write no event of ours: one of another database of the same
+/// server, or of autovacuum. Without that exception a long report in a neighbour's database would hold up the log.
+///
+/// An open transaction without a session (a prepared one, or one that ended since the snapshot) counts as ours.
+async fn horizon(connection: &mut PgConnection) -> Result<Horizon, sqlx::Error> {
+    sqlx::query_as!(
+        Horizon,
+        r#"WITH open AS (
+            SELECT xid::text::bigint AS position, activity.pid IS NULL AS uncertain,
+                activity.datname IS DISTINCT FROM current_database()
+                    OR activity.backend_type = 'autovacuum worker' AS foreign_to_us
+            FROM pg_snapshot_xip(pg_current_snapshot()) AS xid
+            -- A session shows the lower 32 bits alone; open transactions are never further apart.
+            LEFT JOIN pg_stat_activity AS activity
+                ON activity.backend_xid::text::bigint = xid::text::bigint & 4294967295
+        )
+        SELECT
+            coalesce(
+                min(position) FILTER (WHERE uncertain OR NOT foreign_to_us),
+                pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+            ) AS "position!",
+            coalesce(bool_or(uncertain), false) AS "uncertain!"
+        FROM open"#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+async fn select(
+    connection: &mut PgConnection,
+    query: &EventQuery,
+    horizon: i64,
+) -> Result<Vec<EventRow>, sqlx::Error> {
+    let after = query.after.unwrap_or(EventPosition { transaction: 0, number: 0 });
+    // A position beyond the range is after every event, like the end of the range.
+    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let kinds: Vec<&str> = query.kinds.iter().map(|kind| kind.name()).collect();
+    sqlx::query_as!(
+        EventRow,
+        "SELECT tenant_id, event_id, event_time, transaction_id, number, user_id, kind, authenticator_id,
+            authenticator_kind, details, actor, caller, client, policy_revision, request_id, trace_id
+        FROM events
+        WHERE tenant_id = $1
+            AND (transaction_id, number) > ($2, $3)
+            AND transaction_id < $4
+            AND ($5::text IS NULL OR user_id = $5)
+            AND (cardinality($6::text[]) = 0 OR kind = ANY ($6))
+            AND ($7::timestamptz IS NULL OR event_time >= $7)
+            AND ($8::timestamptz IS NULL OR event_time < $8)
+        ORDER BY transaction_id, number
+        LIMIT $9",
+        query.tenant.as_str(),
+        bound(after.transaction),
+        bound(after.number),
+        horizon,
+        query.user.as_ref().map(UserId::as_str),
+        &kinds as _,
+        query.start_time.map(time_bound),
+        query.end_time.map(time_bound),
+        i64::from(query.limit.min(MOST)),
+    )
+    .fetch_all(connection)
+    .await
+}

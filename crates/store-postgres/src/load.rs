@@ -1,0 +1,88 @@
+//! Loading a user: one statement, so one round trip and one snapshot.
+
+use crate::error::from_sql;
+use crate::rows::{AuthenticatorRow, ChallengeRow, ClientRow, LoadRow, PendingRow, TicketRow};
+use crate::store::PostgresStore;
+use countersign_domain::ids::UserRef;
+use countersign_ports::{Loaded, RequestKey, StoreError};
+use sqlx::postgres::PgConnection;
+
+impl PostgresStore {
+    /// See [`countersign_ports::UserStore::load`].
+    pub(crate) async fn load_user(
+        &self,
+        user: &UserRef,
+        request: Option<&RequestKey>,
+    ) -> Result<Option<Loaded>, StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let row = self.pool.within(select(checkout.connection(), user, request)).await;
+        let row = checkout.conclude(row).map_err(|error| from_sql(&error))?;
+        row.map(|row| row.into_loaded(user, request, &self.keyring)).transpose()
+    }
+}
+
+/// Lists come as arrays of records instead of joins: one row a user whatever they own, so that several users can be
+/// loaded by one statement of the same form.
+async fn select(
+    connection: &mut PgConnection,
+    user: &UserRef,
+    request: Option<&RequestKey>,
+) -> Result<Option<LoadRow>, sqlx::Error> {
+    sqlx::query_as!(
+        LoadRow,
+        r#"SELECT
+            t.policy_revision,
+            u.version AS "version?", u.epoch AS "epoch?", u.state_since,
+            u.consecutive_failures AS "consecutive_failures?", u.locked_until, u.failure_times AS "failure_times?",
+            u.last_wrong_key, u.last_wrong_digest, u.last_wrong_time,
+            u.grace_started, u.must_enroll AS "must_enroll?",
+            u.reset_request_id, u.reset_reason, u.reset_create_time,
+            s.set_id AS "set_id?", s.create_time AS "set_create_time?", s.digest_keys AS "set_digest_keys?",
+            s.digests AS "set_digests?", s.used_times AS "set_used_times?: Vec<Option<time::OffsetDateTime>>",
+            d.entry AS "directory?",
+            ARRAY(
+                SELECT ROW(
+                    ROW(authenticator_id, display_name, named, create_time, last_use_time,
+                        consecutive_failures, disabled_since),
+                    ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step)
+                ) FROM authenticators WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+            ) AS "authenticators!: Vec<AuthenticatorRow>",
+            ARRAY(
+                SELECT ROW(
+                    ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
+                    ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label)
+                ) FROM pending_enrollments WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+            ) AS "pending!: Vec<PendingRow>",
+            ARRAY(
+                SELECT ROW(challenge_id, purpose, create_time, expire_time, epoch, first_factor, client)
+                FROM challenges WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+            ) AS "challenges!: Vec<ChallengeRow>",
+            ARRAY(
+                SELECT ROW(ticket_id, issuer, expire_time, epoch, client)
+                FROM tickets WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+            ) AS "tickets!: Vec<TicketRow>",
+            ARRAY(
+                SELECT ROW(
+                    ROW(client_id, token_key, generation, rotate_time, epoch),
+                    ROW(application, display_name, last_ip_address, create_time, last_use_time, expire_time)
+                ) FROM remembered_clients WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+            ) AS "clients!: Vec<ClientRow>",
+            r.arguments_key AS "arguments_key?", r.arguments_digest AS "arguments_digest?", r.reply AS "reply?",
+            r.expire_time AS "expire_time?"
+        FROM tenants t
+        LEFT JOIN users u ON u.tenant_id = t.tenant_id AND u.user_id = $2
+        LEFT JOIN recovery_sets s ON s.tenant_id = t.tenant_id AND s.user_id = $2
+        LEFT JOIN directory_users d ON d.tenant_id = t.tenant_id AND d.user_id = $2
+        LEFT JOIN requests r
+            ON r.tenant_id = $3 AND r.user_id = $4 AND r.caller = $5 AND r.request_id = $6
+        WHERE t.tenant_id = $1"#,
+        user.tenant.as_str(),
+        user.user.as_str(),
+        request.map(|key| key.user.tenant.as_str()),
+        request.map(|key| key.user.user.as_str()),
+        request.map(|key| key.caller.as_str()),
+        request.map(|key| key.id.uuid()),
+    )
+    .fetch_optional(connection)
+    .await
+}

@@ -1,0 +1,135 @@
+//! The outbox: leasing the oldest notice of each user, and what became of it. Commits fill it.
+
+use crate::convert::{RowId, time_bound, time_in, time_out};
+use crate::error::{Failure, from_sql};
+use crate::rows::EventRow;
+use crate::store::PostgresStore;
+use countersign_domain::ids::{EventId, UserId};
+use countersign_domain::time::Timestamp;
+use countersign_ports::{NoticeId, NoticeRecord, OutboxEntry, StoreError};
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A leased notice.
+struct NoticeRow {
+    tenant_id: String,
+    notice_id: Uuid,
+    user_id: String,
+    event_id: Uuid,
+    event_time: OffsetDateTime,
+    email: String,
+    language_code: String,
+    create_time: OffsetDateTime,
+    attempts: i64,
+}
+
+impl PostgresStore {
+    /// See [`countersign_ports::Outbox::lease`].
+    pub(crate) async fn lease_notices(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let lease_until = time_in(lease_until).map_err(Failure::into_store)?;
+        let mut checkout = self.pool.checkout().await?;
+        let leased =
+            self.pool.within(lease(checkout.connection(), time_bound(now), lease_until, limit)).await;
+        let leased = checkout.conclude(leased).map_err(|error| from_sql(&error))?;
+        leased.into_iter().map(|(notice, event)| entry(notice, event)).collect()
+    }
+
+    /// See [`countersign_ports::Outbox::delivered`].
+    pub(crate) async fn delete_notice(&self, notice: &NoticeRecord) -> Result<(), StoreError> {
+        let query = sqlx::query!("DELETE FROM outbox WHERE notice_id = $1", notice.id.0);
+        let mut checkout = self.pool.checkout().await?;
+        let done = self.pool.within(query.execute(checkout.connection())).await;
+        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
+    }
+
+    /// See [`countersign_ports::Outbox::failed`].
+    pub(crate) async fn postpone_notice(
+        &self,
+        notice: &NoticeRecord,
+        retry_time: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
+        let query =
+            sqlx::query!("UPDATE outbox SET due_time = $2 WHERE notice_id = $1", notice.id.0, due_time);
+        let mut checkout = self.pool.checkout().await?;
+        let done = self.pool.within(query.execute(checkout.connection())).await;
+        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
+    }
+}
+
+/// Leases and reads the events that the notices tell of.
+///
+/// Two leases at once do not share a notice: the second skips rows that the first has locked, and looks again at
+/// `due_time` of those that it has just changed. Nor does one overtake: as long as the older notice of a user is there
+/// in the snapshot, the younger is none to lease.
+async fn lease(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    lease_until: OffsetDateTime,
+    limit: u32,
+) -> Result<Vec<(NoticeRow, Option<EventRow>)>, sqlx::Error> {
+    let mut notices = sqlx::query_as!(
+        NoticeRow,
+        r#"WITH heads AS (
+            SELECT tenant_id, notice_id FROM outbox AS head
+            WHERE due_time <= $1 AND NOT EXISTS (
+                SELECT FROM outbox AS older
+                WHERE older.tenant_id = head.tenant_id AND older.user_id = head.user_id
+                    AND older.due_time IS NOT NULL
+                    AND (older.create_time, older.notice_id) < (head.create_time, head.notice_id)
+            )
+            ORDER BY due_time
+            LIMIT $3
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE outbox SET due_time = $2, attempts = attempts + 1
+        FROM heads
+        WHERE outbox.tenant_id = heads.tenant_id AND outbox.notice_id = heads.notice_id
+        RETURNING outbox.tenant_id, outbox.notice_id, user_id, event_id, event_time, email, language_code,
+            create_time, attempts - 1 AS "attempts!""#,
+        now,
+        lease_until,
+        i64::from(limit),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    notices.sort_by_key(|notice| (notice.create_time, notice.notice_id));
+
+    let mut leased = Vec::with_capacity(notices.len());
+    for notice in notices {
+        let event = sqlx::query_as!(
+            EventRow,
+            "SELECT tenant_id, event_id, event_time, transaction_id, number, user_id, kind, authenticator_id,
+                authenticator_kind, details, actor, caller, client, policy_revision, request_id, trace_id
+            FROM events WHERE tenant_id = $1 AND event_id = $2 AND event_time = $3",
+            notice.tenant_id,
+            notice.event_id,
+            notice.event_time,
+        );
+        leased.push((notice, event.fetch_optional(&mut *connection).await?));
+    }
+    Ok(leased)
+}
+
+fn entry(notice: NoticeRow, event: Option<EventRow>) -> Result<OutboxEntry, StoreError> {
+    let row = RowId { entity: "notice", id: &notice.notice_id };
+    let event = event.ok_or_else(|| row.corrupt("tells of an event that is not there"))?;
+    Ok(OutboxEntry {
+        attempts: row.count(notice.attempts)?,
+        notice: NoticeRecord {
+            id: NoticeId(notice.notice_id),
+            user: UserId::parse(&notice.user_id).map_err(|_| row.corrupt("has a user id that is none"))?,
+            event: EventId::from_uuid(notice.event_id),
+            email: notice.email,
+            language_code: notice.language_code,
+            create_time: time_out(notice.create_time),
+        },
+        event: event.into_event()?.record,
+    })
+}

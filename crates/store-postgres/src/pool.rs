@@ -1,0 +1,114 @@
+//! The connections. Which statements run on them is not decided here.
+//!
+//! Own and small instead of the driver's pool, for two reasons: that one asks the server whether the connection still
+//! lives each time one is given back, which doubles the trips of a login; and here a connection returns only when its
+//! call has ended in order. One whose call was dropped half-way, timed out or broke is closed, so that nobody ever
+//! meets another call's leftovers, and the server undoes what was open on it.
+
+use crate::durability;
+use crate::error::{from_sql, leaves_connection_sound, timed_out, unavailable};
+use crate::options::PostgresOptions;
+use countersign_ports::StoreError;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+/// At most `max_connections` of them, opened when needed and kept.
+pub(crate) struct Pool {
+    connect: PgConnectOptions,
+    acquire_timeout: Duration,
+    answer_timeout: Duration,
+    permits: Semaphore,
+    /// The last one given back is the first one taken: few stay busy and warm.
+    idle: Mutex<Vec<PgConnection>>,
+}
+
+impl Pool {
+    /// A pool that has opened nothing yet.
+    pub(crate) fn new(options: &PostgresOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            connect: options.connect_options()?,
+            acquire_timeout: options.acquire_timeout,
+            answer_timeout: options.answer_timeout,
+            permits: Semaphore::new(options.max_connections.max(1) as usize),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// A connection for one call: an idle one, or a new one, or the next one that is given back.
+    pub(crate) async fn checkout(&self) -> Result<Checkout<'_>, StoreError> {
+        let permit = timeout(self.acquire_timeout, self.permits.acquire()).await;
+        // The semaphore is never closed, so the inner error does not happen; it refuses like the outer one.
+        let Ok(Ok(permit)) = permit else { return Err(unavailable(&sqlx::Error::PoolTimedOut)) };
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open().await?,
+        };
+        Ok(Checkout { pool: self, connection, _permit: permit })
+    }
+
+    /// Waits for the server's answer, but not for ever.
+    pub(crate) async fn within<T, E: From<sqlx::Error>>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        timeout(self.answer_timeout, answer).await.unwrap_or_else(|_| Err(timed_out().into()))
+    }
+
+    /// Each session is checked before it serves: settings may differ by role and database, and change (R61).
+    async fn open(&self) -> Result<PgConnection, StoreError> {
+        let connection = timeout(self.acquire_timeout, self.connect.connect()).await;
+        let mut connection =
+            connection.unwrap_or_else(|_| Err(timed_out())).map_err(|error| unavailable(&error))?;
+        let settings =
+            self.within(durability::read(&mut connection)).await.map_err(|error| from_sql(&error))?;
+        settings.check()?;
+        Ok(connection)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        // Nothing panics while it holds the lock, and a list of connections cannot be half changed.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use. Dropped without [`Checkout::conclude`], it is closed.
+pub(crate) struct Checkout<'p> {
+    pool: &'p Pool,
+    connection: PgConnection,
+    // Held for the limit that it counts towards.
+    _permit: SemaphorePermit<'p>,
+}
+
+impl Checkout<'_> {
+    /// The connection itself.
+    pub(crate) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// Gives the connection back if `result` says that it is sound; else closes it, and with it every idle one: what
+    /// broke one (a restarted server) has broken them all.
+    pub(crate) fn conclude<T>(self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if result.as_ref().err().is_none_or(leaves_connection_sound) {
+            self.pool.idle().push(self.connection);
+        } else {
+            self.pool.idle().clear();
+        }
+        result
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("free", &self.permits.available_permits()).finish_non_exhaustive()
+    }
+}
+
+/// Opens one connection outside of any pool, for maintenance.
+pub(crate) async fn connect_once(options: PgConnectOptions) -> Result<PgConnection, StoreError> {
+    PgConnection::connect_with(&options).await.map_err(|error| unavailable(&error))
+}

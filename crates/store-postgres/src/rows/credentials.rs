@@ -1,0 +1,152 @@
+//! Rows of what can be proved: authenticators, pending enrollments, recovery codes.
+
+use crate::convert::{RowId, time_out};
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId, Epoch, RecoverySetId, UserRef};
+use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
+use countersign_domain::policy::AuthenticatorType;
+use countersign_domain::text::{AccountLabel, DisplayName};
+use countersign_domain::user::{
+    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, Standing,
+    TotpCredential,
+};
+use countersign_keyring::Keyring;
+use countersign_ports::StoreError;
+use countersign_ports::document::Named;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// What every authenticator has, then the columns of its kind.
+pub(crate) type AuthenticatorRow = (
+    // authenticator_id, display_name, named, create_time, last_use_time, consecutive_failures, disabled_since
+    (Uuid, String, bool, OffsetDateTime, Option<OffsetDateTime>, i64, Option<OffsetDateTime>),
+    // kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step
+    (String, Option<Vec<u8>>, Option<String>, Option<i16>, Option<i16>, Option<i64>),
+);
+
+/// What every pending enrollment has, then the columns of its kind.
+pub(crate) type PendingRow = (
+    // enrollment_id, replaces, tries_left, create_time, expire_time, epoch
+    (Uuid, Option<Uuid>, i64, OffsetDateTime, OffsetDateTime, i64),
+    // kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label
+    (String, Option<Vec<u8>>, Option<String>, Option<i16>, Option<i16>, Option<String>),
+);
+
+/// `set_id`, `create_time`, `digest_keys`, `digests`, `used_times`; all or none.
+pub(super) type RecoverySetColumns = (
+    Option<Uuid>,
+    Option<OffsetDateTime>,
+    Option<Vec<i64>>,
+    Option<Vec<Vec<u8>>>,
+    Option<Vec<Option<OffsetDateTime>>>,
+);
+
+pub(super) fn authenticator(
+    row: AuthenticatorRow,
+    user: &UserRef,
+    keyring: &Keyring,
+) -> Result<Authenticator, StoreError> {
+    let ((id, name, named, create_time, last_use_time, failures, disabled_since), credential) = row;
+    let id = AuthenticatorId::from_uuid(id);
+    let row = RowId { entity: "authenticator", id: &id };
+    let credential = match (AuthenticatorType::from_name(&credential.0), credential) {
+        (
+            Some(AuthenticatorType::Totp),
+            (_, Some(sealed), Some(algorithm), Some(digits), Some(period), Some(step)),
+        ) => {
+            let parameters = parameters(&row, &algorithm, digits, period)?;
+            let key = keyring.open_authenticator_key(user, id, &parameters, &sealed);
+            Credential::Totp(TotpCredential {
+                key: key.map_err(|_| row.seal_broken())?,
+                parameters,
+                last_step: Step::new(row.long(step)?),
+            })
+        }
+        (Some(AuthenticatorType::Totp), _) => return Err(row.corrupt("lacks a column of its kind")),
+        _ => return Err(row.corrupt("is of an unknown kind")),
+    };
+    Ok(Authenticator {
+        id,
+        display_name: DisplayName::parse(&name).map_err(|_| row.corrupt("has a name that is none"))?,
+        named,
+        create_time: time_out(create_time),
+        last_use_time: last_use_time.map(time_out),
+        consecutive_failures: row.count(failures)?,
+        standing: disabled_since
+            .map_or(Standing::Active, |since| Standing::Disabled { since: time_out(since) }),
+        credential,
+    })
+}
+
+pub(super) fn pending(
+    row: PendingRow,
+    user: &UserRef,
+    keyring: &Keyring,
+) -> Result<PendingEnrollment, StoreError> {
+    let ((id, replaces, tries_left, create_time, expire_time, epoch), credential) = row;
+    let id = EnrollmentId::from_uuid(id);
+    let row = RowId { entity: "pending enrollment", id: &id };
+    let credential = match (AuthenticatorType::from_name(&credential.0), credential) {
+        (
+            Some(AuthenticatorType::Totp),
+            (_, Some(sealed), Some(algorithm), Some(digits), Some(period), Some(label)),
+        ) => {
+            let parameters = parameters(&row, &algorithm, digits, period)?;
+            let key = keyring.open_pending_key(user, id, &parameters, &sealed);
+            PendingCredential::Totp {
+                key: key.map_err(|_| row.seal_broken())?,
+                parameters,
+                account_label: AccountLabel::parse(&label)
+                    .map_err(|_| row.corrupt("has an account label that is none"))?,
+            }
+        }
+        (Some(AuthenticatorType::Totp), _) => return Err(row.corrupt("lacks a column of its kind")),
+        _ => return Err(row.corrupt("is of an unknown kind")),
+    };
+    Ok(PendingEnrollment {
+        id,
+        credential,
+        replaces: replaces.map(AuthenticatorId::from_uuid),
+        tries_left: row.count(tries_left)?,
+        create_time: time_out(create_time),
+        expire_time: time_out(expire_time),
+        epoch: Epoch(row.long(epoch)?),
+    })
+}
+
+pub(super) fn recovery_set(
+    columns: RecoverySetColumns,
+    user: &UserRef,
+) -> Result<Option<RecoverySet>, StoreError> {
+    let (id, create_time, keys, digests, used_times) = match columns {
+        (Some(id), Some(create_time), Some(keys), Some(digests), Some(used_times)) => {
+            (RecoverySetId::from_uuid(id), create_time, keys, digests, used_times)
+        }
+        (None, None, None, None, None) => return Ok(None),
+        _ => {
+            let row = RowId { entity: "recovery set", id: &user.tenant };
+            return Err(row.corrupt("lacks a column"));
+        }
+    };
+    let row = RowId { entity: "recovery set", id: &id };
+    if keys.len() != digests.len() || used_times.len() != digests.len() {
+        return Err(row.corrupt("has columns of different lengths"));
+    }
+    let codes = keys.into_iter().zip(digests).zip(used_times).map(|((key, digest), used_time)| {
+        Ok(RecoveryEntry { digest: row.digest(key, digest)?, used_time: used_time.map(time_out) })
+    });
+    Ok(Some(RecoverySet { id, create_time: time_out(create_time), codes: codes.collect::<Result<_, _>>()? }))
+}
+
+fn parameters(
+    row: &RowId<'_>,
+    algorithm: &str,
+    digits: i16,
+    period: i16,
+) -> Result<TotpParameters, StoreError> {
+    let digits = usize::try_from(digits).ok().and_then(Digits::from_count);
+    let period = u32::try_from(period).ok().and_then(|seconds| Period::new(seconds).ok());
+    match (Algorithm::parse(algorithm), digits, period) {
+        (Some(algorithm), Some(digits), Some(period)) => Ok(TotpParameters { algorithm, digits, period }),
+        _ => Err(row.corrupt("has parameters out of range")),
+    }
+}

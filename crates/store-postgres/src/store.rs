@@ -1,0 +1,124 @@
+//! [`PostgresStore`]: what it is made of, and which module keeps which of its promises.
+
+use crate::commit::{Sealer, Work};
+use crate::durability;
+use crate::error::from_sql;
+use crate::options::PostgresOptions;
+use crate::pool::Pool;
+use crate::schema;
+use async_trait::async_trait;
+use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserRef};
+use countersign_domain::time::Timestamp;
+use countersign_keyring::Keyring;
+use countersign_ports::{
+    ChangeSet, Commit, EventLog, EventQuery, Loaded, Maintenance, NoticeRecord, Outbox, OutboxEntry,
+    PolicyStore, Random, RequestKey, StoreError, StoredEvent, TenantRecord, UserStore,
+};
+use std::fmt;
+use std::sync::Arc;
+
+/// The store in PostgreSQL 14 or newer. Share it behind an `Arc`; it may be opened any number of times, by any number
+/// of processes.
+pub struct PostgresStore {
+    pub(crate) pool: Pool,
+    pub(crate) keyring: Arc<Keyring>,
+    random: Arc<dyn Random>,
+}
+
+impl PostgresStore {
+    /// Connects, and refuses a server that could lose commits (R61) and a schema older than this version; see
+    /// [`crate::migrate`]. Keys are sealed and opened with `keyring`, nonces drawn from `random`.
+    pub async fn connect(
+        options: PostgresOptions,
+        keyring: Arc<Keyring>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StoreError> {
+        let pool = Pool::new(&options)?;
+        schema::check(&pool).await?;
+        Ok(Self { pool, keyring, random })
+    }
+
+    pub(crate) fn sealer(&self) -> Sealer<'_> {
+        Sealer { keyring: &self.keyring, random: &*self.random }
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl UserStore for PostgresStore {
+    async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
+        self.load_user(user, request).await
+    }
+
+    async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+        self.commit_work(Work { change: &change, policy: None }).await
+    }
+
+    async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        self.event_exists(tenant, event).await
+    }
+}
+
+#[async_trait]
+impl PolicyStore for PostgresStore {
+    async fn policy(
+        &self,
+        tenant: &TenantId,
+        revision: Option<PolicyRevision>,
+    ) -> Result<Option<TenantRecord>, StoreError> {
+        self.load_policy(tenant, revision).await
+    }
+
+    async fn put_policy(&self, record: TenantRecord, change: ChangeSet) -> Result<Commit, StoreError> {
+        self.commit_work(Work { change: &change, policy: Some(&record) }).await
+    }
+
+    async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
+        self.list_tenants(after, limit).await
+    }
+}
+
+#[async_trait]
+impl EventLog for PostgresStore {
+    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        self.list_events(query).await
+    }
+}
+
+#[async_trait]
+impl Outbox for PostgresStore {
+    async fn lease(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.lease_notices(now, lease_until, limit).await
+    }
+
+    async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError> {
+        self.delete_notice(notice).await
+    }
+
+    async fn failed(&self, notice: &NoticeRecord, retry_time: Option<Timestamp>) -> Result<(), StoreError> {
+        self.postpone_notice(notice, retry_time).await
+    }
+}
+
+#[async_trait]
+impl Maintenance for PostgresStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let settings = self.pool.within(durability::read(checkout.connection())).await;
+        checkout.conclude(settings).map_err(|error| from_sql(&error))?.check()
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.sweep_requests(now, limit).await
+    }
+}

@@ -1,0 +1,110 @@
+//! R61, R68: which servers and schemas the store refuses to work on.
+
+mod support;
+
+use countersign_ports::{Maintenance, StoreError};
+use support::{Database, run};
+
+/// The refusal's text, cause included; panics where there is none.
+fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+    match result {
+        Err(StoreError::Unavailable(cause)) => cause.to_string(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// R61: a database that acknowledges commits before they are on disk is refused when connecting.
+#[tokio::test]
+async fn asynchronous_commit_is_refused_at_connect() {
+    let database = Database::migrated().await;
+    for weak in ["off", "local"] {
+        let set = format!("ALTER DATABASE {} SET synchronous_commit = {weak}", database.name());
+        run(&mut database.connect().await, set).await;
+        let told = refusal(database.store_with(database.options()).await);
+        assert!(told.contains(&format!("synchronous_commit is {weak}")), "{told}");
+    }
+}
+
+/// R61: a setting that turns bad later is found by the check, on the next session that is opened.
+#[tokio::test]
+async fn asynchronous_commit_is_found_later_too() {
+    let database = Database::migrated().await;
+    let store = database.store().await;
+    store.check().await.unwrap();
+    let mut admin = database.connect().await;
+    run(&mut admin, format!("ALTER DATABASE {} SET synchronous_commit = off", database.name())).await;
+    run(
+        &mut admin,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+    // The first one finds its session ended, the next one opens a new one.
+    refusal(store.check().await);
+    assert!(refusal(store.check().await).contains("synchronous_commit is off"));
+}
+
+/// R63: after the server ended every session, the store refuses once and then works on new ones.
+#[tokio::test]
+async fn ended_sessions_are_replaced() {
+    let database = Database::migrated().await;
+    let store = database.store().await;
+    run(
+        &mut database.connect().await,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+    refusal(store.check().await);
+    store.check().await.unwrap();
+}
+
+/// R68: a database without the schema is refused, with what to do about it.
+#[tokio::test]
+async fn a_database_without_the_schema_is_refused() {
+    let database = Database::empty().await;
+    assert!(refusal(database.store_with(database.options()).await).contains("run the migrations"));
+}
+
+/// R68: several processes may migrate at once; each succeeds, and the schema is there once.
+#[tokio::test]
+async fn concurrent_migrations_all_succeed() {
+    let database = Database::empty().await;
+    let url = database.url();
+    let (one, two, three) = tokio::join!(
+        countersign_store_postgres::migrate(&url),
+        countersign_store_postgres::migrate(&url),
+        countersign_store_postgres::migrate(&url),
+    );
+    for result in [one, two, three] {
+        result.unwrap();
+    }
+    database.store().await.check().await.unwrap();
+}
+
+/// R68: version N−1 keeps working, and migrating, on the schema of version N.
+#[tokio::test]
+async fn a_newer_schema_is_accepted() {
+    let database = Database::migrated().await;
+    run(
+        &mut database.connect().await,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (9999, 'of a newer version', true, '\\x00', 0)",
+    )
+    .await;
+    countersign_store_postgres::migrate(&database.url()).await.unwrap();
+    database.store().await.check().await.unwrap();
+}
+
+/// R53, R63: a server that is not there is unavailable, and the password is not told.
+#[tokio::test]
+async fn an_unreachable_server_is_unavailable() {
+    let database = Database::migrated().await;
+    let mut options = database.options();
+    options.url = countersign_domain::secret::SecretString::new(
+        "postgres://someone:canary@127.0.0.1:1/nothing".to_owned(),
+    );
+    let result = database.store_with(options).await;
+    assert!(!format!("{result:?}").contains("canary"));
+    assert!(!refusal(result).contains("canary"));
+}
