@@ -8,6 +8,8 @@ mod common;
 
 mod challenges;
 mod enrolling;
+mod lockout;
 mod logging_in;
 mod proofs_to_enroll;
+mod recovery_codes;
 mod tickets;
