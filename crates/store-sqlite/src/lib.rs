@@ -1,1 +1,33 @@
-//! The SQLite adapter, the embedded default.
+//! The SQLite adapter, the embedded default: the ports of `countersign-ports` on one file.
+//!
+//! No rule of the domain lives here, no clock, and no second copy of a state: rows are read, opened and given away.
+//!
+//! # How it fits together
+//! - [`SqliteStore`] opens the file, brings its schema up to date and checks that what it acknowledges is durable.
+//! - `writer` is the one that writes: it drains a bounded queue, makes one transaction of what waits, and answers each
+//!   caller after the commit. A piece of work whose guard does not hold is undone alone.
+//! - `commit` and `writes` turn a change set into statements, each with its guard; `rows` turns rows back into values.
+//! - Reads go through a small pool, each load in one snapshot.
+//!
+//! # To add a column or table
+//! 1. A new file in `migrations/`, which the version before must be able to live with (R68): add, never rename or drop.
+//! 2. The statement in `writes` and the row in `rows`; the conformance suite shows what is missing.
+//! 3. `cargo xtask db prepare` writes the query data in `.sqlx` anew.
+
+mod commit;
+mod error;
+mod events;
+mod open;
+mod outbox;
+mod policies;
+mod rows;
+mod seal;
+mod upkeep;
+mod users;
+mod writer;
+mod writes;
+
+pub use open::SqliteStore;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Authenticators, pending enrollments and recovery codes. Keys are opened here and nowhere else.
+
+use super::time;
+use super::user::digest_of;
+use crate::error::Row;
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId, Epoch, RecoverySetId, UserRef};
+use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
+use countersign_domain::text::{AccountLabel, DisplayName};
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::{
+    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, Standing,
+    TotpCredential,
+};
+use countersign_keyring::Keyring;
+use countersign_ports::StoreError;
+use std::fmt::Display;
+use uuid::Uuid;
+
+/// An authenticator as it is stored.
+#[derive(Debug)]
+pub(crate) struct AuthenticatorRow {
+    pub(crate) authenticator_id: Uuid,
+    pub(crate) display_name: String,
+    pub(crate) named: i64,
+    pub(crate) create_time: i64,
+    pub(crate) last_use_time: Option<i64>,
+    pub(crate) consecutive_failures: i64,
+    pub(crate) disabled_since: Option<i64>,
+    pub(crate) kind: String,
+    pub(crate) totp_sealed_key: Option<Vec<u8>>,
+    pub(crate) totp_algorithm: Option<String>,
+    pub(crate) totp_digits: Option<i64>,
+    pub(crate) totp_period: Option<i64>,
+    pub(crate) totp_last_step: Option<i64>,
+}
+
+impl AuthenticatorRow {
+    /// The authenticator with its key.
+    pub(crate) fn open(self, user: &UserRef, keyring: &Keyring) -> Result<Authenticator, StoreError> {
+        let id = AuthenticatorId::from_uuid(self.authenticator_id);
+        let row = Row::new("authenticator", id);
+        let credential = match (
+            self.kind.as_str(),
+            self.totp_sealed_key,
+            self.totp_algorithm,
+            self.totp_digits,
+            self.totp_period,
+            self.totp_last_step,
+        ) {
+            ("TOTP", Some(sealed), Some(algorithm), Some(digits), Some(period), Some(last_step)) => {
+                let parameters = parameters(&row, &algorithm, digits, period)?;
+                let opened = keyring.open_authenticator_key(user, id, &parameters, &sealed);
+                Credential::Totp(TotpCredential {
+                    key: row.sealed(opened)?,
+                    parameters,
+                    last_step: Step::new(row.unsigned(last_step)?),
+                })
+            }
+            _ => return Err(row.corrupt("has columns that fit no kind")),
+        };
+        Ok(Authenticator {
+            id,
+            display_name: DisplayName::parse(&self.display_name)
+                .map_err(|_| row.corrupt("has a name that is none"))?,
+            named: self.named != 0,
+            create_time: Timestamp::from_unix_micros(self.create_time),
+            last_use_time: time(self.last_use_time),
+            consecutive_failures: row.unsigned(self.consecutive_failures)?,
+            standing: time(self.disabled_since)
+                .map_or(Standing::Active, |since| Standing::Disabled { since }),
+            credential,
+        })
+    }
+}
+
+/// A pending enrollment as it is stored.
+#[derive(Debug)]
+pub(crate) struct PendingRow {
+    pub(crate) enrollment_id: Uuid,
+    pub(crate) replaces: Option<Uuid>,
+    pub(crate) tries_left: i64,
+    pub(crate) create_time: i64,
+    pub(crate) expire_time: i64,
+    pub(crate) epoch: i64,
+    pub(crate) kind: String,
+    pub(crate) totp_sealed_key: Option<Vec<u8>>,
+    pub(crate) totp_algorithm: Option<String>,
+    pub(crate) totp_digits: Option<i64>,
+    pub(crate) totp_period: Option<i64>,
+    pub(crate) totp_account_label: Option<String>,
+}
+
+impl PendingRow {
+    /// The pending enrollment with its key.
+    pub(crate) fn open(self, user: &UserRef, keyring: &Keyring) -> Result<PendingEnrollment, StoreError> {
+        let id = EnrollmentId::from_uuid(self.enrollment_id);
+        let row = Row::new("pending enrollment", id);
+        let credential = match (
+            self.kind.as_str(),
+            self.totp_sealed_key,
+            self.totp_algorithm,
+            self.totp_digits,
+            self.totp_period,
+            self.totp_account_label,
+        ) {
+            ("TOTP", Some(sealed), Some(algorithm), Some(digits), Some(period), Some(label)) => {
+                let parameters = parameters(&row, &algorithm, digits, period)?;
+                let opened = keyring.open_pending_key(user, id, &parameters, &sealed);
+                PendingCredential::Totp {
+                    key: row.sealed(opened)?,
+                    parameters,
+                    account_label: AccountLabel::parse(&label)
+                        .map_err(|_| row.corrupt("has an account label that is none"))?,
+                }
+            }
+            _ => return Err(row.corrupt("has columns that fit no kind")),
+        };
+        Ok(PendingEnrollment {
+            id,
+            credential,
+            replaces: self.replaces.map(AuthenticatorId::from_uuid),
+            tries_left: row.unsigned(self.tries_left)?,
+            create_time: Timestamp::from_unix_micros(self.create_time),
+            expire_time: Timestamp::from_unix_micros(self.expire_time),
+            epoch: Epoch(row.unsigned(self.epoch)?),
+        })
+    }
+}
+
+fn parameters<I: Display>(
+    row: &Row<I>,
+    algorithm: &str,
+    digits: i64,
+    period: i64,
+) -> Result<TotpParameters, StoreError> {
+    let wrong = || row.corrupt("has parameters that no app takes");
+    Ok(TotpParameters {
+        algorithm: Algorithm::parse(algorithm).ok_or_else(wrong)?,
+        digits: usize::try_from(digits).ok().and_then(Digits::from_count).ok_or_else(wrong)?,
+        period: Period::new(row.unsigned(period)?).map_err(|_| wrong())?,
+    })
+}
+
+/// A set of recovery codes and one of its codes; the columns of the code are empty where the set has none.
+#[derive(Debug)]
+pub(crate) struct RecoveryRow {
+    pub(crate) set_id: Uuid,
+    pub(crate) create_time: i64,
+    pub(crate) position: Option<i64>,
+    pub(crate) digest_key: Option<i64>,
+    pub(crate) digest: Option<Vec<u8>>,
+    pub(crate) used_time: Option<i64>,
+}
+
+/// The set out of its rows, one a code in the order of their positions.
+pub(crate) fn recovery_set(rows: Vec<RecoveryRow>) -> Result<Option<RecoverySet>, StoreError> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let id = RecoverySetId::from_uuid(first.set_id);
+    let create_time = Timestamp::from_unix_micros(first.create_time);
+    let row = Row::new("set of recovery codes", id);
+    let mut codes = Vec::with_capacity(rows.len());
+    for code in rows {
+        match (code.position, code.digest_key, code.digest) {
+            (None, None, None) => {}
+            (Some(position), Some(key), Some(digest)) if row.unsigned::<usize>(position)? == codes.len() => {
+                codes.push(RecoveryEntry {
+                    digest: digest_of(&row, key, &digest)?,
+                    used_time: time(code.used_time),
+                });
+            }
+            _ => return Err(row.corrupt("lacks a code or a column")),
+        }
+    }
+    Ok(Some(RecoverySet { id, create_time, codes }))
+}

@@ -1,0 +1,188 @@
+//! The one writer: a bounded queue, drained into one transaction at a time, so that many callers share one flush to
+//! the disk. What a piece of work does is said where it belongs; here it is run, kept or undone, and answered.
+//!
+//! **Told only when durable.** Every caller is answered for itself, after the commit of the transaction that its work
+//! was part of. A caller who leaves neither stops nor undoes its work.
+
+use crate::error::{Shared, Trouble, unavailable};
+use crate::seal::Sealer;
+use async_trait::async_trait;
+use countersign_ports::StoreError;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+/// Pieces of work that wait at most; who comes then waits to be let in.
+const QUEUE_LEN: usize = 1_024;
+
+/// Pieces of work in one transaction at most, so that the first of them does not wait for ever.
+const MAX_BATCH: usize = 256;
+
+/// A piece of work for the writer.
+#[async_trait]
+pub(crate) trait Work: Send + 'static {
+    /// What the caller is told.
+    type Answer: Send + 'static;
+
+    /// Does it within the writer's transaction.
+    async fn run(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<Done<Self::Answer>, Trouble>;
+}
+
+/// A piece of work that came to an answer.
+#[derive(Debug)]
+pub(crate) enum Done<A> {
+    /// What it wrote stays.
+    Keep(A),
+    /// What it wrote is undone before the answer.
+    Undo(A),
+}
+
+/// The way to the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the writer on `connection`; it ends when all its handles are gone and its queue is empty.
+    pub(crate) fn start(connection: SqliteConnection, options: SqliteConnectOptions, seal: Sealer) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE_LEN);
+        tokio::spawn(drain(jobs, Database { connection: Some(connection), options }, seal));
+        Self { queue }
+    }
+
+    /// Hands over `work` and waits until its answer is durable.
+    pub(crate) async fn run<W: Work + Sync>(&self, work: W) -> Result<W::Answer, StoreError> {
+        let (caller, answer) = oneshot::channel();
+        let gone = || StoreError::Unavailable("the writer of the database has ended".into());
+        self.queue.send(Box::new(Task { work, outcome: None, caller })).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// A piece of work with its caller, whatever its answer is.
+#[async_trait]
+trait Job: Send {
+    /// Runs it; whether to keep what it wrote, or that the database failed.
+    async fn run(&mut self, at: &mut SqliteConnection, seal: &Sealer) -> Result<bool, sqlx::Error>;
+
+    /// Tells the caller what came of it, now that it is durable.
+    fn answer(self: Box<Self>);
+
+    /// Tells the caller that the transaction failed.
+    fn fail(self: Box<Self>, error: StoreError);
+}
+
+struct Task<W: Work> {
+    work: W,
+    outcome: Option<Result<W::Answer, StoreError>>,
+    caller: oneshot::Sender<Result<W::Answer, StoreError>>,
+}
+
+#[async_trait]
+impl<W: Work + Sync> Job for Task<W> {
+    async fn run(&mut self, at: &mut SqliteConnection, seal: &Sealer) -> Result<bool, sqlx::Error> {
+        let (outcome, keep) = match self.work.run(at, seal).await {
+            Ok(Done::Keep(answer)) => (Ok(answer), true),
+            Ok(Done::Undo(answer)) => (Ok(answer), false),
+            Err(Trouble::Own(error)) => (Err(error), false),
+            Err(Trouble::Database(error)) => return Err(error),
+        };
+        self.outcome = Some(outcome);
+        Ok(keep)
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(outcome) = self.outcome {
+            // A caller who left is not told.
+            let _ = self.caller.send(outcome);
+        }
+    }
+
+    fn fail(self: Box<Self>, error: StoreError) {
+        let _ = self.caller.send(Err(error));
+    }
+}
+
+async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, seal: Sealer) {
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        gather(&mut jobs, &mut batch).await;
+        match database.commit(&mut batch, &seal).await {
+            Ok(()) => batch.drain(..).for_each(Job::answer),
+            Err(Failure::Before(error)) => {
+                tell(&mut batch, error, |error| StoreError::Unavailable(Box::new(error)));
+            }
+            Err(Failure::During(error)) => {
+                tell(&mut batch, error, |error| StoreError::OutcomeUnknown(Box::new(error)));
+            }
+        }
+    }
+}
+
+/// Lets those who are about to hand over work do so, as long as more come: no time passes when nobody does.
+async fn gather(jobs: &mut mpsc::Receiver<Box<dyn Job>>, batch: &mut Vec<Box<dyn Job>>) {
+    loop {
+        let known = batch.len();
+        tokio::task::yield_now().await;
+        while batch.len() < MAX_BATCH {
+            let Ok(job) = jobs.try_recv() else { break };
+            batch.push(job);
+        }
+        if batch.len() == known {
+            return;
+        }
+    }
+}
+
+fn tell(batch: &mut Vec<Box<dyn Job>>, error: sqlx::Error, wrap: impl Fn(Shared) -> StoreError) {
+    let error = Shared::new(error);
+    batch.drain(..).for_each(|job| job.fail(wrap(error.clone())));
+}
+
+/// When a transaction failed.
+enum Failure {
+    /// Before its commit: nothing of it happened.
+    Before(sqlx::Error),
+    /// While it committed: it may or may not have happened.
+    During(sqlx::Error),
+}
+
+/// The writer's connection, opened anew after a failure: nothing of a transaction that went wrong stays behind.
+struct Database {
+    connection: Option<SqliteConnection>,
+    options: SqliteConnectOptions,
+}
+
+impl Database {
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>], seal: &Sealer) -> Result<(), Failure> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await.map_err(Failure::Before)?,
+        };
+        commit(&mut connection, batch, seal).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}
+
+/// One transaction for the whole batch, a savepoint for each piece of work.
+async fn commit(
+    connection: &mut SqliteConnection,
+    batch: &mut [Box<dyn Job>],
+    seal: &Sealer,
+) -> Result<(), Failure> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(Failure::Before)?;
+    for job in batch {
+        let mut savepoint = transaction.begin().await.map_err(Failure::Before)?;
+        let keep = job.run(&mut savepoint, seal).await.map_err(Failure::Before)?;
+        let ended = if keep { savepoint.commit().await } else { savepoint.rollback().await };
+        ended.map_err(Failure::Before)?;
+    }
+    transaction.commit().await.map_err(Failure::During)
+}
+
+/// Opens the writer's connection for the first time.
+pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    options.connect().await.map_err(unavailable)
+}

@@ -1,0 +1,109 @@
+//! What every commit tells: events, notices, and the answer to repeat.
+
+use crate::commit::{Stop, guard};
+use crate::seal::Sealer;
+use countersign_domain::ids::{RequestId, TenantId, UserId};
+use countersign_domain::time::Timestamp;
+use countersign_ports::document::{Named, encode_client_claims, encode_details, encode_principal};
+use countersign_ports::{EventRecord, NoticeRecord, RequestKey, RequestRecord};
+use sqlx::SqliteConnection;
+
+/// Keeps the answer, unless the request has one that lives.
+pub(crate) async fn remember(
+    at: &mut SqliteConnection,
+    seal: &Sealer,
+    record: &RequestRecord,
+    now: Timestamp,
+) -> Result<(), Stop> {
+    let RequestKey { caller, user, id } = &record.key;
+    let reply = seal.keyring.seal_reply(caller, user, *id, &record.reply, seal.nonce());
+    let (tenant, user, caller, id) = (user.tenant.as_str(), user.user.as_str(), caller.as_str(), id.uuid());
+    let (key, digest) = (record.arguments.key.0, record.arguments.value.as_slice());
+    let (expire_time, now) = (record.expire_time.unix_micros(), now.unix_micros());
+    let kept = sqlx::query!(
+        "INSERT INTO requests (tenant_id, user_id, caller, request_id, arguments_key, arguments_digest, sealed_reply,
+            expire_time)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (tenant_id, user_id, caller, request_id) DO UPDATE SET
+            arguments_key = excluded.arguments_key, arguments_digest = excluded.arguments_digest,
+            sealed_reply = excluded.sealed_reply, expire_time = excluded.expire_time
+        WHERE requests.expire_time <= ?9",
+        tenant,
+        user,
+        caller,
+        id,
+        key,
+        digest,
+        reply,
+        expire_time,
+        now
+    );
+    guard(kept.execute(at).await?.rows_affected())
+}
+
+/// Appends the event, as the one with that number of its change set (R55).
+pub(crate) async fn tell(
+    at: &mut SqliteConnection,
+    transaction: i64,
+    number: i64,
+    record: &EventRecord,
+) -> Result<(), Stop> {
+    let (tenant, user) = (record.tenant.as_str(), record.user.as_ref().map(UserId::as_str));
+    let (id, time) = (record.id.uuid(), record.time.unix_micros());
+    let kind = record.event.kind.name();
+    let authenticator = record.event.authenticator.map(|(id, _)| id.uuid());
+    let authenticator_kind = record.event.authenticator.map(|(_, kind)| kind.name());
+    let details = encode_details(&record.event.details);
+    let (actor, caller) = (encode_principal(&record.actor), record.caller.as_str());
+    let client = encode_client_claims(&record.client);
+    let revision = record.policy_revision.0;
+    let request = record.request_id.map(RequestId::uuid);
+    sqlx::query!(
+        "INSERT INTO events (tenant_id, transaction_id, number, event_id, event_time, user_id, kind, authenticator_id,
+            authenticator_kind, details, actor, caller, client, policy_revision, request_id, trace_id)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        tenant,
+        transaction,
+        number,
+        id,
+        time,
+        user,
+        kind,
+        authenticator,
+        authenticator_kind,
+        details,
+        actor,
+        caller,
+        client,
+        revision,
+        request,
+        record.trace_id
+    )
+    .execute(at)
+    .await?;
+    Ok(())
+}
+
+/// Queues the notice, due from its own time on (R57).
+pub(crate) async fn queue(
+    at: &mut SqliteConnection,
+    tenant: &TenantId,
+    notice: &NoticeRecord,
+) -> Result<(), Stop> {
+    let (tenant, user, time) = (tenant.as_str(), notice.user.as_str(), notice.create_time.unix_micros());
+    let event = notice.event.uuid();
+    sqlx::query!(
+        "INSERT INTO outbox (tenant_id, user_id, create_time, notice_id, event_id, email, language_code, due_time)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?3)",
+        tenant,
+        user,
+        time,
+        notice.id.0,
+        event,
+        notice.email,
+        notice.language_code
+    )
+    .execute(at)
+    .await?;
+    Ok(())
+}
