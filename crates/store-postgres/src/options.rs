@@ -49,8 +49,10 @@ impl PostgresOptions {
             ("idle_in_transaction_session_timeout", timeout.as_str()),
             // The guards rely on it: a blocked update looks again at the row that the other one left.
             ("default_transaction_isolation", "read committed"),
-            // Every statement finds its rows by a leading key; planning each anew would cost more than it could win.
+            // Every statement finds its rows by a leading key; planning each anew would cost more than it could win. A plan
+            // that is kept must not be one that was made when a table was empty and reading all of it was cheapest.
             ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
             ("jit", "off"),
         ]))
     }

@@ -78,11 +78,12 @@ async fn lease(
         NoticeRow,
         r#"WITH heads AS (
             SELECT tenant_id, notice_id FROM outbox AS head
-            WHERE due_time <= $1 AND NOT EXISTS (
-                SELECT FROM outbox AS older
-                WHERE older.tenant_id = head.tenant_id AND older.user_id = head.user_id
-                    AND older.due_time IS NOT NULL
-                    AND (older.create_time, older.notice_id) < (head.create_time, head.notice_id)
+            WHERE due_time <= $1 AND notice_id = (
+                SELECT notice_id FROM outbox AS oldest
+                WHERE oldest.tenant_id = head.tenant_id AND oldest.user_id = head.user_id
+                    AND oldest.due_time IS NOT NULL
+                ORDER BY oldest.create_time, oldest.notice_id
+                LIMIT 1
             )
             ORDER BY due_time
             LIMIT $3
