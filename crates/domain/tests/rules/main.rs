@@ -12,4 +12,6 @@ mod lockout;
 mod logging_in;
 mod proofs_to_enroll;
 mod recovery_codes;
+mod remembered;
+mod switching_off;
 mod tickets;
