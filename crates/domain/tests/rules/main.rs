@@ -13,5 +13,7 @@ mod logging_in;
 mod proofs_to_enroll;
 mod recovery_codes;
 mod remembered;
+mod requirement;
+mod status;
 mod switching_off;
 mod tickets;

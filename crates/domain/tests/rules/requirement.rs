@@ -1,0 +1,228 @@
+//! The tenant's requirement as a login meets it: from when, for whom, how long it may be put off.
+
+use crate::common::{DAY, HOUR, MINUTE, START, World, federated, in_groups, secs};
+use countersign_domain::coverage::{Facts, FactsAt, Grace, Standing, standing};
+use countersign_domain::event::EventType;
+use countersign_domain::login::{Assurance, CheckLogin, Verdict};
+use countersign_domain::policy::{AuthenticatorType, Preset};
+use countersign_domain::status::TwoFactorState;
+use countersign_domain::time::Timestamp;
+use std::time::Duration;
+
+/// What a login is told: the assurance and the deadline, or `None` where it is stopped.
+fn check(world: &mut World) -> Option<(Assurance, Option<Timestamp>)> {
+    match world.check(&world.login()) {
+        Ok(Verdict::Allowed(allowed)) => Some((allowed.assurance, allowed.enrollment_due_time)),
+        Ok(Verdict::EnrollmentRequired(stop)) => {
+            assert_eq!(stop.allowed_types, [AuthenticatorType::Totp]);
+            assert_eq!(world.kinds(), [EventType::LoginRefused]);
+            assert_eq!(world.detail("finding"), Some("enrollment_required"));
+            None
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A user of a tenant that requires a second factor from `START` plus `from`, with that grace.
+fn required(from: Option<Duration>, grace_period: Duration) -> World {
+    World::with(Preset::MandatoryManaged, |p| {
+        p.requirement.required_from = from.map(|from| START.plus(from));
+        p.requirement.grace_period = grace_period;
+    })
+}
+
+/// B44: before the date nobody is forced; from it on every user without a second factor is stopped, and hears of the
+/// date before.
+#[test]
+fn nobody_is_forced_before_the_date() {
+    for (wait, stopped) in [(secs(0), false), (secs(86_399), false), (DAY, true), (40 * DAY, true)] {
+        let mut world = required(Some(DAY), Duration::ZERO);
+        world.pass(wait);
+        let told = (!stopped).then_some((Assurance::NotRequired, Some(START.plus(DAY))));
+        assert_eq!(check(&mut world), told, "{wait:?}");
+        assert_eq!(world.state.requirement.grace_started, None, "{wait:?}");
+        let status = world.status();
+        assert_eq!(status.required, stopped, "{wait:?}");
+        assert_eq!(status.required_from, (!stopped).then_some(START.plus(DAY)), "{wait:?}");
+        let state = if stopped { TwoFactorState::EnrollmentRequired } else { TwoFactorState::Off };
+        assert_eq!(status.state, state, "{wait:?}");
+    }
+}
+
+/// B44, ruling 13: without a date it begins at once; and who has enrolled is asked, not stopped.
+#[test]
+fn without_a_date_it_begins_at_once() {
+    let mut world = required(None, Duration::ZERO);
+    assert_eq!(check(&mut world), None);
+    let phone = world.enroll();
+    assert_eq!(world.log_in(phone.code(world.now)).assurance, Assurance::Verified);
+    assert_eq!((world.status().state, world.status().required), (TwoFactorState::On, true));
+}
+
+/// B46: grace starts at the user's first login after the date, the verdict tells the deadline, and it cannot be
+/// renewed: no later login, and no enrollment in between, moves it.
+#[test]
+fn grace_starts_once() {
+    let mut world = required(Some(DAY), 7 * DAY);
+    assert_eq!(check(&mut world), Some((Assurance::NotRequired, Some(START.plus(8 * DAY)))));
+    world.pass(5 * DAY);
+    assert_eq!(world.status().grace_until, None, "it has not begun");
+    let deadline = world.now.plus(7 * DAY);
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(deadline))));
+    for _ in 0..6 {
+        world.pass(DAY);
+        assert_eq!(check(&mut world), Some((Assurance::Grace, Some(deadline))));
+        assert_eq!(world.status().grace_until, Some(deadline));
+    }
+    world.now = deadline.minus(secs(1));
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(deadline))));
+    world.pass(secs(1));
+    assert_eq!(check(&mut world), None);
+    world.pass(90 * DAY);
+    assert_eq!(check(&mut world), None);
+    assert_eq!(world.status().state, TwoFactorState::EnrollmentRequired);
+}
+
+/// B46: a grace period that was begun is not begun anew by removing the date and setting another one.
+#[test]
+fn another_date_does_not_renew_the_grace() {
+    let mut world = required(None, 7 * DAY);
+    let deadline = START.plus(7 * DAY);
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(deadline))));
+    world.pass(8 * DAY);
+    world.set_policy(|p| p.requirement.required_from = Some(START.plus(8 * DAY)));
+    assert_eq!(check(&mut world), None);
+}
+
+/// B46: a status read or a denied login begins no grace.
+#[test]
+fn only_a_login_begins_the_grace() {
+    let mut world = required(None, 7 * DAY);
+    world.status();
+    assert!(world.check(&CheckLogin { first_factor: Some(world.stale()), ..world.login() }).is_err());
+    assert_eq!(world.state.requirement.grace_started, None);
+    world.pass(DAY);
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(world.now.plus(7 * DAY)))));
+}
+
+/// B44: a requirement may name groups; it is for their members only, and a user whom the directory does not know is in
+/// none.
+#[test]
+fn a_requirement_may_name_groups() {
+    for (entry, stopped) in [
+        (Some(in_groups(&["staff"])), true),
+        (Some(in_groups(&["guests", "admins"])), true),
+        (Some(in_groups(&["guests"])), false),
+        (Some(in_groups(&["Staff"])), false),
+        (Some(in_groups(&[])), false),
+        (None, false),
+    ] {
+        let mut world = required(None, Duration::ZERO);
+        world.set_policy(|p| p.requirement.groups = vec!["staff".to_owned(), "admins".to_owned()]);
+        world.state.directory.clone_from(&entry);
+        let told = (!stopped).then_some((Assurance::NotRequired, None));
+        assert_eq!(check(&mut world), told, "{entry:?}");
+        assert_eq!(world.status().required, stopped, "{entry:?}");
+    }
+}
+
+/// B45, R35: a user whom a reset left obliged to enroll is stopped, whatever the mode, date, grace or group.
+#[test]
+fn an_obliged_user_is_stopped_in_any_mode() {
+    let worlds = [
+        World::new(Preset::SelfServiceCode),
+        required(Some(DAY), DAY),
+        required(None, 7 * DAY),
+        World::with(Preset::MandatoryManaged, |p| p.requirement.groups = vec!["staff".to_owned()]),
+    ];
+    for mut world in worlds {
+        world.state.requirement.must_enroll = true;
+        assert_eq!(check(&mut world), None);
+        let status = world.status();
+        assert_eq!((status.state, status.recommended), (TwoFactorState::EnrollmentRequired, false));
+        let phone = world.enroll();
+        assert!(!world.state.requirement.must_enroll, "B41: enrolling fulfils it");
+        world.log_in(phone.code(world.now));
+    }
+}
+
+/// B18: where policy trusts the provider's own second factor, a user without one here is let in by it, also where the
+/// requirement would stop them.
+#[test]
+fn a_trusted_providers_factor_fulfils_the_requirement() {
+    let mut world = required(None, Duration::ZERO);
+    let trusted = Some(federated(world.now, &["mfa"]));
+    let command = CheckLogin { first_factor: trusted, ..world.login() };
+    assert!(matches!(world.check(&command), Ok(Verdict::EnrollmentRequired(_))));
+    world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
+    let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
+    assert_eq!(allowed.assurance, Assurance::FederatedMfa);
+    assert_eq!(check(&mut world), None, "a password is still stopped");
+}
+
+/// Optional modes stop nobody and tell no deadline.
+#[test]
+fn an_optional_mode_stops_nobody() {
+    for preset in [
+        Preset::SelfServiceCode,
+        Preset::SelfServicePassword,
+        Preset::AdminPermissions,
+        Preset::PasswordAndCode,
+    ] {
+        let mut world = World::new(preset);
+        world.pass(1000 * DAY);
+        assert_eq!(check(&mut world), Some((Assurance::NotRequired, None)), "{}", preset.id());
+        assert_eq!((world.status().required, world.status().recommended), (false, true));
+    }
+}
+
+/// B48: what coverage counts from facts agrees with what a login of such a user is told and with the status.
+#[test]
+fn coverage_agrees_with_logins() {
+    let mut seen = 0;
+    for grace_period in [Duration::ZERO, 7 * DAY] {
+        for from in [None, Some(HOUR), Some(3 * DAY)] {
+            for groups in [vec![], vec!["staff".to_owned()]] {
+                for facts in Facts::all() {
+                    let mut world = required(from, grace_period);
+                    world.set_policy(|p| p.requirement.groups.clone_from(&groups));
+                    if facts.on {
+                        world.enroll();
+                    }
+                    world.now = START.plus(2 * DAY);
+                    world.state.requirement.must_enroll = facts.must_enroll;
+                    world.state.directory = Some(in_groups(if facts.in_groups { &["staff"] } else { &[] }));
+                    let cutoff = FactsAt::of(&world.policy, world.now).grace_cutoff;
+                    world.state.requirement.grace_started = match facts.grace {
+                        Grace::NotStarted => None,
+                        Grace::Running => Some(cutoff.plus(MINUTE)),
+                        Grace::Over => Some(cutoff),
+                    };
+                    let counted = standing(facts, &world.policy, world.now);
+                    let case = format!("{facts:?} {grace_period:?} {from:?} {groups:?} {counted:?}");
+                    // A member of a group that nobody names counts as outside of the groups.
+                    if groups.is_empty() && facts.in_groups {
+                        continue;
+                    }
+                    assert_eq!(counted.state(), world.status().state, "{case}");
+                    let told = match world.check(&world.login()).unwrap() {
+                        Verdict::ChallengeRequired(_) => "on",
+                        Verdict::Allowed(allowed) if allowed.assurance == Assurance::Grace => "in grace",
+                        Verdict::Allowed(_) => "off",
+                        Verdict::EnrollmentRequired(_) => "stopped",
+                        other => panic!("{other:?}"),
+                    };
+                    let expected = match counted {
+                        Standing::On => "on",
+                        Standing::Off => "off",
+                        Standing::InGrace => "in grace",
+                        Standing::Stopped => "stopped",
+                    };
+                    assert_eq!(told, expected, "{case}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 2 * 3 * (12 + 24));
+}
