@@ -14,7 +14,7 @@ impl Maintenance for SqliteStore {
     /// Asks a reading connection and, through its queue, the writer.
     async fn check(&self) -> Result<(), StoreError> {
         let mut connection = self.reader().await?;
-        sqlx::query_scalar!("SELECT count(*) FROM tenants LIMIT 1")
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM tenants) AS "any!: bool""#)
             .fetch_one(&mut *connection)
             .await
             .map_err(unavailable)?;
