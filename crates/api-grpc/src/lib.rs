@@ -1,9 +1,26 @@
 //! The gRPC adapter: proto to domain value, one call of a use case, outcome to proto.
 //!
-//! What must not live here: rules (domain), the road of a change (application), sockets and TLS (server).
+//! [`service()`] composes everything. A call passes, in this order: its span, the gate (caller and scope), the limits
+//! (number, deadline, size), then the handler of its RPC, which checks the tenant, parses every field, calls one use
+//! case and turns the outcome into an answer. What must not live here: rules (domain), the road of a change
+//! (application), sockets and TLS (server).
+//!
+//! # To add an RPC or a service
+//! See `services`. A new denial or application error has its place in `status`, whose matches are exhaustive.
 
+mod caller;
+mod convert;
+mod failure;
+mod gate;
+mod limits;
 mod options;
+mod page;
+mod qr;
+mod reply;
 mod service;
+mod services;
+mod status;
+mod trace;
 
 pub use options::{Callers, Grants, Options, PeerCertificate, SetupError, Tenants};
 pub use service::{GrpcService, Health, service};

@@ -1,0 +1,151 @@
+//! The verdict on a login, on its way out.
+
+use super::enums;
+use super::recovery::recovery_codes;
+use super::time::{count, timestamp, whole_seconds};
+use countersign_api::v1::{self, login_decision};
+use countersign_application::Done;
+use countersign_domain::ids::TenantId;
+use countersign_domain::login::{
+    Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict,
+};
+use countersign_domain::recovery::LOW;
+use countersign_domain::user::ChallengePurpose;
+
+/// The decision with what stands around it. `purpose` is what the login was checked for.
+pub(crate) fn login_decision(
+    done: &Done<Verdict>,
+    tenant: &TenantId,
+    purpose: ChallengePurpose,
+) -> v1::LoginDecision {
+    v1::LoginDecision {
+        verdict: Some(match &done.value {
+            Verdict::Allowed(login) => login_decision::Verdict::Allowed(allowed(login, tenant)),
+            Verdict::ChallengeRequired(offer) => {
+                login_decision::Verdict::ChallengeRequired(challenge_required(offer))
+            }
+            Verdict::EnrollmentRequired(required) => {
+                login_decision::Verdict::EnrollmentRequired(enrollment_required(required))
+            }
+            Verdict::Refused(reason) => {
+                login_decision::Verdict::Refused(v1::Refused { reason: refused(*reason).into() })
+            }
+            Verdict::LockedOut(locked) => login_decision::Verdict::LockedOut(locked_out(locked)),
+        }),
+        reason: reason(&done.value, purpose).into(),
+        policy_revision: policy_revision(done),
+        event_id: done.event.to_string(),
+    }
+}
+
+fn policy_revision<T>(done: &Done<T>) -> i32 {
+    i32::try_from(done.policy_revision.0).unwrap_or(i32::MAX)
+}
+
+fn reason(verdict: &Verdict, purpose: ChallengePurpose) -> v1::LoginReason {
+    use v1::LoginReason as R;
+    match verdict {
+        Verdict::Allowed(allowed) => match allowed.assurance {
+            Assurance::NotRequired => R::NotRequired,
+            Assurance::FederatedMfa => R::FederatedMfaTrusted,
+            Assurance::Grace => R::InGrace,
+            Assurance::Remembered => R::ClientRemembered,
+            Assurance::Verified => R::ProofVerified,
+            Assurance::Recovered => R::RecoveryCodeUsed,
+        },
+        Verdict::ChallengeRequired(_) => match purpose {
+            ChallengePurpose::Login => R::TwoFactorOn,
+            ChallengePurpose::StepUp => R::StepUp,
+        },
+        Verdict::EnrollmentRequired(_) => R::EnrollmentRequired,
+        Verdict::Refused(RefusedReason::CodeNotAccepted) => R::ProofNotAccepted,
+        Verdict::Refused(RefusedReason::UserDisabled) => R::UserDisabled,
+        Verdict::Refused(RefusedReason::TwoFactorNotEnabled) => R::TwoFactorNotEnabled,
+        Verdict::LockedOut(_) => R::Locked,
+    }
+}
+
+/// A login that may go ahead, also the one that a confirmed enrollment finishes (B47).
+pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
+    v1::Allowed {
+        assurance: assurance(login.assurance).into(),
+        amr: login.amr.clone(),
+        // No kind of authenticator that can verify a login yet is bound to the origin.
+        phishing_resistant: false,
+        second_factor_verify_time: login.second_factor_verify_time.map(timestamp),
+        authenticator_id: login.authenticator.map(|id| id.to_string()),
+        remembered_client: login.remembered_client.as_ref().map(|client| v1::RememberedClientToken {
+            token: client.token.expose().to_owned(),
+            expire_time: Some(timestamp(client.expire_time)),
+        }),
+        enrollment_due_time: login.enrollment_due_time.map(timestamp),
+        enrollment_recommended: login.enrollment_recommended,
+        recovery_codes_remaining: login.recovery_codes_remaining.map(count),
+        recovery_codes_low: login.recovery_codes_remaining.is_some_and(|remaining| remaining < LOW),
+        recovery_codes: login.recovery_codes.as_ref().map(|issued| recovery_codes(issued, tenant)),
+    }
+}
+
+const fn assurance(assurance: Assurance) -> v1::Assurance {
+    match assurance {
+        // A trusted provider's own second factor is the provider's word: this service saw none.
+        Assurance::NotRequired | Assurance::FederatedMfa => v1::Assurance::NotRequired,
+        Assurance::Grace => v1::Assurance::Grace,
+        Assurance::Remembered => v1::Assurance::Remembered,
+        Assurance::Verified => v1::Assurance::Verified,
+        Assurance::Recovered => v1::Assurance::Recovered,
+    }
+}
+
+fn challenge_required(offer: &Offer) -> v1::ChallengeRequired {
+    v1::ChallengeRequired {
+        challenge: offer.challenge.expose().to_owned(),
+        expire_time: Some(timestamp(offer.expire_time)),
+        methods: offer.methods.iter().map(method).collect(),
+    }
+}
+
+fn method(method: &Method) -> v1::ChallengeMethod {
+    let (authenticator_id, display_name) = match &method.authenticator {
+        Some((id, name)) => (id.to_string(), name.clone()),
+        None => (String::new(), String::new()),
+    };
+    v1::ChallengeMethod {
+        r#type: enums::authenticator_type(method.kind).into(),
+        authenticator_id,
+        display_name,
+        obfuscated_phone_number: String::new(),
+        webauthn_request_options_json: String::new(),
+    }
+}
+
+fn enrollment_required(required: &EnrollmentRequired) -> v1::EnrollmentRequired {
+    let ticket = required.ticket.as_ref();
+    v1::EnrollmentRequired {
+        enrollment_ticket: ticket.map(|(ticket, _)| ticket.expose().to_owned()).unwrap_or_default(),
+        expire_time: ticket.map(|(_, expire_time)| timestamp(*expire_time)),
+        allowed_types: required
+            .allowed_types
+            .iter()
+            .map(|kind| enums::authenticator_type(*kind).into())
+            .collect(),
+    }
+}
+
+const fn refused(reason: RefusedReason) -> v1::RefusedReason {
+    match reason {
+        RefusedReason::CodeNotAccepted => v1::RefusedReason::CodeNotAccepted,
+        RefusedReason::UserDisabled => v1::RefusedReason::UserDisabled,
+        RefusedReason::TwoFactorNotEnabled => v1::RefusedReason::TwoFactorNotEnabled,
+    }
+}
+
+fn locked_out(locked: &LockedOut) -> v1::LockedOut {
+    let open = locked.still_open.as_ref();
+    v1::LockedOut {
+        retry_after: locked.retry_after.map(whole_seconds),
+        challenge: open.map(|offer| offer.challenge.expose().to_owned()),
+        expire_time: open.map(|offer| timestamp(offer.expire_time)),
+        methods_still_open: open.map(|offer| offer.methods.iter().map(method).collect()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Recovery codes and advice, on their way out.
+
+use super::time::timestamp;
+use countersign_api::v1::{self, AdviceType, ErrorReason};
+use countersign_domain::ids::TenantId;
+use countersign_domain::recovery::IssuedCodes;
+use countersign_domain::status::{OwnAction, Status, TwoFactorState};
+
+/// A set of recovery codes, in clear this once.
+pub(crate) fn recovery_codes(issued: &IssuedCodes, tenant: &TenantId) -> v1::RecoveryCodes {
+    v1::RecoveryCodes {
+        codes: issued.codes.iter().map(|code| code.grouped().expose().to_owned()).collect(),
+        text_file: issued.text_file().expose().to_owned(),
+        // A tenant's id is of `[a-z0-9-]`, which every file system takes.
+        text_file_name: format!("recovery-codes-{tenant}.txt"),
+        create_time: Some(timestamp(issued.create_time)),
+    }
+}
+
+/// What to tell a user after an authenticator went, given the status after it (B34).
+pub(crate) fn advice(after: &Status, url: &str) -> Vec<v1::Advice> {
+    let mut told = vec![AdviceType::DeleteAppEntry];
+    if after.state != TwoFactorState::On && has_recovery_codes(after) {
+        told.push(AdviceType::DiscardRecoveryCodes);
+    }
+    if after.state == TwoFactorState::EnrollmentRequired {
+        told.push(AdviceType::EnrollAgain);
+    }
+    told.into_iter()
+        .map(|kind| v1::Advice { r#type: kind.into(), text: text(kind).to_owned(), url: url.to_owned() })
+        .collect()
+}
+
+/// Whether the tenant has recovery codes at all.
+fn has_recovery_codes(status: &Status) -> bool {
+    status.actions.iter().filter(|action| action.action == OwnAction::GenerateRecoveryCodes).any(|action| {
+        action.blocked.as_ref().map(crate::status::reason) != Some(ErrorReason::RecoveryCodesOff)
+    })
+}
+
+const fn text(kind: AdviceType) -> &'static str {
+    match kind {
+        AdviceType::DeleteAppEntry => {
+            "Delete the entry from the authenticator app: its codes never work again."
+        }
+        AdviceType::DiscardRecoveryCodes => "Throw away the old recovery codes: they are void.",
+        AdviceType::EnrollAgain => "The next login will ask to set up a second factor again.",
+        AdviceType::Unspecified => "",
+    }
+}

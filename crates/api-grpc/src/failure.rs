@@ -1,0 +1,187 @@
+//! An error on its way to a caller: one reason of the contract with its details, not yet a status.
+//!
+//! What the caller sent is never part of it, nor is the text of an internal error.
+
+use countersign_api::v1::ErrorReason;
+use countersign_api::{ERROR_DOMAIN, error_reason_name};
+use std::collections::HashMap;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// An error of the contract in the making.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    reason: ErrorReason,
+    message: String,
+    metadata: HashMap<String, String>,
+    /// Boxed, because it is large and most calls have none.
+    details: Box<ErrorDetails>,
+}
+
+impl Failure {
+    /// A failure for this reason, with a text for the developer who reads a log.
+    pub(crate) fn new(reason: ErrorReason, message: impl Into<String>) -> Self {
+        let (message, metadata) = (message.into(), HashMap::new());
+        Self { reason, message, metadata, details: Box::default() }
+    }
+
+    /// Fields of the wrong shape, in the order of the request; at least one.
+    pub(crate) fn fields(violations: Vec<FieldViolation>) -> Self {
+        let first = violations.first().map(|violation| violation.field.clone()).unwrap_or_default();
+        let mut failure =
+            Self::new(ErrorReason::FieldInvalid, "a field of the request is not valid").with("field", first);
+        failure.details.set_bad_request(violations);
+        failure
+    }
+
+    /// One field of the wrong shape.
+    pub(crate) fn field(field: &str, problem: &str) -> Self {
+        Self::fields(vec![FieldViolation::new(field, problem)])
+    }
+
+    /// A policy that is invalid as a whole; at least one violation.
+    pub(crate) fn policy(violations: Vec<FieldViolation>) -> Self {
+        let first = violations.first().map(|violation| violation.field.clone()).unwrap_or_default();
+        let mut failure =
+            Self::new(ErrorReason::PolicyInvalid, "the policy is not valid").with("policy_field", first);
+        failure.details.set_bad_request(violations);
+        failure
+    }
+
+    /// Adds metadata, whose keys the contract names for each reason.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Says which field it is about, in the metadata and as a `BadRequest`.
+    pub(crate) fn about_field(mut self, field: &str) -> Self {
+        self.details.add_bad_request_violation(field, self.message.clone());
+        self.with("field", field)
+    }
+
+    /// Adds what is wrong with a field, without naming it in the metadata.
+    pub(crate) fn violation(mut self, field: &str, problem: &str) -> Self {
+        self.details.add_bad_request_violation(field, problem);
+        self
+    }
+
+    /// Says what must be the case before the call can go through.
+    pub(crate) fn unmet(mut self, subject: impl Into<String>) -> Self {
+        let kind = error_reason_name(self.reason);
+        self.details.add_precondition_failure_violation(kind, subject, self.message.clone());
+        self
+    }
+
+    /// Says when to try again.
+    pub(crate) fn retry_after(mut self, delay: Duration) -> Self {
+        self.details.set_retry_info(Some(delay));
+        self
+    }
+
+    /// Says what kind of thing does not exist.
+    pub(crate) fn missing_resource(mut self, kind: &str) -> Self {
+        // The name stays empty: it would be the caller's own words.
+        self.details.set_resource_info(kind, "", "", self.message.clone());
+        self.with("resource_type", kind)
+    }
+
+    /// Says under which id the log tells more.
+    pub(crate) fn incident(mut self, id: &str) -> Self {
+        self.details.set_request_info(id, "");
+        self
+    }
+
+    /// The reason.
+    #[cfg(test)]
+    pub(crate) const fn reason(&self) -> ErrorReason {
+        self.reason
+    }
+
+    /// The status for the caller. The span of the call learns the reason.
+    pub(crate) fn into_status(mut self) -> Status {
+        let reason = error_reason_name(self.reason);
+        tracing::Span::current().record("reason", reason);
+        self.details.set_error_info(reason, ERROR_DOMAIN, self.metadata);
+        Status::with_error_details(code(self.reason), self.message, *self.details)
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        failure.into_status()
+    }
+}
+
+/// The status that the contract gives each reason.
+const fn code(reason: ErrorReason) -> Code {
+    use ErrorReason as R;
+    match reason {
+        R::CallerCredentialsMissing | R::CallerCredentialsInvalid => Code::Unauthenticated,
+        R::CallerScopeMissing
+        | R::CallerTenantDenied
+        | R::ActorNotSubject
+        | R::ActorIsSubject
+        | R::ActorPermissionMissing
+        | R::ActorNotTeamManager
+        | R::ActorTwoFactorMissing
+        | R::ActionNotAllowed => Code::PermissionDenied,
+        R::FieldInvalid
+        | R::PageTokenInvalid
+        | R::ResumeTokenInvalid
+        | R::RequestIdReused
+        | R::ProofIncorrect
+        | R::PolicyInvalid
+        | R::FirstFactorTimeInvalid
+        | R::RequestTooLarge => Code::InvalidArgument,
+        R::FirstFactorStale
+        | R::FirstFactorNotAllowed
+        | R::ProofRequired
+        | R::TwoFactorMandatory
+        | R::TwoFactorNotEnabled
+        | R::AuthenticatorTypeNotAllowed
+        | R::OtherAuthenticatorRequired
+        | R::AuthenticatorLimitReached
+        | R::LastAuthenticator
+        | R::EnrollmentExpired
+        | R::EnrollmentTicketInvalid
+        | R::ChallengeInvalid
+        | R::RecoveryCodesOff
+        | R::UserLocked
+        | R::SecondApproverRequired => Code::FailedPrecondition,
+        R::TooManyAttempts | R::SendTooSoon | R::CallerRateExceeded | R::Overloaded => {
+            Code::ResourceExhausted
+        }
+        R::TenantNotFound | R::ResourceNotFound => Code::NotFound,
+        R::TenantExists | R::AuthenticatorExists | R::DisplayNameExists => Code::AlreadyExists,
+        R::EtagMismatch | R::RequestInProgress | R::Contended => Code::Aborted,
+        R::ResumeTokenExpired => Code::OutOfRange,
+        R::DeadlineExpired => Code::DeadlineExceeded,
+        R::StoreUnavailable | R::DeliveryUnavailable | R::ClockUntrusted | R::ShuttingDown => {
+            Code::Unavailable
+        }
+        R::Unspecified | R::InternalError => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every reason has the status that `docs/errors.md`, written from the contract, gives it.
+    #[test]
+    fn every_reason_has_the_status_of_the_contract() {
+        let page = include_str!("../../../docs/errors.md");
+        let mut seen = 0;
+        for section in page.split("\n## ").skip(1) {
+            let name = section.lines().next().unwrap();
+            let status = section.split("- Status: `").nth(1).unwrap().split('`').next().unwrap();
+            let reason = ErrorReason::from_str_name(&format!("ERROR_REASON_{name}")).unwrap();
+            let code = format!("{:?}", code(reason)).to_uppercase();
+            assert_eq!(code, status.replace('_', ""), "{name}");
+            seen += 1;
+        }
+        assert!(seen > 50, "the page has a section for each reason");
+    }
+}

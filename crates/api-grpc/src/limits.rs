@@ -1,0 +1,192 @@
+//! What bounds a call: how many at a time, how large, how long (R47, R48, R66).
+
+use crate::caller::incident;
+use crate::failure::Failure;
+use crate::status::{LATER, internal};
+use countersign_api::v1::ErrorReason;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request};
+use tracing::Instrument;
+
+/// The bytes before a message: a flag and its length (gRPC over HTTP/2, "Length-Prefixed-Message").
+const PREFIX: usize = 5;
+
+/// An answer leaves this much before the deadline, or a tenth of it where that is less: one that leaves at the deadline
+/// arrives after it.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// Methods that take larger requests than the others, as their documentation says.
+const LARGER: [(&str, usize); 1] = [("/countersign.v1.DirectoryService/BatchPutUsers", 1 << 20)];
+
+/// The limits of all calls together.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_request_bytes: usize,
+    pub(crate) default_deadline: Duration,
+    pub(crate) max_deadline: Duration,
+    slots: Arc<Semaphore>,
+    panics: AtomicU64,
+}
+
+impl Limits {
+    pub(crate) fn new(
+        max_request_bytes: usize,
+        max_in_flight: usize,
+        default_deadline: Duration,
+        max_deadline: Duration,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
+        Self { max_request_bytes, default_deadline, max_deadline, slots, panics: AtomicU64::new(0) }
+    }
+
+    /// Panics caught since the start.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// A place among the calls worked on, or the answer that there is none, at once.
+    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            Failure::new(ErrorReason::Overloaded, "the server has more calls than it can answer in time")
+                .retry_after(LATER)
+        })
+    }
+
+    /// The whole request, if its message is not too large for the method.
+    pub(crate) async fn whole(&self, path: &str, request: Request<Body>) -> Result<Request<Body>, Status> {
+        let larger = LARGER.iter().find(|(method, _)| *method == path);
+        let limit = larger.map_or(self.max_request_bytes, |(_, limit)| *limit);
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, limit.saturating_add(PREFIX)).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Failure::new(ErrorReason::RequestTooLarge, "the request is larger than the method takes")
+                    .with("limit_bytes", limit.to_string())
+                    .into_status()
+            } else {
+                // The caller went away in the middle of it; nobody reads this.
+                Status::cancelled("the request ended early")
+            }
+        })?;
+        Ok(Request::from_parts(parts, Body::new(Full::new(body.to_bytes()))))
+    }
+
+    /// How long the call may take by its `grpc-timeout`, its absence, and the bound.
+    pub(crate) fn deadline(&self, headers: &HeaderMap) -> Duration {
+        let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
+        let allowed = asked.unwrap_or(self.default_deadline).min(self.max_deadline);
+        allowed.saturating_sub(MARGIN.min(allowed / 10))
+    }
+
+    /// Runs the call in a task of its own that keeps its place until it is done: who leaves, or whose deadline passes,
+    /// neither stops it (R17) nor makes room before it is over (R66). A panic ends that task alone (R48).
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let task = async move {
+            let answer = call.await;
+            drop(place);
+            answer
+        };
+        tokio::spawn(task.in_current_span()).await.map_err(|error| {
+            let incident = incident();
+            if error.is_panic() {
+                self.panics.fetch_add(1, Ordering::Relaxed);
+                // What it said stays unsaid: it may have quoted what it choked on.
+                tracing::error!(alarm = true, incident_id = incident, "a call panicked");
+            }
+            internal(&incident)
+        })
+    }
+}
+
+/// The answer to a call whose time is over. What it began goes on.
+pub(crate) fn expired() -> Failure {
+    Failure::new(ErrorReason::DeadlineExpired, "the deadline passed before the answer was ready")
+}
+
+/// Reads `grpc-timeout`: 1 to 8 digits and a unit (gRPC over HTTP/2, "Timeout"). Anything else counts as absent.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount = digits.parse::<u64>().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3_600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::codegen::http::HeaderValue;
+
+    fn limits(max_in_flight: usize) -> Limits {
+        Limits::new(100, max_in_flight, Duration::from_secs(5), Duration::from_secs(30))
+    }
+
+    /// R66: a caller's deadline is honoured up to the bound; a malformed one counts as absent.
+    #[test]
+    fn deadlines_are_honoured_and_capped() {
+        let table = [
+            (None, Duration::from_millis(4_980)),
+            (Some("2S"), Duration::from_millis(1_980)),
+            (Some("100m"), Duration::from_millis(90)),
+            (Some("99999999H"), Duration::from_millis(29_980)),
+            (Some("0S"), Duration::ZERO),
+            (Some("5"), Duration::from_millis(4_980)),
+            (Some("S"), Duration::from_millis(4_980)),
+            (Some("+5S"), Duration::from_millis(4_980)),
+            (Some("123456789m"), Duration::from_millis(4_980)),
+            (Some("5é"), Duration::from_millis(4_980)),
+        ];
+        for (header, expected) in table {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert("grpc-timeout", HeaderValue::from_bytes(header.as_bytes()).unwrap());
+            }
+            assert_eq!(limits(1).deadline(&headers), expected, "{header:?}");
+        }
+    }
+
+    /// R48: a panic is an internal error for its own call, is counted, and frees the call's place.
+    #[tokio::test]
+    async fn panics_are_caught_and_counted() {
+        let limits = limits(1);
+        let place = limits.enter().unwrap();
+        let result = limits.run(place, async { panic!("in a test") }).await;
+        let failure: Failure = result.map(|(): ()| ()).unwrap_err();
+        assert_eq!(failure.reason(), ErrorReason::InternalError);
+        assert_eq!(limits.panics(), 1);
+        assert!(limits.enter().is_ok());
+    }
+
+    /// R66: a call whose caller left keeps its place until it is done.
+    #[tokio::test]
+    async fn an_abandoned_call_keeps_its_place() {
+        let limits = limits(1);
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let place = limits.enter().unwrap();
+        let mut call = Box::pin(limits.run(place, finished));
+        assert!(futures::poll!(&mut call).is_pending());
+        drop(call);
+        assert_eq!(limits.enter().unwrap_err().reason(), ErrorReason::Overloaded);
+        finish.send(()).unwrap();
+        let place = Arc::clone(&limits.slots).acquire_owned().await;
+        assert!(place.is_ok());
+    }
+}

@@ -1,0 +1,82 @@
+//! Page tokens: where a page ended, bound to the list that it belongs to by a keyed digest (AIP-158).
+//!
+//! A token holds no secret, but nobody else can make one, and it opens nothing for other arguments.
+
+use crate::failure::Failure;
+use countersign_api::v1::ErrorReason;
+use countersign_domain::digest::{Digest, DigestKeys, KeyId};
+use data_encoding::BASE64URL_NOPAD;
+
+/// The longest token in characters; longer ones are not looked at.
+const MAX_LEN: usize = 512;
+
+/// One list: the method with all arguments that decide what is in it.
+pub(crate) struct List<'a> {
+    pub(crate) keys: &'a DigestKeys,
+    pub(crate) arguments: &'a [&'a [u8]],
+}
+
+impl List<'_> {
+    /// The token of a page that ended at `position`.
+    pub(crate) fn token(&self, position: &[u8]) -> String {
+        let digest = self.keys.digest(&self.fields(position));
+        let mut bytes = digest.key.0.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&digest.value);
+        bytes.extend_from_slice(position);
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// Where the page before ended; `None` for the first page.
+    pub(crate) fn position(&self, token: &str) -> Result<Option<Vec<u8>>, Failure> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        self.open(token).map(Some).ok_or_else(|| {
+            Failure::new(ErrorReason::PageTokenInvalid, "the page token belongs to no such list")
+        })
+    }
+
+    fn open(&self, token: &str) -> Option<Vec<u8>> {
+        let bytes = if token.len() <= MAX_LEN {
+            BASE64URL_NOPAD.decode(token.as_bytes()).ok()?
+        } else {
+            return None;
+        };
+        let (key, rest) = bytes.split_first_chunk::<4>()?;
+        let (value, position) = rest.split_first_chunk::<32>()?;
+        let digest = Digest { key: KeyId(u32::from_be_bytes(*key)), value: *value };
+        self.keys.verify(&digest, &self.fields(position)).then(|| position.to_vec())
+    }
+
+    fn fields<'b>(&'b self, position: &'b [u8]) -> Vec<&'b [u8]> {
+        // The purpose in front: tokens of other kinds are made with the same keys.
+        [b"page".as_slice(), position].into_iter().chain(self.arguments.iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_domain::secret::SecretBytes;
+
+    fn keys() -> DigestKeys {
+        DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap()
+    }
+
+    /// R47, AIP-158: a token opens its own list at its own place, and nothing else.
+    #[test]
+    fn tokens_are_bound_to_their_list() {
+        let keys = keys();
+        let list = List { keys: &keys, arguments: &[b"/List", b"tenant", b"ann"] };
+        let token = list.token(b"here");
+        assert_eq!(list.position(&token).unwrap(), Some(b"here".to_vec()));
+        assert_eq!(list.position("").unwrap(), None);
+        let other = List { keys: &keys, arguments: &[b"/List", b"tenant", b"bob"] };
+        assert!(other.position(&token).is_err());
+        let shifted = List { keys: &keys, arguments: &[b"/List", b"tenantann", b""] };
+        assert!(shifted.position(&token).is_err());
+        for bad in ["x", "!!!!", &token[1..], &"A".repeat(600)] {
+            assert!(list.position(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Enrolling: by what right, a key shown once, and the first proof.
+
+use super::Reply;
+use super::own::{read, status_after};
+use crate::caller::CallerContext;
+use crate::convert::decision::allowed;
+use crate::convert::enrollment::{Pictures, begun_totp, label_of};
+use crate::convert::fields::{Fields, Parsed};
+use crate::convert::parties;
+use crate::convert::recovery::recovery_codes;
+use crate::convert::status::authenticator_of;
+use crate::failure::Failure;
+use crate::reply::{Change, arguments};
+use crate::services::{caller, subject};
+use crate::status::{self, Site, internal};
+use countersign_api::v1;
+use countersign_api::v1::{
+    Action, BeginTotpEnrollmentRequest, BeginTotpEnrollmentResponse, ConfirmEnrollmentRequest,
+    ConfirmEnrollmentResponse,
+};
+use countersign_application::Application;
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::denial::Denial;
+use countersign_domain::enrollment::{Authority, BeginTotp, Confirm};
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId, UserRef};
+use countersign_domain::text::{AccountLabel, DisplayName};
+use countersign_domain::token::MAX_TOKEN_LEN;
+use countersign_domain::user::ClientClaims;
+use tonic::{Request, Status};
+
+const SITE: Site = Site::own(Action::Enroll);
+
+/// By what right, before a ticket was looked at.
+enum Claim {
+    Actor(Actor),
+    /// A ticket of at most [`MAX_TOKEN_LEN`] characters.
+    Ticket(String),
+}
+
+impl Claim {
+    fn of_actor(fields: &mut Fields, actor: v1::Actor) -> Parsed<Self> {
+        parties::actor(fields, "actor", Some(actor)).map(Self::Actor)
+    }
+
+    fn of_ticket(fields: &mut Fields, ticket: String) -> Parsed<Self> {
+        if (1..=MAX_TOKEN_LEN).contains(&ticket.len()) {
+            Ok(Self::Ticket(ticket))
+        } else {
+            fields.refuse("enrollment_ticket", "must have 1 to 512 characters")
+        }
+    }
+
+    fn missing(fields: &mut Fields) -> Parsed<Self> {
+        fields.refuse("authority", "must be one of actor and enrollment_ticket")
+    }
+
+    /// The right, if a ticket is one of ours. Whose it is and whether it is open is decided with the user's state.
+    fn open(self, app: &Application) -> Result<Authority, Status> {
+        match self {
+            Self::Actor(actor) => Ok(Authority::Session(actor)),
+            Self::Ticket(ticket) => app
+                .open_ticket(&ticket)
+                .map(Authority::Ticket)
+                .ok_or_else(|| status::denial(&Denial::EnrollmentTicketInvalid, SITE).into_status()),
+        }
+    }
+}
+
+/// Begins to enrol an authenticator app.
+pub(super) async fn begin_totp(
+    app: &Application,
+    request: Request<BeginTotpEnrollmentRequest>,
+) -> Reply<BeginTotpEnrollmentResponse> {
+    use v1::begin_totp_enrollment_request::Authority as Wire;
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
+    let arguments = arguments(&caller, &message, &message.request_id);
+    let claim = match message.authority {
+        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
+        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
+        None => Claim::missing(&mut fields),
+    };
+    let label = fields.optional("account_label", &message.account_label, AccountLabel::parse);
+    let replaces = fields.optional(
+        "replaces_authenticator_id",
+        &message.replaces_authenticator_id,
+        AuthenticatorId::parse,
+    );
+    let code = parties::proof(&mut fields, "proof", message.proof);
+    let pictures = Pictures::parse(&mut fields, &message.qr_formats, message.qr_module_pixels);
+    let request_id = fields.request_id(&message.request_id);
+    fields.finish()?;
+
+    let (user, pictures) = (user?, pictures?);
+    let authority = claim?.open(app)?;
+    let account_label = match label? {
+        Some(label) => label,
+        None => known_label(app, &caller, &user).await?,
+    };
+    let command = BeginTotp { authority, account_label, replaces: replaces?, code: code? };
+    let caller_then = caller.clone();
+    Change::new(&caller, SITE, request_id?, arguments)
+        .answer(
+            |meta, encode| app.begin_totp_enrollment(meta, user, command, encode),
+            move |done| {
+                begun_totp(&done.value, pictures).map_err(|error| {
+                    let incident = caller_then.incident();
+                    tracing::error!(alarm = true, incident_id = incident, %error, "an enrollment cannot be shown");
+                    internal(&incident)
+                })
+            },
+        )
+        .await
+}
+
+/// The label that the directory has for the user, else one made of their id.
+async fn known_label(
+    app: &Application,
+    caller: &CallerContext,
+    user: &UserRef,
+) -> Result<AccountLabel, Status> {
+    // Read for the service itself: by what right the user enrols is decided with the command.
+    let themself = Actor {
+        principal: Principal::User(user.user.clone()),
+        permissions: Vec::new(),
+        first_factor: None,
+        client: ClientClaims::default(),
+    };
+    let view = read(app.status(user, &themself).await, caller, SITE)?;
+    let directory = view.status.user.directory.as_ref();
+    let label = directory.and_then(|entry| AccountLabel::parse(&entry.account_label).ok());
+    label
+        .map_or_else(|| label_of(&user.user), Ok)
+        .map_err(|error| Failure::field("account_label", &error.to_string()).into())
+}
+
+/// Confirms an enrollment with its first proof.
+pub(super) async fn confirm(
+    app: &Application,
+    request: Request<ConfirmEnrollmentRequest>,
+) -> Reply<ConfirmEnrollmentResponse> {
+    use v1::confirm_enrollment_request::Authority as Wire;
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
+    let arguments = arguments(&caller, &message, &message.request_id);
+    let claim = match message.authority {
+        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
+        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
+        None => Claim::missing(&mut fields),
+    };
+    let id = fields.required("enrollment_id", &message.enrollment_id, EnrollmentId::parse);
+    let code = parties::required_proof(&mut fields, "proof", message.proof);
+    let existing_code = parties::proof(&mut fields, "existing_proof", message.existing_proof);
+    let display_name = fields.optional("display_name", &message.display_name, DisplayName::parse);
+    let request_id = fields.request_id(&message.request_id);
+    fields.finish()?;
+
+    let user = user?;
+    let command = Confirm {
+        id: id?,
+        authority: claim?.open(app)?,
+        code: code?,
+        existing_code: existing_code?,
+        display_name: display_name?,
+    };
+    let subject = user.clone();
+    Change::new(&caller, SITE, request_id?, arguments)
+        .answer(
+            |meta, encode| app.confirm_enrollment(meta, user, command, encode),
+            move |done| {
+                let confirmed = &done.value.value;
+                let codes = confirmed.recovery_codes.as_ref();
+                Ok(ConfirmEnrollmentResponse {
+                    authenticator: authenticator_of(&done.value.status, confirmed.id),
+                    status: Some(status_after(&subject.user, done)),
+                    recovery_codes: codes.map(|issued| recovery_codes(issued, &subject.tenant)),
+                    login: confirmed.login.as_ref().map(|login| allowed(login, &subject.tenant)),
+                })
+            },
+        )
+        .await
+}

@@ -1,0 +1,76 @@
+//! From a use case without an answer to what the caller is told.
+
+use super::{LATER, SOON, internal};
+use crate::caller::CallerContext;
+use crate::failure::Failure;
+use countersign_api::v1::ErrorReason as R;
+use countersign_application::AppError;
+use std::error::Error;
+use tonic_types::FieldViolation;
+
+/// The scope that a change needs in addition where it asks less of users (R37).
+const WEAKEN_SCOPE: &str = "policy.weaken";
+
+/// The failure that a caller is told of, logged where it is not theirs.
+pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
+    match error {
+        AppError::TenantNotFound => caller.tenant_missing(),
+        AppError::TenantExists => Failure::new(R::TenantExists, "the tenant exists already"),
+        AppError::RequestIdReused => {
+            Failure::new(R::RequestIdReused, "the request_id was used with other arguments")
+        }
+        AppError::EtagMismatch => Failure::new(R::EtagMismatch, "the etag is not the present one"),
+        AppError::Contended => {
+            Failure::new(R::Contended, "others changed the same user at the same moment too often")
+                .retry_after(SOON)
+        }
+        AppError::Overloaded => {
+            tracing::warn!("too many calls wait for one user");
+            Failure::new(R::Overloaded, "too many calls wait for this user").retry_after(LATER)
+        }
+        AppError::Store(cause) => store(cause, caller),
+        AppError::Interrupted => fault("a use case was interrupted", error, caller),
+        AppError::PolicyInvalid(violations) => {
+            let violations = violations
+                .iter()
+                .map(|violation| FieldViolation::new(violation.field, violation.problem))
+                .collect();
+            Failure::policy(violations)
+        }
+        AppError::WeakeningDenied { fields } => {
+            let message = "the change asks less of users, which needs a scope of its own";
+            let failure = Failure::new(R::CallerScopeMissing, message).with("scope", WEAKEN_SCOPE);
+            fields.iter().fold(failure, |failure, field| failure.violation(field, "asks less of users"))
+        }
+        AppError::PolicyCorrupt => fault("a stored policy is not valid", error, caller),
+    }
+}
+
+/// A store that cannot be reached has a cause outside of it; one that holds what it cannot hold has none, and that is
+/// an alarm: a row was edited, swapped or lost its key (R50).
+fn store(error: &(dyn Error + 'static), caller: &CallerContext) -> Failure {
+    if error.source().is_none() {
+        return fault("the store holds what this service cannot have written", error, caller);
+    }
+    tracing::error!(error = error_chain(error), "the store is unavailable");
+    Failure::new(R::StoreUnavailable, "the store cannot be reached").retry_after(LATER)
+}
+
+/// Logs a fault of the service as an alarm, under the id that the caller is told.
+fn fault(what: &'static str, error: &(dyn Error + 'static), caller: &CallerContext) -> Failure {
+    let incident = caller.incident();
+    tracing::error!(alarm = true, incident_id = incident, error = error_chain(error), "{what}");
+    internal(&incident)
+}
+
+/// An error with its causes. Errors of this house carry no secrets (R53); drivers' are about connections.
+fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! One span for each call, and one line when it is over: method, caller, tenant, status, reason, latency.
+//!
+//! Never in it: user ids (they may be e-mail addresses), device addresses, codes, tokens (R53).
+
+use std::time::Duration;
+use tonic::Code;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Response};
+use tracing::Span;
+use tracing::field::Empty;
+
+/// The span of a call. Caller, tenant and reason are filled in as they become known.
+pub(crate) fn span(path: &str, trace_id: &str) -> Span {
+    // Paths that the contract does not have are the caller's words; their length is bounded here.
+    let method = path.get(..path.len().min(128)).unwrap_or("");
+    tracing::info_span!(
+        "rpc",
+        rpc_method = method,
+        trace_id,
+        caller = Empty,
+        tenant_id = Empty,
+        reason = Empty,
+    )
+}
+
+/// Tells how a call ended.
+pub(crate) fn finished(response: &Response<Body>, latency: Duration) {
+    let code = code(response);
+    let (grpc_code, latency_us) = (code as i32, u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+    match code {
+        Code::Ok => tracing::debug!(grpc_code, latency_us, "answered"),
+        Code::Internal | Code::Unknown | Code::DataLoss => {
+            tracing::error!(grpc_code, latency_us, "failed");
+        }
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Unauthenticated => {
+            tracing::warn!(grpc_code, latency_us, "turned away");
+        }
+        _ => tracing::info!(grpc_code, latency_us, "refused"),
+    }
+}
+
+/// The status of an answer: in its headers where it has no body, else fine so far.
+fn code(response: &Response<Body>) -> Code {
+    response.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
+}
+
+/// The trace-id of `traceparent` (W3C Trace Context 1, section 3.2), or empty where there is none or it is malformed.
+pub(crate) fn trace_id(headers: &HeaderMap) -> String {
+    let header = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    header.and_then(parse).unwrap_or_default().to_owned()
+}
+
+fn parse(traceparent: &str) -> Option<&str> {
+    let is_hex = |text: &str, len| {
+        text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'))
+    };
+    let mut parts = traceparent.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    // Only later versions may say more behind the flags.
+    let ends = parts.next().is_none() || version != "00";
+    let well_formed = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(trace, 32)
+        && is_hex(parent, 16)
+        && is_hex(flags, 2)
+        && trace.bytes().any(|byte| byte != b'0')
+        && parent.bytes().any(|byte| byte != b'0');
+    (ends && well_formed).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W3C Trace Context: a trace-id is taken from a well-formed header and from no other.
+    #[test]
+    fn trace_ids_come_from_well_formed_headers() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let table = [
+            (format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)),
+            (format!("cc-{trace}-00f067aa0ba902b7-01-what-comes"), Some(trace)),
+            (format!("00-{trace}-00f067aa0ba902b7-01-more"), None),
+            (format!("ff-{trace}-00f067aa0ba902b7-01"), None),
+            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), None),
+            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), None),
+            (format!("00-{trace}-0000000000000000-01"), None),
+            (format!("00-{trace}-00f067aa0ba902b7"), None),
+            (String::new(), None),
+        ];
+        for (header, expected) in table {
+            assert_eq!(parse(&header), expected, "{header}");
+        }
+    }
+}
