@@ -1,17 +1,24 @@
-//! Who is covered: statuses of many users for managers, operators and jobs; counts for the whole tenant.
+//! Who is covered: statuses and counts of many users. Managers see the teams that they manage, operators and jobs
+//! everybody.
+
+mod sight;
 
 use crate::{AppError, Application, StatusView};
-use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::actor::Actor;
 use countersign_domain::context::Context;
 use countersign_domain::coverage::{self, Coverage, Facts, FactsAt};
 use countersign_domain::denial::Denial;
-use countersign_domain::ids::{TeamId, TenantId, UserId, UserRef};
+use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId, UserRef};
 use countersign_domain::policy::Policy;
 use countersign_domain::status::{self, TwoFactorState};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{DirectoryEntry, RESET_REQUEST_LIFETIME, ResetRequest, UserState};
-use countersign_ports::UserQuery;
+use countersign_domain::user::{RESET_REQUEST_LIFETIME, ResetRequest, UserState};
+use countersign_ports::{StoreError, UserQuery};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How many users are asked of the store at a time where all of them are wanted; the port gives no more.
+const PAGE: u32 = 1_000;
 
 /// A user in a list.
 #[derive(Debug, Clone)]
@@ -35,14 +42,6 @@ pub struct StatusFilter {
     pub required_only: bool,
 }
 
-/// What an actor may see.
-enum Sight {
-    /// Everything: operators and jobs.
-    All,
-    /// The teams that they manage.
-    Teams(DirectoryEntry),
-}
-
 impl Application {
     /// Statuses of named users. A manager sees members of teams they manage; anybody else's is denied.
     pub async fn statuses(
@@ -63,7 +62,8 @@ impl Application {
         Ok(Ok(statuses))
     }
 
-    /// A page of statuses after `after`, as they would be at `at`, or are now. A manager names a team of theirs.
+    /// A page of statuses after `after`, as they would be at `at`, or are now. Without a team a manager's covers all of
+    /// theirs.
     pub async fn list_statuses(
         &self,
         tenant: &TenantId,
@@ -72,11 +72,11 @@ impl Application {
         at: Option<Timestamp>,
         (after, limit): (Option<UserId>, u32),
     ) -> Result<Result<Vec<MemberStatus>, Denial>, AppError> {
-        if !self.sight(tenant, actor).await?.covers_team(filter.team.as_ref()) {
+        let Some(teams) = self.sight(tenant, actor).await?.scope(filter.team.clone()) else {
             return Ok(Err(Denial::ActorNotTeamManager));
-        }
+        };
         let policy = self.current_policy(tenant).await?;
-        let now = self.0.deps.clock.now();
+        let now = self.now();
         let time = at.unwrap_or(now);
         let facts = Facts::all()
             .filter(|facts| {
@@ -86,66 +86,114 @@ impl Application {
             .filter(|facts| !filter.required_only || coverage::is_required(*facts, &policy, time))
             .collect();
         let query = UserQuery {
-            tenant: tenant.clone(),
-            at: FactsAt::of(&policy, time),
             facts,
-            team: filter.team.clone(),
             locked_at: filter.locked_only.then_some(now),
-            reset_requested_after: None,
             after,
             limit,
+            ..everybody(tenant, FactsAt::of(&policy, time))
         };
         let mut statuses = Vec::new();
-        for user in self.0.deps.queries.list(&query).await? {
+        for user in self.in_teams(query, &teams).await? {
             statuses.push(self.member(tenant, &user, at).await?.1);
         }
         Ok(Ok(statuses))
     }
 
-    /// Users by state now or at another time, and how many would be stopped then (B48).
+    /// Users by state now or at another time, and how many would be stopped then (B48). A manager's counts cover the
+    /// teams that they manage.
     pub async fn coverage(
         &self,
         tenant: &TenantId,
         actor: &Actor,
         at: Option<Timestamp>,
     ) -> Result<Result<Coverage, Denial>, AppError> {
-        if !self.sight(tenant, actor).await?.covers_team(None) {
+        let Some(teams) = self.sight(tenant, actor).await?.scope(None) else {
             return Ok(Err(Denial::ActorNotTeamManager));
-        }
+        };
         let policy = self.current_policy(tenant).await?;
-        let time = at.unwrap_or_else(|| self.0.deps.clock.now());
-        let counts = self.0.deps.queries.count(tenant, &FactsAt::of(&policy, time)).await?;
+        let time = at.unwrap_or_else(|| self.now());
+        let at = FactsAt::of(&policy, time);
+        let counts = if teams.iter().any(Option::is_none) {
+            self.0.deps.queries.count(tenant, &at).await?
+        } else {
+            self.count_in_teams(tenant, &at, &teams).await?
+        };
         Ok(Ok(coverage::coverage(counts, &policy, time)))
     }
 
-    /// Open requests for a reset in a team, or, for operators and jobs, in all (B42).
+    /// Open requests for a reset after `after`, the oldest first: of a team, or of all that the actor may see (B42).
     pub async fn reset_requests(
         &self,
         tenant: &TenantId,
         team: Option<TeamId>,
         actor: &Actor,
-        (after, limit): (Option<UserId>, u32),
+        (after, limit): (Option<(Timestamp, ResetRequestId)>, usize),
     ) -> Result<Result<Vec<(UserId, ResetRequest)>, Denial>, AppError> {
-        if !self.sight(tenant, actor).await?.covers_team(team.as_ref()) {
+        let Some(teams) = self.sight(tenant, actor).await?.scope(team) else {
             return Ok(Err(Denial::ActorNotTeamManager));
-        }
-        let now = self.0.deps.clock.now();
+        };
+        let now = self.now();
         let query = UserQuery {
-            tenant: tenant.clone(),
-            at: FactsAt { groups: Vec::new(), grace_cutoff: now },
-            facts: Facts::all().collect(),
-            team,
-            locked_at: None,
             reset_requested_after: Some(now.minus(RESET_REQUEST_LIFETIME)),
-            after,
-            limit,
+            ..everybody(tenant, FactsAt { groups: Vec::new(), grace_cutoff: now })
         };
         let mut requests = Vec::new();
-        for user in self.0.deps.queries.list(&query).await? {
+        for user in self.all_in_teams(query, &teams).await? {
             let (state, _) = self.member(tenant, &user, None).await?;
             requests.extend(state.settled(now).reset_request.map(|request| (user, request)));
         }
+        let place = |request: &ResetRequest| (request.create_time, request.id);
+        requests.retain(|(_, request)| after.is_none_or(|after| place(request) > after));
+        requests.sort_by_key(|(_, request)| place(request));
+        requests.truncate(limit);
         Ok(Ok(requests))
+    }
+
+    /// The page of users that the query asks for, over these teams together.
+    async fn in_teams(
+        &self,
+        mut query: UserQuery,
+        teams: &[Option<TeamId>],
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mut users = BTreeSet::new();
+        for team in teams {
+            query.team.clone_from(team);
+            users.extend(self.0.deps.queries.list(&query).await?);
+        }
+        Ok(users.into_iter().take(query.limit as usize).collect())
+    }
+
+    /// All users that the query asks for, over these teams together.
+    async fn all_in_teams(
+        &self,
+        mut query: UserQuery,
+        teams: &[Option<TeamId>],
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mut all = Vec::new();
+        loop {
+            let users = self.in_teams(query.clone(), teams).await?;
+            let last = users.last().filter(|_| users.len() >= query.limit as usize).cloned();
+            all.extend(users);
+            match last {
+                Some(last) => query.after = Some(last),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// How many users of these teams together have each combination of facts.
+    async fn count_in_teams(
+        &self,
+        tenant: &TenantId,
+        at: &FactsAt,
+        teams: &[Option<TeamId>],
+    ) -> Result<Vec<(Facts, u64)>, StoreError> {
+        let mut counts = Vec::new();
+        for facts in Facts::all() {
+            let query = UserQuery { facts: vec![facts], ..everybody(tenant, at.clone()) };
+            counts.push((facts, self.all_in_teams(query, teams).await?.len() as u64));
+        }
+        Ok(counts)
     }
 
     async fn member(
@@ -167,30 +215,18 @@ impl Application {
         let record = self.policy(tenant, None).await?;
         self.0.policies.get(self.0.deps.policies.as_ref(), tenant, record.revision).await
     }
-
-    async fn sight(&self, tenant: &TenantId, actor: &Actor) -> Result<Sight, AppError> {
-        let Principal::User(user) = &actor.principal else { return Ok(Sight::All) };
-        let user = UserRef { tenant: tenant.clone(), user: user.clone() };
-        let own = self.0.snapshot(&user).await?.loaded.state.directory.unwrap_or_default();
-        Ok(Sight::Teams(own))
-    }
 }
 
-impl Sight {
-    fn covers(&self, state: &UserState) -> bool {
-        match self {
-            Self::All => true,
-            Self::Teams(own) => {
-                !own.disabled && state.directory.as_ref().is_some_and(|entry| own.manages(entry, true))
-            }
-        }
-    }
-
-    /// Whether a list may be drawn: without a team it covers the whole tenant.
-    fn covers_team(&self, team: Option<&TeamId>) -> bool {
-        match self {
-            Self::All => true,
-            Self::Teams(own) => !own.disabled && team.is_some_and(|team| own.manages_team(team)),
-        }
+/// A query that nothing narrows.
+fn everybody(tenant: &TenantId, at: FactsAt) -> UserQuery {
+    UserQuery {
+        tenant: tenant.clone(),
+        at,
+        facts: Facts::all().collect(),
+        team: None,
+        locked_at: None,
+        reset_requested_after: None,
+        after: None,
+        limit: PAGE,
     }
 }

@@ -178,6 +178,11 @@ impl Application {
         &self.0.deps.digests
     }
 
+    /// The service's time: what every decision is made at.
+    pub fn now(&self) -> Timestamp {
+        self.0.deps.clock.now()
+    }
+
     /// Waits until every command under way is committed and answered. New ones are still taken: stop the callers first.
     pub async fn drained(&self) {
         self.0.tasks.close();

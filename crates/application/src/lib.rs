@@ -11,6 +11,7 @@
 //!    `self.change(…)`.
 //! 3. Its method in `api-grpc`, and the event that it tells in the test that walks all mutating RPCs.
 
+mod abilities;
 mod account;
 mod coverage;
 mod directory;
@@ -26,6 +27,7 @@ mod queues;
 mod team;
 mod tenants;
 
+pub use abilities::{Abilities, DelegatedAbility};
 pub use account::{Begun, Changed, StatusView};
 pub use coverage::{MemberStatus, StatusFilter};
 pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
@@ -34,3 +36,6 @@ pub use explain::Question;
 pub use notices::Dispatched;
 pub use team::{Delegation, Preview};
 pub use tenants::{Impact, PolicyUpdate};
+
+// What use cases take and give as it crosses the ports.
+pub use countersign_ports::{EventPosition, EventQuery, EventRecord, StoredEvent, TenantRecord};

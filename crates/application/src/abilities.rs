@@ -1,0 +1,78 @@
+//! What an actor may do to others, said beside each of their statuses: asks the very decisions, and throws them away.
+
+use crate::engine::Snapshot;
+use crate::{AppError, Application};
+use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::context::Context;
+use countersign_domain::denial::Denial;
+use countersign_domain::digest::Digests;
+use countersign_domain::explain;
+use countersign_domain::ids::{TenantId, UserId, UserRef};
+use countersign_domain::policy::{DelegatedAction, Policy, ProofKind};
+use countersign_domain::status::Status;
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::UserState;
+use std::sync::Arc;
+
+/// Every action on others, in the order of the contract.
+const ACTIONS: [DelegatedAction; 4] = [
+    DelegatedAction::ResetMember,
+    DelegatedAction::DisableMember,
+    DelegatedAction::UnlockMember,
+    DelegatedAction::IssueTicket,
+];
+
+/// Whether an action on another user is open to the actor and what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelegatedAbility {
+    /// The action.
+    pub action: DelegatedAction,
+    /// Proofs of the actor that it needs.
+    pub required_proofs: Vec<ProofKind>,
+    /// Why it is not open; `None` where it is.
+    pub blocked: Option<Denial>,
+}
+
+/// An actor as loaded once, to be asked about many users.
+pub struct Abilities {
+    tenant: TenantId,
+    actor: Actor,
+    state: UserState,
+    policy: Arc<Policy>,
+    digests: Digests,
+    now: Timestamp,
+}
+
+impl Application {
+    /// Loads what decides over an actor's actions on others.
+    pub async fn abilities(&self, tenant: &TenantId, actor: &Actor) -> Result<Abilities, AppError> {
+        let (state, policy) = match &actor.principal {
+            Principal::User(user) => {
+                let user = UserRef { tenant: tenant.clone(), user: user.clone() };
+                let Snapshot { loaded, policy, .. } = self.0.snapshot(&user).await?;
+                (loaded.state, policy)
+            }
+            Principal::Operator(_) | Principal::Job(_) => {
+                let revision = self.policy(tenant, None).await?.revision;
+                let policy = self.0.policies.get(self.0.deps.policies.as_ref(), tenant, revision).await?;
+                (UserState::default(), policy)
+            }
+        };
+        let (digests, now) = (self.digests().clone(), self.now());
+        Ok(Abilities { tenant: tenant.clone(), actor: actor.clone(), state, policy, digests, now })
+    }
+}
+
+impl Abilities {
+    /// What the actor may do to a user with this status.
+    pub fn over(&self, user: &UserId, status: &Status) -> Vec<DelegatedAbility> {
+        let user = UserRef { tenant: self.tenant.clone(), user: user.clone() };
+        let ctx = Context { user: &user, policy: &self.policy, digests: &self.digests, now: self.now };
+        let ability = |action| {
+            let explained = explain::delegated_action(&status.user, &ctx, action, (&self.actor, &self.state));
+            let explain::Explanation { required_proofs, blocked, .. } = explained;
+            DelegatedAbility { action, required_proofs, blocked }
+        };
+        ACTIONS.map(ability).into()
+    }
+}
