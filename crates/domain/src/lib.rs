@@ -12,7 +12,7 @@
 //! # To add a policy rule
 //! 1. Give it a field in [`policy::Policy`] with its range, and refuse contradictions in `policy::validate`.
 //! 2. Read it in the one command module that it governs; extend that module's table of cases.
-//! 3. Teach the reference model in `tests/model.rs` the same rule, in its own words.
+//! 3. Teach the reference model in `tests/model` the same rule, in its own words.
 //!
 //! # To add an authenticator kind
 //! 1. A variant in [`user::Credential`] (and in [`user::PendingCredential`]) that carries exactly its own data.

@@ -1,5 +1,5 @@
 //! Tables of cases, one module an area, each through one `check`-like function: the rules of a second factor as
-//! users meet them. The property tests against a reference model are in `tests/model.rs`.
+//! users meet them. The property tests against a reference model are in `tests/model`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails right there")]
 
