@@ -1,0 +1,100 @@
+//! The command line: what may be asked. What is done about it is in `commands`.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Countersign decides whether a login may go ahead: a two-factor authentication service over gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done, or stopped by a signal after draining
+  64  the command line or the configuration is wrong; each problem names its key
+  69  the store is not available or not trustworthy
+  70  a fault of the program itself
+  74  a file or a port could not be used
+
+Every key of the configuration can be set in the environment: store.postgres.url is
+COUNTERSIGN__STORE__POSTGRES__URL.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API
+    Serve(ServeArgs),
+    /// Bring the configured store to the schema of this version
+    Migrate(MigrateArgs),
+    /// Make root keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration (TOML); the environment and flags override it
+    #[arg(long, value_name = "FILE", conflicts_with = "dev")]
+    pub(crate) config: Option<PathBuf>,
+    /// For development only: SQLite in a local folder, a generated key, demo tenants, plain text on loopback
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// Where --dev keeps its database and key [default: countersign-dev]
+    #[arg(long, value_name = "DIR", requires = "dev", conflicts_with = "config")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The address and port to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// The store: sqlite:PATH or postgres://…; with --dev also plain `sqlite`
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The configuration (TOML), of which only the store is looked at
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store: sqlite:PATH or postgres://…
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Draw a fresh root key from the operating system
+    New(NewKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewKeyArgs {
+    /// Write it to this new file, readable by its owner alone, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The command line does not contradict itself; clap checks it in debug builds only.
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// R46: what development relaxes cannot be mixed with a production configuration.
+    #[test]
+    fn development_takes_no_configuration() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["countersign", "serve"], args].concat());
+        assert!(parse(&["--dev"]).is_ok());
+        assert!(parse(&["--dev", "--data-dir", "d", "--listen", "127.0.0.1:0", "--store", "sqlite"]).is_ok());
+        assert!(parse(&["--config", "c.toml"]).is_ok());
+        assert!(parse(&["--dev", "--config", "c.toml"]).is_err());
+        assert!(parse(&["--config", "c.toml", "--data-dir", "d"]).is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! One command a file: what is asked on the command line is done here.
+//!
+//! # To add a command
+//! 1. Its arguments in `cli`.
+//! 2. A file here with one function that returns `Result<(), Failure>`.
+//! 3. Its row in `docs/operations/running.md`.
+
+mod keys;
+mod migrate;
+mod serve;
+
+use crate::cli::{Command, KeysCommand};
+use crate::failure::Failure;
+use std::io::Write;
+
+/// Does what is asked.
+pub(crate) async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(&args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Keys(KeysCommand::New(args)) => keys::new(&args),
+    }
+}
+
+/// Prints lines to standard output at once. A reader who has gone is not our failure.
+fn print(lines: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}

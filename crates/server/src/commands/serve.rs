@@ -1,0 +1,111 @@
+//! `countersign serve`: everything put together. The order matters: whatever can be wrong is found before a port opens.
+
+use super::print;
+use crate::adapters::{LogNotifier, OsRandom, SystemClock};
+use crate::cli::ServeArgs;
+use crate::config::{self, Config, Exposure, Sources, StoreConfig};
+use crate::dev;
+use crate::failure::{Failure, chain};
+use crate::lifecycle::{self, Signals};
+use crate::stores::{self, Stores};
+use crate::{listener, telemetry, tls};
+use countersign_api_grpc::{Callers, Options};
+use countersign_application::{Application, Deps};
+use countersign_domain::digest::Digests;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Serves until a signal.
+pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = configuration(args)?;
+    telemetry::init(config.log);
+    let signals = Signals::listen().map_err(Failure::io("listening for signals"))?;
+    let development = matches!(config.exposure, Exposure::Development);
+    if development {
+        tracing::warn!("development only: plain text, every caller on this machine may do everything");
+    }
+    let Config { listen, exposure, store, keyring, limits, .. } = config;
+    let kind = store.kind();
+    if let (true, StoreConfig::Postgres(options)) = (development, &store) {
+        countersign_store_postgres::migrate(&options.url).await?;
+    }
+    let keyring = Arc::new(keyring);
+    let digests = keyring.digests();
+    let stores = stores::open(store, keyring).await?;
+    let app = Application::new(deps(&stores, digests));
+    if development {
+        dev::create_demo_tenants(&app).await?;
+    }
+    let stop = CancellationToken::new();
+    let (callers, certificates, reload) = expose(exposure, &stop)?;
+    let options = Options {
+        callers,
+        max_request_bytes: limits.max_request_bytes,
+        max_in_flight: limits.max_in_flight,
+        default_deadline: limits.default_deadline,
+        max_deadline: limits.max_deadline,
+        reflection: development,
+    };
+    let service = countersign_api_grpc::service(app.clone(), options);
+    let service = service.map_err(|error| Failure::Internal(chain(&error)))?;
+    let listener = TcpListener::bind(listen).await.map_err(Failure::io(format!("listening on {listen}")))?;
+    let address = listener.local_addr().map_err(Failure::io(format!("listening on {listen}")))?;
+    tracing::info!(address = %address, store = kind, version = env!("CARGO_PKG_VERSION"), "listening");
+    print(&format!("listening on {address}\n"));
+    if development {
+        print(&dev::lines_to_paste(address));
+    }
+    let rules = listener::Rules {
+        tls: certificates,
+        max_connections: limits.max_connections,
+        handshake_timeout: limits.handshake_timeout,
+    };
+    let node = lifecycle::Node {
+        app,
+        service,
+        maintenance: stores.maintenance,
+        clock: Arc::new(SystemClock),
+        notifier: Arc::new(LogNotifier),
+        connections: listener::connections(listener, rules),
+        limits,
+        stop,
+    };
+    node.serve(signals, reload).await
+}
+
+fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
+    if args.dev {
+        return dev::configuration(args);
+    }
+    let sources =
+        Sources { file: args.config.clone(), listen: args.listen.clone(), store: args.store.clone() };
+    Ok(config::load(&sources)?)
+}
+
+fn deps(stores: &Stores, digests: Digests) -> Deps {
+    Deps {
+        users: Arc::clone(&stores.users),
+        policies: Arc::clone(&stores.policies),
+        outbox: Arc::clone(&stores.outbox),
+        events: Arc::clone(&stores.events),
+        queries: Arc::clone(&stores.queries),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(OsRandom),
+        digests,
+    }
+}
+
+type Exposed = (Callers, Option<tls::Reloading>, Option<lifecycle::Job>);
+
+/// Who may call, over which certificates, and the job that keeps those current.
+fn expose(exposure: Exposure, stop: &CancellationToken) -> Result<Exposed, Failure> {
+    match exposure {
+        Exposure::Development => Ok((Callers::Loopback, None, None)),
+        Exposure::Production { files, tls, callers } => {
+            let watched = tls::watch(files, tls, stop.clone());
+            let (certificates, job) = watched.map_err(Failure::io("listening for signals"))?;
+            Ok((Callers::Certificates(callers), Some(certificates), Some(Box::pin(job))))
+        }
+    }
+}

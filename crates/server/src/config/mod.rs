@@ -1,0 +1,137 @@
+//! The configuration: where it is read from, and the one validated form that the rest of the program takes.
+//!
+//! A file comes first, then the environment, then flags. Everything is checked before a port opens, all problems are
+//! told at once, and each names its key. What a key means is written in `docs/operations/running.md`.
+//!
+//! # To add a key
+//! 1. A field in `raw`, its check in `validate` (with its range), its value here.
+//! 2. A line in `docs/operations/countersign.example.toml` and one in the table of `running.md`.
+//! 3. A bad value in the table of `tests`.
+
+mod problem;
+mod raw;
+mod secret_file;
+mod sources;
+mod store;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use secret_file::{Readers, read as read_secret, read_root_key};
+pub(crate) use sources::Sources;
+pub(crate) use store::StoreConfig;
+
+use crate::tls::TlsFiles;
+use countersign_api_grpc::Grants;
+use countersign_keyring::Keyring;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+
+/// A configuration that was checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// To whom.
+    pub(crate) exposure: Exposure,
+    /// Where state is kept.
+    pub(crate) store: StoreConfig,
+    /// What it is sealed with.
+    pub(crate) keyring: Keyring,
+    /// What is refused as too much.
+    pub(crate) limits: Limits,
+    /// How to log.
+    pub(crate) log: Log,
+}
+
+/// Who may connect, and how. One value, so that plain text beyond loopback cannot be written down (R46).
+#[derive(Debug)]
+pub(crate) enum Exposure {
+    /// Development: plain text, every caller has every scope, reflection. Only ever with a loopback address.
+    Development,
+    /// Production: mutual TLS, callers by the names in their certificates.
+    Production {
+        /// Where the certificates are, to load them again when they change.
+        files: TlsFiles,
+        /// What they were at the start.
+        tls: Arc<rustls::ServerConfig>,
+        /// What each caller may do.
+        callers: HashMap<String, Grants>,
+    },
+}
+
+/// What is refused as too much, and what is waited for at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes of a request.
+    pub(crate) max_request_bytes: usize,
+    /// Requests at work at the same time, over all connections.
+    pub(crate) max_in_flight: usize,
+    /// For callers who name no deadline.
+    pub(crate) default_deadline: Duration,
+    /// Longer deadlines are shortened to this one.
+    pub(crate) max_deadline: Duration,
+    /// Connections open at the same time.
+    pub(crate) max_connections: usize,
+    /// From the accepted connection to the first bytes of HTTP/2.
+    pub(crate) handshake_timeout: Duration,
+    /// When a connection is told to reconnect, so that load spreads and certificates are looked at again.
+    pub(crate) max_connection_age: Duration,
+    /// How long calls under way may take after a signal to stop; at most 30 s (R67).
+    pub(crate) drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_request_bytes: 32 * 1024,
+            max_in_flight: 1_024,
+            default_deadline: Duration::from_secs(5),
+            max_deadline: Duration::from_secs(30),
+            max_connections: 1_000,
+            handshake_timeout: Duration::from_secs(5),
+            max_connection_age: Duration::from_hours(1),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// For machines or for people.
+    pub(crate) format: LogFormat,
+    /// Of our own crates; libraries are never above `warn`, because they print what they carry.
+    pub(crate) level: LevelFilter,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For reading along.
+    Human,
+}
+
+/// Loads and checks everything, or tells everything that is wrong.
+pub(crate) fn load(sources: &Sources) -> Result<Config, Problems> {
+    validate::validate(sources.read()?)
+}
+
+/// Loads and checks where the store is, and nothing else: migrations need no keys and no certificates.
+pub(crate) fn load_store(sources: &Sources) -> Result<StoreConfig, Problems> {
+    let mut problems = Problems::default();
+    store::validate(sources.read()?.store, &mut problems).ok_or(problems)
+}
+
+/// The store that `--store` names, with nothing from a file or the environment.
+pub(crate) fn store_of_flag(target: &str) -> Result<StoreConfig, Problems> {
+    let mut problems = Problems::default();
+    store::validate(store::from_flag(target)?, &mut problems).ok_or(problems)
+}

@@ -1,0 +1,101 @@
+//! The shape of a configuration: what may be written, before anything about it is checked. Where it is read from and
+//! what its values must be is not decided here.
+//!
+//! Everything is optional here, so that a missing value is told like a wrong one. Unknown keys are refused.
+
+use countersign_domain::secret::SecretString;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A configuration as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Raw {
+    pub(crate) listen: RawListen,
+    pub(crate) tls: RawTls,
+    pub(crate) callers: Vec<RawCaller>,
+    pub(crate) store: RawStore,
+    pub(crate) keys: RawKeys,
+    pub(crate) limits: RawLimits,
+    pub(crate) log: RawLog,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawListen {
+    pub(crate) address: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the keys of the configuration, which say that files are meant"
+)]
+pub(crate) struct RawTls {
+    pub(crate) certificate_file: Option<PathBuf>,
+    pub(crate) private_key_file: Option<PathBuf>,
+    pub(crate) client_ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawCaller {
+    pub(crate) name: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) tenants: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawStore {
+    pub(crate) sqlite: Option<RawSqlite>,
+    pub(crate) postgres: Option<RawPostgres>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSqlite {
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawPostgres {
+    #[serde(deserialize_with = "secret")]
+    pub(crate) url: Option<SecretString>,
+    pub(crate) url_file: Option<PathBuf>,
+    pub(crate) max_connections: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawKeys {
+    /// By key id, which formats allow as text only.
+    pub(crate) files: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawLimits {
+    pub(crate) max_request_bytes: Option<u32>,
+    pub(crate) max_in_flight: Option<u32>,
+    pub(crate) default_deadline_ms: Option<u32>,
+    pub(crate) max_deadline_ms: Option<u32>,
+    pub(crate) max_connections: Option<u32>,
+    pub(crate) handshake_timeout_ms: Option<u32>,
+    pub(crate) max_connection_age_seconds: Option<u32>,
+    pub(crate) drain_timeout_seconds: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawLog {
+    pub(crate) format: Option<String>,
+    pub(crate) level: Option<String>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::new))
+}

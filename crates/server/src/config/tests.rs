@@ -1,0 +1,259 @@
+//! The configuration as a table of bad values, each of which must name its key; and the example of the documentation.
+
+use super::sources::parse;
+use super::{Config, Exposure, Limits, LogFormat, Problems, StoreConfig, validate};
+use std::path::Path;
+use tempfile::TempDir;
+use tracing::level_filters::LevelFilter;
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// A folder with everything that a good configuration names.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&pair).unwrap();
+    for (name, text) in [
+        ("server.pem", certificate.pem()),
+        ("server.key", pair.serialize_pem()),
+        ("ca.pem", certificate.pem()),
+        ("other.key", rcgen::KeyPair::generate().unwrap().serialize_pem()),
+        ("root.key", KEY.to_owned()),
+        ("root-2.key", KEY.replace("00", "ff")),
+        ("same.key", KEY.to_owned()),
+        ("short.key", "0011".to_owned()),
+        ("url", "postgres://canary:canary@db/c\n".to_owned()),
+        ("not-a-url", "canary".to_owned()),
+    ] {
+        write(&folder.path().join(name), &text);
+    }
+    folder
+}
+
+fn write(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+const GOOD: &str = r#"
+[listen]
+address = "127.0.0.1:0"
+[tls]
+certificate_file = "DIR/server.pem"
+private_key_file = "DIR/server.key"
+client_ca_file = "DIR/ca.pem"
+[[callers]]
+name = "spiffe://example.org/login"
+scopes = ["login"]
+tenants = ["acme"]
+[store.sqlite]
+path = "DIR/countersign.db"
+[keys.files]
+1 = "DIR/root.key"
+"#;
+
+/// Checks a configuration whose paths begin with `DIR`.
+fn check(text: &str) -> Result<Config, Problems> {
+    let folder = folder();
+    let dir = folder.path().display().to_string();
+    parse(&text.replace("DIR", &dir)).and_then(validate::validate)
+}
+
+/// The good configuration with `from` replaced by `to` is refused, and a line of what is told begins with `key`.
+fn refused(from: &str, to: &str, key: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    let told = match check(&GOOD.replacen(from, to, 1)) {
+        Ok(_) => panic!("{to} was taken"),
+        Err(problems) => problems.to_string(),
+    };
+    assert!(told.lines().any(|line| line.starts_with(&format!("{key}: "))), "{key} is not named: {told}");
+    assert!(!told.contains("canary"), "{told}");
+    assert!(!told.contains(KEY), "{told}");
+}
+
+/// What is not said takes its default.
+#[test]
+fn a_configuration_with_what_is_required_is_enough() {
+    let config = check(GOOD).unwrap();
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
+    assert!(matches!(config.store, StoreConfig::Sqlite { .. }));
+    let Exposure::Production { callers, .. } = config.exposure else { panic!("not production") };
+    assert_eq!(callers.keys().collect::<Vec<_>>(), ["spiffe://example.org/login"]);
+}
+
+/// R46, R51: nothing that production needs has a default: addresses, certificates, callers, store and keys are named or
+/// the service does not start.
+#[test]
+fn what_is_missing_is_named() {
+    let told = check("").unwrap_err().to_string();
+    let keys =
+        ["listen.address", "tls.certificate_file", "tls.private_key_file", "tls.client_ca_file", "callers"];
+    for key in keys.into_iter().chain(["store", "keys.files"]) {
+        assert!(told.lines().any(|line| line.starts_with(&format!("{key}: "))), "{key}: {told}");
+    }
+}
+
+/// A bad value names its key, so that whoever reads it knows where to look.
+#[test]
+fn a_bad_value_names_its_key() {
+    for (from, to, key) in [
+        ("\"127.0.0.1:0\"", "\"localhost\"", "listen.address"),
+        ("\"127.0.0.1:0\"", "\"0.0.0.0\"", "listen.address"),
+        ("\"127.0.0.1:0\"", "7", "listen.address"),
+        ("DIR/server.pem", "DIR/none.pem", "tls.certificate_file"),
+        ("DIR/server.pem", "DIR/server.key", "tls.certificate_file"),
+        ("DIR/server.key", "DIR/none.key", "tls.private_key_file"),
+        ("DIR/server.key", "DIR/server.pem", "tls.private_key_file"),
+        ("DIR/server.key", "DIR/other.key", "tls.private_key_file"),
+        ("DIR/ca.pem", "DIR/root.key", "tls.client_ca_file"),
+        ("spiffe://example.org/login", "spiffe://example.org", "callers.0.name"),
+        ("spiffe://example.org/login", "*.example.org", "callers.0.name"),
+        ("spiffe://example.org/login", "Login.example.org", "callers.0.name"),
+        ("name = \"spiffe://example.org/login\"", "", "callers.0.name"),
+        ("[\"login\"]", "[]", "callers.0.scopes"),
+        ("[\"login\"]", "[\"login\", \"logn\"]", "callers.0.scopes.1"),
+        ("[\"login\"]", "\"login\"", "callers.0.scopes"),
+        ("[\"acme\"]", "[]", "callers.0.tenants"),
+        ("[\"acme\"]", "[\"*\", \"acme\"]", "callers.0.tenants.0"),
+        ("[\"acme\"]", "[\"acme\", \"Acme\"]", "callers.0.tenants.1"),
+        ("path = \"DIR/countersign.db\"", "", "store.sqlite.path"),
+        ("path = \"DIR/countersign.db\"", "path = \"\"", "store.sqlite.path"),
+        ("1 = \"DIR/root.key\"", "", "keys.files"),
+        ("1 = \"DIR/root.key\"", "1 = \"DIR/none.key\"", "keys.files.1"),
+        ("1 = \"DIR/root.key\"", "1 = \"DIR/short.key\"", "keys.files.1"),
+        ("1 = \"DIR/root.key\"", "0 = \"DIR/root.key\"", "keys.files.0"),
+        ("1 = \"DIR/root.key\"", "01 = \"DIR/root.key\"", "keys.files.01"),
+        ("1 = \"DIR/root.key\"", "new = \"DIR/root.key\"", "keys.files.new"),
+        ("1 = \"DIR/root.key\"", "1 = \"DIR/root.key\"\n2 = \"DIR/same.key\"", "keys.files"),
+    ] {
+        refused(from, to, key);
+    }
+}
+
+/// Limits and log settings outside of their range name their key.
+#[test]
+fn limits_and_log_settings_have_ranges() {
+    for (text, key) in [
+        ("[limits]\nmax_request_bytes = 32769", "limits.max_request_bytes"),
+        ("[limits]\nmax_request_bytes = 1023", "limits.max_request_bytes"),
+        ("[limits]\nmax_in_flight = 0", "limits.max_in_flight"),
+        ("[limits]\nmax_in_flight = -1", "limits.max_in_flight"),
+        ("[limits]\ndefault_deadline_ms = 1", "limits.default_deadline_ms"),
+        ("[limits]\ndefault_deadline_ms = 2000\nmax_deadline_ms = 1000", "limits.default_deadline_ms"),
+        ("[limits]\nmax_deadline_ms = 300001", "limits.max_deadline_ms"),
+        ("[limits]\nmax_connections = 0", "limits.max_connections"),
+        ("[limits]\nhandshake_timeout_ms = 99", "limits.handshake_timeout_ms"),
+        ("[limits]\nmax_connection_age_seconds = 9", "limits.max_connection_age_seconds"),
+        ("[limits]\ndrain_timeout_seconds = 31", "limits.drain_timeout_seconds"),
+        ("[limits]\ndrain_timeout_seconds = \"30\"", "limits.drain_timeout_seconds"),
+        ("[log]\nformat = \"xml\"", "log.format"),
+        ("[log]\nlevel = \"verbose\"", "log.level"),
+    ] {
+        refused("[listen]", &format!("{text}\n[listen]"), key);
+    }
+}
+
+/// A database's URL is checked where it stands, and its password is not told (R53).
+#[test]
+fn the_url_of_the_database_is_checked_and_not_told() {
+    let sqlite = "[store.sqlite]\npath = \"DIR/countersign.db\"";
+    for (postgres, key) in [
+        ("", "store.postgres.url"),
+        ("url = \"canary\"", "store.postgres.url"),
+        ("url = \"mysql://canary@db/c\"", "store.postgres.url"),
+        ("url = [\"postgres://canary@db/c\"]", "store.postgres.url"),
+        ("url_file = \"DIR/none\"", "store.postgres.url_file"),
+        ("url_file = \"DIR/not-a-url\"", "store.postgres.url_file"),
+        ("url = \"postgres://canary@db/c\"\nurl_file = \"DIR/url\"", "store.postgres.url"),
+        ("url_file = \"DIR/url\"\nmax_connections = 0", "store.postgres.max_connections"),
+        ("url_file = \"DIR/url\"\nmax_connections = 501", "store.postgres.max_connections"),
+    ] {
+        refused(sqlite, &format!("[store.postgres]\n{postgres}"), key);
+    }
+    refused(sqlite, "", "store");
+    refused(sqlite, &format!("{sqlite}\n[store.postgres]\nurl_file = \"DIR/url\""), "store");
+    let config = check(&GOOD.replace(sqlite, "[store.postgres]\nurl_file = \"DIR/url\"")).unwrap();
+    let StoreConfig::Postgres(options) = &config.store else { panic!("not PostgreSQL") };
+    assert_eq!(options.url.expose(), "postgres://canary:canary@db/c");
+    assert!(!format!("{config:?}").contains("canary"));
+}
+
+/// R46: a key that production does not have (a switch, a typing error) is refused and not ignored.
+#[test]
+fn unknown_keys_are_refused() {
+    for (text, key) in [
+        ("dev = true", "dev"),
+        ("[listen]\nadress = \"127.0.0.1:1\"", "listen.adress"),
+        ("[listen]\nreflection = true", "listen.reflection"),
+        ("[store.sqlite]\nsync = false", "store.sqlite.sync"),
+        ("[store.postgres]\npassword = \"canary\"", "store.postgres.password"),
+        ("[keys]\nroot = \"canary\"", "keys.root"),
+        ("[clock]\nmanual = true", "clock"),
+    ] {
+        let told = parse(text).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("{key}: ")) && !told.contains("canary"), "{told}");
+    }
+}
+
+/// R53: a line that is not TOML is named by its number, not quoted.
+#[test]
+fn a_broken_file_is_not_quoted() {
+    let told = parse("[store.postgres]\nurl = \"postgres://canary\n").unwrap_err().to_string();
+    assert!(told.starts_with("--config: line 2 is not TOML") && !told.contains("canary"), "{told}");
+}
+
+/// Several problems are told at once, each on its line.
+#[test]
+fn all_problems_are_told_at_once() {
+    let bad =
+        GOOD.replace("127.0.0.1:0", "nowhere").replace("root.key", "short.key").replace("[\"acme\"]", "[]");
+    let told = check(&bad).unwrap_err().to_string();
+    for key in ["listen.address", "keys.files.1", "callers.0.tenants"] {
+        assert!(told.lines().any(|line| line.starts_with(key)), "{key}: {told}");
+    }
+}
+
+/// R42: a caller who stands twice has the grants of both, and no more.
+#[test]
+fn grants_of_one_name_add_up() {
+    use countersign_api_grpc::{Grants, Tenants};
+    let more = "[[callers]]\nname = \"spiffe://example.org/login\"\nscopes = [\"account.read\"]\ntenants = [\"*\"]\n";
+    let config = check(&GOOD.replace("[store.sqlite]", &format!("{more}[store.sqlite]"))).unwrap();
+    let Exposure::Production { callers, .. } = config.exposure else { panic!("not production") };
+    let acme = countersign_domain::ids::TenantId::parse("acme").unwrap();
+    let expected = Grants::new([
+        ("login".to_owned(), Tenants::Only([acme].into())),
+        ("account.read".to_owned(), Tenants::All),
+    ]);
+    assert_eq!(callers["spiffe://example.org/login"], expected.unwrap());
+}
+
+/// R52: several root keys make one keyring, and the highest id seals.
+#[test]
+fn the_highest_key_id_is_the_newest() {
+    let two = GOOD.replace("1 = \"DIR/root.key\"", "10 = \"DIR/root.key\"\n9 = \"DIR/root-2.key\"");
+    let keyring = check(&two).unwrap().keyring;
+    assert_eq!(keyring.newest().0, 10);
+    assert_eq!(keyring.key_ids().map(|id| id.0).collect::<Vec<_>>(), [9, 10]);
+}
+
+/// The example of the documentation names every key, with the defaults that it claims.
+#[test]
+fn the_example_is_a_configuration() {
+    let text = include_str!("../../../../docs/operations/countersign.example.toml");
+    let folder = folder();
+    let dir = folder.path().display();
+    let text = text
+        .replace("/etc/countersign/tls/callers-ca.pem", &format!("{dir}/ca.pem"))
+        .replace("/etc/countersign/tls", &dir.to_string())
+        .replace("/etc/countersign/postgres-url", &format!("{dir}/url"))
+        .replace("/etc/countersign/root-1.key", &format!("{dir}/root.key"));
+    let config = parse(&text).and_then(validate::validate).unwrap();
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
+    let StoreConfig::Postgres(options) = config.store else { panic!("not PostgreSQL") };
+    assert_eq!(options.max_connections, 16);
+}

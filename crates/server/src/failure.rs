@@ -1,0 +1,92 @@
+//! Why the program ends otherwise than asked, and with which exit code. Codes are those of sysexits.h, so that service
+//! managers and scripts can tell a mistake from an outage.
+
+use crate::config::{Problem, Problems};
+use countersign_application::AppError;
+use countersign_ports::StoreError;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Why the program ends.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line or the configuration: starting again changes nothing. 64, `EX_USAGE`.
+    Config(Problems),
+    /// The store cannot be reached or cannot be trusted. 69, `EX_UNAVAILABLE`.
+    Store(String),
+    /// A fault of the program itself. 70, `EX_SOFTWARE`.
+    Internal(String),
+    /// A file or a port. 74, `EX_IOERR`.
+    Io {
+        /// What was being done, with its path or address.
+        doing: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl Failure {
+    /// Something about a file or a port.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |error| Self::Io { doing, error }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) => 64,
+            Self::Store(_) => 69,
+            Self::Internal(_) => 70,
+            Self::Io { .. } => 74,
+        })
+    }
+
+    /// What to tell, a line each.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Config(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+            Self::Store(text) | Self::Internal(text) => vec![text.clone()],
+            Self::Io { doing, error } => vec![format!("{doing}: {error}")],
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Config(problem.into())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(chain(&error))
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        match &error {
+            AppError::Store(_) => Self::Store(chain(&error)),
+            _ => Self::Internal(chain(&error)),
+        }
+    }
+}
+
+/// An error with its causes, outermost first.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,137 @@
+//! What the service does without being asked: delivers notices, deletes what expired, looks after the store. Each job is
+//! a loop that the stop token ends between two rounds.
+
+use crate::failure::chain;
+use countersign_api_grpc::Health;
+use countersign_application::{AppError, Application};
+use countersign_ports::{Clock, Maintenance, Notifier, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long a notice waits at most before it is first tried.
+const DISPATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often expired rows are deleted.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// Rows deleted by one statement: short enough not to hold up a login.
+const SWEEP_ROWS: u32 = 1_000;
+/// How often the store is looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// A store that takes longer to answer is not ready.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs `round` at once and then every `period` until `stop`. A round that panics is told, and the next one comes.
+async fn every<F>(period: Duration, stop: CancellationToken, job: &'static str, round: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        // In a task of its own, so that a panic ends the round and not the job.
+        if tokio::spawn(round()).await.is_err() {
+            tracing::error!(alarm = true, job, "a round of a job panicked");
+        }
+    }
+}
+
+/// Delivers notices (R57).
+pub(crate) async fn dispatch(app: Application, notifier: Arc<dyn Notifier>, stop: CancellationToken) {
+    let stopped = stop.clone();
+    every(DISPATCH_EVERY, stop, "dispatch", move || {
+        let (app, notifier, stopped) = (app.clone(), Arc::clone(&notifier), stopped.clone());
+        async move { dispatch_all(&app, notifier.as_ref(), &stopped).await }
+    })
+    .await;
+}
+
+async fn dispatch_all(app: &Application, notifier: &dyn Notifier, stopped: &CancellationToken) {
+    while !stopped.is_cancelled() {
+        match app.dispatch_notices(notifier).await {
+            // Postponed ones are due later; only what went out may make room for the next of the same user.
+            Ok(done) if done.delivered > 0 => {}
+            Ok(_) => return,
+            Err(error) => return tell(&error),
+        }
+    }
+}
+
+fn tell(error: &AppError) {
+    tracing::warn!(error = chain(error), "notices could not be dispatched; trying again");
+}
+
+/// Deletes what expired (R49).
+pub(crate) async fn sweep(store: Arc<dyn Maintenance>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let stopped = stop.clone();
+    every(SWEEP_EVERY, stop, "sweep", move || {
+        let (store, clock, stopped) = (Arc::clone(&store), Arc::clone(&clock), stopped.clone());
+        async move { sweep_all(store.as_ref(), clock.as_ref(), &stopped).await }
+    })
+    .await;
+}
+
+async fn sweep_all(store: &dyn Maintenance, clock: &dyn Clock, stopped: &CancellationToken) {
+    let mut total = 0;
+    while !stopped.is_cancelled() {
+        match store.sweep(clock.now(), SWEEP_ROWS).await {
+            Ok(rows) => {
+                total += rows;
+                if rows < u64::from(SWEEP_ROWS) {
+                    break;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "expired rows could not be deleted; trying again");
+                break;
+            }
+        }
+    }
+    if total > 0 {
+        tracing::debug!(rows = total, "expired rows were deleted");
+    }
+}
+
+/// Keeps health in step with the store: not serving while it does not answer or is not durable. Nothing is said after
+/// `stop`, so that the one who stops has the last word.
+pub(crate) async fn check(store: Arc<dyn Maintenance>, health: Health, stop: CancellationToken) {
+    let mut ready = true;
+    let mut ticks = interval(CHECK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let result = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            result = check_once(store.as_ref()) => result,
+        };
+        match (&result, ready) {
+            (Err(error), true) => {
+                tracing::error!(
+                    alarm = true,
+                    error = chain(error),
+                    "the store is not trustworthy; not ready"
+                );
+            }
+            (Ok(()), false) => tracing::info!("the store is trustworthy again; ready"),
+            _ => {}
+        }
+        ready = result.is_ok();
+        health.set_serving(ready).await;
+    }
+}
+
+async fn check_once(store: &dyn Maintenance) -> Result<(), StoreError> {
+    timeout(CHECK_TIMEOUT, store.check())
+        .await
+        .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(Box::new(elapsed))))
+}

@@ -1,0 +1,144 @@
+//! From ready to stopped: serves, and at a signal says so, closes the port, lets calls under way finish, and ends (R67).
+
+use crate::config::Limits;
+use crate::failure::{Failure, chain};
+use crate::jobs;
+use crate::listener::Connection;
+use crate::streams::EndStreams;
+use countersign_api_grpc::GrpcService;
+use countersign_application::Application;
+use countersign_ports::{Clock, Maintenance, Notifier};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::layer::layer_fn;
+
+/// How often a silent connection is asked whether it is still there, and how long it may take to say so.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls of one connection at the same time; more wait in the caller's HTTP/2 stack.
+const MAX_STREAMS: u32 = 1_000;
+/// Bytes of the headers of one request, as HTTP/2 counts them.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Streams that a peer opened and cancelled before we looked at them (RUSTSEC-2024-0003, "rapid reset").
+const MAX_PENDING_RESETS: usize = 50;
+
+/// A job that ends by itself when the node stops.
+pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The signals that stop the service.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes them over from the system, whose way would be to end at once.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Everything of a running node.
+pub(crate) struct Node {
+    /// The use cases.
+    pub(crate) app: Application,
+    /// The contract over them.
+    pub(crate) service: GrpcService,
+    /// The store's upkeep.
+    pub(crate) maintenance: Arc<dyn Maintenance>,
+    /// The time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Who delivers notices.
+    pub(crate) notifier: Arc<dyn Notifier>,
+    /// Connections to serve.
+    pub(crate) connections: ReceiverStream<io::Result<Connection>>,
+    /// What is waited for at most.
+    pub(crate) limits: Limits,
+    /// Ends the jobs.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Node {
+    /// Serves until a signal, drains, and returns. A second signal ends the draining at once.
+    pub(crate) async fn serve(self, mut signals: Signals, reload: Option<Job>) -> Result<(), Failure> {
+        let health = self.service.health();
+        health.set_serving(true).await;
+        let jobs = TaskTracker::new();
+        jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.stop.clone()));
+        jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
+        reload.map(|job| jobs.spawn(job));
+        let checking = CancellationToken::new();
+        let checker = tokio::spawn(jobs::check(self.maintenance, health.clone(), checking.clone()));
+        let closing = CancellationToken::new();
+        let (ending, closed) = (closing.clone(), closing.clone().cancelled_owned());
+        let mut server = tokio::spawn(
+            transport(&self.limits)
+                .layer(layer_fn(move |inner| EndStreams::new(inner, ending.clone())))
+                .add_routes(self.service.into_routes())
+                .serve_with_incoming_shutdown(self.connections, closed),
+        );
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            ended = &mut server => return Err(ended_early(ended)),
+        };
+        tracing::info!(signal, "stopping: not ready, no new connections, finishing what is under way");
+        checking.cancel();
+        // It returns at once; joined so that it cannot say "ready" after us.
+        let _ = checker.await;
+        health.set_serving(false).await;
+        closing.cancel();
+        self.stop.cancel();
+        jobs.close();
+        let drain = async {
+            let _ = server.await;
+            self.app.drained().await;
+            jobs.wait().await;
+        };
+        tokio::select! {
+            drained = timeout(self.limits.drain_timeout, drain) => {
+                if drained.is_ok() {
+                    tracing::info!("stopped; everything under way was answered");
+                } else {
+                    tracing::warn!("stopped; some calls or streams took longer than the drain timeout");
+                }
+            }
+            signal = signals.next() => tracing::warn!(signal, "stopped at once by a second signal"),
+        }
+        Ok(())
+    }
+}
+
+/// HTTP/2 with every limit set that is off by default.
+fn transport(limits: &Limits) -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .max_connection_age(limits.max_connection_age)
+        .max_connection_age_grace(limits.drain_timeout)
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .max_concurrent_streams(MAX_STREAMS)
+}
+
+/// The server ends only when it is told to; anything else is our fault.
+fn ended_early(ended: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Failure {
+    Failure::Internal(match ended {
+        Ok(Ok(())) => "the server ended by itself".to_owned(),
+        Ok(Err(error)) => format!("the server failed: {}", chain(&error)),
+        Err(_) => "the server panicked".to_owned(),
+    })
+}

@@ -1,0 +1,75 @@
+//! Opening the configured store and handing it out as ports. What a store does is its crate's business.
+
+use crate::adapters::OsRandom;
+use crate::config::StoreConfig;
+use async_trait::async_trait;
+use countersign_domain::coverage::{Facts, FactsAt};
+use countersign_domain::ids::{TenantId, UserId};
+use countersign_keyring::Keyring;
+use countersign_ports::{
+    EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserQuery, UserStore,
+};
+use countersign_store_postgres::PostgresStore;
+use countersign_store_sqlite::SqliteStore;
+use std::sync::Arc;
+
+/// One store, as everything that is needed of it.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    /// What users own.
+    pub(crate) users: Arc<dyn UserStore>,
+    /// Tenants and policies.
+    pub(crate) policies: Arc<dyn PolicyStore>,
+    /// Notices on their way out.
+    pub(crate) outbox: Arc<dyn Outbox>,
+    /// The log of security events.
+    pub(crate) events: Arc<dyn EventLog>,
+    /// Lists and counts.
+    pub(crate) queries: Arc<dyn UserQueries>,
+    /// Readiness and sweeping.
+    pub(crate) maintenance: Arc<dyn Maintenance>,
+}
+
+impl Stores {
+    fn of<S>(store: S) -> Self
+    where
+        S: UserStore + PolicyStore + Outbox + EventLog + Maintenance + 'static,
+    {
+        let store = Arc::new(store);
+        Self {
+            users: store.clone(),
+            policies: store.clone(),
+            outbox: store.clone(),
+            events: store.clone(),
+            queries: Arc::new(Unlisted),
+            maintenance: store,
+        }
+    }
+}
+
+/// Opens the store. SQLite brings its own schema up to date; PostgreSQL's is `countersign migrate`'s.
+pub(crate) async fn open(config: StoreConfig, keyring: Arc<Keyring>) -> Result<Stores, StoreError> {
+    let random = Arc::new(OsRandom);
+    Ok(match config {
+        StoreConfig::Sqlite { path } => Stores::of(SqliteStore::open(&path, keyring, random).await?),
+        StoreConfig::Postgres(options) => Stores::of(PostgresStore::connect(options, keyring, random).await?),
+    })
+}
+
+/// Lists and counts where the store has none: refused as unavailable, never answered with nothing (R63).
+struct Unlisted;
+
+#[derive(Debug, thiserror::Error)]
+#[error("this store does not list users")]
+struct NoLists;
+
+#[async_trait]
+impl UserQueries for Unlisted {
+    async fn list(&self, _: &UserQuery) -> Result<Vec<UserId>, StoreError> {
+        Err(StoreError::Unavailable(Box::new(NoLists)))
+    }
+
+    async fn count(&self, _: &TenantId, _: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError> {
+        Err(StoreError::Unavailable(Box::new(NoLists)))
+    }
+}
