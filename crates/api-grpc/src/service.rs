@@ -6,10 +6,16 @@
 use crate::gate::Gate;
 use crate::limits::{Limits, expired};
 use crate::options::{Options, SetupError};
-use crate::services::{self, AccountHandlers, LoginHandlers};
+use crate::services::{
+    self, AccountHandlers, DirectoryHandlers, EventHandlers, LoginHandlers, PolicyHandlers, TeamHandlers,
+};
 use crate::trace;
 use countersign_api::v1::account_service_server::AccountServiceServer;
+use countersign_api::v1::directory_service_server::DirectoryServiceServer;
+use countersign_api::v1::event_service_server::EventServiceServer;
 use countersign_api::v1::login_service_server::LoginServiceServer;
+use countersign_api::v1::policy_service_server::PolicyServiceServer;
+use countersign_api::v1::team_service_server::TeamServiceServer;
 use countersign_application::Application;
 use futures::FutureExt;
 use std::convert::Infallible;
@@ -68,7 +74,11 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
     routes
         .add_service(health_server)
         .add_service(LoginServiceServer::new(LoginHandlers::new(app.clone())))
-        .add_service(AccountServiceServer::new(AccountHandlers::new(app)));
+        .add_service(AccountServiceServer::new(AccountHandlers::new(app.clone())))
+        .add_service(TeamServiceServer::new(TeamHandlers::new(app.clone())))
+        .add_service(DirectoryServiceServer::new(DirectoryHandlers::new(app.clone())))
+        .add_service(PolicyServiceServer::new(PolicyHandlers::new(app.clone())))
+        .add_service(EventServiceServer::new(EventHandlers::new(app)));
     if reflection {
         let builder = || {
             tonic_reflection::server::Builder::configure()

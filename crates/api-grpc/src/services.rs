@@ -10,11 +10,19 @@
 //! field, [`Fields::finish`], and only then the use case. Its scope comes from the contract by itself.
 
 mod account;
-
+mod directory;
+mod event;
 mod login;
+mod policy;
+mod shared;
+mod team;
 
 pub(crate) use account::AccountHandlers;
+pub(crate) use directory::DirectoryHandlers;
+pub(crate) use event::EventHandlers;
 pub(crate) use login::LoginHandlers;
+pub(crate) use policy::PolicyHandlers;
+pub(crate) use team::TeamHandlers;
 
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
@@ -23,7 +31,14 @@ use countersign_domain::ids::{TenantId, UserId, UserRef};
 use tonic::{Request, Status};
 
 /// The services that are offered, as health names them.
-pub(crate) const NAMES: [&str; 2] = ["countersign.v1.LoginService", "countersign.v1.AccountService"];
+pub(crate) const NAMES: [&str; 6] = [
+    "countersign.v1.LoginService",
+    "countersign.v1.AccountService",
+    "countersign.v1.TeamService",
+    "countersign.v1.DirectoryService",
+    "countersign.v1.PolicyService",
+    "countersign.v1.EventService",
+];
 
 /// The caller that the gate let in, and what it asks.
 fn caller<T>(request: Request<T>) -> Result<(CallerContext, T), Status> {

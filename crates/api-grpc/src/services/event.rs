@@ -1,0 +1,84 @@
+//! `EventService`: the log of security events, read in stretches or followed. Following stands in `watch`.
+
+mod place;
+mod watch;
+
+use super::caller;
+use super::shared::{Reply, done, limit, list_arguments, page_token_invalid, tenant};
+use crate::convert::event::{filter, security_event};
+use crate::convert::fields::Fields;
+use crate::page::List;
+use countersign_api::v1::event_service_server::EventService;
+use countersign_api::v1::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse};
+use countersign_application::{Application, EventPosition, EventQuery};
+use futures::stream::BoxStream;
+use place::Place;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status};
+
+/// The service over the use cases.
+#[derive(Clone)]
+pub(crate) struct EventHandlers {
+    app: Application,
+    /// How many may follow the log at the same time.
+    slots: Arc<Semaphore>,
+}
+
+impl EventHandlers {
+    pub(crate) fn new(app: Application) -> Self {
+        Self { app, slots: Arc::new(Semaphore::new(watch::MAX_WATCHES)) }
+    }
+}
+
+#[tonic::async_trait]
+impl EventService for EventHandlers {
+    async fn list_events(&self, request: Request<ListEventsRequest>) -> Reply<ListEventsResponse> {
+        let (caller, mut message) = caller(request)?;
+        let mut fields = Fields::default();
+        let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
+        let size = fields.page_size(message.page_size);
+        let page_token = std::mem::take(&mut message.page_token);
+        message.page_size = 0;
+        let filter = filter(&mut fields, message.filter.clone());
+        let start = message.start_time.map(|time| fields.timestamp("start_time", time)).transpose();
+        let end = message.end_time.map(|time| fields.timestamp("end_time", time)).transpose();
+        fields.finish()?;
+
+        let (tenant, filter, size) = (tenant?, filter?, size?);
+        let (start_time, end_time) = (start?, end?);
+        let arguments = list_arguments(&caller, &message);
+        let list = List { keys: &self.app.digests().tokens, arguments: &[&arguments] };
+        let after = list.position(&page_token).map_err(Status::from)?;
+        let after = after.map(|end| place::position(&end).ok_or_else(page_token_invalid)).transpose()?;
+        done(self.app.policy(&tenant, None).await, &caller)?;
+        let query = EventQuery {
+            tenant: tenant.clone(),
+            user: filter.user,
+            kinds: filter.kinds,
+            start_time,
+            end_time,
+            after,
+            // One more than asked for says whether there is another page.
+            limit: limit(size + 1),
+        };
+        let mut events = done(self.app.events(&query).await, &caller)?;
+        let more = events.len() > size;
+        events.truncate(size);
+        let end: Option<EventPosition> = events.last().map(|event| event.position).or(after);
+        let next = end.filter(|_| more).map(|end| list.token(&place::bytes(end)));
+        // Where nothing was found, following begins where this search began.
+        let resume = end.map_or(Place::From(start_time), Place::After);
+        Ok(Response::new(ListEventsResponse {
+            events: events.iter().map(|stored| security_event(&stored.record)).collect(),
+            next_page_token: next.unwrap_or_default(),
+            resume_token: resume.token(&self.app.digests().tokens, &tenant),
+        }))
+    }
+
+    type WatchEventsStream = BoxStream<'static, Result<WatchEventsResponse, Status>>;
+
+    async fn watch_events(&self, request: Request<WatchEventsRequest>) -> Reply<Self::WatchEventsStream> {
+        watch::watch(&self.app, &self.slots, request).await
+    }
+}

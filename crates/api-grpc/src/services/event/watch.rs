@@ -1,0 +1,190 @@
+//! Following the log: asks again and again behind the last event that was sent, which misses nothing, because a store
+//! shows no event before one that could still be committed in front of it.
+//!
+//! A stream ends when its caller leaves and is dropped with it. That the node stops is the server's to tell.
+
+use super::place::Place;
+use crate::caller::CallerContext;
+use crate::convert::event::{Filter, filter, security_event};
+use crate::convert::fields::{Fields, Parsed};
+use crate::convert::time::timestamp;
+use crate::failure::Failure;
+use crate::services::caller;
+use crate::services::shared::{Reply, done, tenant};
+use crate::status::LATER;
+use countersign_api::v1::watch_events_request::Start;
+use countersign_api::v1::{ErrorReason, WatchEventsRequest, WatchEventsResponse};
+use countersign_application::{Application, EventQuery, StoredEvent};
+use countersign_domain::ids::TenantId;
+use countersign_domain::time::Timestamp;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Request, Response, Status};
+
+/// Events of one message.
+const BATCH: u32 = 200;
+/// How often the log is asked while nothing happens.
+const POLL: Duration = Duration::from_millis(500);
+/// Watches of one node at the same time.
+pub(super) const MAX_WATCHES: usize = 256;
+/// How often a checkpoint is sent where the caller does not say.
+const CHECKPOINT: Duration = Duration::from_secs(15);
+const CHECKPOINT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
+/// The longest token that is looked at.
+const MAX_TOKEN: usize = 128;
+/// No commit takes longer, since its statements end far earlier: what was decided longer ago and is not shown does not
+/// exist.
+const COMMIT_TAKES: Duration = Duration::from_mins(1);
+
+/// One watch under way.
+struct Watch {
+    app: Application,
+    caller: CallerContext,
+    tenant: TenantId,
+    filter: Filter,
+    place: Place,
+    checkpoint: Duration,
+    /// When the next checkpoint is due.
+    due: Instant,
+    /// What the last message said of time; it never goes back.
+    through: Option<Timestamp>,
+    /// Given back when the stream is dropped: the caller left, or the watch ended.
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Begins to follow the log.
+pub(super) async fn watch(
+    app: &Application,
+    slots: &Arc<Semaphore>,
+    request: Request<WatchEventsRequest>,
+) -> Reply<BoxStream<'static, Result<WatchEventsResponse, Status>>> {
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
+    let filter = filter(&mut fields, message.filter);
+    let start = start(&mut fields, message.start, app.now());
+    let checkpoint = checkpoint(&mut fields, message.checkpoint_interval);
+    fields.finish()?;
+
+    let (tenant, filter, checkpoint) = (tenant?, filter?, checkpoint?);
+    let place = match start? {
+        From::Place(place) => place,
+        From::Token(token) => {
+            let place = Place::open(&app.digests().tokens, &tenant, &token);
+            place.ok_or_else(resume_token_invalid)?
+        }
+    };
+    done(app.policy(&tenant, None).await, &caller)?;
+    let slot = Arc::clone(slots).try_acquire_owned().map_err(|_| too_many())?;
+    let watch = Watch {
+        app: app.clone(),
+        caller,
+        tenant,
+        filter,
+        place,
+        checkpoint,
+        due: Instant::now() + checkpoint,
+        through: None,
+        _slot: slot,
+    };
+    let messages = stream::unfold(Some(watch), async |watch| {
+        let mut watch = watch?;
+        let message = watch.next().await;
+        // After an error there is nothing: the stream ends with it.
+        let rest = message.is_ok().then_some(watch);
+        Some((message, rest))
+    });
+    Ok(Response::new(messages.boxed()))
+}
+
+/// Where a request wants to start.
+enum From {
+    Place(Place),
+    Token(String),
+}
+
+fn start(fields: &mut Fields, start: Option<Start>, now: Timestamp) -> Parsed<From> {
+    match start {
+        None => fields.refuse("start", "must be one of resume_token, start_time and oldest"),
+        Some(Start::ResumeToken(token)) if token.is_empty() || token.len() > MAX_TOKEN => {
+            fields.refuse("resume_token", "must have 1 to 128 characters")
+        }
+        Some(Start::ResumeToken(token)) => Ok(From::Token(token)),
+        Some(Start::StartTime(time)) => {
+            let time = fields.timestamp("start_time", time)?;
+            if time > now {
+                return fields.refuse("start_time", "must not be a time to come");
+            }
+            Ok(From::Place(Place::From(Some(time))))
+        }
+        Some(Start::Oldest(true)) => Ok(From::Place(Place::From(None))),
+        Some(Start::Oldest(false)) => fields.refuse("oldest", "must be true"),
+    }
+}
+
+fn checkpoint(fields: &mut Fields, interval: Option<prost_types::Duration>) -> Parsed<Duration> {
+    let Some(interval) = interval else { return Ok(CHECKPOINT) };
+    let interval = Duration::try_from(interval).ok().filter(|interval| CHECKPOINT_RANGE.contains(interval));
+    fields.take("checkpoint_interval", interval.ok_or("must be 1 second to 5 minutes"))
+}
+
+fn resume_token_invalid() -> Failure {
+    Failure::new(ErrorReason::ResumeTokenInvalid, "the resume token is none of this tenant's")
+}
+
+fn too_many() -> Failure {
+    Failure::new(ErrorReason::Overloaded, "the server follows the log for as many callers as it can")
+        .retry_after(LATER)
+}
+
+impl Watch {
+    /// Waits for events, or for the next checkpoint, whichever comes first.
+    async fn next(&mut self) -> Result<WatchEventsResponse, Status> {
+        loop {
+            let asked = self.app.now();
+            let events = done(self.app.events(&self.query()).await, &self.caller)?;
+            let is_all = events.len() < BATCH as usize;
+            if !events.is_empty() || self.due <= Instant::now() {
+                return Ok(self.message(&events, is_all.then_some(asked)));
+            }
+            sleep_until(self.due.min(Instant::now() + POLL)).await;
+        }
+    }
+
+    fn query(&self) -> EventQuery {
+        let (start_time, after) = match self.place {
+            Place::From(time) => (time, None),
+            Place::After(position) => (None, Some(position)),
+        };
+        EventQuery {
+            tenant: self.tenant.clone(),
+            user: self.filter.user.clone(),
+            kinds: self.filter.kinds.clone(),
+            start_time,
+            end_time: None,
+            after,
+            limit: BATCH,
+        }
+    }
+
+    /// A batch or a checkpoint. `asked` is when the log was asked, where it had no more than this.
+    fn message(&mut self, events: &[StoredEvent], asked: Option<Timestamp>) -> WatchEventsResponse {
+        if let Some(last) = events.last() {
+            self.place = Place::After(last.position);
+        }
+        self.due = Instant::now() + self.checkpoint;
+        // Events of other types may lie before the last one of ours and say nothing; what is certain is that whatever
+        // was decided a while ago would have been shown by now.
+        let settled = asked.map(|asked| asked.minus(COMMIT_TAKES));
+        self.through = self.through.max(settled);
+        WatchEventsResponse {
+            events: events.iter().map(|stored| security_event(&stored.record)).collect(),
+            resume_token: self.place.token(&self.app.digests().tokens, &self.tenant),
+            through_time: self.through.map(timestamp),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Whether a change of a tenant was made before by the same request: its event is the record of it (ruling 8, R60).
+
+use crate::caller::CallerContext;
+use countersign_application::{AppError, Application, EventQuery, StoredEvent, TenantRecord};
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{PolicyRevision, RequestId, TenantId};
+use std::time::Duration;
+
+/// How long the answer to a request is repeated.
+const REPEAT_FOR: Duration = Duration::from_mins(10);
+/// Changes of one policy within that time that are looked at.
+const MOST: u32 = 1_000;
+
+/// The tenant as this request created it.
+pub(super) async fn creation(
+    app: &Application,
+    caller: &CallerContext,
+    tenant: &TenantId,
+    request: Option<RequestId>,
+) -> Result<Option<TenantRecord>, AppError> {
+    made_by(app, caller, tenant, request, EventType::TenantCreated).await
+}
+
+/// The revision that this request made.
+pub(super) async fn update(
+    app: &Application,
+    caller: &CallerContext,
+    tenant: &TenantId,
+    request: Option<RequestId>,
+) -> Result<Option<TenantRecord>, AppError> {
+    made_by(app, caller, tenant, request, EventType::PolicyUpdated).await
+}
+
+/// The revision before another one.
+pub(super) fn before(revision: PolicyRevision) -> PolicyRevision {
+    PolicyRevision(revision.0.saturating_sub(1))
+}
+
+async fn made_by(
+    app: &Application,
+    caller: &CallerContext,
+    tenant: &TenantId,
+    request: Option<RequestId>,
+    kind: EventType,
+) -> Result<Option<TenantRecord>, AppError> {
+    let Some(request) = request else { return Ok(None) };
+    let query = EventQuery {
+        tenant: tenant.clone(),
+        user: None,
+        kinds: vec![kind],
+        start_time: Some(app.now().minus(REPEAT_FOR)),
+        end_time: None,
+        after: None,
+        limit: MOST,
+    };
+    let events = app.events(&query).await?;
+    let same = |stored: &&StoredEvent| {
+        stored.record.request_id == Some(request) && stored.record.caller == caller.id
+    };
+    match events.iter().find(same) {
+        Some(made) => app.policy(tenant, Some(made.record.policy_revision)).await.map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,190 @@
+//! Tenants: creating one from a preset, listing them, reading the policy in force.
+
+use super::repeated;
+use crate::caller::CallerContext;
+use crate::convert::fields::{Fields, Parsed};
+use crate::convert::policy::policy;
+use crate::convert::time::timestamp;
+use crate::failure::Failure;
+use crate::page::List;
+use crate::services::caller;
+use crate::services::shared::{
+    Reply, arguments, done, list_arguments, meta, page_token_invalid, principal, tenant,
+};
+use crate::status;
+use countersign_api::v1::{
+    CreateTenantRequest, CreateTenantResponse, GetPolicyRequest, GetPolicyResponse, ListTenantsRequest,
+    ListTenantsResponse, Tenant,
+};
+use countersign_application::{AppError, Application, TenantRecord};
+use countersign_domain::denial::Denial;
+use countersign_domain::ids::{PolicyRevision, TenantId};
+use countersign_domain::policy::{PolicyDocument, Preset, RequirementMode};
+use countersign_domain::text::Issuer;
+use countersign_domain::time::Timestamp;
+use tonic::{Request, Response, Status};
+
+/// The longest id of a preset that is looked up.
+const MAX_PRESET: usize = 64;
+/// Tenants that are looked at together; most callers may see all or very few of them.
+const CHUNK: u32 = 200;
+
+/// Creates a tenant with the policy of a preset.
+pub(super) async fn create(
+    app: &Application,
+    request: Request<CreateTenantRequest>,
+) -> Reply<CreateTenantResponse> {
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
+    let arguments = arguments(&caller, &message, &message.request_id);
+    let id = message.preset.as_str();
+    let named = if id.len() <= MAX_PRESET { Ok(()) } else { Err("must be the id of a preset") };
+    let preset = fields.required("preset", id, |id| named.map(|()| Preset::from_id(id)));
+    let required_from = message.required_from_time;
+    let required_from = required_from.map(|time| fields.timestamp("required_from_time", time)).transpose();
+    let actor = principal(&mut fields, &caller, message.actor);
+    let request_id = fields.request_id(&message.request_id);
+    let issuer = tenant.and_then(|tenant| {
+        let issuer = Issuer::parse(tenant.as_str());
+        Ok((fields.take("tenant_id", issuer)?, tenant))
+    });
+    let starts = start(&mut fields, preset, issuer, required_from);
+    fields.finish()?;
+
+    let (request_id, actor) = (request_id?, actor?);
+    let Some((tenant, preset, document)) = starts? else {
+        let missing = Denial::ResourceNotFound { what: "preset" };
+        return Err(status::denial(&missing, status::Site::OWN).into_status());
+    };
+    let call = meta(&caller, request_id, arguments);
+    let created = app.create_tenant(call, actor, tenant.clone(), preset, document.clone()).await;
+    let record = match created {
+        Err(AppError::TenantExists) => {
+            let earlier = done(repeated::creation(app, &caller, &tenant, request_id).await, &caller)?;
+            let same = |record: &TenantRecord| record.preset == preset.id() && record.document == document;
+            match earlier {
+                Some(earlier) if same(&earlier) => earlier,
+                Some(_) => return Err(status::app_error(&AppError::RequestIdReused, &caller).into_status()),
+                None => return Err(status::app_error(&AppError::TenantExists, &caller).into_status()),
+            }
+        }
+        created => done(created, &caller)?,
+    };
+    let tenant = Some(tenant_of(&record, record.create_time));
+    Ok(Response::new(CreateTenantResponse { tenant, policy: Some(policy(&record)) }))
+}
+
+/// A new tenant, with the preset it starts from and its policy.
+type Start = (TenantId, Preset, PolicyDocument);
+
+/// What a tenant starts with; `None` where there is no such preset.
+fn start(
+    fields: &mut Fields,
+    preset: Parsed<Option<Preset>>,
+    tenant: Parsed<(Issuer, TenantId)>,
+    required_from: Parsed<Option<Timestamp>>,
+) -> Parsed<Option<Start>> {
+    let ((issuer, tenant), preset, required_from) = (tenant?, preset?, required_from?);
+    let Some(preset) = preset else { return Ok(None) };
+    let mut document = preset.document(issuer);
+    if required_from.is_some() && document.requirement.mode == RequirementMode::Optional {
+        return fields.refuse("required_from_time", "is only for a preset that requires a second factor");
+    }
+    document.requirement.required_from = required_from;
+    Ok(Some((tenant, preset, document)))
+}
+
+fn tenant_of(record: &TenantRecord, create_time: Timestamp) -> Tenant {
+    Tenant {
+        tenant_id: record.tenant.as_str().to_owned(),
+        preset: record.preset.clone(),
+        create_time: Some(timestamp(create_time)),
+        policy_revision: i32::try_from(record.revision.0).unwrap_or(i32::MAX),
+    }
+}
+
+/// Lists the tenants that the caller was granted, by id.
+pub(super) async fn list(
+    app: &Application,
+    request: Request<ListTenantsRequest>,
+) -> Reply<ListTenantsResponse> {
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let size = fields.page_size(message.page_size);
+    fields.finish()?;
+
+    let size = size?;
+    let arguments = list_arguments(&caller, &ListTenantsRequest::default());
+    let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
+    let after = list.position(&message.page_token).map_err(Status::from)?;
+    let after = after.map(|end| tenant_at(&end).ok_or_else(page_token_invalid)).transpose()?;
+    // One more than asked for says whether there is another page.
+    let mut records = granted(app, &caller, after, size + 1).await?;
+    let more = records.len() > size;
+    records.truncate(size);
+    let end = records.last().filter(|_| more);
+    let next_page_token = end.map(|end| list.token(end.tenant.as_str().as_bytes())).unwrap_or_default();
+    let mut tenants = Vec::with_capacity(records.len());
+    for record in &records {
+        let create_time = done(created(app, record).await, &caller)?;
+        tenants.push(tenant_of(record, create_time));
+    }
+    Ok(Response::new(ListTenantsResponse { tenants, next_page_token }))
+}
+
+fn tenant_at(position: &[u8]) -> Option<TenantId> {
+    TenantId::parse(std::str::from_utf8(position).ok()?).ok()
+}
+
+/// The first `wanted` tenants after one that the caller was granted.
+async fn granted(
+    app: &Application,
+    caller: &CallerContext,
+    mut after: Option<TenantId>,
+    wanted: usize,
+) -> Result<Vec<TenantRecord>, Status> {
+    let mut granted = Vec::new();
+    loop {
+        let chunk = done(app.tenants(after.as_ref(), CHUNK).await, caller)?;
+        after = chunk.last().map(|record| record.tenant.clone());
+        let is_last = chunk.len() < CHUNK as usize;
+        let mine = |record: &TenantRecord| caller.grants.holds_for(&caller.method.scope, &record.tenant);
+        granted.extend(chunk.into_iter().filter(mine));
+        if is_last || granted.len() >= wanted {
+            granted.truncate(wanted);
+            return Ok(granted);
+        }
+    }
+}
+
+/// When the tenant was created: with the first revision of its policy.
+async fn created(app: &Application, current: &TenantRecord) -> Result<Timestamp, AppError> {
+    let first = PolicyRevision(1);
+    if current.revision == first {
+        return Ok(current.create_time);
+    }
+    Ok(app.policy(&current.tenant, Some(first)).await?.create_time)
+}
+
+/// Reads the policy in force.
+pub(super) async fn get_policy(
+    app: &Application,
+    request: Request<GetPolicyRequest>,
+) -> Reply<GetPolicyResponse> {
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
+    fields.finish()?;
+    let record = done(app.policy(&tenant?, None).await, &caller)?;
+    Ok(Response::new(GetPolicyResponse { policy: Some(policy(&record)) }))
+}
+
+/// Tells of a policy that was changed too often by others in the meantime.
+pub(super) fn contended() -> Failure {
+    Failure::new(
+        countersign_api::v1::ErrorReason::Contended,
+        "others changed the same policy at the same moment too often",
+    )
+    .retry_after(status::SOON)
+}

@@ -1,0 +1,114 @@
+//! What several services have in common: how reading use cases end, calls about a tenant as a whole, who acts where
+//! nobody is named, and what page tokens are bound to.
+
+use crate::caller::CallerContext;
+use crate::convert::fields::{Fields, Parsed};
+use crate::convert::parties;
+use crate::failure::Failure;
+use crate::reply;
+use crate::status::{self, Site};
+use countersign_api::v1;
+use countersign_application::{AppError, Meta};
+use countersign_domain::actor::Principal;
+use countersign_domain::denial::Denial;
+use countersign_domain::ids::{RequestId, TenantId};
+use prost::Message;
+use tonic::{Response, Status};
+
+/// What a method answers.
+pub(super) type Reply<T> = Result<Response<T>, Status>;
+
+/// The most characters of a principal's name; a caller's name may have more.
+const MAX_NAME: usize = 128;
+
+/// The answer of a use case that denies nobody.
+pub(super) fn done<T>(outcome: Result<T, AppError>, caller: &CallerContext) -> Result<T, Status> {
+    outcome.map_err(|error| status::app_error(&error, caller).into_status())
+}
+
+/// What a reading use case found.
+pub(super) fn read<T>(
+    outcome: Result<Result<T, Denial>, AppError>,
+    caller: &CallerContext,
+    site: Site,
+) -> Result<T, Status> {
+    done(outcome, caller)?.map_err(|denial| status::denial(&denial, site).into_status())
+}
+
+/// The tenant that is meant, which must have been granted to the caller before anything else is looked at.
+pub(super) fn tenant(
+    fields: &mut Fields,
+    caller: &CallerContext,
+    tenant_id: &str,
+) -> Result<Parsed<TenantId>, Status> {
+    let tenant = fields.required("tenant_id", tenant_id, TenantId::parse);
+    if let Ok(tenant) = &tenant {
+        caller.require_tenant(tenant)?;
+    }
+    Ok(tenant)
+}
+
+/// Who acts. Absent: the calling workload itself.
+pub(super) fn principal(
+    fields: &mut Fields,
+    caller: &CallerContext,
+    actor: Option<v1::Actor>,
+) -> Parsed<Principal> {
+    match actor {
+        Some(actor) => parties::actor(fields, "actor", Some(actor)).map(|actor| actor.principal),
+        None => Ok(Principal::Job(caller.id.as_str().chars().take(MAX_NAME).collect())),
+    }
+}
+
+/// Who calls, for a use case that is not on the road of one user's change.
+pub(super) fn meta(
+    caller: &CallerContext,
+    request_id: Option<RequestId>,
+    arguments: Option<countersign_domain::secret::SecretBytes>,
+) -> Meta {
+    let request = request_id.zip(arguments);
+    Meta {
+        caller: caller.id.clone(),
+        request: request.map(|(id, arguments)| countersign_application::Request { id, arguments }),
+        trace_id: caller.trace_id.clone(),
+    }
+}
+
+/// What the token of a page is bound to: the method and a request without what differs from page to page.
+pub(super) fn list_arguments(caller: &CallerContext, request: &impl Message) -> Vec<u8> {
+    let mut arguments = caller.method.path.clone().into_bytes();
+    arguments.push(0);
+    arguments.extend(request.encode_to_vec());
+    arguments
+}
+
+/// An actor as far as it decides what is in a list: who it is.
+pub(super) fn only_principal(actor: Option<v1::Actor>) -> Option<v1::Actor> {
+    actor.map(|actor| v1::Actor { principal: actor.principal, ..Default::default() })
+}
+
+/// The size of a page as the ports take it; it is at most 200.
+pub(super) fn limit(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(200)
+}
+
+/// A text of people, of `min` to 500 characters without control characters.
+pub(super) fn words(fields: &mut Fields, field: &str, text: String, min: usize) -> Parsed<String> {
+    let problem = if min == 0 {
+        "must be at most 500 characters without control characters"
+    } else {
+        "must be 1 to 500 characters without control characters"
+    };
+    if text.trim().len() < min {
+        return fields.refuse(field, problem);
+    }
+    fields.text(field, text, 500, problem, |c| !c.is_control())
+}
+
+/// A failure that stands for a broken page token.
+pub(super) fn page_token_invalid() -> Failure {
+    Failure::new(v1::ErrorReason::PageTokenInvalid, "the page token belongs to no such list")
+}
+
+/// The arguments of a request that may be repeated.
+pub(super) use reply::arguments;
