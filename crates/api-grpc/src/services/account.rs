@@ -5,9 +5,11 @@ mod authenticators;
 mod enrollment;
 mod own;
 mod remembered_clients;
+mod reset_request;
 mod two_factor;
 
 use super::not_offered;
+use super::shared::Reply;
 use countersign_api::v1::account_service_server::AccountService;
 use countersign_api::v1::{
     BeginSecurityKeyEnrollmentRequest, BeginSecurityKeyEnrollmentResponse, BeginSmsEnrollmentRequest,
@@ -20,10 +22,7 @@ use countersign_api::v1::{
     RevokeRememberedClientsResponse,
 };
 use countersign_application::Application;
-use tonic::{Request, Response, Status};
-
-/// What a method answers.
-type Reply<T> = Result<Response<T>, Status>;
+use tonic::Request;
 
 /// The service over the use cases.
 #[derive(Clone)]
@@ -111,7 +110,7 @@ impl AccountService for AccountHandlers {
         remembered_clients::revoke(&self.0, request).await
     }
 
-    async fn request_reset(&self, _: Request<RequestResetRequest>) -> Reply<RequestResetResponse> {
-        not_offered()
+    async fn request_reset(&self, request: Request<RequestResetRequest>) -> Reply<RequestResetResponse> {
+        reset_request::request(&self.0, request).await
     }
 }

@@ -1,7 +1,7 @@
 //! Enrolling: by what right, a key shown once, and the first proof.
 
 use super::Reply;
-use super::own::{read, status_after};
+use super::own::status_after;
 use crate::caller::CallerContext;
 use crate::convert::decision::allowed;
 use crate::convert::enrollment::{Pictures, begun_totp, label_of};
@@ -11,6 +11,7 @@ use crate::convert::recovery::recovery_codes;
 use crate::convert::status::authenticator_of;
 use crate::failure::Failure;
 use crate::reply::{Change, arguments};
+use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::{self, Site, internal};
 use countersign_api::v1;

@@ -2,23 +2,11 @@
 
 use crate::caller::CallerContext;
 use crate::convert::status::two_factor_status;
-use crate::status::{self, Site};
+use crate::services::shared::done;
 use countersign_api::v1;
-use countersign_application::{AppError, Application, Changed, Done, StatusView};
-use countersign_domain::denial::Denial;
+use countersign_application::{Application, Changed, Done, StatusView};
 use countersign_domain::ids::{TenantId, UserId};
 use tonic::Status;
-
-/// What a reading use case found.
-pub(super) fn read<T>(
-    outcome: Result<Result<T, Denial>, AppError>,
-    caller: &CallerContext,
-    site: Site,
-) -> Result<T, Status> {
-    outcome
-        .map_err(|error| status::app_error(&error, caller).into_status())?
-        .map_err(|denial| status::denial(&denial, site).into_status())
-}
 
 /// The status as read.
 pub(super) fn status_of(user: &UserId, view: &StatusView) -> v1::TwoFactorStatus {
@@ -37,7 +25,5 @@ pub(super) async fn advice_url(
     caller: &CallerContext,
     tenant: &TenantId,
 ) -> Result<String, Status> {
-    let record = app.policy(tenant, None).await;
-    let record = record.map_err(|error| status::app_error(&error, caller).into_status())?;
-    Ok(record.document.notices.advice_url)
+    Ok(done(app.policy(tenant, None).await, caller)?.document.notices.advice_url)
 }

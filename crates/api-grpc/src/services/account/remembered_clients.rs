@@ -1,7 +1,6 @@
 //! Remembered clients: listing and forgetting them.
 
 use super::Reply;
-use super::own::read;
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
@@ -9,6 +8,7 @@ use crate::convert::status::remembered_client;
 use crate::convert::time::count;
 use crate::page::List;
 use crate::reply::{Change, arguments};
+use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1::{

@@ -1,12 +1,13 @@
 //! The second factor as a whole: its status, switching it off, its recovery codes.
 
 use super::Reply;
-use super::own::{advice_url, read, status_after, status_of};
+use super::own::{advice_url, status_after, status_of};
 use crate::caller::CallerContext;
 use crate::convert::fields::Fields;
 use crate::convert::recovery::{advice, recovery_codes};
 use crate::convert::{enums, parties};
 use crate::reply::{Change, arguments};
+use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1::{
