@@ -1,0 +1,137 @@
+//! Size, number and time of calls, and what becomes of those that are cut short.
+
+use crate::support::{Client, Fault, Person, Raw, World, callers, code, options, reason};
+use countersign_api::v1;
+use countersign_api_grpc::Options;
+use countersign_domain::event::EventType;
+use countersign_domain::policy::Preset;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
+
+const TENANT: &str = "self-service-code";
+
+async fn enrolled(options: Options) -> (World, Client, Person, String) {
+    let world = World::with(options);
+    world.tenant(Preset::SelfServiceCode).await;
+    let client = world.client().await;
+    let ann = Person::new(TENANT, "ann");
+    let app = ann.enroll(&world, &client).await.app;
+    let wrong = app.wrong_code_at(world.now());
+    (world, client, ann, wrong)
+}
+
+/// R47, ruling 17: a request that is larger than the limit is refused by its size alone; one that fills it is read.
+#[tokio::test]
+async fn large_requests_are_refused_with_the_limit() {
+    let world = World::new();
+    let client = world.client().await;
+    let path = "/countersign.v1.LoginService/CheckLogin";
+    for (size, expected) in
+        [(32 * 1024, "FIELD_INVALID"), (32 * 1024 + 1, "REQUEST_TOO_LARGE"), (4 << 20, "REQUEST_TOO_LARGE")]
+    {
+        // Field 2, a text: its tag and a length of three or four bytes before it.
+        let mut message = Vec::new();
+        let header = if size < 1 << 21 { 4 } else { 5 };
+        prost::encoding::string::encode(2, &"u".repeat(size - header), &mut message);
+        assert_eq!(message.len(), size);
+        let status = Raw(client.channel.clone()).call(path, message).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, expected), "{size}");
+    }
+}
+
+/// R66: one call more than may be worked on is turned away at once, with a time to come back.
+#[tokio::test]
+async fn overload_is_told_at_once() {
+    let options = Options { max_in_flight: 1, ..options(callers([])) };
+    let (world, client, ann, wrong) = enrolled(options).await;
+    let gate = Arc::new(Semaphore::new(0));
+    world.fail_commits(Fault::Wait(Arc::clone(&gate)));
+    let before = world.commits();
+    let first = {
+        let (mut login, request) = (client.login.clone(), ann.check(&world, Some(code(wrong))));
+        tokio::spawn(async move { login.check_login(request).await })
+    };
+    while world.commits() == before {
+        tokio::task::yield_now().await;
+    }
+    let status = client.account.clone().get_status(ann.get_status(&world)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    assert!(status.get_details_retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
+    gate.add_permits(1);
+    first.await.unwrap().unwrap();
+    client.account.clone().get_status(ann.get_status(&world)).await.unwrap();
+}
+
+/// R17, R66: a deadline that passes is told as such, and the charge is committed all the same.
+#[tokio::test(start_paused = true)]
+async fn a_deadline_does_not_avoid_the_charge() {
+    for (asked, expected) in [
+        (None, Duration::from_secs(10)),
+        (Some(2), Duration::from_secs(2)),
+        (Some(99), Duration::from_secs(30)),
+    ] {
+        let (world, client, ann, wrong) = enrolled(options(callers([]))).await;
+        let gate = Arc::new(Semaphore::new(0));
+        world.fail_commits(Fault::Wait(Arc::clone(&gate)));
+        let start = tokio::time::Instant::now();
+        let mut request = Request::new(ann.check(&world, Some(code(wrong))));
+        if let Some(seconds) = asked {
+            // As another client's header would say it; this client's own timer must not be what ends the call.
+            request.metadata_mut().insert("grpc-timeout", format!("{seconds}S").parse().unwrap());
+        }
+        let status = client.login.clone().check_login(request).await.unwrap_err();
+        let took = start.elapsed();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::DeadlineExceeded, "DEADLINE_EXPIRED"),
+            "{asked:?}"
+        );
+        assert!(took <= expected && took > expected.mul_f32(0.9), "{asked:?}: {took:?}");
+        assert!(world.events(TENANT, &[EventType::LoginRefused]).await.is_empty());
+
+        gate.add_permits(1);
+        world.app.drained().await;
+        assert_eq!(world.events(TENANT, &[EventType::LoginRefused]).await.len(), 1, "{asked:?}");
+    }
+}
+
+/// R17: a caller who hangs up does not avoid the charge either.
+#[tokio::test]
+async fn hanging_up_does_not_avoid_the_charge() {
+    let (world, client, ann, wrong) = enrolled(options(callers([]))).await;
+    let gate = Arc::new(Semaphore::new(0));
+    world.fail_commits(Fault::Wait(Arc::clone(&gate)));
+    let before = world.commits();
+    let call = {
+        let (mut login, request) = (client.login.clone(), ann.check(&world, Some(code(wrong))));
+        tokio::spawn(async move { login.check_login(request).await })
+    };
+    while world.commits() == before {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    drop(client);
+    gate.add_permits(1);
+    world.app.drained().await;
+    assert_eq!(world.events(TENANT, &[EventType::LoginRefused]).await.len(), 1);
+}
+
+/// R48: a panic behind a call is that call's internal error, says nothing, and leaves the service standing.
+#[tokio::test]
+async fn a_panic_is_an_internal_error_of_one_call() {
+    let (world, client, ann, _) = enrolled(options(callers([]))).await;
+    world.fail_loads(Fault::Panic);
+    let status = client.account.clone().get_status(ann.get_status(&world)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "INTERNAL_ERROR"));
+    assert!(!status.message().contains("panics"));
+    assert_eq!(world.service.panics(), 1);
+    let status = client.login.clone().check_login(ann.check(&world, None)).await.unwrap_err();
+    assert_eq!(reason(&status), "INTERNAL_ERROR", "also where it happens in the task of the use case");
+    world.fail_loads(Fault::None);
+    let response = client.login.clone().check_login(ann.check(&world, None)).await.unwrap().into_inner();
+    assert_eq!(response.decision.unwrap().reason(), v1::LoginReason::TwoFactorOn);
+}

@@ -1,0 +1,86 @@
+//! A store that fails when told to.
+
+use async_trait::async_trait;
+use countersign_domain::ids::{EventId, TenantId, UserRef};
+use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, StoreError, UserStore};
+use countersign_testkit::MemoryStore;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// What happens to the next loads or commits.
+#[derive(Clone, Default)]
+pub(crate) enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// The store cannot be reached.
+    Unavailable,
+    /// The reply to a commit that did not happen was lost.
+    OutcomeUnknown,
+    /// A row that nobody can have written.
+    Corrupt,
+    /// A sealed value does not open.
+    SealBroken,
+    /// Somebody else was faster.
+    Conflict,
+    /// A panic.
+    Panic,
+    /// Waits until the semaphore has a permit, then goes on.
+    Wait(Arc<Semaphore>),
+}
+
+impl Fault {
+    async fn strike(self) -> Result<Option<Commit>, StoreError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Unavailable => Err(StoreError::Unavailable("connection refused at 10.0.0.7".into())),
+            Self::OutcomeUnknown => Err(StoreError::OutcomeUnknown("connection reset".into())),
+            Self::Corrupt => {
+                let (entity, problem) = ("authenticator", "a negative step");
+                Err(StoreError::Corrupt { entity, id: "row-id-that-nobody-is-told".to_owned(), problem })
+            }
+            Self::SealBroken => {
+                let id = "row-id-that-nobody-is-told".to_owned();
+                Err(StoreError::SealBroken { entity: "authenticator", id })
+            }
+            Self::Conflict => Ok(Some(Commit::Conflict)),
+            Self::Panic => panic!("the store of a test panics"),
+            Self::Wait(until) => {
+                until.acquire().await.unwrap().forget();
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A memory store whose loads and commits can be made to fail.
+pub(crate) struct FaultyStore {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) load: Mutex<Fault>,
+    pub(crate) commit: Mutex<Fault>,
+    /// Commits that have begun.
+    pub(crate) commits: AtomicUsize,
+}
+
+#[async_trait]
+impl UserStore for FaultyStore {
+    async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
+        let fault = self.load.lock().unwrap().clone();
+        fault.strike().await?;
+        self.inner.load(user, request).await
+    }
+
+    async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let fault = self.commit.lock().unwrap().clone();
+        match fault.strike().await? {
+            Some(commit) => Ok(commit),
+            None => self.inner.commit(change).await,
+        }
+    }
+
+    async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        self.inner.is_committed(tenant, event).await
+    }
+}

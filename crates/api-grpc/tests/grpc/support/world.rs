@@ -1,0 +1,222 @@
+//! A service in memory, and connections to it.
+
+use super::faults::{Fault, FaultyStore};
+use countersign_api::v1::account_service_client::AccountServiceClient;
+use countersign_api::v1::login_service_client::LoginServiceClient;
+use countersign_api_grpc::{Callers, Grants, GrpcService, Options, PeerCertificate, Tenants, service};
+use countersign_application::{Application, Deps};
+use countersign_domain::digest::KeyId;
+use countersign_domain::event::EventType;
+use countersign_domain::policy::{PolicyDocument, Preset};
+use countersign_domain::time::Timestamp;
+use countersign_keyring::{Keyring, RootKey};
+use countersign_ports::{Clock, Commit, EventLog, EventQuery, EventRecord, PolicyStore};
+use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, fixtures};
+use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::transport::server::Connected;
+use tonic::transport::{Channel, Endpoint, Server};
+
+/// Holds every scope for every tenant.
+pub(crate) const EVERYTHING: &str = "spiffe://test/everything";
+
+/// A service with everything behind it.
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) app: Application,
+    pub(crate) service: GrpcService,
+    pub(crate) store: Arc<MemoryStore>,
+    random: Arc<SeededRandom>,
+    faulty: Arc<FaultyStore>,
+    connections: mpsc::UnboundedSender<io::Result<Peer>>,
+}
+
+/// Clients of both services on one connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) login: LoginServiceClient<Channel>,
+    pub(crate) account: AccountServiceClient<Channel>,
+    pub(crate) channel: Channel,
+}
+
+/// Callers of the tests: one with everything, and the given ones.
+pub(crate) fn callers(
+    more: impl IntoIterator<Item = (&'static str, Vec<(&'static str, Tenants)>)>,
+) -> Callers {
+    let mut callers = HashMap::from([(EVERYTHING.to_owned(), Grants::all())]);
+    for (name, grants) in more {
+        let grants = grants.into_iter().map(|(scope, tenants)| (scope.to_owned(), tenants));
+        callers.insert(name.to_owned(), Grants::new(grants).unwrap());
+    }
+    Callers::Certificates(callers)
+}
+
+/// The options that most tests use.
+pub(crate) fn options(callers: Callers) -> Options {
+    Options {
+        callers,
+        max_request_bytes: 32 * 1024,
+        max_in_flight: 64,
+        default_deadline: Duration::from_secs(10),
+        max_deadline: Duration::from_secs(30),
+        reflection: false,
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(options(callers([])))
+    }
+
+    pub(crate) fn with(options: Options) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let faulty = Arc::new(FaultyStore {
+            inner: Arc::clone(&store),
+            load: Mutex::default(),
+            commit: Mutex::default(),
+            commits: AtomicUsize::new(0),
+        });
+        let clock = Arc::new(ManualClock::default());
+        let random = Arc::new(SeededRandom::new(1));
+        let root = RootKey::from_bytes(SeededRandom::new(2).bytes()).unwrap();
+        let keyring = Keyring::new([(KeyId(1), root)].into()).unwrap();
+        let app = Application::new(Deps {
+            users: faulty.clone(),
+            queries: store.clone(),
+            policies: store.clone(),
+            events: store.clone(),
+            outbox: store.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            digests: keyring.digests(),
+        });
+        let service = service(app.clone(), options).unwrap();
+        let (connections, incoming) = mpsc::unbounded_channel();
+        let routes = service.clone().into_routes();
+        let incoming = UnboundedReceiverStream::new(incoming);
+        tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(incoming));
+        Self { clock, app, service, store, random, faulty, connections }
+    }
+
+    /// A connection of a peer who shows a certificate with these names, or none.
+    pub(crate) async fn connect(&self, names: Option<&[&str]>) -> Client {
+        let certificate = names
+            .map(|names| PeerCertificate { names: names.iter().map(|name| (*name).to_owned()).collect() });
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        self.connections.send(Ok(Peer { io: theirs, certificate })).unwrap();
+        let mut ours = Some(ours);
+        let connector = tower::service_fn(move |_| {
+            let io = ours.take().map(TokioIo::new).ok_or_else(|| io::Error::other("one connection a test"));
+            std::future::ready(io)
+        });
+        let endpoint = Endpoint::from_static("http://countersign.test");
+        let channel = endpoint.connect_with_connector(connector).await.unwrap();
+        Client {
+            login: LoginServiceClient::new(channel.clone()),
+            account: AccountServiceClient::new(channel.clone()),
+            channel,
+        }
+    }
+
+    /// A connection of the caller who holds everything.
+    pub(crate) async fn client(&self) -> Client {
+        self.connect(Some(&[EVERYTHING])).await
+    }
+
+    /// A tenant named after its preset.
+    pub(crate) async fn tenant(&self, preset: Preset) {
+        self.tenant_with(preset.id(), preset, |_| ()).await;
+    }
+
+    /// A tenant whose policy departs from its preset.
+    pub(crate) async fn tenant_with(&self, id: &str, preset: Preset, edit: impl FnOnce(&mut PolicyDocument)) {
+        let mut record = fixtures::tenant_record(&fixtures::tenant(id), preset);
+        edit(&mut record.document);
+        record.document.clone().validated().unwrap();
+        let change = fixtures::policy_change(&self.random, &record);
+        assert_eq!(self.store.put_policy(record, change).await.unwrap(), Commit::Done);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets the app show its next code.
+    pub(crate) fn next_step(&self) {
+        self.clock.advance(Duration::from_secs(30));
+    }
+
+    pub(crate) fn fail_loads(&self, fault: Fault) {
+        *self.faulty.load.lock().unwrap() = fault;
+    }
+
+    pub(crate) fn fail_commits(&self, fault: Fault) {
+        *self.faulty.commit.lock().unwrap() = fault;
+    }
+
+    /// Commits that have begun so far.
+    pub(crate) fn commits(&self) -> usize {
+        self.faulty.commits.load(Ordering::SeqCst)
+    }
+
+    /// The events of a tenant, oldest first.
+    pub(crate) async fn events(&self, tenant: &str, kinds: &[EventType]) -> Vec<EventRecord> {
+        let query = EventQuery {
+            tenant: fixtures::tenant(tenant),
+            user: None,
+            kinds: kinds.to_vec(),
+            start_time: None,
+            end_time: None,
+            after: None,
+            limit: 1_000,
+        };
+        self.store.events(&query).await.unwrap().into_iter().map(|stored| stored.record).collect()
+    }
+}
+
+/// The server's end of a connection, with what TLS would have verified.
+struct Peer {
+    io: DuplexStream,
+    certificate: Option<PeerCertificate>,
+}
+
+impl Connected for Peer {
+    type ConnectInfo = Option<PeerCertificate>;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.certificate.clone()
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
