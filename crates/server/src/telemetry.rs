@@ -3,21 +3,33 @@
 
 use crate::config::{Log, LogFormat};
 use std::panic::PanicHookInfo;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 /// Begins to log. A second call changes nothing.
 pub(crate) fn init(log: Log) {
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // The only error is that there is a subscriber already.
+    let _ = subscriber(log, colours, std::io::stderr).try_init();
+}
+
+fn subscriber<W>(log: Log, colours: bool, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
     let lines = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-        LogFormat::Human => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        LogFormat::Human => lines.with_ansi(colours).boxed(),
     };
-    // The only error is that there is a subscriber already.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(filter(log.level))).try_init();
+    // One filter for all, not one of the layer's own: such a one loses an event of ours that follows a question of a
+    // library whether it would be heard.
+    tracing_subscriber::registry().with(filter(log.level)).with(lines)
 }
 
 /// Our crates at the configured level. Libraries print what they carry (frames, statements, arguments) at lower levels,
@@ -61,5 +73,53 @@ mod tests {
             assert!(!trace.would_enable(library, &Level::INFO), "{library}");
         }
         assert!(!filter(LevelFilter::ERROR).would_enable("h2", &Level::WARN));
+    }
+
+    /// Everything that is logged while `act` runs, in this format.
+    fn logged(format: LogFormat, act: impl FnOnce()) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = std::sync::Mutex::new(file.reopen().unwrap());
+        let log = Log { format, level: LevelFilter::INFO };
+        tracing::subscriber::with_default(subscriber(log, false, writer), act);
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    /// A library that asks whether it would be heard (sqlx does, before it connects) must not silence what we say next.
+    #[test]
+    fn nothing_is_lost_after_a_question_of_a_library() {
+        let told = logged(LogFormat::Human, || {
+            for round in 0..3 {
+                let question = tracing::debug_span!(target: "sqlx::query", "question");
+                let question = question.metadata().unwrap();
+                assert!(!tracing::dispatcher::get_default(|dispatch| dispatch.enabled(question)));
+                tracing::info!(round, "said");
+            }
+        });
+        assert_eq!(told.matches("said").count(), 3, "{told}");
+    }
+
+    /// A line of JSON is one object, with the fields and the span beside the message.
+    #[test]
+    fn a_line_of_json_carries_fields_and_span() {
+        let told = logged(LogFormat::Json, || {
+            tracing::info_span!("rpc", caller = "loopback").in_scope(|| tracing::warn!(attempts = 2, "said"));
+        });
+        let line: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(line["message"], "said");
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["attempts"], 2);
+        assert_eq!(line["span"]["caller"], "loopback");
+    }
+
+    /// R53: a panic is told by its place; what it says is not.
+    #[test]
+    fn the_text_of_a_panic_is_not_logged() {
+        let told = logged(LogFormat::Json, || {
+            hide_panic_payloads();
+            let secret = "canary".to_owned();
+            assert!(std::panic::catch_unwind(|| panic!("{secret}")).is_err());
+            drop(std::panic::take_hook());
+        });
+        assert!(told.contains("telemetry.rs") && !told.contains("canary"), "{told}");
     }
 }

@@ -76,6 +76,11 @@ async fn environment_and_flags_override_the_file() {
     assert!(told.contains("COUNTERSIGN__LISTEN__PORT"), "{told}");
     let number = "countersign: limits.max_in_flight: is a text";
     check(serve().env("COUNTERSIGN__LIMITS__MAX_IN_FLIGHT", "canary"), 64, number).await;
+    let mut all = serve();
+    all.env("COUNTERSIGN__STORE__SQLITE__PATH", "countersign.db")
+        .env("COUNTERSIGN__KEYS__FILES__7", "none.key");
+    let told = check(&mut all, 64, "countersign: keys.files.7: ").await;
+    assert!(!told.contains("store"), "{told}");
     let callers = r#"[{name="a.example",scopes=["login"],tenants=["acme"]}]"#;
     let told = check(serve().env("COUNTERSIGN__CALLERS", callers), 64, "countersign: tls.").await;
     assert!(!told.contains("callers: "), "{told}");
