@@ -118,7 +118,7 @@ fn logins(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
         remember_client: source.below(2) == 0,
         purpose: source.purpose(),
     };
-    check(state, &login::check(state, &command, &fresh));
+    check(state, &login::check(state, ctx, &command, &fresh));
     drop(explain::login(state, ctx, &command));
     let challenge = Opened { user: ctx.user.clone(), epoch: state.epoch, id: source.id() };
     let command = AnswerChallenge { challenge, answer: code(source), remember_client: true };

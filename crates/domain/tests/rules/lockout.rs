@@ -380,14 +380,14 @@ fn a_lock_does_not_close_remembered_clients() {
     assert_eq!(allowed.assurance, Assurance::Remembered);
 }
 
-/// Confirming another app makes what was wrong before a new guess.
+/// R11, R16: a wrong code typed again once another app was confirmed is a guess at that app's key, and is charged.
 #[test]
 fn a_new_authenticator_makes_old_guesses_new() {
     let (mut world, _) = World::on(Preset::SelfServicePassword);
+    let wrong = world.wrong();
+    check(&mut world, wrong.clone());
     let (begun, phone) = world.begun();
-    let early = phone.code_off(world.now, 1);
-    check(&mut world, early.clone());
-    assert_eq!(world.detail("finding"), Some("pending"));
     world.confirm(&world.confirm_command(&begun, phone.code(world.now))).unwrap();
-    world.log_in(early);
+    check(&mut world, wrong);
+    assert_eq!((world.state.failures.consecutive, world.detail("finding")), (2, Some("wrong")));
 }
