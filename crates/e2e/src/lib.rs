@@ -1,1 +1,0 @@
-//! Drives the real binary over loopback, on both stores. For tests only.

@@ -1,0 +1,117 @@
+//! What was answered is there afterwards, whatever is killed or stopped in between.
+
+use crate::harness::node::Data;
+use crate::harness::postgres::MortalServer;
+use crate::harness::{App, Node, Store, TENANT, User, failure, on_both_stores, within};
+use countersign_api::v1;
+use futures::future::join_all;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+use v1::TwoFactorState;
+use v1::login_decision::Verdict;
+
+/// How often the service is killed, and how often its database.
+const KILLS: usize = 50;
+const DATABASE_KILLS: usize = 5;
+/// Clients at work when the service is told to stop, and how many answers they have by then.
+const CLIENTS: usize = 16;
+const ANSWERS: usize = 60;
+
+/// So many users with an app each.
+async fn enrolled(node: &Node, count: usize) -> Vec<(String, App)> {
+    let channel = node.channel().await;
+    let users = (0..count).map(|number| {
+        let user = User::new(channel.clone(), TENANT, format!("ann-{number}"));
+        async move {
+            let enrolled = user.enrol().await.unwrap();
+            (user.id, enrolled.app)
+        }
+    });
+    within(join_all(users)).await
+}
+
+/// R5, R61: a login was allowed, the service is killed the moment this is known, and the code is used up afterwards.
+/// Fifty times.
+async fn a_kill_after_the_answer_does_not_revive_a_code(store: Store) {
+    let mut node = Node::start(store).await;
+    for (id, app) in enrolled(&node, KILLS).await {
+        let user = User::new(node.channel().await, TENANT, &id);
+        let code = app.code(1);
+        let verdict = user.login_with(&code).await.unwrap();
+        assert!(matches!(verdict, Verdict::Allowed(_)), "{verdict:?}");
+        node.kill_and_restart().await;
+        let verdict = user.over(node.channel().await).login_with(&code).await.unwrap();
+        assert!(matches!(verdict, Verdict::Refused(_)), "{id} after the restart: {verdict:?}");
+    }
+}
+
+/// R5, R61, R63: the same where the database is killed: until it is back every call is refused with an error, and the
+/// code is used up afterwards. The service finds its way back by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_of_the_database_does_not_revive_a_code() {
+    let mut database = MortalServer::start().await;
+    let node = Node::start_on(Arc::new(Data::new(Some(database.url().to_owned())))).await;
+    for (id, app) in enrolled(&node, DATABASE_KILLS).await {
+        let user = User::new(node.channel().await, TENANT, &id);
+        let code = app.code(1);
+        let verdict = user.login_with(&code).await.unwrap();
+        assert!(matches!(verdict, Verdict::Allowed(_)), "{verdict:?}");
+        database.kill_and_await_return().await;
+        let verdict = within(first_verdict(&user, &code)).await;
+        assert!(matches!(verdict, Verdict::Refused(_)), "{id} after the restart: {verdict:?}");
+    }
+}
+
+/// Asks until there is an answer. Only errors that promise to pass are passed over.
+async fn first_verdict(user: &User, code: &str) -> Verdict {
+    loop {
+        match user.login_with(code).await {
+            Ok(verdict) => return verdict,
+            Err(status) => {
+                let reason = failure::reason(&status);
+                assert!(["STORE_UNAVAILABLE", "DEADLINE_EXPIRED"].contains(&&*reason), "{reason}");
+            }
+        }
+    }
+}
+
+/// R67: told to stop under load, the service ends with code 0, and everything it had answered is there when it is back:
+/// each second factor that was said to be on is on, and its confirming code is used up.
+async fn a_stop_under_load_loses_nothing_acknowledged(store: Store) {
+    let mut node = Node::start(store).await;
+    let (answers, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let mut clients = Vec::new();
+    for client in 0..CLIENTS {
+        let (channel, answers, enough) = (node.channel().await, Arc::clone(&answers), Arc::clone(&enough));
+        clients.push(tokio::spawn(async move {
+            let mut acknowledged = Vec::new();
+            for number in 0.. {
+                let user = User::new(channel.clone(), TENANT, format!("ann-{client}-{number}"));
+                let Ok(enrolled) = user.enrol().await else { break };
+                acknowledged.push((user.id, enrolled));
+                if answers.fetch_add(1, Ordering::Relaxed) == ANSWERS {
+                    enough.notify_one();
+                }
+            }
+            acknowledged
+        }));
+    }
+    within(enough.notified()).await;
+    let ended = node.terminate().await;
+    assert_eq!(ended.code(), Some(0), "{}", node.printed());
+    let acknowledged: Vec<_> = within(join_all(clients)).await.into_iter().flat_map(Result::unwrap).collect();
+    assert!(acknowledged.len() > ANSWERS);
+    node.start_again().await;
+    let channel = node.channel().await;
+    for (id, enrolled) in acknowledged {
+        let user = User::new(channel.clone(), TENANT, id);
+        assert_eq!(user.status().await.unwrap().state(), TwoFactorState::On, "{}", user.id);
+        let verdict = user.login_with(&enrolled.confirming).await.unwrap();
+        assert!(matches!(verdict, Verdict::Refused(_)), "{}: {verdict:?}", user.id);
+        let verdict = user.login_with(&enrolled.recovery_codes[0]).await.unwrap();
+        assert!(matches!(verdict, Verdict::Allowed(_)), "{}: {verdict:?}", user.id);
+    }
+}
+
+on_both_stores!(a_kill_after_the_answer_does_not_revive_a_code, a_stop_under_load_loses_nothing_acknowledged);

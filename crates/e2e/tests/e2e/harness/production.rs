@@ -1,0 +1,99 @@
+//! A configuration of production: TLS with certificates of an authority of the test's own, one caller with every scope,
+//! and the most talkative log there is.
+
+use super::node::Data;
+use super::{Node, within};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+const CALLER: &str = "login.example.org";
+
+/// What a caller needs to connect.
+pub(crate) struct Credentials {
+    authority: String,
+    identity: Identity,
+}
+
+/// A production server on the database and the key of this data, which a development server made.
+pub(crate) async fn start(data: Arc<Data>) -> (Node, Credentials) {
+    let authority = authority();
+    let (certificate, key) = issue(&authority, "localhost", ExtendedKeyUsagePurpose::ServerAuth);
+    let dir = data.folder();
+    write(&dir.join("server.pem"), &certificate);
+    write(&dir.join("server.key"), &key);
+    write(&dir.join("ca.pem"), &authority.pem());
+    let file = dir.join("countersign.toml");
+    write(&file, &configuration(&data));
+    let arguments = ["serve", "--config", file.to_str().expect("a plain path")].map(str::to_owned).to_vec();
+    let node = Node::start_with(data, arguments).await;
+    let (certificate, key) = issue(&authority, CALLER, ExtendedKeyUsagePurpose::ClientAuth);
+    (node, Credentials { authority: authority.pem(), identity: Identity::from_pem(certificate, key) })
+}
+
+/// A connection with these credentials.
+pub(crate) async fn connect(node: &Node, credentials: &Credentials) -> Channel {
+    let tls = ClientTlsConfig::new()
+        .domain_name("localhost")
+        .ca_certificate(Certificate::from_pem(&credentials.authority))
+        .identity(credentials.identity.clone());
+    let endpoint = Endpoint::from_shared(format!("https://{}", node.address())).expect("an address");
+    within(endpoint.tls_config(tls).expect("TLS").connect()).await.expect("it takes connections")
+}
+
+fn configuration(data: &Data) -> String {
+    let dir = data.folder().display();
+    let store = match data.postgres() {
+        Some(url) => format!("[store.postgres]\nurl = \"{url}\""),
+        None => format!("[store.sqlite]\npath = \"{dir}/countersign.db\""),
+    };
+    format!(
+        r#"
+[listen]
+address = "127.0.0.1:0"
+[tls]
+certificate_file = "{dir}/server.pem"
+private_key_file = "{dir}/server.key"
+client_ca_file = "{dir}/ca.pem"
+[[callers]]
+name = "{CALLER}"
+scopes = ["login", "account.read", "account.write", "directory", "events.read"]
+tenants = ["*"]
+{store}
+[keys.files]
+1 = "{dir}/root.key"
+[log]
+format = "json"
+level = "trace"
+"#
+    )
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate")
+}
+
+/// Certificate and key, in PEM.
+fn issue(
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    name: &str,
+    usage: ExtendedKeyUsagePurpose,
+) -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::DnsName(name.try_into().expect("a name"))];
+    params.extended_key_usages = vec![usage];
+    (params.signed_by(&key, authority).expect("a certificate").pem(), key.serialize_pem())
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).expect("it can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode can be set");
+}
