@@ -133,3 +133,64 @@ fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
     }
     Ok(methods)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::StatusExt as _;
+
+    const PATH: &str = "/countersign.v1.LoginService/CheckLogin";
+
+    fn admitted(callers: Callers, peer: &Extensions) -> Result<String, String> {
+        let caller = Gate::new(callers, false).unwrap().admit(PATH, peer, String::new());
+        caller.map(|caller| caller.id.as_str().to_owned()).map_err(|status| {
+            let info = status.get_details_error_info();
+            info.map(|info| info.reason).unwrap_or_default()
+        })
+    }
+
+    /// R46: in development only loopback peers are let in, even if the server should listen beyond.
+    #[test]
+    fn development_lets_in_loopback_peers_only() {
+        let table = [
+            ("127.0.0.1:5000", Ok("loopback")),
+            ("[::1]:5000", Ok("loopback")),
+            ("10.0.0.7:5000", Err("CALLER_CREDENTIALS_MISSING")),
+            ("[2001:db8::1]:5000", Err("CALLER_CREDENTIALS_MISSING")),
+        ];
+        for (remote, expected) in table {
+            let mut peer = Extensions::new();
+            let remote_addr = Some(remote.parse().unwrap());
+            peer.insert(TcpConnectInfo { local_addr: None, remote_addr });
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(admitted(Callers::Loopback, &peer), expected, "{remote}");
+        }
+    }
+
+    /// R42: the certificate counts in both forms in which a server may hand it over, and its absence is its absence.
+    #[test]
+    fn certificates_come_in_two_forms() {
+        let callers = || Callers::Certificates([("login.internal".to_owned(), Grants::all())].into());
+        let certificate = PeerCertificate { names: vec!["login.internal".to_owned()] };
+        let (mut plain, mut optional, mut none) = (Extensions::new(), Extensions::new(), Extensions::new());
+        plain.insert(certificate.clone());
+        optional.insert(Some(certificate));
+        none.insert(None::<PeerCertificate>);
+        assert_eq!(admitted(callers(), &plain), Ok("login.internal".to_owned()));
+        assert_eq!(admitted(callers(), &optional), Ok("login.internal".to_owned()));
+        for peer in [none, Extensions::new()] {
+            assert_eq!(admitted(callers(), &peer), Err("CALLER_CREDENTIALS_MISSING".to_owned()));
+        }
+    }
+
+    /// R42, R45: names are compared byte for byte; a name that is nearly known is not.
+    #[test]
+    fn names_are_compared_byte_for_byte() {
+        let callers = || Callers::Certificates([("login.internal".to_owned(), Grants::all())].into());
+        for name in ["LOGIN.internal", "login.internal.", "login.interna", "*.internal", ""] {
+            let mut peer = Extensions::new();
+            peer.insert(PeerCertificate { names: vec![name.to_owned()] });
+            assert_eq!(admitted(callers(), &peer), Err("CALLER_CREDENTIALS_INVALID".to_owned()), "{name:?}");
+        }
+    }
+}

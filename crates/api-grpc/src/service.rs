@@ -133,17 +133,15 @@ impl GrpcService {
         let Self { mut routes, gate, limits, .. } = self;
         let caller = gate.admit(request.uri().path(), request.extensions(), trace_id)?;
         let place = limits.enter()?;
-        let deadline = limits.deadline(request.headers());
         let method = Arc::clone(&caller.method);
+        // A stream goes on for as long as the caller listens; only its beginning is bounded.
+        let deadline =
+            if method.is_streaming { limits.max_deadline } else { limits.deadline(request.headers()) };
         let call = async {
             let mut request = limits.whole(&method.path, request).await?;
             request.extensions_mut().insert(caller);
             Ok(limits.run(place, async move { forward(&mut routes, request).await }).await?)
         };
-        if method.is_streaming {
-            // Its answer begins at once and goes on for as long as the caller listens.
-            return call.await;
-        }
         timeout(deadline, call).await.unwrap_or_else(|_| Err(expired().into_status()))
     }
 }

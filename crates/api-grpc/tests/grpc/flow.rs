@@ -227,3 +227,21 @@ async fn a_status_draws_the_settings_page() {
     let advice: Vec<_> = removed.advice.iter().map(|a| (a.r#type(), a.url.as_str())).collect();
     assert_eq!(advice, [(v1::AdviceType::DeleteAppEntry, "https://help.example/2fa")]);
 }
+
+/// The event of a call carries who called and the trace that the call belongs to (W3C Trace Context).
+#[tokio::test]
+async fn events_carry_caller_and_trace() {
+    let world = World::new();
+    world.tenant(Preset::SelfServiceCode).await;
+    let client = world.client().await;
+    let ann = Person::new("self-service-code", "ann");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for (header, expected) in [(format!("00-{trace}-00f067aa0ba902b7-01"), trace), ("garbage".to_owned(), "")]
+    {
+        let mut request = tonic::Request::new(ann.check(&world, None));
+        request.metadata_mut().insert("traceparent", header.parse().unwrap());
+        client.login.clone().check_login(request).await.unwrap();
+        let event = world.events(&ann.tenant, &[]).await.pop().unwrap();
+        assert_eq!((event.trace_id.as_str(), event.caller.as_str()), (expected, crate::support::EVERYTHING));
+    }
+}
