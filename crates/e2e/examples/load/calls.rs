@@ -1,0 +1,160 @@
+//! The calls of a login service, with all that a careful one sends: a deadline, a `request_id`, the user's device.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use countersign_api::v1;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+use tonic_types::StatusExt as _;
+use v1::account_service_client::AccountServiceClient;
+use v1::begin_totp_enrollment_request::Authority as BeginAuthority;
+use v1::confirm_enrollment_request::Authority as ConfirmAuthority;
+use v1::login_decision::Verdict;
+use v1::login_service_client::LoginServiceClient;
+
+use crate::Trouble;
+use crate::app::{App, Now};
+
+/// Longer than any call should take, and what a login page would wait.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection as a login service uses it.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    login: LoginServiceClient<Channel>,
+    account: AccountServiceClient<Channel>,
+}
+
+impl Calls {
+    pub(crate) fn over(channel: Channel) -> Self {
+        Self { login: LoginServiceClient::new(channel.clone()), account: AccountServiceClient::new(channel) }
+    }
+
+    /// `CheckLogin`, with a code or a token or neither.
+    pub(crate) async fn check(
+        &mut self,
+        tenant: &str,
+        user: &str,
+        code: Option<&str>,
+        token: &str,
+        remember: bool,
+    ) -> Result<Verdict, String> {
+        let request = v1::CheckLoginRequest {
+            tenant_id: tenant.to_owned(),
+            user_id: user.to_owned(),
+            first_factor: Some(password().map_err(|error| error.to_string())?),
+            client: Some(client(token)),
+            answer: code.map(proof),
+            remember_client: remember,
+            purpose: v1::LoginPurpose::Login.into(),
+            request_id: request_id(),
+        };
+        let response = self.login.check_login(patient(request)).await.map_err(|status| reason(&status))?;
+        verdict(response.into_inner().decision)
+    }
+
+    /// `AnswerChallenge` with a code.
+    pub(crate) async fn answer(&mut self, challenge: &str, code: &str) -> Result<Verdict, String> {
+        let request = v1::AnswerChallengeRequest {
+            challenge: challenge.to_owned(),
+            answer: Some(proof(code)),
+            remember_client: false,
+            request_id: request_id(),
+        };
+        let response =
+            self.login.answer_challenge(patient(request)).await.map_err(|status| reason(&status))?;
+        verdict(response.into_inner().decision)
+    }
+
+    /// Enrols an app for the user. Returns it, with the step whose code confirmed it.
+    pub(crate) async fn enroll(&mut self, tenant: &str, user: &str) -> Result<(App, u64), Trouble> {
+        let actor = v1::Actor {
+            principal: Some(v1::actor::Principal::UserId(user.to_owned())),
+            first_factor: Some(password()?),
+            client: Some(client("")),
+            ..v1::Actor::default()
+        };
+        let request = v1::BeginTotpEnrollmentRequest {
+            tenant_id: tenant.to_owned(),
+            user_id: user.to_owned(),
+            authority: Some(BeginAuthority::Actor(actor.clone())),
+            qr_formats: vec![v1::QrFormat::Svg.into()],
+            request_id: request_id(),
+            ..v1::BeginTotpEnrollmentRequest::default()
+        };
+        let begun = self.account.begin_totp_enrollment(patient(request)).await;
+        let begun = begun.map_err(|status| reason(&status))?.into_inner();
+        let app = App::scan(&begun.otpauth_uri)?;
+        // The present step's: the one before may be too old by the time it is looked at, and the next one serves a login.
+        let step = Now::read()?.step();
+        let request = v1::ConfirmEnrollmentRequest {
+            tenant_id: tenant.to_owned(),
+            user_id: user.to_owned(),
+            authority: Some(ConfirmAuthority::Actor(actor)),
+            enrollment_id: begun.enrollment_id,
+            proof: Some(proof(&app.code(step)?)),
+            display_name: "phone".to_owned(),
+            request_id: request_id(),
+            ..v1::ConfirmEnrollmentRequest::default()
+        };
+        let confirmed = self.account.confirm_enrollment(patient(request)).await;
+        confirmed.map_err(|status| reason(&status))?;
+        Ok((app, step))
+    }
+}
+
+fn verdict(decision: Option<v1::LoginDecision>) -> Result<Verdict, String> {
+    decision.and_then(|decision| decision.verdict).ok_or_else(|| "no verdict".to_owned())
+}
+
+/// A password that has just passed.
+fn password() -> Result<v1::FirstFactor, Trouble> {
+    let seconds = Now::read()?.seconds.try_into()?;
+    Ok(v1::FirstFactor {
+        method: v1::FirstFactorMethod::Password.into(),
+        verify_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+        ..v1::FirstFactor::default()
+    })
+}
+
+fn client(token: &str) -> v1::ClientContext {
+    v1::ClientContext {
+        ip_address: "192.0.2.7".to_owned(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+        application: "web".to_owned(),
+        remembered_client_token: token.to_owned(),
+        language_code: "en".to_owned(),
+    }
+}
+
+fn proof(code: &str) -> v1::Proof {
+    v1::Proof { kind: Some(v1::proof::Kind::Code(code.to_owned())) }
+}
+
+/// The request with the deadline, which the server is told.
+pub(crate) fn patient<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(DEADLINE);
+    request
+}
+
+/// A UUID that no call had before. It need not be hard to guess.
+pub(crate) fn request_id() -> String {
+    thread_local! {
+        static COUNT: Cell<u64> = const { Cell::new(0) };
+    }
+    let count = COUNT.replace(COUNT.get() + 1);
+    // A fold of the count, so that ids do not come in the order of an index: those of real callers do not either.
+    let mixed = count.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let process = std::process::id() & 0xffff;
+    format!("{:08x}-{:04x}-4000-8000-{process:04x}{count:08x}", mixed >> 32, mixed >> 16 & 0xffff)
+}
+
+/// The reason in the error's details, or its status.
+pub(crate) fn reason(status: &Status) -> String {
+    match status.get_details_error_info() {
+        Some(info) => info.reason,
+        None => format!("{:?} {}", status.code(), status.message()),
+    }
+}

@@ -1,0 +1,115 @@
+//! What the load generator holds between commands: connections and populations.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use crate::app::Now;
+use crate::calls::Calls;
+use crate::command::Command;
+use crate::flow::Flow;
+use crate::measure::{self, Plan};
+use crate::population::Population;
+use crate::{Trouble, authority, prepare};
+
+/// How long a server may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long having everybody remembered may take.
+const LONG: Duration = Duration::from_hours(1);
+/// By then every user has three codes again, however many were used.
+const ALL_CODES: Duration = Duration::from_secs(95);
+
+#[derive(Default)]
+pub(crate) struct Session {
+    tls: Option<ClientTlsConfig>,
+    servers: BTreeMap<String, Vec<Channel>>,
+    populations: BTreeMap<String, Rc<RefCell<Population>>>,
+}
+
+impl Session {
+    /// Does what it is told. The answer says what came of it.
+    pub(crate) async fn obey(&mut self, command: Command) -> Result<Value, Trouble> {
+        match command {
+            Command::Certificates { folder, caller } => {
+                self.tls = Some(authority::make(&folder, &caller)?);
+                Ok(json!({}))
+            }
+            Command::Connect { server, address, connections } => {
+                self.connect(server, &address, connections).await
+            }
+            Command::CreateTenant { server, tenant, preset } => {
+                prepare::create_tenant(self.channels(&server)?[0].clone(), tenant, preset).await?;
+                Ok(json!({}))
+            }
+            Command::Enroll { server, population, tenant, count, in_flight } => {
+                let calls = self.calls(&server)?;
+                let people = self.populations.entry(population);
+                let people = people.or_insert_with(|| Rc::new(RefCell::new(Population::new(tenant))));
+                prepare::enroll(&calls, Rc::clone(people), count, in_flight).await?;
+                Ok(json!({ "users": people.borrow().len() }))
+            }
+            Command::Remember { server, population, in_flight } => {
+                let (calls, people) = (self.calls(&server)?, self.people(&population)?);
+                let turns = Some(people.borrow().len().try_into()?);
+                let (flow, pause, warm_up) = (Flow::Remember, Duration::ZERO, Duration::ZERO);
+                let plan = Plan { flow, in_flight, warm_up, measured: LONG, pause, turns };
+                measure::run(&calls, people, plan).await
+            }
+            Command::Await { population, codes } => await_codes(self.people(&population)?, codes).await,
+            Command::Run { server, population, flow, in_flight, millis, warm_up_millis, pause_millis } => {
+                let plan = Plan {
+                    flow,
+                    in_flight,
+                    warm_up: Duration::from_millis(warm_up_millis),
+                    measured: Duration::from_millis(millis),
+                    pause: Duration::from_millis(pause_millis),
+                    turns: None,
+                };
+                measure::run(&self.calls(&server)?, self.people(&population)?, plan).await
+            }
+        }
+    }
+
+    async fn connect(&mut self, server: String, address: &str, connections: usize) -> Result<Value, Trouble> {
+        let tls = self.tls.clone().ok_or("there are no certificates yet")?;
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?;
+        let endpoint = endpoint.connect_timeout(PATIENCE);
+        let mut channels = Vec::new();
+        for _ in 0..connections.max(1) {
+            channels.push(endpoint.connect().await?);
+        }
+        self.servers.insert(server, channels);
+        Ok(json!({}))
+    }
+
+    fn channels(&self, server: &str) -> Result<&[Channel], Trouble> {
+        Ok(self.servers.get(server).ok_or_else(|| format!("there is no server {server}"))?)
+    }
+
+    fn calls(&self, server: &str) -> Result<Vec<Calls>, Trouble> {
+        Ok(self.channels(server)?.iter().cloned().map(Calls::over).collect())
+    }
+
+    fn people(&self, population: &str) -> Result<Rc<RefCell<Population>>, Trouble> {
+        let people = self.populations.get(population);
+        Ok(Rc::clone(people.ok_or_else(|| format!("there is no population {population}"))?))
+    }
+}
+
+/// Codes come with each new step.
+async fn await_codes(people: Rc<RefCell<Population>>, wanted: usize) -> Result<Value, Trouble> {
+    let deadline = Instant::now() + ALL_CODES;
+    loop {
+        let now = Now::read()?;
+        let codes = people.borrow().codes(now);
+        if codes >= wanted || Instant::now() >= deadline {
+            return Ok(json!({ "codes": codes }));
+        }
+        tokio::time::sleep_until(Instant::now() + Duration::from_secs(now.left())).await;
+    }
+}
