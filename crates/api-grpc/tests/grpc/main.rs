@@ -5,6 +5,7 @@
 
 mod support;
 
+mod administration;
 mod errors;
 mod flow;
 mod gate;

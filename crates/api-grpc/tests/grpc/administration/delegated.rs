@@ -87,7 +87,10 @@ async fn an_administrator_needs_every_permission_and_a_second_factor() {
     assert_eq!(denied(team.disable_member(disable(&ann, both())).await), "TWO_FACTOR_NOT_ENABLED");
     assert_eq!(denied(team.disable_member(disable(&ada, both())).await), "ACTOR_IS_SUBJECT");
     let reset = team.reset_member(reset(&ann, both())).await.unwrap_err();
-    assert_eq!((reason(&reset).as_str(), metadata(&reset, "policy_field").as_str()), ("ACTION_NOT_ALLOWED", "delegation"));
+    assert_eq!(
+        (reason(&reset).as_str(), metadata(&reset, "policy_field").as_str()),
+        ("ACTION_NOT_ALLOWED", "delegation")
+    );
 
     ann.enroll(&world, &client).await;
     let done = team.disable_member(disable(&ann, both())).await.unwrap().into_inner();
@@ -124,7 +127,10 @@ async fn a_reason_must_be_given() {
     for bad in [String::new(), "  ".to_owned(), "a\nb".to_owned(), "é".repeat(501)] {
         let request = v1::UnlockMemberRequest { justification: bad, ..unlock(&ann, mia.actor(&world)) };
         let refused = desk.team.unlock_member(request).await.unwrap_err();
-        assert_eq!((reason(&refused), fields(&refused)), ("FIELD_INVALID".into(), vec!["justification".into()]));
+        assert_eq!(
+            (reason(&refused), fields(&refused)),
+            ("FIELD_INVALID".into(), vec!["justification".into()])
+        );
     }
 }
 
@@ -175,9 +181,12 @@ async fn two_people_where_policy_wants_two() {
     let client = world.client().await;
     let mut desk = Desk::of(&client);
     let [ann, mia, max, bob] = ["ann", "mia", "max", "bob"].map(|user| person(MANAGED, user));
-    for (person, role) in
-        [(&ann, TeamRole::Member), (&bob, TeamRole::Member), (&mia, TeamRole::Manager), (&max, TeamRole::Manager)]
-    {
+    for (person, role) in [
+        (&ann, TeamRole::Member),
+        (&bob, TeamRole::Member),
+        (&mia, TeamRole::Manager),
+        (&max, TeamRole::Manager),
+    ] {
         desk.put(person, &[("red", role)]).await;
     }
     ann.enroll(&world, &client).await;
@@ -233,16 +242,19 @@ async fn a_managers_ticket_enrols_once() {
             policy.delegation.push(by_manager(DelegatedAction::IssueTicket));
         })
         .await;
-    world.tenant_with("at-login", Preset::MandatoryManaged, |policy| {
-        policy.delegation.push(by_manager(DelegatedAction::IssueTicket));
-    })
-    .await;
+    world
+        .tenant_with("at-login", Preset::MandatoryManaged, |policy| {
+            policy.delegation.push(by_manager(DelegatedAction::IssueTicket));
+        })
+        .await;
     let client = world.client().await;
     let mut desk = Desk::of(&client);
     let [ann, mia] = ["ann", "mia"].map(|user| person(MANAGED, user));
     desk.put(&ann, &[("red", TeamRole::Member)]).await;
     desk.put(&mia, &[("red", TeamRole::Manager)]).await;
-    let Verdict::EnrollmentRequired(stopped) = ann.login(&world, &client, None).await else { panic!("not stopped") };
+    let Verdict::EnrollmentRequired(stopped) = ann.login(&world, &client, None).await else {
+        panic!("not stopped")
+    };
     assert!(stopped.enrollment_ticket.is_empty());
     let ask = || ticket(&ann, mia.actor(&world));
     let issued = desk.team.issue_enrollment_ticket(ask()).await.unwrap().into_inner();
@@ -255,13 +267,13 @@ async fn a_managers_ticket_enrols_once() {
         ..ann.begin(&world)
     };
     let mut account = client.account.clone();
-    let begun = account.begin_totp_enrollment(begin()).await.unwrap().into_inner();
-    let app = countersign_testkit::VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
+    let shown = account.begin_totp_enrollment(begin()).await.unwrap().into_inner();
+    let app = countersign_testkit::VirtualAuthenticator::scan(&shown.otpauth_uri).unwrap();
     let confirm = v1::ConfirmEnrollmentRequest {
         authority: Some(v1::confirm_enrollment_request::Authority::EnrollmentTicket(
             issued.enrollment_ticket.clone(),
         )),
-        ..ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())))
+        ..ann.confirm(&world, &shown.enrollment_id, code(app.code_at(world.now())))
     };
     account.confirm_enrollment(confirm).await.unwrap();
     world.clock.advance(Duration::from_secs(30));

@@ -6,6 +6,7 @@ use countersign_api::v1::directory_service_client::DirectoryServiceClient;
 use countersign_api::v1::event_service_client::EventServiceClient;
 use countersign_api::v1::policy_service_client::PolicyServiceClient;
 use countersign_api::v1::team_service_client::TeamServiceClient;
+use countersign_domain::time::Timestamp;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 use tonic_types::StatusExt as _;
@@ -125,8 +126,8 @@ pub(super) fn metadata(status: &Status, key: &str) -> String {
 
 /// The fields that an error names, in its order.
 pub(super) fn fields(status: &Status) -> Vec<String> {
-    let request = status.get_details_bad_request().unwrap_or_default();
-    request.field_violations.into_iter().map(|violation| violation.field).collect()
+    let violations = status.get_details_bad_request().map(|request| request.field_violations);
+    violations.into_iter().flatten().map(|violation| violation.field).collect()
 }
 
 /// A status with its reason and nothing else.
@@ -138,4 +139,9 @@ pub(super) fn denied<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) ->
 pub(super) async fn status(world: &World, client: &Client, person: &Person) -> v1::TwoFactorStatus {
     let response = client.account.clone().get_status(person.get_status(world)).await.unwrap();
     response.into_inner().status.unwrap()
+}
+
+/// A time as the wire has it, to the second.
+pub(super) fn time(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.unix_seconds(), nanos: 0 }
 }

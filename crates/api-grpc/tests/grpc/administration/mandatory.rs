@@ -1,7 +1,7 @@
 //! Mandatory mode: a date, a grace period, and who would be stopped.
 
-use super::desk::{Desk, denied, operator, reset, status};
-use crate::support::{Client, Person, World, code, time};
+use super::desk::{Desk, denied, operator, reset, status, time};
+use crate::support::{Client, Person, World, code};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::{self, TeamRole, TwoFactorState};
 use countersign_domain::time::Timestamp;
@@ -49,7 +49,10 @@ async fn a_date_stops_whom_the_preview_named() {
     assert_eq!(allowed.assurance(), v1::Assurance::NotRequired);
     assert!(allowed.enrollment_recommended);
     let before = status(&world, &client, &bob).await;
-    assert_eq!((before.state(), before.required, before.required_from_time), (TwoFactorState::Off, true, Some(time(date))));
+    assert_eq!(
+        (before.state(), before.required, before.required_from_time),
+        (TwoFactorState::Off, true, Some(time(date)))
+    );
 
     let (now, then) = (coverage(&desk, None).await, coverage(&desk, Some(date)).await);
     assert_eq!((now.total_count, now.on_count, now.off_count, now.stopped_count), (3, 1, 2, 0));

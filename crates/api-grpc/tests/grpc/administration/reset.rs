@@ -1,7 +1,7 @@
 //! What is left after a reset: nothing old, and one way to something new.
 
 use super::desk::{Desk, denied, operator, reset, status};
-use crate::support::{Person, World, answer, code, reason};
+use crate::support::{Client, Person, World, answer, code};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::{self, TeamRole};
 use countersign_domain::policy::Preset;
@@ -22,7 +22,7 @@ fn from_device(ann: &Person, world: &World, token: &str, proof: Option<v1::Proof
     }
 }
 
-async fn verdict(client: &crate::support::Client, request: v1::CheckLoginRequest) -> Verdict {
+async fn verdict(client: &Client, request: v1::CheckLoginRequest) -> Verdict {
     let response = client.login.clone().check_login(request).await.unwrap().into_inner();
     response.decision.unwrap().verdict.unwrap()
 }
@@ -58,8 +58,8 @@ async fn everything_old_is_dead_and_one_code_enrols_anew() {
 
     let dead = answer(&challenge, code(old.app.code_at(world.now())));
     assert_eq!(denied(client.login.clone().answer_challenge(dead).await), "CHALLENGE_INVALID");
-    let begun = VirtualAuthenticator::scan(&pending.otpauth_uri).unwrap();
-    let confirm = ann.confirm(&world, &pending.enrollment_id, code(begun.code_at(world.now())));
+    let shown = VirtualAuthenticator::scan(&pending.otpauth_uri).unwrap();
+    let confirm = ann.confirm(&world, &pending.enrollment_id, code(shown.code_at(world.now())));
     assert_eq!(denied(account.confirm_enrollment(confirm).await), "ENROLLMENT_EXPIRED");
     let dead = [
         from_device(&ann, &world, &token, None),
@@ -91,7 +91,7 @@ async fn everything_old_is_dead_and_one_code_enrols_anew() {
 /// B47: enrols with the ticket of a stopped login, whose confirmation is that login.
 async fn enroll_by_ticket(
     world: &World,
-    client: &crate::support::Client,
+    client: &Client,
     ann: &Person,
     ticket: &str,
 ) -> VirtualAuthenticator {
@@ -100,15 +100,15 @@ async fn enroll_by_ticket(
         authority: Some(v1::begin_totp_enrollment_request::Authority::EnrollmentTicket(ticket.to_owned())),
         ..ann.begin(world)
     };
-    let begun = account.begin_totp_enrollment(begin).await.unwrap().into_inner();
-    let app = VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
+    let shown = account.begin_totp_enrollment(begin).await.unwrap().into_inner();
+    let app = VirtualAuthenticator::scan(&shown.otpauth_uri).unwrap();
     let confirm = v1::ConfirmEnrollmentRequest {
         authority: Some(v1::confirm_enrollment_request::Authority::EnrollmentTicket(ticket.to_owned())),
-        ..ann.confirm(world, &begun.enrollment_id, code(app.code_at(world.now())))
+        ..ann.confirm(world, &shown.enrollment_id, code(app.code_at(world.now())))
     };
     let confirmed = account.confirm_enrollment(confirm.clone()).await.unwrap().into_inner();
     assert_eq!(confirmed.login.unwrap().assurance(), v1::Assurance::Verified);
-    assert_eq!(reason(&account.confirm_enrollment(confirm).await.unwrap_err()), "ENROLLMENT_EXPIRED");
+    assert_eq!(denied(account.confirm_enrollment(confirm).await), "ENROLLMENT_TICKET_INVALID");
     world.next_step();
     app
 }

@@ -2,6 +2,8 @@
 
 use super::desk::{Desk, denied, fields, operator};
 use crate::support::{Client, Person, World, code, reason};
+use countersign_api::v1::Action::{DisableMember, IssueTicket, ResetMember, UnlockMember};
+use countersign_api::v1::ErrorReason::{ActionNotAllowed, TwoFactorNotEnabled};
 use countersign_api::v1::{self, TeamRole, TwoFactorState};
 use countersign_domain::policy::Preset;
 
@@ -45,7 +47,10 @@ async fn a_batch_is_read_whole_or_not_at_all() {
     assert_eq!(names(&read.statuses), ["cat", "ann"]);
     assert_eq!(read.statuses[0].state(), TwoFactorState::EnrollmentRequired);
     assert_eq!(read.statuses[1].state(), TwoFactorState::On);
-    assert_eq!(denied(desk.team.batch_get_statuses(ask(&["cat", "dan"], mia())).await), "ACTOR_NOT_TEAM_MANAGER");
+    assert_eq!(
+        denied(desk.team.batch_get_statuses(ask(&["cat", "dan"], mia())).await),
+        "ACTOR_NOT_TEAM_MANAGER"
+    );
     let ann = person("ann").actor(&world);
     assert_eq!(denied(desk.team.batch_get_statuses(ask(&["bob"], ann)).await), "ACTOR_NOT_TEAM_MANAGER");
     let all = desk.team.batch_get_statuses(ask(&["dan", "nobody"], operator())).await.unwrap().into_inner();
@@ -70,10 +75,9 @@ async fn a_status_tells_what_the_actor_may_do() {
     let read = desk.team.batch_get_statuses(read).await.unwrap().into_inner();
     let told = |status: &v1::TwoFactorStatus| -> Vec<_> {
         let each = status.actions.iter();
-        each.map(|action| (action.action(), action.allowed, action.blocked_reasons().collect::<Vec<_>>())).collect()
+        each.map(|action| (action.action(), action.allowed, action.blocked_reasons().collect::<Vec<_>>()))
+            .collect()
     };
-    use v1::Action::{DisableMember, IssueTicket, ResetMember, UnlockMember};
-    use v1::ErrorReason::{ActionNotAllowed, TwoFactorNotEnabled};
     let nobody = |action| (action, false, vec![ActionNotAllowed]);
     assert_eq!(
         told(&read.statuses[0]),
@@ -141,7 +145,10 @@ async fn a_list_covers_the_teams_of_its_reader() {
     assert_eq!(denied(desk.team.list_statuses(narrowed).await), "PAGE_TOKEN_INVALID");
     let negative = v1::ListStatusesRequest { page_size: -1, ..list(mia(), all()) };
     let refused = desk.team.list_statuses(negative).await.unwrap_err();
-    assert_eq!((reason(&refused), fields(&refused)), ("FIELD_INVALID".to_owned(), vec!["page_size".to_owned()]));
+    assert_eq!(
+        (reason(&refused), fields(&refused)),
+        ("FIELD_INVALID".to_owned(), vec!["page_size".to_owned()])
+    );
 }
 
 /// B48: counts say who is covered: of the tenant to an operator, of their teams to a manager, nobody counted twice.

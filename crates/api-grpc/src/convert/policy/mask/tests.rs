@@ -10,9 +10,9 @@ fn preset(preset: Preset) -> PolicyDocument {
 }
 
 /// The violations of a request, as (field, problem), or the value.
-fn read(policy: v1::Policy) -> Result<PolicyDocument, Vec<String>> {
+fn read(policy: &v1::Policy) -> Result<PolicyDocument, Vec<String>> {
     let mut fields = Fields::default();
-    let read = document(&mut fields, "policy", &policy);
+    let read = document(&mut fields, "policy", policy);
     match fields.finish() {
         Ok(()) => Ok(read.unwrap()),
         Err(status) => {
@@ -33,7 +33,7 @@ fn merged(given: &v1::Policy, paths: &[&str]) -> Parsed<v1::Policy> {
 #[test]
 fn policies_read_back() {
     for each in Preset::ALL {
-        assert_eq!(read(policy_of(&preset(each))), Ok(preset(each)), "{each:?}");
+        assert_eq!(read(&policy_of(&preset(each))), Ok(preset(each)), "{each:?}");
     }
     let mut policy = preset(Preset::MandatoryManaged);
     policy.requirement.required_from = Some(Timestamp::from_unix_micros(1_790_000_000_000_001));
@@ -43,7 +43,7 @@ fn policies_read_back() {
     policy.security_key.origins = vec!["https://login.example.com".to_owned()];
     policy.notices.support_contact = "it@example.com".to_owned();
     policy.notices.advice_url = "https://example.com/2fa".to_owned();
-    assert_eq!(read(policy_of(&policy)), Ok(policy));
+    assert_eq!(read(&policy_of(&policy)), Ok(policy));
 }
 
 /// R47: spans are whole milliseconds and not negative, and each wrong field is named with its path.
@@ -72,7 +72,7 @@ fn wrong_fields_are_named_by_their_path() {
         "policy.lockout.max_delay",
         "policy.lockout.rolling_limit",
     ];
-    assert_eq!(read(policy).unwrap_err(), fields);
+    assert_eq!(read(&policy).unwrap_err(), fields);
 }
 
 /// Two lists that mean the same are the same: order is no change.
@@ -82,7 +82,7 @@ fn sets_have_one_order() {
     let proofs = &mut policy.disable.as_mut().unwrap().required_proofs;
     proofs.reverse();
     assert_eq!(
-        read(policy).unwrap().disable.required_proofs,
+        read(&policy).unwrap().disable.required_proofs,
         [ProofKind::FirstFactor, ProofKind::SecondFactor]
     );
 }
@@ -92,7 +92,7 @@ fn sets_have_one_order() {
 fn a_mask_takes_what_it_names() {
     let mut given = policy_of(&preset(Preset::MandatoryManaged));
     given.totp.as_mut().unwrap().digits = 8;
-    let taken = read(merged(&given, &["totp.digits", "delegation", "etag"]).unwrap()).unwrap();
+    let taken = read(&merged(&given, &["totp.digits", "delegation", "etag"]).unwrap()).unwrap();
     let mut expected = preset(Preset::SelfServiceCode);
     expected.totp.parameters.digits = countersign_domain::otp::Digits::Eight;
     expected.delegation = preset(Preset::MandatoryManaged).delegation;
@@ -112,22 +112,25 @@ fn no_mask_takes_what_is_present() {
     };
     let current = preset(Preset::AdminPermissions);
     let taken = take_over(&mut Fields::default(), policy_of(&current), &given, None).unwrap();
-    let taken = read(taken).unwrap();
+    let taken = read(&taken).unwrap();
     assert_eq!(taken.requirement.mode, RequirementMode::Required);
     assert_eq!(taken.delegation, current.delegation);
     // Present as a whole: a field left out is left out, not kept.
     let cut =
         v1::Policy { totp: Some(v1::TotpPolicy { digits: 6, ..Default::default() }), ..Default::default() };
     let cut = take_over(&mut Fields::default(), policy_of(&current), &cut, None).unwrap();
-    assert_eq!(read(cut).unwrap_err(), ["policy.totp.issuer", "policy.totp.algorithm", "policy.totp.period"]);
+    assert_eq!(
+        read(&cut).unwrap_err(),
+        ["policy.totp.issuer", "policy.totp.algorithm", "policy.totp.period"]
+    );
 }
 
 /// `*` takes everything, so that what is missing is missing; with other paths beside it, it is none.
 #[test]
 fn a_star_takes_everything() {
     let given = policy_of(&preset(Preset::PasswordAndCode));
-    assert_eq!(read(merged(&given, &["*"]).unwrap()), Ok(preset(Preset::PasswordAndCode)));
-    assert!(read(merged(&v1::Policy::default(), &["*"]).unwrap()).is_err());
+    assert_eq!(read(&merged(&given, &["*"]).unwrap()), Ok(preset(Preset::PasswordAndCode)));
+    assert!(read(&merged(&v1::Policy::default(), &["*"]).unwrap()).is_err());
     for unknown in [["totp.colour"], ["colour"], ["delegation.action"], ["totp.period.seconds"], [""]] {
         assert!(merged(&given, &unknown).is_err(), "{unknown:?}");
     }
