@@ -204,9 +204,11 @@ fn authorise<'a>(
 
 /// Whether one person may act on the target under the rule.
 fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(), Denial> {
+    // A disabled account acts on nobody, whatever the caller vouches for.
+    let disabled = party.state.directory.as_ref().is_some_and(|entry| entry.disabled);
     match rule.grant {
         Grant::Permissions => {
-            let lacks = |named: &&String| !party.actor.permissions.contains(named);
+            let lacks = |named: &&String| disabled || !party.actor.permissions.contains(named);
             let missing: Vec<_> = rule.permissions.iter().filter(lacks).cloned().collect();
             if !missing.is_empty() {
                 return Err(Denial::ActorPermissionMissing { missing });
@@ -216,7 +218,7 @@ fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(
             let nobody = DirectoryEntry::default();
             let own = party.state.directory.as_ref().unwrap_or(&nobody);
             let theirs = target.directory.as_ref().unwrap_or(&nobody);
-            if own.disabled || !own.manages(theirs, rule.peers) {
+            if disabled || !own.manages(theirs, rule.peers) {
                 return Err(Denial::ActorNotTeamManager);
             }
         }
