@@ -538,7 +538,7 @@ fn reason(denial: &Denial) -> &'static str {
         Denial::ProofRequired { .. } => "proof required",
         Denial::FirstFactorStale { .. } => "stale",
         Denial::FieldInvalid { .. } => "field",
-        Denial::ProofIncorrect { .. } => "incorrect",
+        Denial::ProofIncorrect { .. } | Denial::ConfirmationIncorrect { .. } => "incorrect",
         Denial::UserLocked { .. } => "locked",
         Denial::ChallengeInvalid => "challenge",
         Denial::EnrollmentExpired => "enrollment",

@@ -25,7 +25,7 @@ fn confirm_off(world: &World, period: u32, steps: i64) -> Result<(), Denial> {
 }
 
 fn incorrect(clock_offset_seconds: Option<i64>) -> Result<(), Denial> {
-    Err(Denial::ProofIncorrect { clock_offset_seconds })
+    Err(Denial::ConfirmationIncorrect { attempts_remaining: 9, clock_offset_seconds })
 }
 
 /// B1: no other user, operator or job enrolls for somebody, at neither stage, whatever permissions it holds.
@@ -145,7 +145,7 @@ fn a_pending_keys_code_is_refused_everywhere_else() {
     let id = world.state.authenticators[0].id;
     let proofs = world.proofs(Some(code()));
     let refused = Verdict::Refused(RefusedReason::CodeNotAccepted);
-    let incorrect = Denial::ProofIncorrect { clock_offset_seconds: None };
+    let incorrect = Denial::ProofIncorrect { field: "proof.code" };
 
     let mut at_login = world.clone();
     assert_eq!(at_login.check(&world.login_with(code())), Ok(refused));

@@ -7,7 +7,9 @@
 mod common;
 
 mod challenges;
+mod directory;
 mod enrolling;
+mod explaining;
 mod lockout;
 mod logging_in;
 mod proofs_to_enroll;
@@ -16,4 +18,5 @@ mod remembered;
 mod requirement;
 mod status;
 mod switching_off;
+mod teams;
 mod tickets;

@@ -86,7 +86,8 @@ fn a_fresh_password_does_not_help_a_wrong_code() {
     let (begun, _) = world.begun();
     let wrong = world.wrong();
     let denied = world.confirm(&world.confirm_command(&begun, wrong));
-    assert_eq!(denied, Err(Denial::ProofIncorrect { clock_offset_seconds: None }));
+    let incorrect = Denial::ConfirmationIncorrect { attempts_remaining: 9, clock_offset_seconds: None };
+    assert_eq!(denied, Err(incorrect));
     assert!(!world.state.is_on());
 }
 
@@ -162,7 +163,9 @@ fn the_existing_code_is_charged_and_consumed() {
             let command = world.confirm_command(&begun, phone.code(world.now));
             world.confirm(&Confirm { existing_code, ..command })
         };
-        let incorrect = Err(Denial::ProofIncorrect { clock_offset_seconds: None });
+        let at_begin = stage == ProofStage::Begin;
+        let field = if at_begin { "proof.code" } else { "existing_proof.code" };
+        let incorrect = Err(Denial::ProofIncorrect { field });
         assert_eq!(present(&mut world, &wrong), incorrect, "{stage:?}");
         assert_eq!((world.state.failures.consecutive, world.state.authenticators.len()), (1, 1), "{stage:?}");
         present(&mut world, &right).unwrap();

@@ -92,7 +92,7 @@ fn wrong_recovery_codes_charge_nothing() {
         for wrong in [typed(UNKNOWN), nth(&codes, 0)] {
             assert_eq!(world.check(&world.login_with(wrong.clone())), Ok(REFUSED));
             let proofs = world.proofs(Some(wrong));
-            let incorrect = Err(Denial::ProofIncorrect { clock_offset_seconds: None });
+            let incorrect = Err(Denial::ProofIncorrect { field: "proof.code" });
             assert_eq!(world.disable(&proofs), incorrect);
         }
     }
@@ -154,7 +154,7 @@ fn a_recovery_code_stands_in_for_a_code() {
 #[test]
 fn a_new_set_voids_the_old_one() {
     let (mut world, phone, codes) = on(Preset::SelfServiceCode);
-    let incorrect = Denial::ProofIncorrect { clock_offset_seconds: None };
+    let incorrect = Denial::ProofIncorrect { field: "proof.code" };
     let missing = Denial::ProofRequired { missing: vec![SECOND] };
     let without = world.proofs(None);
     assert_eq!(world.generate(&without), Err(missing));

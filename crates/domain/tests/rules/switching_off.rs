@@ -23,7 +23,7 @@ fn missing(kinds: &[ProofKind]) -> Denial {
 /// possible. Asking without the proof changes nothing.
 #[test]
 fn what_switching_off_needs_is_policy() {
-    let incorrect = || Err(Denial::ProofIncorrect { clock_offset_seconds: None });
+    let incorrect = || Err(Denial::ProofIncorrect { field: "proof.code" });
     let stale = || Err(Denial::FirstFactorStale { max_age: 10 * MINUTE });
     let mandatory = || Err(Denial::TwoFactorMandatory);
     // Columns: nothing, password alone, code alone, both, both with a wrong code, both with a stale password.
@@ -96,7 +96,7 @@ fn switching_off_may_be_impossible() {
 /// B32: a code serves one call only, whichever the second one is.
 #[test]
 fn a_proof_serves_one_call_only() {
-    let incorrect = Denial::ProofIncorrect { clock_offset_seconds: None };
+    let incorrect = Denial::ProofIncorrect { field: "proof.code" };
     let (mut world, phone) = World::on(Preset::SelfServiceCode);
     let code = phone.code(world.now);
     let proofs = world.proofs(Some(code.clone()));

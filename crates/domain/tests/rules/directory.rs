@@ -1,0 +1,143 @@
+//! What the tenant's directory tells: who a user is, that their first factor changed, that they are gone; and that a
+//! member asks for help.
+
+use crate::common::{MINUTE, STEP, World, in_groups};
+use countersign_domain::change::{Decision, Notice};
+use countersign_domain::denial::Denial;
+use countersign_domain::directory;
+use countersign_domain::event::EventType;
+use countersign_domain::ids::ResetRequestId;
+use countersign_domain::login::{CheckLogin, Verdict};
+use countersign_domain::policy::Preset;
+use countersign_domain::user::{DirectoryEntry, UserState};
+
+fn entry(email: &str) -> DirectoryEntry {
+    DirectoryEntry { email: email.to_owned(), ..DirectoryEntry::default() }
+}
+
+fn put(world: &mut World, entry: &DirectoryEntry) -> Option<Notice> {
+    let decision = directory::put(&world.state, &world.ctx(), entry);
+    let notice = decision.notice.clone();
+    world.commit(decision);
+    notice
+}
+
+/// The notice of a changed address, which was that one before.
+fn also_at(old: &str) -> Notice {
+    Notice { event: 1, old_address: Some(old.to_owned()) }
+}
+
+/// B51: another address is told at the new and at the old one; a first address, or other changes, are told to nobody.
+#[test]
+fn another_address_is_told_at_the_old_one_too() {
+    let mut world = World::new(Preset::SelfServiceCode);
+    assert_eq!(put(&mut world, &entry("old@example.org")), None);
+    assert_eq!(world.kinds(), [EventType::UserPut]);
+    let grouped = DirectoryEntry { groups: vec!["staff".to_owned()], ..entry("old@example.org") };
+    assert_eq!(put(&mut world, &grouped), None);
+    let told = put(&mut world, &entry("new@example.org"));
+    assert_eq!(told, Some(also_at("old@example.org")));
+    assert_eq!(world.kinds(), [EventType::UserPut, EventType::ContactChanged]);
+    assert_eq!(world.told, Some(EventType::ContactChanged));
+    // An address that is taken away is told where it was.
+    assert_eq!(put(&mut world, &entry("")), Some(also_at("new@example.org")));
+}
+
+/// R53: neither address shows in what is printed of the decision.
+#[test]
+fn addresses_are_not_printed() {
+    let mut world = World::new(Preset::SelfServiceCode);
+    put(&mut world, &entry("old@example.org"));
+    let decision = directory::put(&world.state, &world.ctx(), &entry("new@example.org"));
+    let printed = format!("{decision:?} {decision:#?}");
+    assert!(!printed.contains("example.org"), "{printed}");
+}
+
+/// Saying the same again changes and tells nothing.
+#[test]
+fn saying_the_same_again_tells_nothing() {
+    let mut world = World::new(Preset::SelfServiceCode);
+    put(&mut world, &in_groups(&["staff"]));
+    let before = world.state.clone();
+    assert_eq!(put(&mut world, &in_groups(&["staff"])), None);
+    assert_eq!((world.kinds(), world.state), (vec![], before));
+}
+
+/// The directory's word leaves the second factor alone.
+#[test]
+fn the_directory_does_not_touch_the_second_factor() {
+    let (mut world, phone) = World::on(Preset::SelfServiceCode);
+    let offer = world.challenged();
+    let before = UserState { directory: Some(entry("a@example.org")), ..world.state.clone() };
+    put(&mut world, &entry("a@example.org"));
+    assert_eq!(world.state, before);
+    assert!(matches!(world.answer(&offer.challenge, phone.code(world.now)), Ok(Verdict::Allowed(_))));
+}
+
+/// R34, ruling 10: a changed first factor kills remembered clients, open challenges and pending enrollments; the second
+/// factor and its recovery codes stay.
+#[test]
+fn a_changed_first_factor_kills_what_it_led_to() {
+    let (mut world, phone) = World::on(Preset::MandatoryManaged);
+    let remember = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
+    let Ok(Verdict::Allowed(allowed)) = world.check(&remember) else { panic!("{:?}", world.events) };
+    let client_token = allowed.remembered_client.map(|client| client.token);
+    world.pass(STEP);
+    let offer = world.challenged();
+    let (begun, pending) = world.begun();
+    let (authenticators, recovery) = (world.state.authenticators.clone(), world.state.recovery.clone());
+    let decision: Decision<()> = directory::first_factor_changed(&world.state, &world.ctx());
+    world.commit(decision);
+    assert_eq!(
+        (world.kinds(), world.told),
+        (vec![EventType::FirstFactorChanged], Some(EventType::FirstFactorChanged))
+    );
+    assert_eq!((&world.state.authenticators, &world.state.recovery), (&authenticators, &recovery));
+    let verdict = world.check(&CheckLogin { client_token, ..world.login() });
+    assert!(matches!(verdict, Ok(Verdict::ChallengeRequired(_))), "{verdict:?}");
+    assert_eq!(world.answer(&offer.challenge, phone.code(world.now)), Err(Denial::ChallengeInvalid));
+    let confirm = world.confirm_command(&begun, pending.code(world.now));
+    assert_eq!(world.confirm(&confirm), Err(Denial::EnrollmentExpired));
+    world.log_in(phone.code(world.now));
+}
+
+/// Erasing leaves nothing but a risen epoch, so that no old token comes to life again when the user comes back.
+#[test]
+fn erasing_leaves_nothing_but_the_epoch() {
+    let (mut world, phone) = World::on(Preset::MandatoryManaged);
+    put(&mut world, &entry("a@example.org"));
+    let remember = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
+    let Ok(Verdict::Allowed(allowed)) = world.check(&remember) else { panic!("{:?}", world.events) };
+    let offer = world.challenged();
+    let epoch = world.state.epoch;
+    let decision = directory::erase(&world.state, &world.ctx());
+    world.commit(decision);
+    assert_eq!(world.state, UserState { epoch: epoch.next(), ..UserState::default() });
+    assert_eq!(world.kinds(), [EventType::UserErased]);
+    world.pass(MINUTE);
+    let back = world.enroll();
+    assert_eq!(world.answer(&offer.challenge, back.code(world.now)), Err(Denial::ChallengeInvalid));
+    let client_token = allowed.remembered_client.map(|client| client.token);
+    let verdict = world.check(&CheckLogin { client_token, ..world.login() });
+    assert!(matches!(verdict, Ok(Verdict::ChallengeRequired(_))), "{verdict:?}");
+}
+
+/// B42: a member with a second factor asks for a reset; asking again replaces the reason.
+#[test]
+fn a_member_asks_for_a_reset() {
+    let mut world = World::new(Preset::MandatoryManaged);
+    let ask = |world: &mut World, reason: &str| {
+        let id = ResetRequestId::from_uuid(world.draw_id());
+        let decision = directory::request_reset(&world.state, &world.ctx(), reason, id);
+        world.commit(decision).map(|request| request.reason)
+    };
+    assert_eq!(ask(&mut world, "lost"), Err(Denial::TwoFactorNotEnabled));
+    world.enroll();
+    for reason in ["lost", "stolen"] {
+        assert_eq!(ask(&mut world, reason), Ok(reason.to_owned()));
+        assert_eq!(world.kinds(), [EventType::ResetRequested]);
+        assert_eq!(world.told, Some(EventType::ResetRequested), "nobody asks in the owner's place unnoticed");
+    }
+    assert_eq!(world.state.reset_request.as_ref().unwrap().reason, "stolen");
+    assert!(world.state.is_on(), "asking changes nothing yet");
+}
