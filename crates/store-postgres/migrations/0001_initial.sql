@@ -5,7 +5,8 @@
 -- unsigned bits are bigint with a check.
 --
 -- What a login changes (version, counters, locks, last_step, times of use) stands in no index, and pages keep free
--- room: such updates stay on their page (HOT) and touch no index.
+-- room: such updates stay on their page (HOT) and touch no index. An index on what a login writes back as it was
+-- costs nothing.
 
 CREATE TABLE tenants (
     tenant_id       text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -64,8 +65,12 @@ CREATE TABLE users (
     CONSTRAINT users_reset_request CHECK (num_nulls(reset_request_id, reset_reason, reset_create_time) IN (0, 3))
 ) WITH (fillfactor = 85);
 
--- What the tenant's directory said of a user. The document is the whole of it; team_memberships repeats its teams so
--- that a team's members can be listed.
+-- For lists and counts: facts that change a few times in the life of a user.
+CREATE INDEX users_by_facts ON users (tenant_id, is_on, must_enroll, user_id) INCLUDE (grace_started);
+CREATE INDEX users_by_reset_request ON users (tenant_id, user_id) WHERE reset_create_time IS NOT NULL;
+
+-- What the tenant's directory said of a user. The document is the whole of it; team_memberships and user_groups repeat
+-- its teams and groups so that their users can be listed and counted.
 CREATE TABLE directory_users (
     tenant_id text COLLATE "C" NOT NULL,
     user_id   text COLLATE "C" NOT NULL,
@@ -86,6 +91,16 @@ CREATE TABLE team_memberships (
 );
 
 CREATE INDEX team_memberships_by_team ON team_memberships (tenant_id, team_id, user_id);
+
+CREATE TABLE user_groups (
+    tenant_id  text COLLATE "C" NOT NULL,
+    user_id    text COLLATE "C" NOT NULL,
+    group_name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, group_name),
+    CONSTRAINT user_groups_user FOREIGN KEY (tenant_id, user_id) REFERENCES directory_users ON DELETE CASCADE
+);
+
+CREATE INDEX user_groups_by_group ON user_groups (tenant_id, group_name, user_id);
 
 -- Columns of one kind of authenticator are nullable and checked, so that another kind adds columns and no table.
 -- `number` keeps the order in which rows came: oldest first, also where two came at one time.

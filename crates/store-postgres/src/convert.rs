@@ -4,12 +4,20 @@ use crate::error::Failure;
 use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::StoreError;
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
-/// A time as a `timestamptz` takes it. Refused outside the years -9999 to 9999, where no clock and no policy lead.
+/// Where `timestamptz` begins: Julian day 0, in the year 4714 BC.
+fn earliest() -> OffsetDateTime {
+    Date::from_julian_day(0).unwrap_or(Date::MIN).midnight().assume_utc()
+}
+
+/// A time as a `timestamptz` takes it. Refused before the year 4714 BC and after 9999, where no clock and no policy
+/// lead.
 pub(crate) fn time_in(time: Timestamp) -> Result<OffsetDateTime, Failure> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.unix_micros()) * 1_000)
-        .map_err(|_| Failure::change_set("holds a time beyond the year 9999"))
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.unix_micros()) * 1_000);
+    time.ok()
+        .filter(|time| *time >= earliest())
+        .ok_or_else(|| Failure::change_set("holds a time before the year 4714 BC or beyond the year 9999"))
 }
 
 /// The same for a time that may be missing.
@@ -20,14 +28,13 @@ pub(crate) fn time_in_opt(time: Option<Timestamp>) -> Result<Option<OffsetDateTi
 /// A time to compare with: one that is out of range is as good as the end of the range.
 pub(crate) fn time_bound(time: Timestamp) -> OffsetDateTime {
     time_in(time).unwrap_or_else(|_| {
-        let year = if time.unix_micros() < 0 { time::Date::MIN } else { time::Date::MAX };
-        year.midnight().assume_utc()
+        if time.unix_micros() < 0 { earliest() } else { Date::MAX.midnight().assume_utc() }
     })
 }
 
 /// A time as a `timestamptz` gave it, which holds whole microseconds.
 pub(crate) fn time_out(time: OffsetDateTime) -> Timestamp {
-    // The years -9999 to 9999 are below 2^59 microseconds away.
+    // All years up to 9999 are below 2^59 microseconds away.
     Timestamp::from_unix_micros(i64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX))
 }
 
@@ -79,7 +86,8 @@ mod tests {
     /// A time comes back to the microsecond, also before 1970.
     #[test]
     fn times_come_back_exactly() {
-        for micros in [0, -1, 1_768_464_000_123_456, 253_402_300_799_999_999, -62_135_596_800_000_000] {
+        let ends = [-210_866_803_200_000_000, 253_402_300_799_999_999];
+        for micros in [0, -1, 1_768_464_000_123_456, -62_135_596_800_000_000].into_iter().chain(ends) {
             let time = Timestamp::from_unix_micros(micros);
             assert_eq!(time_in(time).map(time_out).ok(), Some(time), "{micros}");
         }
@@ -88,10 +96,10 @@ mod tests {
     /// A time that no column holds is refused where it would be kept, and bounds a query as the end of the range.
     #[test]
     fn times_out_of_range_are_refused_or_bound() {
-        for micros in [i64::MAX, i64::MIN] {
+        for micros in [i64::MAX, i64::MIN, -210_866_803_200_000_001] {
             assert!(time_in(Timestamp::from_unix_micros(micros)).is_err());
         }
         assert_eq!(time_bound(Timestamp::from_unix_micros(i64::MAX)).year(), 9999);
-        assert_eq!(time_bound(Timestamp::from_unix_micros(i64::MIN)).year(), -9999);
+        assert_eq!(time_bound(Timestamp::from_unix_micros(i64::MIN)).year(), -4713);
     }
 }

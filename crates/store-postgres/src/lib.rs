@@ -10,6 +10,7 @@
 //! - `load`: a user in one statement. `rows`: from columns to domain types.
 //! - `commit`: guards, then what they guard; `commit::hot` is every login's change in one statement.
 //! - `event_log`: positions, and why a reader stays below a horizon.
+//! - `queries`: lists and counts of users, over facts that stand in columns.
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
 //!
 //! # Invariants
@@ -28,6 +29,7 @@ mod options;
 mod outbox;
 mod policies;
 mod pool;
+mod queries;
 mod rows;
 mod schema;
 mod store;

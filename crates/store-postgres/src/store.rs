@@ -7,12 +7,14 @@ use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::schema;
 use async_trait::async_trait;
-use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserRef};
+use countersign_domain::coverage::{Facts, FactsAt};
+use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
 use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, Commit, EventLog, EventQuery, Loaded, Maintenance, NoticeRecord, Outbox, OutboxEntry,
-    PolicyStore, Random, RequestKey, StoreError, StoredEvent, TenantRecord, UserStore,
+    PolicyStore, Random, RequestKey, StoreError, StoredEvent, TenantRecord, UserQueries, UserQuery,
+    UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -61,6 +63,17 @@ impl UserStore for PostgresStore {
 
     async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
         self.event_exists(tenant, event).await
+    }
+}
+
+#[async_trait]
+impl UserQueries for PostgresStore {
+    async fn list(&self, query: &UserQuery) -> Result<Vec<UserId>, StoreError> {
+        self.list_users(query).await
+    }
+
+    async fn count(&self, tenant: &TenantId, at: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError> {
+        self.count_users(tenant, at).await
     }
 }
 

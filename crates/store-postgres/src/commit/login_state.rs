@@ -8,7 +8,7 @@ use countersign_domain::user::{Challenge, DirectoryEntry, RememberedClient, Tick
 use countersign_ports::Commit;
 use countersign_ports::document::{self, Named};
 use sqlx::postgres::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) async fn add_challenge(
     transaction: &mut PgConnection,
@@ -159,7 +159,23 @@ pub(super) async fn put_directory(
         &teams as _,
         &roles as _,
     );
-    memberships.execute(transaction).await?;
+    memberships.execute(&mut *transaction).await?;
+
+    // One row a group, likewise.
+    let groups: BTreeSet<&str> = entry.groups.iter().map(String::as_str).collect();
+    let groups: Vec<&str> = groups.into_iter().collect();
+    let groups = sqlx::query!(
+        "WITH gone AS (
+            DELETE FROM user_groups WHERE tenant_id = $1 AND user_id = $2 AND group_name <> ALL ($3)
+        )
+        INSERT INTO user_groups (tenant_id, user_id, group_name)
+        SELECT $1, $2, group_name FROM unnest($3::text[]) AS named (group_name)
+        ON CONFLICT (tenant_id, user_id, group_name) DO NOTHING",
+        user.tenant.as_str(),
+        user.user.as_str(),
+        &groups as _,
+    );
+    groups.execute(transaction).await?;
     Ok(Commit::Done)
 }
 

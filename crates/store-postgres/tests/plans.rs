@@ -1,0 +1,184 @@
+//! P9: lists and counts stay short when tenants grow. The statements are those of the store, as `.sqlx` holds them, and
+//! planned under the settings of its sessions; nothing is timed. What they answer is the conformance suite's.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use countersign_domain::coverage::{Facts, FactsAt};
+use countersign_domain::ids::{TeamId, UserId};
+use countersign_ports::{UserQueries, UserQuery};
+use countersign_store_postgres::PostgresStore;
+use countersign_testkit::SeededRandom;
+use countersign_testkit::fixtures::{self, START, tenant, user};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use std::path::Path;
+use std::time::Duration;
+use support::{Database, run};
+
+/// 100,000 users, and 20,000 of another tenant with the same ids, teams and groups. One in ten is off, one in 5,000 must
+/// enroll; teams are of twenty; everybody is in a group and one in ten in another.
+const POPULATE: &str = "
+    SET session_replication_role = replica;
+    INSERT INTO tenants (tenant_id, policy_revision) VALUES ('acme', 1), ('other', 1);
+    INSERT INTO users (
+        tenant_id, user_id, version, epoch, is_on, state_since, consecutive_failures, locked_until, failure_times,
+        grace_started, must_enroll, reset_request_id, reset_reason, reset_create_time
+    )
+    SELECT tenant_id, 'user-' || lpad(i::text, 6, '0'), 1, 1, i % 10 <> 0, '2026-01-01', 0,
+        CASE WHEN i % 1000 = 7 THEN timestamptz '2026-01-16' END, '{}',
+        CASE WHEN i % 4 = 0 THEN timestamptz '2026-01-15 08:00:00Z' - i % 60 * interval '1 day' END, i % 5000 = 0,
+        CASE WHEN i % 1000 = 3 THEN gen_random_uuid() END, CASE WHEN i % 1000 = 3 THEN 'lost' END,
+        CASE WHEN i % 1000 = 3 THEN timestamptz '2026-01-14' END
+    FROM (VALUES ('acme', 100000), ('other', 20000)) AS tenants (tenant_id, size), generate_series(1, size) AS i;
+    INSERT INTO team_memberships (tenant_id, user_id, team_id, role)
+    SELECT tenant_id, user_id, 'team-' || right(user_id, 6)::int / 20, 'MEMBER' FROM users;
+    INSERT INTO user_groups (tenant_id, user_id, group_name) SELECT tenant_id, user_id, 'all' FROM users;
+    INSERT INTO user_groups (tenant_id, user_id, group_name)
+    SELECT tenant_id, user_id, 'pilot' FROM users WHERE right(user_id, 1) = '5';
+    RESET session_replication_role;
+";
+
+/// The store's statement that has `mark` in it and is the only one of those that look into groups.
+fn statement(mark: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let found = std::fs::read_dir(folder).unwrap().filter_map(|file| {
+        let file: Value = serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
+        let text = file["query"].as_str().unwrap().to_owned();
+        (text.starts_with("SELECT") && text.contains("FROM user_groups") && text.contains(mark))
+            .then_some(text)
+    });
+    let [one] = <[String; 1]>::try_from(found.collect::<Vec<_>>()).expect("one statement has the mark");
+    one
+}
+
+/// Runs the statement with these arguments on a plan that fits any, and gives the plan and the pages that were touched.
+async fn explain(connection: &mut PgConnection, mark: &str, arguments: &str) -> (String, u64) {
+    run(connection, format!("PREPARE explained AS {}", statement(mark))).await;
+    let explain = format!(
+        "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE explained ({arguments})"
+    );
+    let lines = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+    run(connection, "DEALLOCATE explained").await;
+    let lines: Vec<String> = lines.iter().map(|line| line.get(0)).collect();
+    // The first line about buffers is the topmost node's and sums up the others'.
+    let buffers = lines.iter().find(|line| line.contains("Buffers: shared")).expect("pages are counted");
+    let pages = buffers.split([' ', '=']).filter_map(|word| word.parse::<u64>().ok()).sum();
+    (lines.join("\n"), pages)
+}
+
+/// The plan touches at most so many pages, by these indexes, and reads no table from end to end.
+async fn check(connection: &mut PgConnection, mark: &str, arguments: &str, indexes: &[&str], most: u64) {
+    let (plan, pages) = explain(connection, mark, arguments).await;
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+    for index in indexes {
+        assert!(plan.contains(&format!("using {index} ")), "{index} is not used: {plan}");
+    }
+    assert!(pages <= most, "{pages} pages are more than {most}: {plan}");
+}
+
+/// P9, B48: a page of a list is found by an index, whichever way the list is narrowed, and costs what it shows; counting
+/// reads an index and no user's row.
+#[tokio::test]
+async fn pages_and_counts_of_many_users_are_short() {
+    const ALL: &str = "'{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23}'";
+    const AT: &str = "'2025-12-15 08:00:00Z'";
+    const PAIRS: &str = "'{f,f,t,t}', '{f,t,f,t}'";
+    let database = Database::migrated().await;
+    let connection = &mut database.connect().await;
+    run(connection, POPULATE).await;
+    run(connection, "VACUUM ANALYZE").await;
+    // As in the store's sessions; that sequential scans are off there must not be needed.
+    run(connection, "SET plan_cache_mode = force_generic_plan; SET jit = off").await;
+
+    for sequential in ["on", "off"] {
+        run(connection, format!("SET enable_seqscan = {sequential}")).await;
+        let facts = &["users_by_facts"];
+        let page = format!("'acme', {ALL}, '{{}}', {AT}, 'user-050000', 200, {PAIRS}");
+        check(connection, "unnest($7", &page, facts, 100).await;
+        let must_enroll = format!("'acme', '{{6,7,8}}', '{{}}', {AT}, '', 200, '{{f}}', '{{t}}'");
+        check(connection, "unnest($7", &must_enroll, facts, 100).await;
+        let in_groups =
+            format!("'acme', '{{0,3}}', '{{pilot,none}}', {AT}, 'user-050000', 200, '{{f}}', '{{f}}'");
+        check(connection, "unnest($7", &in_groups, facts, 2_000).await;
+
+        let team = &["team_memberships_by_team", "users_pkey"];
+        let page = format!("'acme', {ALL}, '{{all}}', {AT}, '', 200, 'team-7', NULL, NULL");
+        check(connection, "FROM team_memberships", &page, team, 300).await;
+
+        let requests = &["users_by_reset_request"];
+        let page = format!("'acme', {ALL}, '{{}}', {AT}, '', 200, '2026-01-13', NULL");
+        check(connection, "reset_create_time > $7", &page, requests, 300).await;
+
+        let page = format!("'acme', {ALL}, '{{}}', {AT}, 'user-050000', 10, '2026-01-15'");
+        check(connection, "locked_until > $7", &page, &[], 1_000).await;
+    }
+    let counted = &["users_by_facts", "user_groups_by_group"];
+    check(connection, "count(*)", &format!("'acme', '{{pilot}}', {AT}"), counted, 2_000).await;
+    answers_are_exact(&database.store().await).await;
+}
+
+/// B48: the same tenant asked through the store: what the statements find is what was written.
+async fn answers_are_exact(store: &PostgresStore) {
+    let at = FactsAt { groups: vec!["pilot".to_owned()], grace_cutoff: START };
+    let counts = store.count(&tenant("acme"), &at).await.unwrap();
+    let of = |wanted: fn(&Facts) -> bool| {
+        counts.iter().filter(|(facts, _)| wanted(facts)).map(|(_, count)| count).sum::<u64>()
+    };
+    let found =
+        [of(|_| true), of(|facts| facts.on), of(|facts| facts.must_enroll), of(|facts| facts.in_groups)];
+    assert_eq!(found, [100_000, 90_000, 20, 10_000]);
+
+    let query = UserQuery {
+        tenant: tenant("acme"),
+        at,
+        facts: Facts::all().filter(|facts| !facts.on).collect(),
+        team: None,
+        locked_at: None,
+        reset_requested_after: None,
+        after: None,
+        limit: 1_000,
+    };
+    let listed = store.list(&query).await.unwrap();
+    assert_eq!(listed.len(), 1_000);
+    assert_eq!((listed[0].as_str(), listed[999].as_str()), ("user-000010", "user-010000"));
+    let team = UserQuery { team: Some(TeamId::parse("team-7").unwrap()), ..query };
+    let listed: Vec<_> = store.list(&team).await.unwrap();
+    assert_eq!(listed.iter().map(UserId::as_str).collect::<Vec<_>>(), ["user-000140", "user-000150"]);
+}
+
+/// P1: what a login writes stands in no index: every version of a row stays on its page.
+#[tokio::test]
+async fn logins_touch_no_index() {
+    const LOGINS: u64 = 20;
+    let (store, database) = support::fresh().await;
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let ann = user("acme", "ann");
+    let state = fixtures::user_with_totp(&random);
+    store.store_user(&random, &ann, &state).await;
+    for login in 1..=LOGINS {
+        store.done(support::login(&random, &ann, login, &state, login)).await;
+    }
+    // Sessions tell what they did when they end.
+    drop(store);
+
+    let connection = &mut database.connect().await;
+    let told = async {
+        loop {
+            let sum = "SELECT relname::text, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
+                WHERE n_tup_upd > 0 ORDER BY relname";
+            let rows =
+                sqlx::query_as::<_, (String, i64, i64)>(sum).fetch_all(&mut *connection).await.unwrap();
+            if rows.iter().map(|(_, updates, _)| updates).sum::<i64>() >= 2 * i64::try_from(LOGINS).unwrap() {
+                return rows;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let rows = tokio::time::timeout(Duration::from_secs(30), told).await.expect("the counters come");
+    let of = |table: &str| (table.to_owned(), 20, 20);
+    assert_eq!(rows, [of("authenticators"), of("users")]);
+}
