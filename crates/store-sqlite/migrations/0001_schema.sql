@@ -25,11 +25,14 @@ CREATE TABLE policies (
     CHECK (revision BETWEEN 1 AND 4294967295)
 ) STRICT, WITHOUT ROWID;
 
+-- `is_on` repeats whether there is an authenticator, so that lists and counts need not look at them. No index stands
+-- beside the key: lists follow the key, counts read what is clustered by it, and logins write to one place.
 CREATE TABLE users (
     tenant_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     version INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
+    is_on INTEGER NOT NULL,
     state_since INTEGER,
     consecutive_failures INTEGER NOT NULL,
     locked_until INTEGER,
@@ -49,6 +52,7 @@ CREATE TABLE users (
     CHECK (epoch >= 0),
     CHECK (consecutive_failures BETWEEN 0 AND 4294967295),
     CHECK (json_valid(failure_times)),
+    CHECK (is_on IN (0, 1)),
     CHECK (must_enroll IN (0, 1)),
     CHECK (ifnull(
         (last_wrong_key IS NULL AND last_wrong_digest IS NULL AND last_wrong_time IS NULL)
@@ -60,8 +64,8 @@ CREATE TABLE users (
     ))
 ) STRICT, WITHOUT ROWID;
 
--- What the tenant's directory said of a user. The document is the whole of it; team_memberships repeats its teams so
--- that a team's members can be listed.
+-- What the tenant's directory said of a user. The document is the whole of it; team_memberships and user_groups repeat
+-- its teams and groups so that their users can be listed and counted.
 CREATE TABLE directory_users (
     tenant_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
@@ -82,6 +86,14 @@ CREATE TABLE team_memberships (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX team_memberships_by_team ON team_memberships (tenant_id, team_id, user_id);
+
+CREATE TABLE user_groups (
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    group_name TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, group_name),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES directory_users ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 
 -- Columns of one kind of authenticator are nullable and checked, so that another kind adds columns and no table.
 CREATE TABLE authenticators (

@@ -134,11 +134,11 @@ async fn put_user(
     let put = match expected {
         None => {
             sqlx::query!(
-                "INSERT INTO users (tenant_id, user_id, version, epoch, state_since, consecutive_failures, locked_until,
-                    failure_times, last_wrong_key, last_wrong_digest, last_wrong_time, grace_started, must_enroll,
+                "INSERT INTO users (tenant_id, user_id, version, epoch, is_on, state_since, consecutive_failures,
+                    locked_until, failure_times, last_wrong_key, last_wrong_digest, last_wrong_time, grace_started, must_enroll,
                     reset_request_id, reset_reason, reset_create_time)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, user_id) DO NOTHING",
-                tenant, user, version, epoch, state_since, failures.consecutive, locked_until, recent, wrong_key,
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, user_id) DO NOTHING",
+                tenant, user, version, epoch, core.on, state_since, failures.consecutive, locked_until, recent, wrong_key,
                 wrong_digest, wrong_time, grace_started, core.requirement.must_enroll, reset_id, reset_reason,
                 reset_time
             )
@@ -147,11 +147,11 @@ async fn put_user(
         }
         Some(expected) => {
             sqlx::query!(
-                "UPDATE users SET version = ?, epoch = ?, state_since = ?, consecutive_failures = ?, locked_until = ?,
-                    failure_times = ?, last_wrong_key = ?, last_wrong_digest = ?, last_wrong_time = ?,
+                "UPDATE users SET version = ?, epoch = ?, is_on = ?, state_since = ?, consecutive_failures = ?,
+                    locked_until = ?, failure_times = ?, last_wrong_key = ?, last_wrong_digest = ?, last_wrong_time = ?,
                     grace_started = ?, must_enroll = ?, reset_request_id = ?, reset_reason = ?, reset_create_time = ?
                 WHERE tenant_id = ? AND user_id = ? AND version = ?",
-                version, epoch, state_since, failures.consecutive, locked_until, recent, wrong_key, wrong_digest,
+                version, epoch, core.on, state_since, failures.consecutive, locked_until, recent, wrong_key, wrong_digest,
                 wrong_time, grace_started, core.requirement.must_enroll, reset_id, reset_reason, reset_time, tenant,
                 user, expected
             )

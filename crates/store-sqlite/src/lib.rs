@@ -20,6 +20,7 @@ mod events;
 mod open;
 mod outbox;
 mod policies;
+mod queries;
 mod rows;
 mod seal;
 mod upkeep;

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod files;
+mod plans;
 mod schema;
 mod seals;
 

@@ -20,7 +20,7 @@ async fn prepared() -> (tempfile::TempDir, countersign_testkit::conformance::Sto
         || state.challenges.is_empty()
         || state.tickets.is_empty()
         || state.clients.is_empty()
-        || state.directory.as_ref().is_none_or(|entry| entry.teams.is_empty())
+        || state.directory.as_ref().is_none_or(|entry| entry.teams.is_empty() || entry.groups.is_empty())
         || state.reset_request.is_none()
         || state.failures.last_wrong.is_none()
     {
@@ -49,6 +49,8 @@ async fn impossible_rows_are_refused() {
         "UPDATE users SET version = 0",
         "UPDATE users SET epoch = -1",
         "UPDATE users SET must_enroll = 2",
+        "UPDATE users SET is_on = 2",
+        "UPDATE users SET is_on = NULL",
         "UPDATE users SET consecutive_failures = 4294967296",
         "UPDATE users SET last_wrong_digest = NULL",
         "UPDATE users SET last_wrong_digest = x'00'",
@@ -75,6 +77,7 @@ async fn impossible_rows_are_refused() {
         "UPDATE tickets SET epoch = -1",
         "UPDATE remembered_clients SET generation = -1",
         "UPDATE team_memberships SET role = 'OWNER'",
+        "UPDATE user_groups SET user_id = 'nobody'",
         "UPDATE events SET authenticator_id = x'00', authenticator_kind = NULL",
         "UPDATE outbox SET event_id = zeroblob(16)",
         "UPDATE requests SET arguments_digest = x'00'",
@@ -135,7 +138,7 @@ async fn rows_go_with_their_user() {
             + (SELECT count(*) FROM recovery_sets) + (SELECT count(*) FROM recovery_codes)
             + (SELECT count(*) FROM challenges) + (SELECT count(*) FROM tickets)
             + (SELECT count(*) FROM remembered_clients) + (SELECT count(*) FROM directory_users)
-            + (SELECT count(*) FROM team_memberships)",
+            + (SELECT count(*) FROM team_memberships) + (SELECT count(*) FROM user_groups)",
     )
     .fetch_one(&mut connection)
     .await

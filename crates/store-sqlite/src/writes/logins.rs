@@ -8,6 +8,7 @@ use countersign_ports::document::{
     Named, encode_client_claims, encode_directory_entry, encode_first_factor, encode_ticket_issuer,
 };
 use sqlx::SqliteConnection;
+use std::collections::BTreeSet;
 
 pub(super) async fn add_challenge(
     at: &mut SqliteConnection,
@@ -152,7 +153,7 @@ pub(super) async fn remove_client(
     Ok(())
 }
 
-/// Puts the entry anew, and its teams beside it.
+/// Puts the entry anew, and its teams and groups beside it.
 pub(super) async fn put_directory(
     at: &mut SqliteConnection,
     user: &UserRef,
@@ -181,10 +182,20 @@ pub(super) async fn put_directory(
         .execute(&mut *at)
         .await?;
     }
+    for group in entry.groups.iter().collect::<BTreeSet<_>>() {
+        sqlx::query!(
+            "INSERT INTO user_groups (tenant_id, user_id, group_name) VALUES (?, ?, ?)",
+            tenant,
+            user,
+            group
+        )
+        .execute(&mut *at)
+        .await?;
+    }
     Ok(())
 }
 
-/// Deletes the entry; its teams go with it.
+/// Deletes the entry; its teams and groups go with it.
 pub(super) async fn remove_directory(at: &mut SqliteConnection, user: &UserRef) -> Result<(), Stop> {
     let (tenant, user) = (user.tenant.as_str(), user.user.as_str());
     sqlx::query!("DELETE FROM directory_users WHERE tenant_id = ? AND user_id = ?", tenant, user)
