@@ -15,6 +15,8 @@
 //!   used but are gone, a request that has an answer: `Ok(Commit::Conflict)`, and nothing of the change set is visible.
 //!   A change set that no decision makes (names taken twice, two tenants in one) is refused in whatever way.
 //! - **Tenants.** Who does not exist is `Ok(None)` on load and [`countersign_ports::StoreError::TenantMissing`] on commit.
+//! - **Lists and counts.** They are taken of what was acknowledged before they began, users without anything included.
+//!   Texts are compared byte by byte.
 //! - **Events.** What is committed before another change set begins stands before it. A store may show an event a
 //!   moment after its commit; nobody who reads on from a position ever misses one.
 //! - **Notices.** The order per user is that of `create_time`, then of the id. A lease counts as a try when it is given,
@@ -31,6 +33,7 @@ pub mod guards;
 pub mod isolation;
 pub mod outbox;
 pub mod policies;
+pub mod queries;
 pub mod requests;
 pub mod round_trips;
 pub mod upkeep;
@@ -43,7 +46,7 @@ use countersign_domain::policy::Preset;
 use countersign_domain::user::UserState;
 use countersign_ports::{
     ChangeSet, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded, Maintenance, Outbox,
-    PolicyStore, StoreError, StoredEvent, UserStore,
+    PolicyStore, StoreError, StoredEvent, UserQueries, UserStore,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -54,6 +57,8 @@ use std::time::Duration;
 pub struct StoreUnderTest {
     /// What users own.
     pub users: Arc<dyn UserStore>,
+    /// Lists and counts over users.
+    pub queries: Arc<dyn UserQueries>,
     /// Tenants and policies.
     pub policies: Arc<dyn PolicyStore>,
     /// The log of events.
@@ -90,11 +95,12 @@ impl StoreUnderTest {
     /// A store that implements every port.
     pub fn new<S>(store: S) -> Self
     where
-        S: UserStore + PolicyStore + EventLog + Outbox + Maintenance + 'static,
+        S: UserStore + UserQueries + PolicyStore + EventLog + Outbox + Maintenance + 'static,
     {
         let store = Arc::new(store);
         Self {
             users: store.clone(),
+            queries: store.clone(),
             policies: store.clone(),
             events: store.clone(),
             outbox: store.clone(),
@@ -261,6 +267,17 @@ macro_rules! store_conformance {
             policies: old_revisions_stay_readable,
             policies: of_concurrent_revisions_exactly_one_wins,
             policies: tenants_are_listed_in_byte_order_page_by_page,
+            queries: every_combination_of_facts_is_counted_and_listed,
+            queries: a_grace_period_is_over_from_its_cutoff_on,
+            queries: groups_are_named_byte_by_byte,
+            queries: nobody_is_in_groups_that_are_not_asked_for,
+            queries: a_team_lists_its_members_and_its_managers,
+            queries: a_lock_ends_at_its_time,
+            queries: requests_for_a_reset_are_listed_after_their_time,
+            queries: pages_follow_in_byte_order,
+            queries: lists_and_counts_keep_to_their_tenant,
+            queries: lists_and_counts_follow_commits,
+            queries: any_narrowing_agrees_with_the_states,
             outbox: a_notice_is_leased_with_its_event,
             outbox: a_lease_holds_until_it_ends,
             outbox: notices_of_a_user_leave_in_order,

@@ -43,12 +43,12 @@ impl Generator {
     }
 
     /// At most `most` of them, often none.
-    fn some<T>(&self, most: u64, draw: impl Fn(&Self) -> T) -> Vec<T> {
+    pub(crate) fn some<T>(&self, most: u64, draw: impl Fn(&Self) -> T) -> Vec<T> {
         let count = if self.one_in(3) { 0 } else { self.random.below(most + 1) };
         (0..count).map(|_| draw(self)).collect()
     }
 
-    fn pick<T: Copy>(&self, of: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&self, of: &[T]) -> T {
         let index = self.random.below(of.len() as u64);
         of[usize::try_from(index).expect("an index of a list")]
     }
@@ -72,7 +72,7 @@ impl Generator {
     }
 
     /// Any time from 1970 to 9999, to the microsecond.
-    fn time(&self) -> Timestamp {
+    pub(crate) fn time(&self) -> Timestamp {
         let micros = self.random.below(LAST_MICRO + 1);
         Timestamp::from_unix_micros(i64::try_from(micros).expect("below the year 10000"))
     }

@@ -15,6 +15,7 @@ fn every_rule_is_run() {
         include_str!("isolation.rs"),
         include_str!("outbox.rs"),
         include_str!("policies.rs"),
+        include_str!("queries.rs"),
         include_str!("requests.rs"),
         include_str!("round_trips.rs"),
         include_str!("upkeep.rs"),
