@@ -7,6 +7,7 @@
     reason = "one crate of tests: its modules see one another, and a test fails by panicking"
 )]
 
+mod coverage;
 mod outbox;
 mod road;
 mod world;
