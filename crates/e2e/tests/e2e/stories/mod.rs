@@ -1,0 +1,14 @@
+//! The five products, each driven whole: its users set up, sign in, lose the phone, recover, replace, switch off or are
+//! refused. One module a preset, on the demo tenant of its name unless it says otherwise.
+//!
+//! What lives here: what users of a product can and cannot do, told as stories. Not here: what holds under every policy,
+//! such as that a code serves once.
+
+mod admin_permissions;
+mod calls;
+mod mandatory_managed;
+mod password_and_code;
+mod phone;
+mod self_service_code;
+mod self_service_password;
+mod verdicts;
