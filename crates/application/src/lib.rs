@@ -29,6 +29,7 @@ mod tenants;
 
 pub use abilities::{Abilities, DelegatedAbility};
 pub use account::{Begun, Changed, StatusView};
+pub use countersign_ports::StoreError;
 pub use coverage::{MemberStatus, StatusFilter};
 pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
 pub use error::AppError;

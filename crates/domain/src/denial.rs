@@ -40,7 +40,15 @@ pub enum Denial {
     /// A code was evaluated and is not right.
     #[error("the code is not right")]
     ProofIncorrect {
-        /// At confirmation only: by how many seconds the phone's clock seems ahead (positive) or behind.
+        /// The field that carried it, as callers write it.
+        field: &'static str,
+    },
+    /// The code that should confirm an enrollment is not right.
+    #[error("the code does not confirm the enrollment")]
+    ConfirmationIncorrect {
+        /// Wrong codes that the enrollment still takes; at 0 it is gone.
+        attempts_remaining: u32,
+        /// By how many seconds the phone's clock seems ahead (positive) or behind, where the code fits one nearby.
         clock_offset_seconds: Option<i64>,
     },
     /// Too many wrong codes: nothing was evaluated.

@@ -267,7 +267,8 @@ fn pending_step(
             .with("finding", "wrong_at_confirmation")
             .with("tries_left", tries_left.to_string()),
     );
-    Err(Denial::ProofIncorrect { clock_offset_seconds: clock_offset(ctx, key, *parameters, code) })
+    let clock_offset_seconds = clock_offset(ctx, key, *parameters, code);
+    Err(Denial::ConfirmationIncorrect { attempts_remaining: tries_left, clock_offset_seconds })
 }
 
 fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, code: &OtpCode) -> Option<i64> {

@@ -146,6 +146,7 @@ fn step_of(denial: &Denial) -> RuleStep {
         Denial::ActorNotSubject | Denial::ActorIsSubject => ("", "the wrong person acts"),
         Denial::FieldInvalid { .. }
         | Denial::ProofIncorrect { .. }
+        | Denial::ConfirmationIncorrect { .. }
         | Denial::EnrollmentExpired
         | Denial::EnrollmentTicketInvalid
         | Denial::ChallengeInvalid

@@ -288,7 +288,7 @@ pub(crate) fn demand(
     check_digits(draft, ctx, code, field)?;
     match evaluate(draft, ctx, code) {
         Finding::Verified { .. } | Finding::Recovered => Ok(()),
-        Finding::Refused => Err(Denial::ProofIncorrect { clock_offset_seconds: None }),
+        Finding::Refused => Err(Denial::ProofIncorrect { field }),
         Finding::Locked { until } => {
             Err(Denial::UserLocked { retry_after: until.map(|until| until.since(ctx.now)) })
         }

@@ -4,7 +4,7 @@ use super::{LATER, SOON, internal};
 use crate::caller::CallerContext;
 use crate::failure::Failure;
 use countersign_api::v1::ErrorReason as R;
-use countersign_application::AppError;
+use countersign_application::{AppError, StoreError};
 use std::error::Error;
 use tonic_types::FieldViolation;
 
@@ -46,14 +46,18 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
     }
 }
 
-/// A store that cannot be reached has a cause outside of it; one that holds what it cannot hold has none, and that is
-/// an alarm: a row was edited, swapped or lost its key (R50).
-fn store(error: &(dyn Error + 'static), caller: &CallerContext) -> Failure {
-    if error.source().is_none() {
-        return fault("the store holds what this service cannot have written", error, caller);
+fn store(error: &StoreError, caller: &CallerContext) -> Failure {
+    match error {
+        StoreError::TenantMissing => caller.tenant_missing(),
+        StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_) => {
+            tracing::error!(error = error_chain(error), "the store is unavailable");
+            Failure::new(R::StoreUnavailable, "the store cannot be reached").retry_after(LATER)
+        }
+        // A row was edited, swapped or lost its key (R50).
+        StoreError::Corrupt { .. } | StoreError::SealBroken { .. } => {
+            fault("the store holds what this service cannot have written", error, caller)
+        }
     }
-    tracing::error!(error = error_chain(error), "the store is unavailable");
-    Failure::new(R::StoreUnavailable, "the store cannot be reached").retry_after(LATER)
 }
 
 /// Logs a fault of the service as an alarm, under the id that the caller is told.

@@ -54,7 +54,7 @@ pub(crate) const fn reason(denial: &Denial) -> R {
         Denial::FirstFactorStale { .. } => R::FirstFactorStale,
         Denial::FirstFactorNotAllowed { .. } => R::FirstFactorNotAllowed,
         Denial::ProofRequired { .. } => R::ProofRequired,
-        Denial::ProofIncorrect { .. } => R::ProofIncorrect,
+        Denial::ProofIncorrect { .. } | Denial::ConfirmationIncorrect { .. } => R::ProofIncorrect,
         Denial::UserLocked { .. } => R::UserLocked,
         Denial::ActorNotSubject => R::ActorNotSubject,
         Denial::ActorIsSubject => R::ActorIsSubject,
@@ -96,8 +96,10 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
             plain.unmet(site.first_factor).with("method", method_name(*method))
         }
         Denial::ProofRequired { missing } => proof_required(plain, missing, site),
-        Denial::ProofIncorrect { clock_offset_seconds } => {
-            let failure = plain.about_field(site.code);
+        Denial::ProofIncorrect { field } => plain.about_field(field),
+        Denial::ConfirmationIncorrect { attempts_remaining, clock_offset_seconds } => {
+            let failure =
+                plain.about_field("proof.code").with("attempts_remaining", attempts_remaining.to_string());
             match clock_offset_seconds {
                 Some(offset) => failure.with("clock_offset_seconds", offset.to_string()),
                 None => failure,

@@ -27,6 +27,11 @@ pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
         kept(next.clients.iter().any(|row| row.epoch != next.epoch || old.client(row.id).is_some()));
     }
     bounded(next);
+    writes_make(old, next);
+}
+
+/// Panics where the writes from one state to another do not make that other one.
+pub fn writes_make(old: &UserState, next: &UserState) {
     let mut stored = old.clone();
     apply(&mut stored, &UserCore::of(next), writes(old, next));
     assert_eq!(sorted(stored), sorted(next.clone()), "the writes do not make the state");

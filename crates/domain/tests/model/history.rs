@@ -31,6 +31,9 @@ pub(crate) struct History {
     world: World,
     model: Model,
     watch: Watch,
+    /// A state some steps ago: writes tell any difference, not only that of one decision.
+    milestone: UserState,
+    steps: usize,
     phones: Vec<(EnrollmentId, Phone)>,
     papers: Vec<RecoveryCode>,
     challenges: Vec<SecretString>,
@@ -52,6 +55,8 @@ impl History {
             world: World::under(policy, user_ref("acme", "ann")),
             model,
             watch: Watch::default(),
+            milestone: UserState::default(),
+            steps: 0,
             phones: Vec::new(),
             papers: Vec::new(),
             challenges: Vec::new(),
@@ -91,6 +96,11 @@ impl History {
             cared_for,
         };
         self.watch.see(&step, &self.world.policy);
+        laws::writes_make(&self.milestone, &self.world.state);
+        self.steps += 1;
+        if self.steps.is_multiple_of(7) {
+            self.milestone.clone_from(&self.world.state);
+        }
         self.compare(command);
     }
 

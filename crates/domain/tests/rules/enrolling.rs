@@ -25,7 +25,11 @@ fn confirm_off(world: &World, period: u32, steps: i64) -> Result<(), Denial> {
 }
 
 fn incorrect(clock_offset_seconds: Option<i64>) -> Result<(), Denial> {
-    Err(Denial::ConfirmationIncorrect { attempts_remaining: 9, clock_offset_seconds })
+    refused_with(9, clock_offset_seconds)
+}
+
+fn refused_with(attempts_remaining: u32, clock_offset_seconds: Option<i64>) -> Result<(), Denial> {
+    Err(Denial::ConfirmationIncorrect { attempts_remaining, clock_offset_seconds })
 }
 
 /// B1: no other user, operator or job enrolls for somebody, at neither stage, whatever permissions it holds.
@@ -212,7 +216,7 @@ fn the_hint_is_given_at_confirmation_only() {
     let (mut world, phone) = World::on(Preset::SelfServiceCode);
     let code = phone.code_off(world.now, 5);
     let proofs = world.proofs(Some(code.clone()));
-    assert_eq!(world.clone().disable(&proofs), incorrect(None));
+    assert_eq!(world.clone().disable(&proofs), Err(Denial::ProofIncorrect { field: "proof.code" }));
     assert_eq!(world.check(&world.login_with(code)), Ok(Verdict::Refused(RefusedReason::CodeNotAccepted)));
 }
 
@@ -224,7 +228,7 @@ fn a_wrong_code_keeps_the_pending_key() {
     for left in (1..10).rev() {
         let wrong = world.wrong();
         let denied = world.confirm(&world.confirm_command(&begun, wrong)).map(|_| ());
-        assert_eq!(denied, incorrect(None));
+        assert_eq!(denied, refused_with(left, None));
         assert_eq!(world.state.pending[0].tries_left, left);
         assert_eq!(world.state.failures.consecutive, 0, "R12: the small budget is its own");
     }
@@ -237,10 +241,10 @@ fn a_wrong_code_keeps_the_pending_key() {
 fn the_tenth_wrong_code_ends_the_enrollment() {
     let mut world = World::new(Preset::SelfServiceCode);
     let (begun, phone) = world.begun();
-    for _ in 0..10 {
+    for left in (0..10).rev() {
         let wrong = world.wrong();
         let denied = world.confirm(&world.confirm_command(&begun, wrong)).map(|_| ());
-        assert_eq!(denied, incorrect(None));
+        assert_eq!(denied, refused_with(left, None));
     }
     let late = world.confirm(&world.confirm_command(&begun, phone.code(world.now)));
     assert_eq!(late, Err(Denial::EnrollmentExpired));

@@ -20,3 +20,4 @@ mod status;
 mod switching_off;
 mod teams;
 mod tickets;
+mod writes;

@@ -2,7 +2,6 @@
 
 use crate::common::{DAY, MINUTE, Phone, World, client, federated, secs, user_ref};
 use countersign_domain::clients::{ClientToken, Revocation};
-use countersign_domain::denial::Denial;
 use countersign_domain::digest::{DigestKeys, KeyId};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::ClientId;
