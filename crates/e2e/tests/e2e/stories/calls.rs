@@ -151,6 +151,17 @@ pub(super) async fn reset(
     Ok(TeamServiceClient::new(channel.clone()).reset_member(patient(request)).await?.into_inner())
 }
 
+/// The open reset requests that this user may see.
+pub(super) async fn reset_requests(channel: &Channel, user: &User) -> Result<Vec<v1::ResetRequest>, Status> {
+    let request = v1::ListResetRequestsRequest {
+        tenant_id: user.tenant.clone(),
+        actor: Some(user.without_password()),
+        ..v1::ListResetRequestsRequest::default()
+    };
+    let page = TeamServiceClient::new(channel.clone()).list_reset_requests(patient(request)).await?;
+    Ok(page.into_inner().reset_requests)
+}
+
 /// This actor switches this user's second factor off.
 pub(super) async fn disable_member(
     channel: &Channel,
@@ -170,8 +181,7 @@ pub(super) async fn disable_member(
 /// The directory says what this user is in this team.
 pub(super) async fn put(channel: &Channel, user: &User, team: &str, role: v1::TeamRole) {
     let membership = v1::TeamMembership { team_id: team.to_owned(), role: role.into() };
-    let entry =
-        v1::User { user_id: user.id.clone(), teams: vec![membership], ..v1::User::default() };
+    let entry = v1::User { user_id: user.id.clone(), teams: vec![membership], ..v1::User::default() };
     let request = v1::PutUserRequest {
         tenant_id: user.tenant.clone(),
         user: Some(entry),
