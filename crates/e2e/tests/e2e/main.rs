@@ -23,4 +23,5 @@ mod harness;
 mod repeats;
 mod replay;
 mod secrets;
+mod stories;
 mod walk;
