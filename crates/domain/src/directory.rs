@@ -5,6 +5,7 @@ use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::ResetRequestId;
+use crate::policy::{DelegatedAction, Grant};
 use crate::user::{DirectoryEntry, ResetRequest, UserState};
 
 /// Takes over what the directory says. Saying the same again changes and tells nothing; another address is told to the
@@ -40,7 +41,8 @@ pub fn erase(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
     draft.decide(())
 }
 
-/// A member asks to be reset; managers of their teams see it (B42). Asking again replaces the reason.
+/// A member asks to be reset; managers of their teams see it (B42). Asking again while a request is open replaces its
+/// reason and nothing else. Nobody asks where the policy has no team manager reset: there is nobody to see it.
 pub fn request_reset(
     state: &UserState,
     ctx: &Context<'_>,
@@ -51,7 +53,15 @@ pub fn request_reset(
     if !draft.next.is_on() {
         return Decision::unchanged(Err(Denial::TwoFactorNotEnabled), state);
     }
-    let request = ResetRequest { id, reason: reason.to_owned(), create_time: ctx.now };
+    let rule = ctx.policy.delegation_for(DelegatedAction::ResetMember);
+    if rule.is_none_or(|rule| rule.grant != Grant::TeamManager) {
+        return Decision::unchanged(Err(Denial::ActionNotAllowed), state);
+    }
+    let reason = reason.to_owned();
+    let request = match draft.next.reset_request.take() {
+        Some(open) => ResetRequest { reason, ..open },
+        None => ResetRequest { id, reason, create_time: ctx.now },
+    };
     draft.next.reset_request = Some(request.clone());
     draft.lead_owner(Event::new(EventType::ResetRequested));
     draft.decide(Ok(request))

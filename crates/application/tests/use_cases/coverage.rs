@@ -156,8 +156,8 @@ fn team_id(id: &str) -> TeamId {
 }
 
 /// Two teams with a manager each, of whom the first is a member of the other team too; and a user without a team.
-async fn teams() -> (World, [UserRef; 5]) {
-    let world = World::new(Preset::SelfServiceCode).await;
+async fn teams(preset: Preset) -> (World, [UserRef; 5]) {
+    let world = World::new(preset).await;
     let users = [
         put(&world, "ann", &[("blue", Role::Member)], false).await,
         put(&world, "bob", &[("red", Role::Member)], false).await,
@@ -179,7 +179,7 @@ async fn listed(world: &World, actor: &Actor, team: Option<&str>) -> Result<Vec<
 /// without a team. Members and disabled managers see nobody, operators all.
 #[tokio::test]
 async fn managers_see_only_their_teams() {
-    let (world, [ann, bob, boss, chief, dan]) = teams().await;
+    let (world, [ann, bob, boss, chief, dan]) = teams(Preset::SelfServiceCode).await;
     let denied = Err(Denial::ActorNotTeamManager);
     let as_boss = world.session(&boss);
     for team in [None, Some("blue")] {
@@ -224,7 +224,7 @@ async fn managers_see_only_their_teams() {
 /// seven days.
 #[tokio::test]
 async fn managers_see_the_requests_of_their_teams() {
-    let (world, [ann, bob, boss, chief, _]) = teams().await;
+    let (world, [ann, bob, boss, chief, _]) = teams(Preset::MandatoryManaged).await;
     for user in [&bob, &ann] {
         world.enroll(user).await;
         let encode = Box::new(|_: &_| Vec::new());

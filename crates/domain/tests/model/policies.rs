@@ -157,15 +157,23 @@ fn without_contradictions(mut policy: PolicyDocument) -> PolicyDocument {
         }
     }
     if policy.requirement.first_enrollment == FirstEnrollment::ManagerTicket {
-        policy.delegation.push(Delegation {
-            action: DelegatedAction::IssueTicket,
-            grant: Grant::TeamManager,
-            permissions: Vec::new(),
-            peers: false,
-            actor_needs_two_factor: false,
-            actor_needs_fresh_proof: false,
-            second_approver: false,
-        });
+        policy.delegation.push(by_manager(DelegatedAction::IssueTicket));
+    }
+    // Some tenants have managers who reset, so that there is somebody to ask for it.
+    if policy.challenge.mode == ChallengeMode::NewClient {
+        policy.delegation.push(by_manager(DelegatedAction::ResetMember));
     }
     policy
+}
+
+fn by_manager(action: DelegatedAction) -> Delegation {
+    Delegation {
+        action,
+        grant: Grant::TeamManager,
+        permissions: Vec::new(),
+        peers: false,
+        actor_needs_two_factor: false,
+        actor_needs_fresh_proof: false,
+        second_approver: false,
+    }
 }

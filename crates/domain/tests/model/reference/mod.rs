@@ -10,7 +10,9 @@ use crate::commands::First;
 use crate::common::Phone;
 use countersign_domain::login::Assurance;
 use countersign_domain::otp::OtpCode;
-use countersign_domain::policy::{FirstEnrollment, PolicyDocument, RequirementMode};
+use countersign_domain::policy::{
+    DelegatedAction, Delegation, FirstEnrollment, Grant, PolicyDocument, RequirementMode,
+};
 use countersign_domain::recovery_code::RecoveryCode;
 use countersign_domain::time::Timestamp;
 
@@ -265,7 +267,13 @@ impl Model {
         if !self.is_on() {
             return Err("not on");
         }
-        self.help_since = Some(self.now);
+        let seen_by_managers = |rule: &Delegation| {
+            rule.action == DelegatedAction::ResetMember && rule.grant == Grant::TeamManager
+        };
+        if !self.rules.delegation.iter().any(seen_by_managers) {
+            return Err("not allowed");
+        }
+        self.help_since.get_or_insert(self.now);
         Ok(Said::Done)
     }
 
