@@ -2,13 +2,8 @@
 
 use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
-use async_trait::async_trait;
-use countersign_domain::coverage::{Facts, FactsAt};
-use countersign_domain::ids::{TenantId, UserId};
 use countersign_keyring::Keyring;
-use countersign_ports::{
-    EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserQuery, UserStore,
-};
+use countersign_ports::{EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore};
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
 use std::sync::Arc;
@@ -33,7 +28,7 @@ pub(crate) struct Stores {
 impl Stores {
     fn of<S>(store: S) -> Self
     where
-        S: UserStore + PolicyStore + Outbox + EventLog + Maintenance + 'static,
+        S: UserStore + PolicyStore + Outbox + EventLog + UserQueries + Maintenance + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -41,7 +36,7 @@ impl Stores {
             policies: store.clone(),
             outbox: store.clone(),
             events: store.clone(),
-            queries: Arc::new(Unlisted),
+            queries: store.clone(),
             maintenance: store,
         }
     }
@@ -54,22 +49,4 @@ pub(crate) async fn open(config: StoreConfig, keyring: Arc<Keyring>) -> Result<S
         StoreConfig::Sqlite { path } => Stores::of(SqliteStore::open(&path, keyring, random).await?),
         StoreConfig::Postgres(options) => Stores::of(PostgresStore::connect(options, keyring, random).await?),
     })
-}
-
-/// Lists and counts where the store has none: refused as unavailable, never answered with nothing (R63).
-struct Unlisted;
-
-#[derive(Debug, thiserror::Error)]
-#[error("this store does not list users")]
-struct NoLists;
-
-#[async_trait]
-impl UserQueries for Unlisted {
-    async fn list(&self, _: &UserQuery) -> Result<Vec<UserId>, StoreError> {
-        Err(StoreError::Unavailable(Box::new(NoLists)))
-    }
-
-    async fn count(&self, _: &TenantId, _: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError> {
-        Err(StoreError::Unavailable(Box::new(NoLists)))
-    }
 }
