@@ -1,3 +1,5 @@
+//! Which fields a mask takes over, and what it refuses.
+
 use super::*;
 use crate::convert::policy::{document, policy_of};
 use countersign_domain::policy::{PolicyDocument, Preset, ProofKind, RequirementMode};
