@@ -107,11 +107,11 @@ pub fn revoke(
     revocation: &Revocation,
 ) -> Decision<Result<usize, Denial>> {
     let mut draft = Draft::new(state, ctx);
-    let outcome = revoke_on(&mut draft, revocation);
-    draft.decide(outcome)
+    let revoked = revoke_on(&mut draft, revocation);
+    draft.decide(Ok(revoked))
 }
 
-fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> Result<usize, Denial> {
+fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> usize {
     let before = draft.next.clients.len();
     match revocation {
         Revocation::All => draft.next.clients.clear(),
@@ -128,5 +128,5 @@ fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> Result<usize, Denial
     } else {
         draft.lead_owner(event);
     }
-    Ok(revoked)
+    revoked
 }
