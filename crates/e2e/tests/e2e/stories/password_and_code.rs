@@ -52,14 +52,14 @@ async fn switching_off_needs_both_together(store: Store) {
     let (user, mut enrolled) = enrolled(&node).await;
     challenged(user.login().await);
     let before = user.status_is(TwoFactorState::On).await;
-    let used = enrolled.phone.used();
+    let confirming = enrolled.phone.used();
     let code = enrolled.phone.code();
     user.disable(user.without_password(), None).await.expect_reason("PROOF_REQUIRED");
     user.disable(user.actor(), None).await.expect_reason("PROOF_REQUIRED");
     user.disable(user.without_password(), Some(&code)).await.expect_reason("PROOF_REQUIRED");
     user.disable(user.with_stale_password(), Some(&code)).await.expect_reason("FIRST_FACTOR_STALE");
     user.disable(user.actor(), Some(&enrolled.phone.wrong(0))).await.expect_reason("PROOF_INCORRECT");
-    user.disable(user.actor(), Some(&used)).await.expect_reason("PROOF_INCORRECT");
+    user.disable(user.actor(), Some(&confirming)).await.expect_reason("PROOF_INCORRECT");
     let after = user.status_is(TwoFactorState::On).await;
     assert_eq!(after.authenticators, before.authenticators);
     assert_eq!(after.recovery_codes_remaining, Some(10));

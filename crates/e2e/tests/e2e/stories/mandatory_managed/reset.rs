@@ -47,8 +47,8 @@ async fn nobody_but_a_manager_of_the_team_resets(store: Store) {
     reset(&channel, peer.to_reset(manager.actor())).await.expect_reason("ACTOR_NOT_TEAM_MANAGER");
     reset(&channel, member.to_reset(member.actor())).await.expect_reason("ACTOR_IS_SUBJECT");
     reset(&channel, manager.to_reset(manager.actor())).await.expect_reason("ACTOR_IS_SUBJECT");
-    let none = reset(&channel, colleague.to_reset(manager.actor())).await;
-    assert_eq!(none.expect_reason("TWO_FACTOR_NOT_ENABLED").code(), tonic::Code::FailedPrecondition);
+    let denied = reset(&channel, colleague.to_reset(manager.actor())).await;
+    assert_eq!(denied.expect_reason("TWO_FACTOR_NOT_ENABLED").code(), tonic::Code::FailedPrecondition);
     let enrolling = member.to_begin_as(manager.actor());
     member.begin(enrolling).await.expect_reason("ACTOR_NOT_SUBJECT");
     let unreasoned =
