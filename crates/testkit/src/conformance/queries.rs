@@ -257,6 +257,7 @@ pub async fn pages_follow_in_byte_order(store: StoreUnderTest) {
                 let Some(last) = page.last() else { break };
                 query.after = Some(user_id(last));
                 listed.extend(page);
+                assert!(listed.len() <= ORDER.len(), "in pages of {limit}: {listed:?}");
             }
             assert_eq!(listed, ORDER, "in pages of {limit}");
         }
