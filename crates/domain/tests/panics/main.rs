@@ -1,5 +1,5 @@
-//! R48: no decision panics, whatever state, time, policy and command it is given: also states that no history leads to,
-//! as a damaged store might hold them.
+//! Arbitrary states, times, policies and commands: also states that no history leads to, as a damaged store might hold
+//! them. No decision panics on them (R48), and what is explained comes true (B48).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails right there")]
 
@@ -12,10 +12,12 @@ use countersign_domain::change::writes;
 use countersign_domain::clients::{self, Revocation};
 use countersign_domain::context::Context;
 use countersign_domain::coverage::{Facts, FactsAt, standing};
+use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{
     self, Authority, BeginTotp, Confirm, FreshConfirmation, FreshEnrollment,
 };
-use countersign_domain::login::{self, AnswerChallenge, CheckLogin, LoginFresh};
+use countersign_domain::explain::Expected;
+use countersign_domain::login::{self, AnswerChallenge, CheckLogin, LoginFresh, Verdict};
 use countersign_domain::policy::{DelegatedAction, Policy, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
@@ -24,7 +26,7 @@ use countersign_domain::secret::{SecretBytes, SecretString};
 use countersign_domain::status::{OwnAction, status};
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::token::{self, Opened};
-use countersign_domain::user::UserState;
+use countersign_domain::user::{FirstFactor, UserState};
 use countersign_domain::{authenticators, directory, explain};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
@@ -61,6 +63,96 @@ proptest! {
         drop(writes(&old, &next));
         assert!(writes(&old, &old).is_empty(), "nothing is written where nothing changed");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+
+    /// B48: what is explained of a login or an action is what the very call then says, proofs aside, in 10,000 random
+    /// situations.
+    #[test]
+    fn explanations_come_true(numbers in vec(any::<u64>(), 400)) {
+        let source = &mut Source::new(&numbers);
+        let world = World::under(policy(source), user_ref("acme", "ann"));
+        let (state, now) = (source.state(), source.time());
+        let ctx = Context { now, ..world.ctx() };
+        explained_login(&state, &ctx, source);
+        explained_actions(&state, &ctx, source);
+    }
+}
+
+fn explained_login(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
+    let command = CheckLogin {
+        first_factor: source.maybe(Source::first_factor).map(|first| FirstFactor {
+            // Half of them fresh, so that more than the freshness is explained.
+            verify_time: if source.below(2) == 0 { ctx.now } else { first.verify_time },
+            ..first
+        }),
+        client: source.client(),
+        client_token: None,
+        answer: None,
+        remember_client: false,
+        purpose: source.purpose(),
+    };
+    let fresh = LoginFresh {
+        challenge: source.id(),
+        ticket: source.id(),
+        client: source.id(),
+        recovery: fresh_set(source),
+    };
+    let told = match login::check(state, ctx, &command, &fresh).outcome {
+        Ok(Verdict::Allowed(_)) => Expected::Allowed,
+        Ok(Verdict::ChallengeRequired(_)) => Expected::ChallengeRequired,
+        Ok(Verdict::EnrollmentRequired(_)) => Expected::EnrollmentRequired,
+        Ok(Verdict::LockedOut(_)) => Expected::LockedOut,
+        Ok(Verdict::Refused(_)) | Err(_) => Expected::Denied,
+    };
+    let explained = explain::login(state, ctx, &command);
+    assert_eq!(explained.expected, told, "{command:?}");
+    assert!(!explained.steps.is_empty());
+}
+
+fn explained_actions(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
+    let proofs = proofs(source);
+    let own = [
+        (OwnAction::Disable, said(authenticators::disable(state, ctx, &proofs).outcome)),
+        (
+            OwnAction::GenerateRecoveryCodes,
+            said(recovery::generate(state, ctx, &proofs, &fresh_set(source)).outcome),
+        ),
+    ];
+    for (action, told) in own {
+        assert_eq!(explain::own_action(state, ctx, action).blocked, told, "{action:?}");
+    }
+    let (actor, actor_state) = (source.actor(), source.state());
+    let by = Party { actor: &actor, state: &actor_state };
+    let command = Delegated { by, actor_code: None, second: None, justification: "asked", preview: false };
+    let delegated = [
+        (DelegatedAction::ResetMember, said(team::reset_member(state, ctx, &command).outcome)),
+        (DelegatedAction::DisableMember, said(team::disable_member(state, ctx, &command).outcome)),
+        (DelegatedAction::UnlockMember, said(team::unlock_member(state, ctx, &command).outcome)),
+        (DelegatedAction::IssueTicket, said(team::issue_ticket(state, ctx, &command, source.id()).outcome)),
+    ];
+    for (action, told) in delegated {
+        let explained = explain::delegated_action(state, ctx, action, (&actor, &actor_state));
+        assert_eq!(explained.blocked, told, "{action:?}");
+    }
+}
+
+/// Why a call was denied, where it was not for its proofs: an explanation says which are needed, and is given none.
+fn said<T>(outcome: Result<T, Denial>) -> Option<Denial> {
+    outcome.err().filter(|denial| {
+        !matches!(
+            denial,
+            Denial::ProofRequired { .. }
+                | Denial::ProofIncorrect { .. }
+                | Denial::UserLocked { .. }
+                | Denial::FieldInvalid { .. }
+                | Denial::FirstFactorStale { .. }
+                | Denial::FirstFactorNotAllowed { .. }
+                | Denial::FirstFactorTimeInvalid
+        )
+    })
 }
 
 /// A preset with extreme, but valid, spans and counts.
