@@ -11,4 +11,5 @@ mod password_and_code;
 mod phone;
 mod self_service_code;
 mod self_service_password;
+mod table;
 mod verdicts;
