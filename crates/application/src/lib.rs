@@ -1,6 +1,6 @@
 //! One use case a file: load, decide, commit.
 //!
-//! Everything that changes state takes one road, [`engine`]: load a snapshot, let the domain decide, commit the change
+//! Everything that changes state takes one road, the engine: load a snapshot, let the domain decide, commit the change
 //! set at the loaded version, and on a conflict start over. The road runs in a task of its own, so that a caller who
 //! leaves neither saves nor loses a charge (R17). What must not live here: rules (domain), SQL (stores), the contract
 //! (api-grpc).

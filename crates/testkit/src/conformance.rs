@@ -24,7 +24,7 @@
 //!   a dead letter does not.
 //!
 //! # To add a rule
-//! Write it as `pub async fn` in the module of its subject, and name it in [`store_conformance!`]; a test notices
+//! Write it as `pub async fn` in the module of its subject, and name it in `store_conformance!`; a test notices
 //! rules that are not named there.
 
 pub mod commits;
