@@ -20,7 +20,7 @@ use history::History;
 use proptest::prelude::{ProptestConfig, proptest};
 
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::with_cases(700) }
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::with_cases(500) }
 }
 
 /// Runs a history from an unknown user on.

@@ -207,6 +207,19 @@ fn a_token_is_bound_to_user_and_application() {
     assert!(check(&mut world, &token).is_some());
 }
 
+/// R38, R34: a token is bound to its epoch: a row that somebody lifts into a later one has no token.
+#[test]
+fn a_token_is_bound_to_its_epoch() {
+    let (mut world, phone) = on();
+    let token = remember(&mut world, &phone, "web").token;
+    world.state.epoch = world.state.epoch.next();
+    let mut lifted = world.clone();
+    lifted.state.clients[0].epoch = lifted.state.epoch;
+    for world in [&mut world, &mut lifted] {
+        assert_eq!(check(world, &token), None);
+    }
+}
+
 /// R38, R28: what is stored makes no token: without the key that made it there is none, and garbage is not looked at.
 #[test]
 fn only_our_tokens_are_looked_at() {
