@@ -1,8 +1,8 @@
 //! Committing a change set: guards first, then everything they guard, all or nothing.
 //!
 //! The change that every login makes goes as one statement ([`hot`]); any other as one transaction of several
-//! ([`commit_one`]). Both take a connection and a change and know nothing of where they come from, so that a queue can
-//! hand them several.
+//! ([`commit_one`]). Changes of logins that come at the same time go together, as one statement too ([`batch`]); who
+//! gathers them is said in `writer`.
 //!
 //! # Who may have committed
 //! An error that the server sends itself undoes the transaction, `COMMIT` included. Anything else (a broken connection,
@@ -11,22 +11,24 @@
 //! # To add a kind of write
 //! An arm in [`user::apply`], a function beside its like, a column set in a new migration.
 
+pub(crate) mod batch;
 mod core;
 mod credentials;
-mod hot;
+pub(crate) mod hot;
 mod login_state;
 mod policy;
 mod records;
 mod user;
 
 use crate::error::{Failure, is_refusal, outcome_unknown};
-use crate::store::PostgresStore;
+use crate::pool::Pool;
 use countersign_domain::ids::TenantId;
 use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
 use countersign_ports::{ChangeSet, Commit, Random, StoreError, TenantRecord};
 use hot::HotChange;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// How often a transaction is tried that lost against another one (deadlock, serialization).
@@ -56,14 +58,25 @@ impl Sealer<'_> {
 }
 
 /// How an attempt failed.
-enum Attempt {
+pub(crate) enum Attempt {
     /// Nothing was committed.
     NotDone(Failure),
     /// The commit was sent and not answered.
     Unknown(sqlx::Error),
 }
 
-impl PostgresStore {
+/// Commits changes one by one, each on a connection of the pool.
+pub(crate) struct Committer {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl Committer {
+    pub(crate) fn sealer(&self) -> Sealer<'_> {
+        Sealer { keyring: &self.keyring, random: &*self.random }
+    }
+
     /// See [`countersign_ports::UserStore::commit`] and [`countersign_ports::PolicyStore::put_policy`].
     pub(crate) async fn commit_work(&self, work: Work<'_>) -> Result<Commit, StoreError> {
         let now = decided_at(&work).map_err(Failure::into_store)?;
@@ -169,7 +182,7 @@ pub(crate) async fn commit_one(
 }
 
 /// When the change was decided: the time of its first event. Refuses a change set that contradicts itself.
-fn decided_at(work: &Work<'_>) -> Result<OffsetDateTime, Failure> {
+pub(crate) fn decided_at(work: &Work<'_>) -> Result<OffsetDateTime, Failure> {
     let change = work.change;
     let first = change.events.first().ok_or_else(|| Failure::change_set("tells no event"))?;
     let tenants = (change.users.iter().map(|user| &user.user.tenant))

@@ -52,6 +52,18 @@ impl Failure {
             Self::Store(_) => false,
         }
     }
+
+    /// Whether one row of many may be to blame: a value or constraint, or a race that it lost. Anything else (a full
+    /// disk, a server that only reads) would meet the others as well.
+    pub(crate) fn may_be_of_one_row(&self) -> bool {
+        const DATA_EXCEPTION: &str = "22";
+        const INTEGRITY_VIOLATION: &str = "23";
+        let class = match self {
+            Self::Sql(error) => database_error(error).and_then(|it| it.code().get(..2)),
+            Self::Store(_) => None,
+        };
+        matches!(class, Some(DATA_EXCEPTION | INTEGRITY_VIOLATION)) || self.is_transient()
+    }
 }
 
 /// A failure of a read, or of a write that was not committed.
@@ -93,6 +105,25 @@ pub(crate) fn outcome_unknown(error: &sqlx::Error) -> StoreError {
 /// The store answers, but is not to be trusted.
 pub(crate) fn untrusted(problem: String) -> StoreError {
     StoreError::Unavailable(Box::new(Cause(problem)))
+}
+
+/// Too many calls wait already; nothing was begun.
+pub(crate) fn overloaded() -> StoreError {
+    StoreError::Unavailable(Box::new(Cause("too many calls wait for the database".to_owned())))
+}
+
+/// The same failure once more, for another caller whom it met.
+pub(crate) fn repeated(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::OutcomeUnknown(cause) => StoreError::OutcomeUnknown(Box::new(Cause(cause.to_string()))),
+        StoreError::Unavailable(cause) => StoreError::Unavailable(Box::new(Cause(cause.to_string()))),
+        other => StoreError::Unavailable(Box::new(Cause(other.to_string()))),
+    }
+}
+
+/// A task of ours ended without an answer: it may have committed before.
+pub(crate) fn unanswered() -> StoreError {
+    StoreError::OutcomeUnknown(Box::new(Cause("the task that commits has ended".to_owned())))
 }
 
 /// Whether the server itself refused the statement, with the connection sound and the transaction undone. Anything

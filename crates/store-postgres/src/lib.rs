@@ -8,7 +8,8 @@
 //! - `migrations/`: the schema. `schema` runs them; `.sqlx/` is what the query macros know of it, written by
 //!   `cargo xtask db prepare`, so that a build needs no database.
 //! - `load`: a user in one statement. `rows`: from columns to domain types.
-//! - `commit`: guards, then what they guard; `commit::hot` is every login's change in one statement.
+//! - `commit`: guards, then what they guard; `commit::hot` is a login's change in one statement, `commit::batch` many.
+//! - `coalesce`: calls that come at the same time, done together: commits by `writer`, loads by `loader`.
 //! - `event_log`: positions, and why a reader stays below a horizon.
 //! - `queries`: lists and counts of users, over facts that stand in columns.
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
@@ -19,12 +20,14 @@
 //! - What belongs to a user changes only while the user's row is locked and its version raised.
 //! - No text of the server leaves this crate: details of errors quote rows.
 
+mod coalesce;
 mod commit;
 mod convert;
 mod durability;
 mod error;
 mod event_log;
 mod load;
+mod loader;
 mod options;
 mod outbox;
 mod policies;
@@ -34,7 +37,9 @@ mod rows;
 mod schema;
 mod store;
 mod sweep;
+mod writer;
 
+pub use coalesce::CoalesceStats;
 pub use options::PostgresOptions;
 pub use schema::migrate;
-pub use store::PostgresStore;
+pub use store::{GroupStats, PostgresStore};

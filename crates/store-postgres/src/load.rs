@@ -1,6 +1,8 @@
-//! Loading a user: one statement, so one round trip and one snapshot.
+//! Loading a user: one statement, so one round trip and one snapshot. Loads that come at the same time share one; who
+//! gathers them is said in `loader`.
 
 use crate::error::from_sql;
+use crate::loader::Asked;
 use crate::rows::{AuthenticatorRow, ChallengeRow, ClientRow, LoadRow, PendingRow, TicketRow};
 use crate::store::PostgresStore;
 use countersign_domain::ids::UserRef;
@@ -14,16 +16,20 @@ impl PostgresStore {
         user: &UserRef,
         request: Option<&RequestKey>,
     ) -> Result<Option<Loaded>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
-        let row = self.pool.within(select(checkout.connection(), user, request)).await;
-        let row = checkout.conclude(row).map_err(|error| from_sql(&error))?;
+        let row = if let Some(group) = &self.group {
+            group.loader.load(user, request).await?
+        } else {
+            let mut checkout = self.pool.checkout().await?;
+            let row = self.pool.within(select(checkout.connection(), user, request)).await;
+            checkout.conclude(row).map_err(|error| from_sql(&error))?
+        };
         row.map(|row| row.into_loaded(user, request, &self.keyring)).transpose()
     }
 }
 
 /// Lists come as arrays of records instead of joins: one row a user whatever they own, so that several users can be
 /// loaded by one statement of the same form.
-async fn select(
+pub(crate) async fn select(
     connection: &mut PgConnection,
     user: &UserRef,
     request: Option<&RequestKey>,
@@ -31,7 +37,7 @@ async fn select(
     sqlx::query_as!(
         LoadRow,
         r#"SELECT
-            t.policy_revision,
+            0 AS "n!", t.policy_revision,
             u.version AS "version?", u.epoch AS "epoch?", u.state_since,
             u.consecutive_failures AS "consecutive_failures?", u.locked_until, u.failure_times AS "failure_times?",
             u.last_wrong_key, u.last_wrong_digest, u.last_wrong_time,
@@ -85,4 +91,39 @@ async fn select(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// The same for many, in their order; `None` where the tenant does not exist.
+pub(crate) async fn select_many(
+    connection: &mut PgConnection,
+    asked: &[Asked],
+) -> Result<Vec<Option<LoadRow>>, sqlx::Error> {
+    let key = |at: usize| asked[at].request.as_ref();
+    let numbers: Vec<i32> = (0..).take(asked.len()).collect();
+    let tenants: Vec<&str> = asked.iter().map(|one| one.user.tenant.as_str()).collect();
+    let users: Vec<&str> = asked.iter().map(|one| one.user.user.as_str()).collect();
+    let each = 0..asked.len();
+    let request_tenants: Vec<_> =
+        each.clone().map(|at| key(at).map(|key| key.user.tenant.as_str())).collect();
+    let request_users: Vec<_> = each.clone().map(|at| key(at).map(|key| key.user.user.as_str())).collect();
+    let callers: Vec<_> = each.clone().map(|at| key(at).map(|key| key.caller.as_str())).collect();
+    let requests: Vec<_> = each.map(|at| key(at).map(|key| key.id.uuid())).collect();
+    let rows = sqlx::query_file_as!(
+        LoadRow,
+        "src/load/many.sql",
+        &numbers,
+        &tenants as _,
+        &users as _,
+        &request_tenants as _,
+        &request_users as _,
+        &callers as _,
+        &requests as _,
+    );
+    let mut loaded: Vec<Option<LoadRow>> = asked.iter().map(|_| None).collect();
+    for row in rows.fetch_all(connection).await? {
+        if let Some(place) = usize::try_from(row.n).ok().and_then(|n| loaded.get_mut(n)) {
+            *place = Some(row);
+        }
+    }
+    Ok(loaded)
 }

@@ -13,9 +13,13 @@ use std::time::Duration;
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database?sslmode=verify-full&sslrootcert=…`. Secret for its password.
     pub url: SecretString,
-    /// Connections at most, at least 1. Few are faster than many: PostgreSQL itself works best with about twice as many
-    /// as it has cores.
+    /// Connections at most, at least 1, beside the four of group commit. Few are faster than many: PostgreSQL itself
+    /// works best with about twice as many as it has cores.
     pub max_connections: u32,
+    /// Whether changes of logins that come at the same time share a statement and a flush to the disk, and loads a
+    /// statement. Off, every call is a statement or transaction of its own: to compare the two, and for distributed
+    /// engines that take no such statement.
+    pub group_commit: bool,
     /// How long a call may wait for a free connection, and for a new one to be opened.
     pub acquire_timeout: Duration,
     /// How long the server may work on one statement; in milliseconds, 0 is for ever.
@@ -26,12 +30,13 @@ pub struct PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Options with everything but the URL at its default: 16 connections, 5 s for a connection and for a statement,
-    /// 10 s for an answer.
+    /// Options with everything but the URL at its default: 16 connections, group commit, 5 s for a connection and for a
+    /// statement, 10 s for an answer.
     pub const fn new(url: SecretString) -> Self {
         Self {
             url,
             max_connections: 16,
+            group_commit: true,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(10),

@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 /// One load: the tenant's revision, the user's own row and everything beside it, and the earlier answer.
 pub(crate) struct LoadRow {
+    /// Which of those loaded together it is.
+    pub(crate) n: i32,
     pub(crate) policy_revision: i64,
     pub(crate) version: Option<i64>,
     pub(crate) epoch: Option<i64>,

@@ -1,11 +1,14 @@
 //! [`PostgresStore`]: what it is made of, and which module keeps which of its promises.
 
-use crate::commit::{Sealer, Work};
+use crate::coalesce::CoalesceStats;
+use crate::commit::{Committer, Work};
 use crate::durability;
 use crate::error::from_sql;
+use crate::loader::{LOADERS, Loader};
 use crate::options::PostgresOptions;
 use crate::pool::Pool;
 use crate::schema;
+use crate::writer::{WRITERS, Writer};
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
@@ -22,9 +25,25 @@ use std::sync::Arc;
 /// The store in PostgreSQL 14 or newer. Share it behind an `Arc`; it may be opened any number of times, by any number
 /// of processes.
 pub struct PostgresStore {
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) keyring: Arc<Keyring>,
-    random: Arc<dyn Random>,
+    committer: Arc<Committer>,
+    pub(crate) group: Option<Group>,
+}
+
+/// What is there where calls that come at the same time are done together.
+pub(crate) struct Group {
+    pub(crate) loader: Loader,
+    writer: Writer,
+}
+
+/// What was done together since the store was opened; see [`PostgresOptions::group_commit`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupStats {
+    /// Commits of logins.
+    pub commits: CoalesceStats,
+    /// Loads.
+    pub loads: CoalesceStats,
 }
 
 impl PostgresStore {
@@ -35,13 +54,32 @@ impl PostgresStore {
         keyring: Arc<Keyring>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StoreError> {
-        let pool = Pool::new(&options)?;
+        let pool = Arc::new(Pool::new(&options)?);
         schema::check(&pool).await?;
-        Ok(Self { pool, keyring, random })
+        let committer = Committer { pool: Arc::clone(&pool), keyring: Arc::clone(&keyring), random };
+        let committer = Arc::new(committer);
+        let group = options.group_commit.then(|| Group::start(&options, &committer)).transpose()?;
+        Ok(Self { pool, keyring, committer, group })
     }
 
-    pub(crate) fn sealer(&self) -> Sealer<'_> {
-        Sealer { keyring: &self.keyring, random: &*self.random }
+    /// How well calls that come at the same time are done together; all 0 where that is switched off.
+    pub fn group_stats(&self) -> GroupStats {
+        self.group.as_ref().map(Group::stats).unwrap_or_default()
+    }
+}
+
+impl Group {
+    /// Starts the writers and loaders, on connections of their own: theirs must not wait behind a list or a sweep.
+    fn start(options: &PostgresOptions, committer: &Arc<Committer>) -> Result<Self, StoreError> {
+        let connections = u32::try_from(WRITERS + LOADERS).unwrap_or(u32::MAX);
+        let options = PostgresOptions { max_connections: connections, ..options.clone() };
+        let pool = Arc::new(Pool::new(&options)?);
+        let writer = Writer::start(Arc::clone(committer), Arc::clone(&pool));
+        Ok(Self { loader: Loader::start(pool), writer })
+    }
+
+    fn stats(&self) -> GroupStats {
+        GroupStats { commits: self.writer.stats(), loads: self.loader.stats() }
     }
 }
 
@@ -58,7 +96,10 @@ impl UserStore for PostgresStore {
     }
 
     async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
-        self.commit_work(Work { change: &change, policy: None }).await
+        match &self.group {
+            Some(group) => group.writer.commit(change).await,
+            None => self.committer.commit_work(Work { change: &change, policy: None }).await,
+        }
     }
 
     async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
@@ -88,7 +129,7 @@ impl PolicyStore for PostgresStore {
     }
 
     async fn put_policy(&self, record: TenantRecord, change: ChangeSet) -> Result<Commit, StoreError> {
-        self.commit_work(Work { change: &change, policy: Some(&record) }).await
+        self.committer.commit_work(Work { change: &change, policy: Some(&record) }).await
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {

@@ -1,5 +1,15 @@
-//! R69: what every store promises, on a real PostgreSQL.
+//! R69: what every store promises, on a real PostgreSQL, with group commit and without.
 
 mod support;
 
-countersign_testkit::store_conformance!(async || support::fresh().await.0);
+mod together {
+    use crate::support;
+
+    countersign_testkit::store_conformance!(async || support::fresh().await.0);
+}
+
+mod one_by_one {
+    use crate::support;
+
+    countersign_testkit::store_conformance!(async || support::fresh_one_by_one().await.0);
+}

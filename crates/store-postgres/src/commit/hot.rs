@@ -9,7 +9,7 @@ use crate::convert::long_in;
 use crate::error::{Failure, database_error};
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;
-use countersign_ports::Commit;
+use countersign_ports::{ChangeSet, Commit};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -22,6 +22,15 @@ pub(super) struct HotChange<'a> {
     event: EventInsert<'a>,
     request: Option<RequestInsert<'a>>,
     now: OffsetDateTime,
+}
+
+/// Whether the change has that form.
+pub(crate) fn takes(change: &ChangeSet) -> bool {
+    matches!(
+        (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice()),
+        ([user], [_], [])
+            if user.expected.is_some() && matches!(user.writes.as_slice(), [] | [Write::UseAuthenticator { .. }])
+    )
 }
 
 impl<'a> HotChange<'a> {

@@ -14,6 +14,7 @@ const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 /// A user who owns nothing, as a row.
 fn plain() -> LoadRow {
     LoadRow {
+        n: 0,
         policy_revision: 1,
         version: Some(1),
         epoch: Some(0),

@@ -151,6 +151,14 @@ pub(crate) async fn fresh() -> (StoreUnderTest, Arc<Database>) {
     (store, database)
 }
 
+/// The same without group commit.
+pub(crate) async fn fresh_one_by_one() -> (StoreUnderTest, Arc<Database>) {
+    let database = Arc::new(Database::migrated().await);
+    let options = PostgresOptions { group_commit: false, ..database.options() };
+    let store = database.store_with(options).await.expect("the store opens");
+    (StoreUnderTest::new(store).keeping(database.clone()), database)
+}
+
 /// The change of a login with a right code: the one that goes as a single statement.
 pub(crate) fn login(
     random: &SeededRandom,

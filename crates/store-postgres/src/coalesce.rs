@@ -1,0 +1,166 @@
+//! Calls that come at the same time, done together: a bounded [`Queue`], and a few workers that drain it. What is done
+//! with a batch is its owner's: commits in `writer`, loads in `loader`.
+//!
+//! - The first one in goes at once: nobody waits while nothing is under way.
+//! - One worker at a time gathers, so that what comes together stays together; the others work on what they took.
+//! - How long one gathers follows from what was just seen ([`Pace`]); there is no setting.
+//! - Whoever finds the queue full is refused at once (R66).
+//! - A caller who leaves takes nothing back: what is queued is done.
+//! - When the queue's owner goes, workers do what is left and end.
+
+mod pace;
+mod queue;
+mod stats;
+
+pub(crate) use pace::Pace;
+pub(crate) use queue::{Job, Queue, Refused};
+pub use stats::CoalesceStats;
+pub(crate) use stats::Counters;
+
+use crate::error::overloaded;
+use async_trait::async_trait;
+use countersign_ports::StoreError;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// What is done with the jobs of a batch. Every job is answered by it.
+#[async_trait]
+pub(crate) trait Batched: Send + Sync + 'static {
+    /// What is queued.
+    type Job: Job;
+
+    /// Does the batch and answers its jobs.
+    async fn run(self: Arc<Self>, batch: Vec<Self::Job>);
+}
+
+/// The owner's end of a queue and its workers. Dropped, it lets them finish.
+pub(crate) struct Coalescer<J: Job> {
+    queue: Arc<Queue<J>>,
+    counters: Arc<Counters>,
+}
+
+/// Limits of a [`Coalescer`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Batches under way at most.
+    pub(crate) workers: usize,
+    /// Jobs in a batch at most.
+    pub(crate) batch: usize,
+    /// Jobs that wait at most.
+    pub(crate) waiting: usize,
+    /// Whether a batch ends in a flush to the disk, which is worth waiting for others where it is slow.
+    pub(crate) flushes: bool,
+}
+
+impl<J: Job> Coalescer<J> {
+    /// Starts the workers on the current runtime.
+    pub(crate) fn start<W: Batched<Job = J>>(name: &'static str, limits: Limits, work: Arc<W>) -> Self {
+        let shared = Arc::new(Worker {
+            name,
+            limits,
+            queue: Arc::new(Queue::new(limits.waiting)),
+            pace: std::sync::Mutex::default(),
+            gathering: Mutex::new(()),
+            counters: Arc::default(),
+            work,
+        });
+        for _ in 0..limits.workers {
+            tokio::spawn(Arc::clone(&shared).run());
+        }
+        Self { queue: Arc::clone(&shared.queue), counters: Arc::clone(&shared.counters) }
+    }
+
+    /// Queues a job. It is answered by the work, through whatever it carries for that.
+    pub(crate) fn push(&self, job: J) -> Result<(), StoreError> {
+        self.queue.push(job).map_err(|Refused| {
+            self.counters.refused();
+            overloaded()
+        })
+    }
+
+    /// What was done so far.
+    pub(crate) fn stats(&self) -> CoalesceStats {
+        self.counters.read()
+    }
+}
+
+impl<J: Job> Drop for Coalescer<J> {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// What the workers share.
+struct Worker<W: Batched> {
+    name: &'static str,
+    limits: Limits,
+    queue: Arc<Queue<W::Job>>,
+    pace: std::sync::Mutex<Pace>,
+    /// Held by the one who gathers.
+    gathering: Mutex<()>,
+    counters: Arc<Counters>,
+    work: Arc<W>,
+}
+
+impl<W: Batched> Worker<W> {
+    async fn run(self: Arc<Self>) {
+        while let Some(batch) = self.next().await {
+            let (size, waited) = (batch.jobs.len(), batch.waited);
+            let begun = Instant::now();
+            // In a task of its own: should it panic, its callers are told and this worker works on.
+            let done = tokio::spawn(Arc::clone(&self.work).run(batch.jobs)).await;
+            let took = begun.elapsed();
+            self.queue.finished(&batch.subjects);
+            self.pace().finished(size, took);
+            self.counters.batch(size, waited);
+            tracing::debug!(
+                queue = self.name,
+                size,
+                waited_us = waited.as_micros(),
+                took_us = took.as_micros(),
+                panicked = done.is_err(),
+                "a batch is done"
+            );
+        }
+    }
+
+    /// The next batch, or `None` when the queue is closed and empty.
+    async fn next(&self) -> Option<queue::Taken<W::Job>> {
+        let _turn = self.gathering.lock().await;
+        loop {
+            self.queue.some().await?;
+            self.gather().await;
+            let taken = self.queue.take(self.limits.batch);
+            // None where all that wait belong to users of a batch under way: its end is told like a new job.
+            if !taken.jobs.is_empty() {
+                return Some(taken);
+            }
+        }
+    }
+
+    /// Lets those who are about to queue something do so.
+    async fn gather(&self) {
+        let mut known = self.queue.ready();
+        let mut quiet = 0;
+        while known < self.limits.batch && quiet < Pace::QUIET_TURNS {
+            tokio::task::yield_now().await;
+            let now = self.queue.ready();
+            quiet = if now == known { quiet + 1 } else { 0 };
+            known = now;
+        }
+        let linger = self.pace().linger().filter(|_| self.limits.flushes);
+        let Some((expected, linger)) = linger else { return };
+        let until = Instant::now() + linger;
+        while self.queue.ready() < expected.min(self.limits.batch) {
+            if tokio::time::timeout_at(until, self.queue.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        // Nothing panics while it holds the lock.
+        self.pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,129 @@
+//! Loads that come at the same time, done as one statement. Each caller gets its own row and opens its seals itself.
+
+use crate::coalesce::{Batched, CoalesceStats, Coalescer, Job, Limits};
+use crate::error::{from_sql, leaves_connection_sound, repeated, unavailable};
+use crate::load;
+use crate::pool::Pool;
+use crate::rows::LoadRow;
+use async_trait::async_trait;
+use countersign_domain::ids::UserRef;
+use countersign_ports::{RequestKey, StoreError};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Loads flush nothing, so that two keep the server busy while one gathers.
+pub(crate) const LOADERS: usize = 2;
+
+const LIMITS: Limits = Limits { workers: LOADERS, batch: 256, waiting: 4_096, flushes: false };
+
+/// The way to the loaders.
+pub(crate) struct Loader(Coalescer<Asked>);
+
+/// A load that waits for its batch.
+pub(crate) struct Asked {
+    pub(crate) user: UserRef,
+    pub(crate) request: Option<RequestKey>,
+    caller: oneshot::Sender<Result<Option<LoadRow>, StoreError>>,
+}
+
+impl Job for Asked {
+    /// Nothing is changed: one user may be loaded by many at once.
+    fn subject(&self) -> Option<&UserRef> {
+        None
+    }
+}
+
+impl Asked {
+    fn answer(self, answer: Result<Option<LoadRow>, StoreError>) {
+        // A caller who left is not told.
+        let _ = self.caller.send(answer);
+    }
+}
+
+impl Loader {
+    /// Starts the loaders on the current runtime.
+    pub(crate) fn start(pool: Arc<Pool>) -> Self {
+        Self(Coalescer::start("loads", LIMITS, Arc::new(Loading { pool })))
+    }
+
+    /// The user's row, or `None` where the tenant does not exist.
+    pub(crate) async fn load(
+        &self,
+        user: &UserRef,
+        request: Option<&RequestKey>,
+    ) -> Result<Option<LoadRow>, StoreError> {
+        let (caller, answer) = oneshot::channel();
+        self.0.push(Asked { user: user.clone(), request: request.cloned(), caller })?;
+        answer.await.unwrap_or_else(|_| Err(unavailable(&sqlx::Error::WorkerCrashed)))
+    }
+
+    /// What the loaders did so far.
+    pub(crate) fn stats(&self) -> CoalesceStats {
+        self.0.stats()
+    }
+}
+
+/// What the loaders work with.
+struct Loading {
+    pool: Arc<Pool>,
+}
+
+#[async_trait]
+impl Batched for Loading {
+    type Job = Asked;
+
+    async fn run(self: Arc<Self>, jobs: Vec<Asked>) {
+        let mut parts = vec![jobs];
+        while let Some(part) = parts.pop() {
+            parts.extend(self.part(part).await);
+        }
+    }
+}
+
+impl Loading {
+    /// Loads and answers these, or gives them back in halves where one of them may have spoiled it for the others.
+    async fn part(&self, mut jobs: Vec<Asked>) -> Vec<Vec<Asked>> {
+        match self.select(&jobs).await {
+            Ok(rows) => {
+                for (job, row) in jobs.into_iter().zip(rows) {
+                    job.answer(Ok(row));
+                }
+            }
+            Err(Trouble::OfOneRow(_)) if jobs.len() > 1 => {
+                let half = jobs.split_off(jobs.len() / 2);
+                return vec![half, jobs];
+            }
+            Err(Trouble::OfOneRow(error) | Trouble::OfAll(error)) => {
+                for job in jobs {
+                    job.answer(Err(repeated(&error)));
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    async fn select(&self, jobs: &[Asked]) -> Result<Vec<Option<LoadRow>>, Trouble> {
+        let mut checkout = self.pool.checkout().await.map_err(Trouble::OfAll)?;
+        let connection = checkout.connection();
+        let rows = match jobs {
+            // The statement for one costs less where there is one.
+            [job] => {
+                let one = load::select(connection, &job.user, job.request.as_ref());
+                self.pool.within(one).await.map(|row| vec![row])
+            }
+            jobs => self.pool.within(load::select_many(connection, jobs)).await,
+        };
+        checkout.conclude(rows).map_err(|error| {
+            let trouble = if leaves_connection_sound(&error) { Trouble::OfOneRow } else { Trouble::OfAll };
+            trouble(from_sql(&error))
+        })
+    }
+}
+
+/// Why a statement gave no rows.
+enum Trouble {
+    /// Perhaps because of one who asks.
+    OfOneRow(StoreError),
+    /// Whoever asks.
+    OfAll(StoreError),
+}
