@@ -170,7 +170,7 @@ fn without_factor(
     let allowed = |assurance, due| Allowed {
         enrollment_due_time: due,
         enrollment_recommended: true,
-        ..plain(assurance, amr(first))
+        ..plain(assurance, amr(ctx, first))
     };
     let (field, finding) = requirement::finding(demand);
     draft.step(field, finding);
@@ -248,7 +248,7 @@ fn spared(
         draft
             .step("first_factor.trust_federated_mfa", "the identity provider's own second factor is trusted");
         draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "federated_mfa"));
-        return Some(with_remaining(draft, ctx, plain(Assurance::FederatedMfa, amr(first))));
+        return Some(with_remaining(draft, ctx, plain(Assurance::FederatedMfa, amr(ctx, first))));
     }
     if ctx.policy.challenge.mode != ChallengeMode::NewClient {
         draft.step("challenge.mode", "every login is challenged");
@@ -261,7 +261,8 @@ fn spared(
     };
     draft.step("challenge.mode", "the client is remembered");
     draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "remembered"));
-    let allowed = Allowed { remembered_client: Some(rotated), ..plain(Assurance::Remembered, amr(first)) };
+    let allowed =
+        Allowed { remembered_client: Some(rotated), ..plain(Assurance::Remembered, amr(ctx, first)) };
     Some(with_remaining(draft, ctx, allowed))
 }
 
@@ -350,7 +351,7 @@ fn answered(
     };
     // The owner is here: a request for help is answered (ruling 15).
     draft.next.reset_request = None;
-    let mut amr = amr(asked.first);
+    let mut amr = amr(ctx, asked.first);
     add_amr(&mut amr, method);
     add_amr(&mut amr, "mfa");
     let remembered_client = (remember && assurance == Assurance::Verified)
@@ -379,7 +380,7 @@ pub(crate) fn verified_by_enrollment(
 ) -> Allowed {
     // The owner is here: a request for help is answered (ruling 15).
     draft.next.reset_request = None;
-    let mut amr = amr(first);
+    let mut amr = amr(ctx, first);
     add_amr(&mut amr, amr_of(kind));
     add_amr(&mut amr, "mfa");
     draft.tell(Event::new(EventType::LoginAllowed).about(id, kind).with("assurance", "verified"));
@@ -445,12 +446,17 @@ fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bool {
 }
 
 /// The first factor in the terms of RFC 8176. A link by e-mail has none there.
-fn amr(first: &FirstFactor) -> Vec<String> {
+fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<String> {
     match first.method {
         FirstFactorMethod::Password => vec!["pwd".to_owned()],
         FirstFactorMethod::Passkey => vec!["pop".to_owned()],
         FirstFactorMethod::EmailLink => Vec::new(),
-        FirstFactorMethod::Federated => first.amr.clone(),
+        FirstFactorMethod::Federated => {
+            // A provider's word that it asked for two factors is passed on only where the policy takes it: callers
+            // look for it in a verdict.
+            let trusted = trusts_federated_mfa(ctx, first);
+            first.amr.iter().filter(|method| trusted || *method != "mfa").cloned().collect()
+        }
     }
 }
 

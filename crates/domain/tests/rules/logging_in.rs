@@ -327,6 +327,20 @@ fn the_amr_names_both_factors() {
     }
 }
 
+/// B18, ruling 14: a provider's word that it asked for two factors is passed on only where the policy trusts it, so that
+/// nobody who looks for `mfa` in a verdict is misled.
+#[test]
+fn an_untrusted_provider_says_nothing_of_mfa() {
+    for (trusted, expected) in [(false, vec!["pwd"]), (true, vec!["pwd", "mfa"])] {
+        let mut world = World::new(Preset::SelfServiceCode);
+        world.set_policy(|p| p.first_factor.trust_federated_mfa = trusted);
+        let first_factor = Some(federated(world.now, &["pwd", "mfa"]));
+        let command = CheckLogin { first_factor, ..world.login() };
+        let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
+        assert_eq!(allowed.amr, expected);
+    }
+}
+
 /// B17: a user without a second factor is recommended one in the verdict and in the status, and one with it is not.
 #[test]
 fn a_second_factor_is_recommended() {
