@@ -67,6 +67,7 @@ pub(crate) struct RawPostgres {
     pub(crate) url: Option<SecretString>,
     pub(crate) url_file: Option<PathBuf>,
     pub(crate) max_connections: Option<u32>,
+    pub(crate) group_commit: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -97,6 +97,7 @@ fn validate_postgres(raw: RawPostgres, problems: &mut Problems) -> Option<StoreC
     }
     let mut options = PostgresOptions::new(url);
     options.max_connections = connections.unwrap_or(options.max_connections);
+    options.group_commit = raw.group_commit.unwrap_or(options.group_commit);
     Some(StoreConfig::Postgres(options))
 }
 

@@ -170,6 +170,7 @@ fn the_url_of_the_database_is_checked_and_not_told() {
         ("url = \"postgres://canary@db/c\"\nurl_file = \"DIR/url\"", "store.postgres.url"),
         ("url_file = \"DIR/url\"\nmax_connections = 0", "store.postgres.max_connections"),
         ("url_file = \"DIR/url\"\nmax_connections = 501", "store.postgres.max_connections"),
+        ("url_file = \"DIR/url\"\ngroup_commit = \"off\"", "store.postgres.group_commit"),
     ] {
         refused(sqlite, &format!("[store.postgres]\n{postgres}"), key);
     }
@@ -179,6 +180,10 @@ fn the_url_of_the_database_is_checked_and_not_told() {
     let StoreConfig::Postgres(options) = &config.store else { panic!("not PostgreSQL") };
     assert_eq!(options.url.expose(), "postgres://canary:canary@db/c");
     assert!(!format!("{config:?}").contains("canary"));
+    assert!(options.group_commit, "on unless switched off");
+    let off = GOOD.replace(sqlite, "[store.postgres]\nurl_file = \"DIR/url\"\ngroup_commit = false");
+    let StoreConfig::Postgres(options) = check(&off).unwrap().store else { panic!("not PostgreSQL") };
+    assert!(!options.group_commit);
 }
 
 /// R46: a key that production does not have (a switch, a typing error) is refused and not ignored.
@@ -255,5 +260,5 @@ fn the_example_is_a_configuration() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
     let StoreConfig::Postgres(options) = config.store else { panic!("not PostgreSQL") };
-    assert_eq!(options.max_connections, 16);
+    assert_eq!((options.max_connections, options.group_commit), (16, true));
 }
