@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool talks to its user on standard output")]
 #![expect(clippy::print_stderr, reason = "a command line tool tells its troubles on standard error")]
 
+mod bench;
 mod ci;
 mod db;
 mod deny;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Args),
     /// Run the tests and then every gate, as a submission must pass them
     Ci(ci::Args),
+    /// Measure how fast the service is, against named references in the same run
+    Bench(bench::Args),
     /// Check which crate depends on which
     Layers,
     /// Check the contract, or rewrite its files in the one format
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args).map(|()| true),
         Command::Test(args) => test::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Layers => layers::run().and_then(|findings| gates::report(&findings)).map(|()| true),
         Command::Proto { action } => proto::run(action).map(|()| true),
         Command::Db(command) => db::run(&command).map(|()| true),

@@ -36,6 +36,8 @@ pub(crate) struct Server {
     port: u16,
     process: Child,
     guard: Child,
+    /// A library that the server loads before its own.
+    preload: Option<PathBuf>,
 }
 
 /// Whom the server runs as if we are root, whom it refuses.
@@ -48,6 +50,11 @@ struct Account {
 impl Server {
     /// Starts a server on this port of 127.0.0.1, or on a free one. Installs PostgreSQL where that is possible.
     pub(crate) fn start(port: Option<u16>) -> Result<Self> {
+        Self::start_with(port, None)
+    }
+
+    /// The same with a library that the server loads before its own.
+    pub(crate) fn start_with(port: Option<u16>, preload: Option<PathBuf>) -> Result<Self> {
         let programs = programs::find_or_install()?;
         let account = Account::for_server()?;
         let folder = tempfile::Builder::new()
@@ -70,8 +77,8 @@ impl Server {
             .context("cannot start the guard of the server")?;
         // From here on the guard removes the folder, on success and on failure.
         let folder = folder.keep();
-        match Self::start_in(&programs, account, &folder, port) {
-            Ok((process, port)) => Ok(Self { programs, account, folder, port, process, guard }),
+        match Self::start_in(&programs, account, &folder, port, preload.as_deref()) {
+            Ok((process, port)) => Ok(Self { programs, account, folder, port, process, guard, preload }),
             Err(error) => {
                 release(guard);
                 Err(error)
@@ -84,13 +91,14 @@ impl Server {
         account: Option<Account>,
         folder: &Path,
         port: Option<u16>,
+        preload: Option<&Path>,
     ) -> Result<(Child, u16)> {
         let mut initdb = as_account(Command::new(programs.join("initdb")), account);
         // Only the making of the empty cluster goes without fsync; the server itself keeps its default.
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         run::read(initdb.arg("-D").arg(folder.join("data")).current_dir(folder))
             .context("cannot make a cluster")?;
-        launch(programs, account, folder, port)
+        launch(programs, account, folder, port, preload)
     }
 
     /// The superuser's URL. Each test makes a database of its own from it.
@@ -108,6 +116,11 @@ impl Server {
         self.process.id()
     }
 
+    /// Another program of the same PostgreSQL.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+
     /// `psql` on this database, without the user's own settings.
     pub(crate) fn psql(&self, database: &str) -> Command {
         let mut psql = Command::new(self.programs.join("psql"));
@@ -123,7 +136,8 @@ impl Server {
     /// Blocks until the server has died, then starts it on the same data and port.
     pub(crate) fn restart_after_death(&mut self) -> Result<()> {
         self.process.wait().context("cannot wait for the server")?;
-        (self.process, _) = launch(&self.programs, self.account, &self.folder, Some(self.port))?;
+        let (port, preload) = (Some(self.port), self.preload.as_deref());
+        (self.process, _) = launch(&self.programs, self.account, &self.folder, port, preload)?;
         Ok(())
     }
 }
@@ -177,6 +191,7 @@ fn launch(
     account: Option<Account>,
     folder: &Path,
     port: Option<u16>,
+    preload: Option<&Path>,
 ) -> Result<(Child, u16)> {
     let mut last = String::new();
     for _ in 0..ATTEMPTS {
@@ -187,6 +202,9 @@ fn launch(
         let mut postgres = as_account(Command::new(programs.join("postgres")), account);
         postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
         postgres.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-N", "200"]);
+        if let Some(library) = preload {
+            postgres.env("LD_PRELOAD", library);
+        }
         postgres.current_dir(folder).process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
         let mut process = postgres.stderr(Stdio::piped()).spawn().context("cannot start postgres")?;
         let Some(stderr) = process.stderr.take() else { bail!("the server has no standard error") };

@@ -1,0 +1,146 @@
+//! `cargo xtask bench`: how fast the service is, as ratios within one run on one machine, against named references.
+//! The method and its reasons stand in docs/performance.md.
+//!
+//! - [`stage`] is everything that is measured, [`plan`] what is measured of it, [`measure`] does it.
+//! - [`goals`] are the ratios, [`report`] and [`svg`] show them.
+
+mod figures;
+mod goals;
+mod load;
+mod machine;
+mod measure;
+mod pgbench;
+mod plan;
+mod report;
+mod sample;
+mod service;
+mod slow_disk;
+mod stage;
+mod svg;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use self::goals::Standing;
+use self::measure::{Measure, Times};
+use self::report::Report;
+use self::sample::Round;
+use self::slow_disk::SlowDisk;
+use self::stage::{Stage, Users};
+use crate::run;
+
+/// Connections between the load generator and each service: a login service runs on a few nodes.
+const CONNECTIONS: u32 = 2;
+
+/// What `cargo xtask bench` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Fewer and shorter rounds: a look, not a measurement; under two minutes after the build
+    #[arg(long)]
+    quick: bool,
+    /// Rounds; at least five say something [default: 5, with --quick 2]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of each step [default: 5, with --quick 1]
+    #[arg(long)]
+    seconds: Option<u32>,
+    /// Leave out the database whose flushes take 4 ms longer
+    #[arg(long)]
+    no_slow_disk: bool,
+    /// Write the figures as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the ratios against their goals
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// Measures. False if an answer was wrong: such figures mean nothing.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let (service, load) = build()?;
+    let mut notes = Vec::new();
+    let slow_disk = if args.no_slow_disk {
+        None
+    } else {
+        SlowDisk::make().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
+    };
+    println!("preparing");
+    let slow = slow_disk.is_some();
+    let mut stage = Stage::build(&service, &load, slow_disk)?;
+    stage.populate(users(args.quick))?;
+    let machine = machine::describe(&postgres(&stage)?);
+    let times = Times {
+        seconds: args.seconds.unwrap_or(if args.quick { 1 } else { 5 }),
+        warm_up: Duration::from_millis(if args.quick { 200 } else { 500 }),
+    };
+    let mut measure = Measure::new(times);
+    let mut rounds = Vec::new();
+    let count = args.rounds.unwrap_or(if args.quick { 2 } else { 5 }).max(1);
+    for number in 0..count {
+        println!("round {} of {count}", number + 1);
+        rounds.push(round(&mut stage, &mut measure, number, slow)?);
+    }
+    if count < 5 {
+        notes.push(format!("{count} rounds are too few to say much"));
+    }
+    let outcomes = goals::evaluate(&rounds);
+    let wrong = &measure.wrong;
+    let report = Report { machine, seconds: times.seconds, rounds: &rounds, outcomes, wrong, notes };
+    println!("{}", report.text());
+    if let Some(file) = &args.json {
+        write(file, &format!("{:#}\n", report.json()))?;
+    }
+    if let Some(file) = &args.svg {
+        write(file, &svg::draw(&report.outcomes))?;
+    }
+    let missed = report.outcomes.iter().filter(|it| it.standing() == Standing::Missed).count();
+    println!("{missed} below the floor, {} wrong", wrong.len());
+    Ok(wrong.is_empty())
+}
+
+/// Builds what is measured and what measures, as they are shipped.
+fn build() -> Result<(PathBuf, PathBuf)> {
+    let mut cargo = run::cargo();
+    cargo.args(["build", "--release", "--package", "countersign-server", "--bin", "countersign"]);
+    run::run(cargo.args(["--package", "countersign-e2e", "--example", "load"]))?;
+    let release = run::target_dir().join("release");
+    Ok((release.join("countersign"), release.join("examples/load")))
+}
+
+/// Every user has a new code each thirty seconds: so many that nobody has to wait long for codes.
+fn users(quick: bool) -> Users {
+    if quick {
+        Users { postgres: 30_000, remembered: 1_000, sqlite: 10_000, slow: 8_000 }
+    } else {
+        Users { postgres: 120_000, remembered: 4_000, sqlite: 40_000, slow: 40_000 }
+    }
+}
+
+fn postgres(stage: &Stage) -> Result<String> {
+    let database = stage.databases.values().next().context("there is no database")?;
+    let version = database.server.query("postgres", "SHOW server_version")?;
+    let version = version.split_whitespace().next().unwrap_or_default().to_owned();
+    Ok(format!("PostgreSQL {version} with default settings"))
+}
+
+fn round(stage: &mut Stage, measure: &mut Measure, number: usize, slow: bool) -> Result<Round> {
+    let mut round = Round::default();
+    let fresh = stage.start("grouped")?;
+    stage.load.connect("fresh", &fresh.address)?;
+    round.start_millis = fresh.took.as_secs_f64() * 1e3;
+    round.idle_bytes = machine::resident_bytes(fresh.pid());
+    drop(fresh);
+    for step in plan::steps(number, slow) {
+        let sample = measure.take(stage, step).with_context(|| step.name)?;
+        println!("  {:16} {:8.0}/s", step.name, sample.answers.rate);
+        round.samples.insert(step.name, sample);
+    }
+    Ok(round)
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,161 @@
+//! Running one step: the answers, and what they cost meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::machine;
+use super::plan::{Disk, Step, What};
+use super::sample::{self, Answers, Cpu, Sample};
+use super::stage::Stage;
+
+/// How often the memory of a server is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// What is expected of a step that never ran.
+const FIRST_GUESS: f64 = 10_000.0;
+
+/// How long everything takes.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) seconds: u32,
+    pub(super) warm_up: Duration,
+}
+
+/// Takes the measurements, and remembers what was odd about them.
+pub(super) struct Measure {
+    times: Times,
+    /// The last rate of each step, to know how many codes it will need.
+    rates: BTreeMap<&'static str, f64>,
+    /// What must not have happened, one line each.
+    pub(super) wrong: Vec<String>,
+}
+
+/// CPU time so far, in seconds.
+struct Clock {
+    server: f64,
+    database: f64,
+    client: f64,
+    ours: f64,
+    worked: f64,
+    stolen: f64,
+    at: Instant,
+}
+
+impl Measure {
+    pub(super) fn new(times: Times) -> Self {
+        Self { times, rates: BTreeMap::new(), wrong: Vec::new() }
+    }
+
+    /// Runs a step.
+    pub(super) fn take(&mut self, stage: &mut Stage, step: &Step) -> Result<Sample> {
+        self.await_codes(stage, step)?;
+        let before = clock(stage, step);
+        let (answers, resident_bytes) = match &step.what {
+            What::Baseline { disk, clients } => (self.baseline(stage, *disk, *clients)?, None),
+            What::Load { server, .. } => self.load(stage, step, server)?,
+        };
+        let cpu = before.zip(clock(stage, step)).map(|(before, after)| used(&before, &after));
+        self.rates.insert(step.name, answers.rate);
+        Ok(Sample { answers, cpu, resident_bytes })
+    }
+
+    fn baseline(&self, stage: &Stage, disk: Disk, clients: u32) -> Result<Answers> {
+        let database = stage.databases.get(&disk).context("there is no such database")?;
+        database.pgbench.run(&database.server, clients, self.times.seconds)
+    }
+
+    fn load(&mut self, stage: &mut Stage, step: &Step, server: &str) -> Result<(Answers, Option<u64>)> {
+        let pid = stage.running.get(server).with_context(|| format!("{server} does not run"))?.pid();
+        let command = self.command(step)?;
+        let (running, is_running) = mpsc::channel::<()>();
+        let watcher = thread::spawn(move || {
+            let mut most = machine::resident_bytes(pid);
+            while is_running.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                most = most.max(machine::resident_bytes(pid));
+            }
+            most
+        });
+        let told = stage.load.tell(&command);
+        drop(running);
+        let most = watcher.join().ok().flatten();
+        let (answers, bad) = sample::read(&told?)?;
+        self.wrong.extend(bad.into_iter().map(|what| format!("{}: {what}", step.name)));
+        Ok((answers, most))
+    }
+
+    fn command(&self, step: &Step) -> Result<Value> {
+        let What::Load { server, population, flow, in_flight, pause_millis } = &step.what else {
+            anyhow::bail!("{} is no load", step.name);
+        };
+        Ok(json!({
+            "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
+            "millis": u64::from(self.times.seconds) * 1_000,
+            "warm_up_millis": u64::try_from(self.times.warm_up.as_millis())?,
+            "pause_millis": pause_millis,
+        }))
+    }
+
+    /// Waits until users have as many codes as the step will need, if they will ever have them.
+    fn await_codes(&self, stage: &mut Stage, step: &Step) -> Result<()> {
+        let What::Load { population, flow, .. } = &step.what else { return Ok(()) };
+        if *flow == "remembered" {
+            return Ok(());
+        }
+        let rate = self.rates.get(step.name).copied().unwrap_or(FIRST_GUESS);
+        let users = stage.users.get(population).copied().unwrap_or_default();
+        let needed = rate * (f64::from(self.times.seconds) + self.times.warm_up.as_secs_f64());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred thousand")]
+        let codes = (needed * 1.2).min(f64::from(users) * 2.5) as u64;
+        stage.load.tell(&json!({ "do": "await", "population": population, "codes": codes })).map(|_| ())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the stopwatch")]
+fn clock(stage: &Stage, step: &Step) -> Option<Clock> {
+    let own = machine::cpu_seconds(std::process::id())?;
+    let load = machine::cpu_seconds(stage.load.pid())?;
+    let databases: BTreeMap<Disk, f64> = stage
+        .databases
+        .iter()
+        .filter_map(|(disk, it)| Some((*disk, machine::cpu_seconds_of_family(it.server.pid())?)))
+        .collect();
+    let servers: BTreeMap<&str, f64> = stage
+        .running
+        .iter()
+        .filter_map(|(name, it)| Some((*name, machine::cpu_seconds(it.pid())?)))
+        .collect();
+    let (server, disk, client) = match &step.what {
+        // `pgbench` has ended by then, and counts to us.
+        What::Baseline { disk, .. } => (0.0, Some(*disk), own),
+        What::Load { server, .. } => {
+            let disk = match *server {
+                "sqlite" => None,
+                "slow" => Some(Disk::Slow),
+                _ => Some(Disk::AsIs),
+            };
+            (*servers.get(server)?, disk, load)
+        }
+    };
+    let database = disk.and_then(|disk| databases.get(&disk).copied()).unwrap_or_default();
+    let ours = own + load + databases.values().sum::<f64>() + servers.values().sum::<f64>();
+    let (worked, stolen) = machine::cpu_seconds_of_all()?;
+    Some(Clock { server, database, client, ours, worked, stolen, at: Instant::now() })
+}
+
+fn used(before: &Clock, after: &Clock) -> Cpu {
+    let cores = thread::available_parallelism()
+        .map_or(1.0, |cores| f64::from(u32::try_from(cores.get()).unwrap_or(1)));
+    let there_was = (after.at - before.at).as_secs_f64() * cores;
+    let ours = after.ours - before.ours;
+    let foreign = (after.worked - before.worked - ours).max(0.0) + after.stolen - before.stolen;
+    Cpu {
+        server: after.server - before.server,
+        database: after.database - before.database,
+        client: after.client - before.client,
+        foreign: (foreign / there_was).clamp(0.0, 1.0),
+    }
+}

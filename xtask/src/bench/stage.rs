@@ -1,0 +1,149 @@
+//! Everything that is measured, set up: databases, services, users, and the load generator.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::load::Load;
+use super::pgbench::Pgbench;
+use super::plan::Disk;
+use super::service::{CALLER, Running, Service, Store};
+use super::slow_disk::SlowDisk;
+use crate::postgres::Server;
+
+const DATABASE: &str = "countersign";
+/// The tenant whose users are always asked for a code, and its preset.
+const TENANT: (&str, &str) = ("always-asked", "self-service-code");
+/// The tenant whose users are asked on unknown clients only, and its preset.
+const REMEMBERING: (&str, &str) = ("remembering", "mandatory-managed");
+/// In flight while users are made.
+const PREPARING: u32 = 256;
+
+/// How many users each population has.
+#[derive(Clone, Copy)]
+pub(super) struct Users {
+    pub(super) postgres: u32,
+    pub(super) remembered: u32,
+    pub(super) sqlite: u32,
+    pub(super) slow: u32,
+}
+
+/// A PostgreSQL with the baseline beside our database.
+pub(super) struct Database {
+    pub(super) server: Server,
+    pub(super) pgbench: Pgbench,
+}
+
+/// Everything. Fields are dropped in this order: who uses something goes before it.
+pub(super) struct Stage {
+    pub(super) load: Load,
+    pub(super) running: BTreeMap<&'static str, Running>,
+    pub(super) databases: BTreeMap<Disk, Database>,
+    pub(super) users: BTreeMap<&'static str, u32>,
+    services: BTreeMap<&'static str, Service>,
+    _slow_disk: Option<SlowDisk>,
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// Starts databases and the load generator, and configures services. Nothing is served yet.
+    pub(super) fn build(service: &Path, load: &Path, slow_disk: Option<SlowDisk>) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("countersign-bench-").tempdir()?;
+        let path = folder.path();
+        let mut load = Load::start(load)?;
+        load.make_certificates(path, CALLER)?;
+        Service::make_key(service, path)?;
+        let mut databases = BTreeMap::from([(Disk::AsIs, database(None, path.join("baseline"))?)]);
+        if let Some(slow) = &slow_disk {
+            databases.insert(Disk::Slow, database(Some(slow.library()), path.join("slow-baseline"))?);
+        }
+        let postgres = |disk: Disk, group_commit| {
+            let url = databases.get(&disk).map(|it| it.server.database_url(DATABASE));
+            url.map(|url| Store::Postgres { url, group_commit })
+        };
+        let stores = [
+            ("grouped", postgres(Disk::AsIs, true)),
+            ("one-by-one", postgres(Disk::AsIs, false)),
+            ("sqlite", Some(Store::Sqlite(path.join("countersign.db")))),
+            ("slow", postgres(Disk::Slow, true)),
+        ];
+        let mut services = BTreeMap::new();
+        for (name, store) in stores {
+            if let Some(store) = store {
+                services.insert(name, Service::configure(service, path, name, &store)?);
+            }
+        }
+        for name in ["grouped", "slow"] {
+            services.get(name).map_or(Ok(()), Service::migrate)?;
+        }
+        let (running, users) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { load, running, databases, users, services, _slow_disk: slow_disk, _folder: folder })
+    }
+
+    /// Makes the users through the API, then starts every service afresh.
+    pub(super) fn populate(&mut self, users: Users) -> Result<()> {
+        self.start_all()?;
+        self.enroll("grouped", "users", TENANT, users.postgres)?;
+        self.enroll("grouped", "remembered-users", REMEMBERING, users.remembered)?;
+        let remember = json!({
+            "do": "remember", "server": "grouped", "population": "remembered-users", "in_flight": PREPARING,
+        });
+        self.load.tell(&remember)?;
+        self.enroll("sqlite", "sqlite-users", TENANT, users.sqlite)?;
+        if self.services.contains_key("slow") {
+            self.enroll("slow", "slow-users", TENANT, users.slow)?;
+        }
+        // What so much writing leaves to be tidied must not fall into the first rounds.
+        for database in self.databases.values() {
+            database.server.query(DATABASE, "VACUUM ANALYZE")?;
+            database.server.query(DATABASE, "CHECKPOINT")?;
+        }
+        self.start_all()
+    }
+
+    /// Starts a service on a port of its own, whatever else runs of it.
+    pub(super) fn start(&self, name: &str) -> Result<Running> {
+        self.services.get(name).with_context(|| format!("there is no service {name}"))?.start()
+    }
+
+    fn start_all(&mut self) -> Result<()> {
+        self.running.clear();
+        for (name, service) in &self.services {
+            let running = service.start()?;
+            self.load.connect(name, &running.address)?;
+            self.running.insert(name, running);
+        }
+        Ok(())
+    }
+
+    fn enroll(
+        &mut self,
+        server: &'static str,
+        population: &'static str,
+        (tenant, preset): (&str, &str),
+        count: u32,
+    ) -> Result<()> {
+        println!("  {count} users for {population}");
+        let create = json!({ "do": "create_tenant", "server": server, "tenant": tenant, "preset": preset });
+        self.load.tell(&create)?;
+        let enroll = json!({
+            "do": "enroll", "server": server, "population": population, "tenant": tenant,
+            "count": count, "in_flight": PREPARING,
+        });
+        self.load.tell(&enroll)?;
+        self.users.insert(population, count);
+        Ok(())
+    }
+}
+
+fn database(preload: Option<PathBuf>, folder: PathBuf) -> Result<Database> {
+    let server = Server::start_with(None, preload)?;
+    server.query("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
+    fs::create_dir(&folder)?;
+    let pgbench = Pgbench::prepare(&server, folder)?;
+    Ok(Database { server, pgbench })
+}
