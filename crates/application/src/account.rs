@@ -39,7 +39,7 @@ pub struct StatusView {
 fn own(user: &UserRef, actor: &Actor) -> Subject {
     Subject {
         user: user.clone(),
-        actor: actor.principal.clone(),
+        actor: actor.into(),
         device: Device::Told(actor.client.clone()),
         etag: None,
         parties: Vec::new(),
@@ -51,7 +51,7 @@ fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
         Authority::Session(actor) => own(user, actor),
         Authority::Ticket(opened) => Subject {
             user: user.clone(),
-            actor: Principal::User(user.user.clone()),
+            actor: Principal::User(user.user.clone()).into(),
             device: Device::OfTicket(opened.id),
             etag: None,
             parties: Vec::new(),

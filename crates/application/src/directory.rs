@@ -2,16 +2,17 @@
 
 use crate::engine::{Device, Subject};
 use crate::{Answer, AppError, Application, Changed, Encode, Meta};
-use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::actor::Actor;
 use countersign_domain::change::Decision;
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
 use countersign_domain::ids::UserRef;
 use countersign_domain::status;
-use countersign_domain::user::{ClientClaims, DirectoryEntry, ResetRequest};
+use countersign_domain::user::{DirectoryEntry, ResetRequest};
 
-fn told(user: UserRef, actor: Principal) -> Subject {
-    Subject { user, actor, device: Device::Told(ClientClaims::default()), etag: None, parties: Vec::new() }
+fn told(user: UserRef, actor: &Actor) -> Subject {
+    let device = Device::Told(actor.client.clone());
+    Subject { user, actor: actor.into(), device, etag: None, parties: Vec::new() }
 }
 
 impl Application {
@@ -20,11 +21,11 @@ impl Application {
         &self,
         meta: Meta,
         user: UserRef,
-        actor: Principal,
+        actor: Actor,
         entry: DirectoryEntry,
         encode: Encode<DirectoryEntry>,
     ) -> Result<Answer<DirectoryEntry>, AppError> {
-        self.change(meta, told(user, actor), encode, move |states, ctx, _| {
+        self.change(meta, told(user, &actor), encode, move |states, ctx, _| {
             directory::put(states.own, ctx, &entry).map(|()| Ok(entry.clone()))
         })
         .await
@@ -40,10 +41,10 @@ impl Application {
         &self,
         meta: Meta,
         user: UserRef,
-        actor: Principal,
+        actor: Actor,
         encode: Encode<()>,
     ) -> Result<Answer<()>, AppError> {
-        self.change(meta, told(user, actor), encode, |states, ctx, _| {
+        self.change(meta, told(user, &actor), encode, |states, ctx, _| {
             directory::first_factor_changed(states.own, ctx).map(Ok)
         })
         .await
@@ -54,10 +55,10 @@ impl Application {
         &self,
         meta: Meta,
         user: UserRef,
-        actor: Principal,
+        actor: Actor,
         encode: Encode<()>,
     ) -> Result<Answer<()>, AppError> {
-        self.change(meta, told(user, actor), encode, |states, ctx, _| {
+        self.change(meta, told(user, &actor), encode, |states, ctx, _| {
             directory::erase(states.own, ctx).map(Ok)
         })
         .await
@@ -71,12 +72,7 @@ impl Application {
         reason: String,
         encode: Encode<Changed<ResetRequest>>,
     ) -> Result<Answer<Changed<ResetRequest>>, AppError> {
-        let subject = Subject {
-            actor: actor.principal.clone(),
-            device: Device::Told(actor.client.clone()),
-            ..told(user, actor.principal.clone())
-        };
-        self.change(meta, subject, encode, move |states, ctx, source| {
+        self.change(meta, told(user, &actor), encode, move |states, ctx, source| {
             if !actor.is(&ctx.user.user) {
                 return Decision::unchanged(Err(Denial::ActorNotSubject), states.own);
             }

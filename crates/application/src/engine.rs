@@ -7,18 +7,19 @@ use crate::AppError;
 use crate::fresh::Source;
 use crate::policies::Policies;
 use crate::queues::Queues;
-use countersign_domain::actor::Principal;
-use countersign_domain::change::{self, Decision, UserCore};
+use countersign_domain::actor::RecordedActor;
+use countersign_domain::change::{self, Decision, Notice, UserCore};
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::digest::{Digest, Digests};
+use countersign_domain::event::Event;
 use countersign_domain::ids::{
-    CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef, Version,
+    CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TenantId, TicketId, UserId, UserRef, Version,
 };
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{ClientClaims, UserState};
+use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
 use countersign_ports::{
     ChangeSet, Clock, Commit, EventLog, EventRecord, Loaded, NoticeRecord, Outbox, PolicyStore, Random,
     RequestKey, RequestRecord, StoreError, UserChange, UserQueries, UserStore,
@@ -121,7 +122,7 @@ pub struct Done<T> {
 /// What is asked of the engine: about whom, by whom, and on which condition.
 pub(crate) struct Subject {
     pub(crate) user: UserRef,
-    pub(crate) actor: Principal,
+    pub(crate) actor: RecordedActor,
     pub(crate) device: Device,
     /// What the caller looked at, where it says so.
     pub(crate) etag: Option<Etag>,
@@ -146,6 +147,18 @@ pub(crate) enum Device {
     Told(ClientClaims),
     OfChallenge(ChallengeId),
     OfTicket(TicketId),
+}
+
+impl Subject {
+    /// Who is recorded as the actor. The answer to a challenge goes with the first factor that opened it.
+    fn actor_at(&self, state: &UserState) -> RecordedActor {
+        let first_factor_method = match &self.device {
+            Device::OfChallenge(id) => state.challenge(*id).map(|challenge| challenge.first_factor.method),
+            Device::Told(_) | Device::OfTicket(_) => None,
+        };
+        let actor = self.actor.clone();
+        RecordedActor { first_factor_method: actor.first_factor_method.or(first_factor_method), ..actor }
+    }
 }
 
 impl Device {
@@ -298,7 +311,8 @@ impl Inner {
             version: version_after(&loaded, &decision.next),
             time: now,
         });
-        if decision.events.is_empty() {
+        let told_actor = decision.actor.as_ref().is_some_and(|actor| !actor.events.is_empty());
+        if decision.events.is_empty() && !told_actor {
             // A denial that charges nothing and tells nothing leaves no trace to commit.
             return Ok(Round::Answered(Answer::Fresh(outcome)));
         }
@@ -372,43 +386,82 @@ fn change_set<T>(
 ) -> ChangeSet {
     let own = user_change(&subject.user, loaded, &decision.next);
     let actor = subject.parties.first().zip(parties.first()).zip(decision.actor.as_ref());
-    let actor = actor.and_then(|((user, loaded), next)| user_change(user, loaded, next));
+    let actor = actor.and_then(|((user, loaded), change)| user_change(user, loaded, &change.next));
+    let users = own.into_iter().chain(actor).collect();
+
+    let mut teller = Teller {
+        meta,
+        tenant: &subject.user.tenant,
+        actor: subject.actor_at(&loaded.state),
+        client: subject.device.claims(&loaded.state),
+        policy_revision: loaded.policy_revision,
+        source,
+        first: Some(first),
+        events: Vec::new(),
+        notices: Vec::new(),
+    };
     // A directory entry that was just put names the new address; an erased one still tells the old one.
     let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
-    let client = subject.device.claims(&loaded.state);
-    let notice = decision.notice;
-    let events: Vec<_> = decision
-        .events
-        .into_iter()
-        .enumerate()
-        .map(|(index, event)| EventRecord {
-            id: if index == 0 { first } else { source.event() },
-            time: source.now,
-            tenant: subject.user.tenant.clone(),
-            user: Some(subject.user.user.clone()),
-            event,
-            actor: subject.actor.clone(),
-            caller: meta.caller.clone(),
-            client: client.clone(),
-            policy_revision: loaded.policy_revision,
-            request_id: meta.request.as_ref().map(|request| request.id),
-            trace_id: meta.trace_id.clone(),
-        })
-        .collect();
-    let notices = notice.map_or_else(Vec::new, |notice| {
-        let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
-        let address = |email| NoticeRecord {
-            id: source.notice(),
-            user: subject.user.user.clone(),
-            event: events[notice.event].id,
-            email,
-            language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
-            create_time: source.now,
-        };
-        [Some(current), notice.old_address].into_iter().flatten().map(address).collect()
-    });
-    let users = own.into_iter().chain(actor).collect();
+    teller.tell(&subject.user.user, directory, decision.events, decision.notice);
+    if let Some((party, change)) = subject.parties.first().zip(decision.actor) {
+        teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice);
+    }
+    let Teller { events, notices, .. } = teller;
     ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request }
+}
+
+/// What one command tells, to whomever: one workload, actor and device behind all of it.
+struct Teller<'a> {
+    meta: &'a Meta,
+    tenant: &'a TenantId,
+    actor: RecordedActor,
+    client: ClientClaims,
+    policy_revision: PolicyRevision,
+    source: Source<'a>,
+    /// The id of the first event, which the answer names.
+    first: Option<EventId>,
+    events: Vec<EventRecord>,
+    notices: Vec<NoticeRecord>,
+}
+
+impl Teller<'_> {
+    /// Records what happened to one user, and tells them of it where the decision says so.
+    fn tell(
+        &mut self,
+        user: &UserId,
+        directory: Option<&DirectoryEntry>,
+        events: Vec<Event>,
+        notice: Option<Notice>,
+    ) {
+        let before = self.events.len();
+        for event in events {
+            self.events.push(EventRecord {
+                id: self.first.take().unwrap_or_else(|| self.source.event()),
+                time: self.source.now,
+                tenant: self.tenant.clone(),
+                user: Some(user.clone()),
+                event,
+                actor: self.actor.clone(),
+                caller: self.meta.caller.clone(),
+                client: self.client.clone(),
+                policy_revision: self.policy_revision,
+                request_id: self.meta.request.as_ref().map(|request| request.id),
+                trace_id: self.meta.trace_id.clone(),
+            });
+        }
+        let Some(notice) = notice else { return };
+        let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
+        for email in [Some(current), notice.old_address].into_iter().flatten() {
+            self.notices.push(NoticeRecord {
+                id: self.source.notice(),
+                user: user.clone(),
+                event: self.events[before + notice.event].id,
+                email,
+                language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
+                create_time: self.source.now,
+            });
+        }
+    }
 }
 
 /// The change from the loaded to the next state, or `None` where they are the same.

@@ -2,7 +2,7 @@
 
 use crate::engine::{Device, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::{Principal, RecordedActor};
 use countersign_domain::ids::{ChallengeId, UserRef};
 use countersign_domain::login::{self, AnswerChallenge, CheckLogin, Verdict};
 use countersign_domain::token::{self, Opened};
@@ -16,7 +16,10 @@ impl Application {
         command: CheckLogin,
         encode: Encode<Verdict>,
     ) -> Result<Answer<Verdict>, AppError> {
+        let first_factor_method = command.first_factor.as_ref().map(|factor| factor.method);
         let subject = themself(user, Device::Told(command.client.clone()));
+        let subject =
+            Subject { actor: RecordedActor { first_factor_method, ..subject.actor.clone() }, ..subject };
         self.change(meta, subject, encode, move |states, ctx, source| {
             login::check(states.own, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
         })
@@ -46,5 +49,11 @@ impl Application {
 }
 
 fn themself(user: UserRef, device: Device) -> Subject {
-    Subject { actor: Principal::User(user.user.clone()), user, device, etag: None, parties: Vec::new() }
+    Subject {
+        actor: Principal::User(user.user.clone()).into(),
+        user,
+        device,
+        etag: None,
+        parties: Vec::new(),
+    }
 }

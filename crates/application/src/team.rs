@@ -67,7 +67,7 @@ impl Delegation {
 
     fn subject(&self, user: UserRef) -> Subject {
         Subject {
-            actor: self.actor.principal.clone(),
+            actor: (&self.actor).into(),
             device: Device::Told(self.actor.client.clone()),
             etag: None,
             parties: self.parties(&user),

@@ -2,12 +2,11 @@
 
 use crate::fresh::Source;
 use crate::{AppError, Application, Meta};
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::Actor;
 use countersign_domain::coverage::{self, FactsAt};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_domain::policy::{self, FieldChange, Policy, PolicyDocument, Preset};
-use countersign_domain::user::ClientClaims;
 use countersign_ports::{ChangeSet, Commit, EventRecord, TenantRecord};
 
 /// A policy that was changed, or would be.
@@ -35,7 +34,7 @@ impl Application {
     pub async fn create_tenant(
         &self,
         meta: Meta,
-        actor: Principal,
+        actor: &Actor,
         tenant: TenantId,
         preset: Preset,
         document: PolicyDocument,
@@ -107,7 +106,7 @@ impl Application {
     pub async fn update_policy(
         &self,
         meta: Meta,
-        actor: Principal,
+        actor: &Actor,
         update: &PolicyUpdate,
     ) -> Result<(), AppError> {
         if update.changes.is_empty() {
@@ -128,7 +127,7 @@ impl Application {
         &self,
         record: &TenantRecord,
         meta: Meta,
-        actor: Principal,
+        actor: &Actor,
         event: Event,
     ) -> Result<Commit, AppError> {
         let deps = &self.0.deps;
@@ -139,9 +138,9 @@ impl Application {
             tenant: record.tenant.clone(),
             user: None,
             event,
-            actor,
+            actor: actor.into(),
             caller: meta.caller,
-            client: ClientClaims::default(),
+            client: actor.client.clone(),
             policy_revision: record.revision,
             request_id: meta.request.map(|request| request.id),
             trace_id: meta.trace_id,

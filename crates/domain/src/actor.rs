@@ -2,6 +2,7 @@
 //! permissions and the first factor are the caller's word.
 
 use crate::ids::UserId;
+use crate::policy::FirstFactorMethod;
 use crate::user::{ClientClaims, FirstFactor};
 
 /// Who is behind a command.
@@ -28,9 +29,44 @@ pub struct Actor {
     pub client: ClientClaims,
 }
 
+impl From<Principal> for Actor {
+    /// Somebody for whom the caller vouches for nothing more.
+    fn from(principal: Principal) -> Self {
+        Self { principal, permissions: Vec::new(), first_factor: None, client: ClientClaims::default() }
+    }
+}
+
 impl Actor {
     /// Whether the actor is that user.
     pub fn is(&self, user: &UserId) -> bool {
         matches!(&self.principal, Principal::User(own) if own == user)
+    }
+}
+
+/// Who acted, as far as it is kept with an event: who, and what the caller vouched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedActor {
+    /// Who.
+    pub principal: Principal,
+    /// Permissions in the tenant's naming; at most 50.
+    pub permissions: Vec<String>,
+    /// The kind of first factor that was attested, where one was.
+    pub first_factor_method: Option<FirstFactorMethod>,
+}
+
+impl From<Principal> for RecordedActor {
+    /// Somebody for whom the caller vouched for nothing more.
+    fn from(principal: Principal) -> Self {
+        Self { principal, permissions: Vec::new(), first_factor_method: None }
+    }
+}
+
+impl From<&Actor> for RecordedActor {
+    fn from(actor: &Actor) -> Self {
+        Self {
+            principal: actor.principal.clone(),
+            permissions: actor.permissions.clone(),
+            first_factor_method: actor.first_factor.as_ref().map(|factor| factor.method),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::user::{
     RememberedClient, RequirementState, ResetRequest, Ticket, UserState,
 };
 
-/// What a command decided about one user.
+/// What a command decided about one user, and what it does to the actor where that is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a decision that is not committed loses charges and events"]
 pub struct Decision<T> {
@@ -26,14 +26,26 @@ pub struct Decision<T> {
     pub notice: Option<Notice>,
     /// How it came about, in the order of the rules that were asked; the last one decided. For explanations.
     pub steps: Vec<RuleStep>,
-    /// The next state of the actor, where a command on another user consumed or charged a proof of theirs.
-    pub actor: Option<UserState>,
+    /// What it does to the actor, where a command on another user evaluated a proof of theirs.
+    pub actor: Option<ActorChange>,
 }
 
-/// That the owner of the second factor is told of one of the decision's events (B50).
+/// What a command on another user does to the one who acts: their proof is charged or consumed in the same commit, and
+/// told as what happened to them and not to the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActorChange {
+    /// The actor's state to commit.
+    pub next: UserState,
+    /// What happened to the actor.
+    pub events: Vec<Event>,
+    /// Which of these events the actor is told of.
+    pub notice: Option<Notice>,
+}
+
+/// That the owner of the second factor is told of one of the events beside it (B50).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The position of the event in [`Decision::events`].
+    /// The position of the event in the list beside it: [`Decision::events`] or [`ActorChange::events`].
     pub event: usize,
     /// An address that has just been replaced and is told too (B51).
     pub old_address: Option<String>,

@@ -4,7 +4,7 @@
 //! proof, the target's state. Operators and jobs are the service's own people and need no delegation rule.
 
 use crate::actor::{Actor, Principal};
-use crate::change::Decision;
+use crate::change::{ActorChange, Decision};
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
@@ -159,16 +159,11 @@ fn delegated<T>(
     };
     let mut proved = None;
     if rule.is_some_and(|rule| rule.actor_needs_fresh_proof) && !command.preview {
-        let decision = prove(ctx, command);
-        let outcome = decision.outcome;
-        proved = Some(decision.next);
-        for event in decision.events {
-            target.tell(event);
-        }
+        let Decision { outcome, next, events, notice, .. } = prove(ctx, command);
+        proved = Some(ActorChange { next, events, notice });
         if let Err(denial) = outcome {
             // The target stays as it is, what was charged to the actor does not.
-            target.next = state.clone();
-            return Decision { actor: proved, ..target.decide(Err(denial)) };
+            return Decision { actor: proved, ..Decision::unchanged(Err(denial), state) };
         }
     }
     let outcome = change(&mut target);

@@ -1,6 +1,6 @@
 //! The transaction as data: what one command changes, tells and remembers, committed whole or not at all.
 
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::RecordedActor;
 use countersign_domain::change::{UserCore, Write};
 use countersign_domain::digest::Digest;
 use countersign_domain::event::Event;
@@ -54,8 +54,8 @@ pub struct EventRecord {
     pub user: Option<UserId>,
     /// What happened.
     pub event: Event,
-    /// Who acted; the user themself at a login.
-    pub actor: Principal,
+    /// Who acted, with what the caller vouched for; the user themself at a login.
+    pub actor: RecordedActor,
     /// The workload that called.
     pub caller: CallerId,
     /// The device, in the caller's word, without its token.

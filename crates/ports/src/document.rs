@@ -20,7 +20,10 @@ mod policy;
 mod units;
 mod user;
 
-pub use event::{decode_details, decode_principal, encode_details, encode_principal};
+pub use event::{
+    decode_actor_claims, decode_details, decode_principal, encode_actor_claims, encode_details,
+    encode_principal,
+};
 pub use named::Named;
 pub use policy::{decode_policy_document, encode_policy_document};
 pub use user::{

@@ -91,8 +91,8 @@ pub(crate) async fn create_demo_tenants(app: &Application) -> Result<(), Failure
             }
         }
         let meta = Meta { caller: caller.clone(), request: None, trace_id: String::new() };
-        let actor = Principal::Job(NAME.to_owned());
-        match app.create_tenant(meta, actor, tenant, preset, preset.document(issuer.clone())).await {
+        let actor = Principal::Job(NAME.to_owned()).into();
+        match app.create_tenant(meta, &actor, tenant, preset, preset.document(issuer.clone())).await {
             // Another process on the same database was faster.
             Ok(_) | Err(AppError::TenantExists) => {}
             Err(error) => return Err(error.into()),

@@ -103,7 +103,8 @@ async fn select(
     sqlx::query_as!(
         EventRow,
         "SELECT tenant_id, event_id, event_time, transaction_id, number, user_id, kind, authenticator_id,
-            authenticator_kind, details, actor, caller, client, policy_revision, request_id, trace_id
+            authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id,
+            trace_id
         FROM events
         WHERE tenant_id = $1
             AND (transaction_id, number) > ($2, $3)

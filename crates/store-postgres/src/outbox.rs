@@ -107,7 +107,8 @@ async fn lease(
         let event = sqlx::query_as!(
             EventRow,
             "SELECT tenant_id, event_id, event_time, transaction_id, number, user_id, kind, authenticator_id,
-                authenticator_kind, details, actor, caller, client, policy_revision, request_id, trace_id
+                authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id,
+            trace_id
             FROM events WHERE tenant_id = $1 AND event_id = $2 AND event_time = $3",
             notice.tenant_id,
             notice.event_id,

@@ -17,7 +17,7 @@ macro_rules! select_events {
             EventRow,
             r#"
             SELECT tenant_id, transaction_id, number, event_id AS "event_id: uuid::Uuid", event_time, user_id, kind,
-                authenticator_id AS "authenticator_id: uuid::Uuid", authenticator_kind, details, actor, caller, client,
+                authenticator_id AS "authenticator_id: uuid::Uuid", authenticator_kind, details, actor, actor_claims, caller, client,
                 policy_revision, request_id AS "request_id: uuid::Uuid", trace_id
             FROM events
             WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3)

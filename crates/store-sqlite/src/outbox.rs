@@ -98,7 +98,7 @@ async fn entry(at: &mut SqliteConnection, head: HeadRow) -> Result<OutboxEntry, 
         r#"
         SELECT tenant_id, transaction_id AS "transaction_id!", number AS "number!", event_id AS "event_id: uuid::Uuid",
             event_time AS "event_time!", user_id, kind, authenticator_id AS "authenticator_id: uuid::Uuid",
-            authenticator_kind, details, actor, caller, client, policy_revision AS "policy_revision!",
+            authenticator_kind, details, actor, actor_claims, caller, client, policy_revision AS "policy_revision!",
             request_id AS "request_id: uuid::Uuid", trace_id
         FROM events WHERE tenant_id = ? AND event_id = ?
         "#,

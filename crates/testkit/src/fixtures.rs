@@ -86,7 +86,7 @@ pub fn event_record(random: &SeededRandom, user: &UserRef, kind: EventType) -> E
         tenant: user.tenant.clone(),
         user: Some(user.user.clone()),
         event: Event::new(kind),
-        actor: Principal::User(user.user.clone()),
+        actor: Principal::User(user.user.clone()).into(),
         caller: CallerId::parse("spiffe://example/login").expect("a plain caller"),
         client: ClientClaims::default(),
         policy_revision: PolicyRevision(1),
@@ -161,7 +161,7 @@ pub fn policy_change(random: &SeededRandom, record: &TenantRecord) -> ChangeSet 
     let mut event = EventRecord {
         tenant: record.tenant.clone(),
         policy_revision: record.revision,
-        actor: Principal::Operator("ops".to_owned()),
+        actor: Principal::Operator("ops".to_owned()).into(),
         ..event_record(random, &user("any", "nobody"), EventType::PolicyUpdated)
     };
     event.user = None;

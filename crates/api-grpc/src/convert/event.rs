@@ -1,12 +1,13 @@
 //! Security events on their way out, and filters of them on their way in. Nothing here carries a token or a secret:
 //! records have none.
 
+use super::enums;
 use super::enums::authenticator_type;
 use super::fields::{Fields, Parsed};
 use super::time::timestamp;
 use countersign_api::v1::{self, SecurityEventType};
 use countersign_application::EventRecord;
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::{Principal, RecordedActor};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
 use countersign_domain::user::ClientClaims;
@@ -70,15 +71,19 @@ pub(crate) fn security_event(record: &EventRecord) -> v1::SecurityEvent {
     }
 }
 
-fn actor(actor: &Principal) -> v1::RecordedActor {
+fn actor(actor: &RecordedActor) -> v1::RecordedActor {
     use v1::recorded_actor::Principal as Wire;
     v1::RecordedActor {
-        principal: Some(match actor {
+        principal: Some(match &actor.principal {
             Principal::User(user) => Wire::UserId(user.as_str().to_owned()),
             Principal::Operator(name) => Wire::Operator(name.clone()),
             Principal::Job(name) => Wire::Job(name.clone()),
         }),
-        ..Default::default()
+        permissions: actor.permissions.clone(),
+        first_factor_method: actor
+            .first_factor_method
+            .map_or(v1::FirstFactorMethod::Unspecified, enums::first_factor_method)
+            .into(),
     }
 }
 

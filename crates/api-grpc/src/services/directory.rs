@@ -1,6 +1,6 @@
 //! `DirectoryService`: what the tenant's directory tells of its users.
 
-use super::shared::{Reply, arguments, done, meta, principal, read, tenant};
+use super::shared::{Reply, actor, arguments, done, meta, read, tenant};
 use super::{caller, subject};
 use crate::convert::directory::{stored, user};
 use crate::convert::fields::{Fields, Parsed};
@@ -50,7 +50,7 @@ impl DirectoryService for DirectoryHandlers {
             Some(given) => user(&mut fields, "user", given),
             None => fields.refuse("user", "is required"),
         };
-        let actor = principal(&mut fields, &caller, message.actor);
+        let actor = actor(&mut fields, &caller, message.actor);
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
@@ -73,7 +73,7 @@ impl DirectoryService for DirectoryHandlers {
         let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
         let arguments = arguments(&caller, &message, &message.request_id);
         let users = users(&mut fields, message.users);
-        let actor = principal(&mut fields, &caller, message.actor);
+        let actor = actor(&mut fields, &caller, message.actor);
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
@@ -126,7 +126,7 @@ impl DirectoryService for DirectoryHandlers {
             Ok(_) => Ok(()),
             Err(invalid) => Err(invalid),
         };
-        let actor = principal(&mut fields, &caller, message.actor);
+        let actor = actor(&mut fields, &caller, message.actor);
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
@@ -145,7 +145,7 @@ impl DirectoryService for DirectoryHandlers {
         let mut fields = Fields::default();
         let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
         let arguments = arguments(&caller, &message, &message.request_id);
-        let actor = principal(&mut fields, &caller, message.actor);
+        let actor = actor(&mut fields, &caller, message.actor);
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 

@@ -9,7 +9,7 @@ use crate::reply;
 use crate::status::{self, Site};
 use countersign_api::v1;
 use countersign_application::{AppError, Meta};
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{RequestId, TenantId};
 use prost::Message;
@@ -49,14 +49,10 @@ pub(super) fn tenant(
 }
 
 /// Who acts. Absent: the calling workload itself.
-pub(super) fn principal(
-    fields: &mut Fields,
-    caller: &CallerContext,
-    actor: Option<v1::Actor>,
-) -> Parsed<Principal> {
+pub(super) fn actor(fields: &mut Fields, caller: &CallerContext, actor: Option<v1::Actor>) -> Parsed<Actor> {
     match actor {
-        Some(actor) => parties::actor(fields, "actor", Some(actor)).map(|actor| actor.principal),
-        None => Ok(Principal::Job(caller.id.as_str().chars().take(MAX_NAME).collect())),
+        Some(actor) => parties::actor(fields, "actor", Some(actor)),
+        None => Ok(Principal::Job(caller.id.as_str().chars().take(MAX_NAME).collect()).into()),
     }
 }
 

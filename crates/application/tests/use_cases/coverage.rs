@@ -129,7 +129,7 @@ async fn a_requirement_is_previewed_for_its_date() {
     document.requirement.required_from = Some(date);
     let dated = world.app.preview_policy(&current, document, true).await.expect("a valid policy");
     assert_eq!(dated.impact.newly_stopped, 0);
-    world.app.update_policy(meta(None), operator().principal, &dated).await.expect("the policy is put");
+    world.app.update_policy(meta(None), &operator(), &dated).await.expect("the policy is put");
     assert_eq!(stopped(None).await, 2_000);
     assert_eq!(stopped(Some(date.minus(Duration::from_micros(1)))).await, 2_000);
     // Those whose grace period began with the tests have used it up by then; the others have not begun.
@@ -145,8 +145,10 @@ async fn put(world: &World, id: &str, teams: &[(&str, Role)], disabled: bool) ->
     let teams = teams.iter().map(membership).collect();
     let entry = DirectoryEntry { teams, disabled, ..DirectoryEntry::default() };
     let encode = Box::new(|_: &_| Vec::new());
-    let put =
-        world.app.put_user(meta(None), user.clone(), Principal::Job("sync".into()), entry, encode).await;
+    let put = world
+        .app
+        .put_user(meta(None), user.clone(), Principal::Job("sync".into()).into(), entry, encode)
+        .await;
     fresh(put).expect("the directory may put users");
     user
 }

@@ -8,6 +8,7 @@
 )]
 
 mod coverage;
+mod delegation;
 mod outbox;
 mod road;
 mod world;

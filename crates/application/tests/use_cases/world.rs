@@ -107,9 +107,10 @@ impl World {
         });
         let world = Self { app, store, now };
         let issuer = Issuer::parse("Example").expect("an issuer");
+        let ops = Principal::Operator("ops".into()).into();
         let created = world.app.create_tenant(
             meta(None),
-            Principal::Operator("ops".into()),
+            &ops,
             fixtures::tenant("acme"),
             preset,
             preset.document(issuer),

@@ -2,7 +2,7 @@
 
 use crate::common::{HOUR, Phone, SECOND, STEP, World, password, session, user_ref};
 use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::change::Decision;
+use countersign_domain::change::{ActorChange, Decision};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::event::EventType;
@@ -58,7 +58,7 @@ fn act(
     target: &mut World,
     action: DelegatedAction,
     command: &Delegated<'_>,
-) -> (Result<(), Denial>, Option<countersign_domain::user::UserState>) {
+) -> (Result<(), Denial>, Option<ActorChange>) {
     let id = TicketId::from_uuid(target.draw_id());
     let (state, ctx) = (&target.state, target.ctx());
     let decision: Decision<Result<(), Denial>> = match action {
@@ -69,8 +69,8 @@ fn act(
             team::issue_ticket(state, &ctx, command, id).map(|outcome| outcome.map(|_| ()))
         }
     };
-    let actor_state = decision.actor.clone();
-    (target.commit(decision), actor_state)
+    let actor = decision.actor.clone();
+    (target.commit(decision), actor)
 }
 
 /// What somebody in these teams is told who resets a user in those.
@@ -343,15 +343,51 @@ fn the_actors_code_is_the_actors_own() {
         let (denied, charged) = with(&mut target, &admin, &wrong);
         assert_eq!(denied, incorrect);
         assert_eq!(target.state, before);
-        admin.state = charged.expect("the charge on the actor");
+        admin.state = charged.expect("the charge on the actor").next;
     }
     assert_eq!(admin.state.failures.consecutive, 2);
     let right = own.code(admin.now);
     let (done, consumed) = with(&mut target, &admin, &right);
     assert_eq!(done, Ok(()));
-    admin.state = consumed.expect("the step that the actor consumed");
+    admin.state = consumed.expect("the step that the actor consumed").next;
     assert_eq!(admin.check(&admin.login_with(right)), Ok(REFUSED), "R5");
     assert!(!target.state.is_on());
+}
+
+/// R18, R55: what the actor's code did is told as what happened to the actor, who gets the notice of three failures and
+/// of the lock; the target's log and mail say nothing of a change that was not made.
+#[test]
+fn the_actors_failures_are_told_to_the_actor() {
+    let (mut target, _) = World::on_with(Preset::SelfServiceCode, |p| {
+        p.delegation = vec![fresh_proof(DelegatedAction::ResetMember)];
+    });
+    let mut admin = colleague(&target, "adam", &[]);
+    let own = admin.enroll();
+    target.now = admin.now;
+    let actor = actor(&admin, &BOTH);
+    let with = |target: &mut World, admin: &World, code: &PresentedCode| {
+        let command = Delegated { actor_code: Some(code), ..command(&actor, admin) };
+        act(target, DelegatedAction::ResetMember, &command).1.expect("the actor's part")
+    };
+    let kinds = |change: &ActorChange| change.events.iter().map(|event| event.kind).collect::<Vec<_>>();
+    for failure in 1..=3 {
+        let wrong = admin.wrong();
+        let charged = with(&mut target, &admin, &wrong);
+        assert_eq!((target.kinds(), target.told), (vec![], None), "the target has nothing to be told");
+        let told = charged.notice.as_ref().map(|notice| charged.events[notice.event].kind);
+        if failure < 3 {
+            assert_eq!((kinds(&charged), told), (vec![EventType::LoginRefused], None));
+        } else {
+            assert_eq!(kinds(&charged), [EventType::LoginRefused, EventType::UserLocked]);
+            assert_eq!(told, Some(EventType::UserLocked));
+        }
+        admin.state = charged.next;
+    }
+    admin.pass(HOUR);
+    target.now = admin.now;
+    let charged = with(&mut target, &admin, &own.code(admin.now));
+    assert_eq!(charged.events, [], "the reset itself tells by whom");
+    assert_eq!((target.kinds(), target.told), (vec![EventType::MemberReset], Some(EventType::MemberReset)));
 }
 
 /// B39, ruling 6: a preview evaluates no proof of anybody and says what would happen; permission comes first all the

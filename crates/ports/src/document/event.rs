@@ -1,9 +1,11 @@
 //! What stands in the event log as one text: who acted, and the details of an event.
 
+use super::named::optional_name;
 use super::{DocumentError, decode, encode};
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::{Principal, RecordedActor};
 use countersign_domain::ids::UserId;
-use serde::Deserialize;
+use countersign_domain::policy::FirstFactorMethod;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Details of an event as a JSON array of `[name, value]`, in their order.
@@ -46,4 +48,37 @@ pub fn decode_principal(text: &str) -> Result<Principal, DocumentError> {
         line: 1,
         column: 1,
     })
+}
+
+/// What the caller vouched for beside the principal, as JSON; `None` where that is nothing.
+pub fn encode_actor_claims(actor: &RecordedActor) -> Option<String> {
+    let RecordedActor { principal: _, permissions, first_factor_method } = actor;
+    let claims = ClaimsJson { permissions: permissions.clone(), first_factor_method: *first_factor_method };
+    let nothing = claims.permissions.is_empty() && claims.first_factor_method.is_none();
+    (!nothing).then(|| encode(|json| claims.serialize(json)))
+}
+
+/// The actor of a principal and the claims that [`encode_actor_claims`] wrote; without claims, nothing was vouched for.
+pub fn decode_actor_claims(
+    principal: Principal,
+    claims: Option<&str>,
+) -> Result<RecordedActor, DocumentError> {
+    let Some(text) = claims else { return Ok(principal.into()) };
+    let claims = decode("actor claims", text, |json| ClaimsJson::deserialize(json))?;
+    let ClaimsJson { permissions, first_factor_method } = claims;
+    Ok(RecordedActor { principal, permissions, first_factor_method })
+}
+
+/// Short, because it stands in the event of every login.
+#[derive(Serialize, Deserialize)]
+struct ClaimsJson {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    permissions: Vec<String>,
+    #[serde(
+        rename = "first_factor",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "optional_name"
+    )]
+    first_factor_method: Option<FirstFactorMethod>,
 }

@@ -97,6 +97,33 @@ pub(super) mod name {
     }
 }
 
+/// A named value that may be absent; for `#[serde(default, with = "optional_name")]`.
+pub(super) mod optional_name {
+    use super::Named;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+    use std::borrow::Cow;
+
+    pub(in super::super) fn serialize<T: Named, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.serialize_str(value.name()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, T: Named, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<T>, D::Error> {
+        let name = Option::<Cow<'_, str>>::deserialize(from)?;
+        let value =
+            |name: Cow<'_, str>| T::from_name(&name).ok_or_else(|| D::Error::custom("an unknown word"));
+        name.map(value).transpose()
+    }
+}
+
 /// A list of named values; for `#[serde(with = "names")]`.
 pub(super) mod names {
     use super::Named;

@@ -4,7 +4,7 @@
 mod policy;
 
 use super::*;
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::{Principal, RecordedActor};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TeamId, UserId};
 use countersign_domain::otp::Algorithm;
@@ -100,6 +100,21 @@ fn small_documents_stay_what_they_are() {
     ] {
         check(&principal, encode_principal, decode_principal, text);
     }
+    let actor = RecordedActor {
+        principal: Principal::Job("sweeper".to_owned()),
+        permissions: vec!["users.view".to_owned(), "a \"b\"".to_owned()],
+        first_factor_method: Some(FirstFactorMethod::Password),
+    };
+    check(
+        &actor,
+        |actor| encode_actor_claims(actor).unwrap(),
+        |text| decode_actor_claims(actor.principal.clone(), Some(text)),
+        r#"{"permissions":["users.view","a \"b\""],"first_factor":"PASSWORD"}"#,
+    );
+    let plain = RecordedActor::from(actor.principal.clone());
+    assert_eq!(encode_actor_claims(&plain), None, "nothing vouched for, nothing kept");
+    assert_eq!(decode_actor_claims(plain.principal.clone(), None), Ok(plain.clone()));
+    assert_eq!(decode_actor_claims(plain.principal.clone(), Some("{}")), Ok(plain));
 }
 
 fn check<T: PartialEq + std::fmt::Debug>(

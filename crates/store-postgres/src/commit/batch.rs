@@ -252,6 +252,7 @@ pub(crate) async fn commit(
         &notices.language_code as _,
         &notices.create_time as _,
         &batch.columns.guarded as _,
+        &events.actor_claims as _,
     )
     .fetch_all(connection)
     .await?;

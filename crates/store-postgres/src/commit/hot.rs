@@ -106,10 +106,10 @@ pub(super) async fn commit(
         ), told AS (
             INSERT INTO events (
                 tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind, details, actor,
-                caller, client, policy_revision, request_id, trace_id
+                caller, client, policy_revision, request_id, trace_id, actor_claims
             )
             SELECT $1, $21::uuid, $22::timestamptz, $23::text, $24::text, $25::uuid, $26::text, $27::text, $28::text,
-                $29::text, $30::text, $31::bigint, $40::uuid, $41::text
+                $29::text, $30::text, $31::bigint, $40::uuid, $41::text, $43::text
             FROM guard
         ), answered AS (
             INSERT INTO requests (
@@ -165,6 +165,7 @@ pub(super) async fn commit(
         event.request_id,
         event.trace_id,
         core.is_on,
+        event.actor_claims,
     )
     .fetch_one(connection)
     .await?;

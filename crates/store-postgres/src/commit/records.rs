@@ -21,6 +21,7 @@ pub(super) struct EventInsert<'a> {
     pub(super) authenticator_kind: Option<&'static str>,
     pub(super) details: String,
     pub(super) actor: String,
+    pub(super) actor_claims: Option<String>,
     pub(super) caller: &'a str,
     pub(super) client: String,
     pub(super) policy_revision: i64,
@@ -40,7 +41,8 @@ impl<'a> EventInsert<'a> {
             authenticator_id: event.authenticator.map(|(id, _)| id.uuid()),
             authenticator_kind: event.authenticator.map(|(_, kind)| kind.name()),
             details: document::encode_details(&event.details),
-            actor: document::encode_principal(&record.actor),
+            actor: document::encode_principal(&record.actor.principal),
+            actor_claims: document::encode_actor_claims(&record.actor),
             caller: record.caller.as_str(),
             client: document::encode_client_claims(&record.client),
             policy_revision: record.policy_revision.0.into(),
@@ -57,8 +59,8 @@ pub(super) async fn insert_event(
     sqlx::query!(
         "INSERT INTO events (
             tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind, details, actor,
-            caller, client, policy_revision, request_id, trace_id
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            caller, client, policy_revision, request_id, trace_id, actor_claims
+        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         event.tenant_id,
         event.event_id,
         event.event_time,
@@ -73,6 +75,7 @@ pub(super) async fn insert_event(
         event.policy_revision,
         event.request_id,
         event.trace_id,
+        event.actor_claims,
     )
     .execute(transaction)
     .await?;

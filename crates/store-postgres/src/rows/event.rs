@@ -24,6 +24,7 @@ pub(crate) struct EventRow {
     pub(crate) authenticator_kind: Option<String>,
     pub(crate) details: String,
     pub(crate) actor: String,
+    pub(crate) actor_claims: Option<String>,
     pub(crate) caller: String,
     pub(crate) client: String,
     pub(crate) policy_revision: i64,
@@ -53,6 +54,8 @@ impl EventRow {
             authenticator,
             details: document::decode_details(&self.details).map_err(document)?,
         };
+        let principal = document::decode_principal(&self.actor).map_err(document)?;
+        let claims = self.actor_claims.as_deref();
         let user = self.user_id.as_deref().map(UserId::parse).transpose();
         let record = EventRecord {
             id,
@@ -61,7 +64,7 @@ impl EventRow {
                 .map_err(|_| row.corrupt("has a tenant id that is none"))?,
             user: user.map_err(|_| row.corrupt("has a user id that is none"))?,
             event,
-            actor: document::decode_principal(&self.actor).map_err(document)?,
+            actor: document::decode_actor_claims(principal, claims).map_err(document)?,
             caller: CallerId::parse(&self.caller).map_err(|_| row.corrupt("has a caller that is none"))?,
             client: document::decode_client_claims(&self.client).map_err(document)?,
             policy_revision: PolicyRevision(row.count(self.policy_revision)?),

@@ -7,7 +7,9 @@ use countersign_domain::ids::{
 };
 use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::time::Timestamp;
-use countersign_ports::document::{Named, decode_client_claims, decode_details, decode_principal};
+use countersign_ports::document::{
+    Named, decode_actor_claims, decode_client_claims, decode_details, decode_principal,
+};
 use countersign_ports::{EventPosition, EventRecord, StoreError, StoredEvent};
 use uuid::Uuid;
 
@@ -25,6 +27,7 @@ pub(crate) struct EventRow {
     pub(crate) authenticator_kind: Option<String>,
     pub(crate) details: String,
     pub(crate) actor: String,
+    pub(crate) actor_claims: Option<String>,
     pub(crate) caller: String,
     pub(crate) client: String,
     pub(crate) policy_revision: i64,
@@ -52,6 +55,7 @@ impl TryFrom<EventRow> for StoredEvent {
             transaction: row.unsigned(from.transaction_id)?,
             number: row.unsigned(from.number)?,
         };
+        let principal = row.document(decode_principal(&from.actor))?;
         let record = EventRecord {
             id,
             time: Timestamp::from_unix_micros(from.event_time),
@@ -62,7 +66,7 @@ impl TryFrom<EventRow> for StoredEvent {
                 authenticator,
                 details: row.document(decode_details(&from.details))?,
             },
-            actor: row.document(decode_principal(&from.actor))?,
+            actor: row.document(decode_actor_claims(principal, from.actor_claims.as_deref()))?,
             caller: CallerId::parse(&from.caller).map_err(broken_id)?,
             client: row.document(decode_client_claims(&from.client))?,
             policy_revision: PolicyRevision(row.unsigned(from.policy_revision)?),

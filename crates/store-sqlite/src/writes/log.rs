@@ -4,7 +4,9 @@ use crate::commit::{Stop, guard};
 use crate::seal::Sealer;
 use countersign_domain::ids::{RequestId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::document::{Named, encode_client_claims, encode_details, encode_principal};
+use countersign_ports::document::{
+    Named, encode_actor_claims, encode_client_claims, encode_details, encode_principal,
+};
 use countersign_ports::{EventRecord, NoticeRecord, RequestKey, RequestRecord};
 use sqlx::SqliteConnection;
 
@@ -54,14 +56,16 @@ pub(crate) async fn tell(
     let authenticator = record.event.authenticator.map(|(id, _)| id.uuid());
     let authenticator_kind = record.event.authenticator.map(|(_, kind)| kind.name());
     let details = encode_details(&record.event.details);
-    let (actor, caller) = (encode_principal(&record.actor), record.caller.as_str());
+    let (actor, caller) = (encode_principal(&record.actor.principal), record.caller.as_str());
+    let actor_claims = encode_actor_claims(&record.actor);
     let client = encode_client_claims(&record.client);
     let revision = record.policy_revision.0;
     let request = record.request_id.map(RequestId::uuid);
     sqlx::query!(
         "INSERT INTO events (tenant_id, transaction_id, number, event_id, event_time, user_id, kind, authenticator_id,
-            authenticator_kind, details, actor, caller, client, policy_revision, request_id, trace_id)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id,
+            trace_id)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         tenant,
         transaction,
         number,
@@ -73,6 +77,7 @@ pub(crate) async fn tell(
         authenticator_kind,
         details,
         actor,
+        actor_claims,
         caller,
         client,
         revision,

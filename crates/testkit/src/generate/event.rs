@@ -1,7 +1,7 @@
 //! Events and notices of every shape.
 
 use super::Generator;
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::{Principal, RecordedActor};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{AuthenticatorId, CallerId, EventId, PolicyRevision, RequestId, UserRef};
 use countersign_domain::policy::AuthenticatorType;
@@ -14,6 +14,11 @@ impl Generator {
             0 => Principal::User(user.user.clone()),
             1 => Principal::Operator("on call: \"ops\"".to_owned()),
             _ => Principal::Job("sweeper".to_owned()),
+        };
+        let actor = RecordedActor {
+            permissions: self.some(3, |draw| draw.text(20)),
+            first_factor_method: self.maybe(|draw| draw.first_factor().method),
+            ..actor.into()
         };
         EventRecord {
             id: EventId::at(self.time(), self.random.bytes()),

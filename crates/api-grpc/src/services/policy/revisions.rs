@@ -110,7 +110,7 @@ async fn actors(
         limit: MAX_EVENTS,
     };
     let events = app.events(&query).await?.into_iter();
-    Ok(events.map(|stored| (stored.record.policy_revision, stored.record.actor)).collect())
+    Ok(events.map(|stored| (stored.record.policy_revision, stored.record.actor.principal)).collect())
 }
 
 /// How far apart the clocks of two nodes can be; more than that is refused by readiness (R65).

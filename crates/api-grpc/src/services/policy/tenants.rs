@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::page::List;
 use crate::services::caller;
 use crate::services::shared::{
-    Reply, arguments, done, list_arguments, meta, page_token_invalid, principal, tenant,
+    Reply, actor, arguments, done, list_arguments, meta, page_token_invalid, tenant,
 };
 use crate::status;
 use countersign_api::v1::{
@@ -43,7 +43,7 @@ pub(super) async fn create(
     let preset = fields.required("preset", id, |id| named.map(|()| Preset::from_id(id)));
     let required_from = message.required_from_time;
     let required_from = required_from.map(|time| fields.timestamp("required_from_time", time)).transpose();
-    let actor = principal(&mut fields, &caller, message.actor);
+    let actor = actor(&mut fields, &caller, message.actor);
     let request_id = fields.request_id(&message.request_id);
     let issuer = tenant.and_then(|tenant| {
         let issuer = Issuer::parse(tenant.as_str());
@@ -58,7 +58,7 @@ pub(super) async fn create(
         return Err(status::denial(&missing, status::Site::OWN).into_status());
     };
     let call = meta(&caller, request_id, arguments);
-    let created = app.create_tenant(call, actor, tenant.clone(), preset, document.clone()).await;
+    let created = app.create_tenant(call, &actor, tenant.clone(), preset, document.clone()).await;
     let record = match created {
         Err(AppError::TenantExists) => {
             let earlier = done(repeated::creation(app, &caller, &tenant, request_id).await, &caller)?;

@@ -11,7 +11,7 @@ use crate::services::shared::{Reply, arguments, done, meta, tenant};
 use crate::status;
 use countersign_api::v1::{Policy, PolicyImpact, UpdatePolicyRequest, UpdatePolicyResponse};
 use countersign_application::{AppError, Application, PolicyUpdate, TenantRecord};
-use countersign_domain::actor::Principal;
+use countersign_domain::actor::Actor;
 use countersign_domain::ids::{RequestId, TenantId};
 use countersign_domain::policy::PolicyDocument;
 use countersign_domain::secret::SecretBytes;
@@ -28,7 +28,7 @@ struct Asked {
     tenant: TenantId,
     given: Policy,
     mask: Option<FieldMask>,
-    actor: Principal,
+    actor: Actor,
     request_id: Option<RequestId>,
     arguments: Option<SecretBytes>,
 }
@@ -54,7 +54,7 @@ pub(super) async fn update(
         tenant: tenant?,
         given: given?,
         mask: message.update_mask,
-        actor: actor?.principal,
+        actor: actor?,
         request_id: request_id?,
         arguments,
     };
@@ -71,7 +71,7 @@ pub(super) async fn update(
         let current = done(app.policy(&asked.tenant, None).await, &caller)?;
         let update = preview(app, &caller, &asked, &current).await?;
         let call = meta(&caller, asked.request_id, asked.arguments.clone());
-        match app.update_policy(call, asked.actor.clone(), &update).await {
+        match app.update_policy(call, &asked.actor, &update).await {
             // Another revision came first: who looked at the old one must look again, who did not is overtaken.
             Err(AppError::EtagMismatch) => {}
             outcome => {

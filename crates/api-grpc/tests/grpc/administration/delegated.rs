@@ -165,6 +165,18 @@ async fn a_fresh_proof_is_the_actors_own() {
     let members = code(members.code_at(world.now()));
     assert_eq!(denied(team.disable_member(ask(Some(members))).await), "PROOF_INCORRECT");
     assert!(matches!(ann.login(&world, &client, None).await, Verdict::ChallengeRequired(_)));
+    // It stands in the log as what happened to the actor, and not to the member.
+    let refused = v1::ListEventsRequest {
+        tenant_id: ADMIN.to_owned(),
+        filter: Some(v1::EventFilter {
+            types: vec![v1::SecurityEventType::LoginRefused.into()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let refused = Desk::of(&client).events.list_events(refused).await.unwrap().into_inner().events;
+    let about: Vec<_> = refused.iter().map(|event| event.user_id.as_str()).collect();
+    assert_eq!(about, ["ada"]);
     let right = code(theirs.code_at(world.now()));
     team.disable_member(ask(Some(right.clone()))).await.unwrap();
     // It served one call (B32).

@@ -118,8 +118,12 @@ async fn the_caller_acts_where_nobody_is_named() {
     let renamed = v1::User { language_code: "de".to_owned(), ..ann };
     let by_ops = v1::PutUserRequest { actor: Some(operator()), ..put(renamed) };
     desk.directory.put_user(by_ops).await.unwrap();
-    let actors: Vec<_> =
-        world.events(TENANT, &[EventType::UserPut]).await.into_iter().map(|event| event.actor).collect();
+    let actors: Vec<_> = world
+        .events(TENANT, &[EventType::UserPut])
+        .await
+        .into_iter()
+        .map(|event| event.actor.principal)
+        .collect();
     let expected = [Principal::Job("spiffe://test/everything".into()), Principal::Operator("ops".into())];
     assert_eq!(actors, expected);
 }

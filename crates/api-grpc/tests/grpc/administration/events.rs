@@ -1,7 +1,8 @@
 //! The log of security events: read in stretches, and followed.
 
-use super::desk::{Desk, denied, fields, reset, time};
+use super::desk::{Desk, denied, fields, permitted, reset, time, user};
 use crate::support::{Client, Person, World, code, reason};
+use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{self, SecurityEventType as Type, TeamRole};
 use countersign_domain::policy::Preset;
@@ -59,8 +60,9 @@ async fn an_event_tells_everything_but_secrets() {
     desk.team.reset_member(ask).await.unwrap();
 
     let all = desk.events.list_events(list()).await.unwrap().into_inner();
-    let of = |kind: Type| all.events.iter().find(|event| event.r#type() == kind).unwrap();
+    let of = |kind: Type| all.events.iter().rfind(|event| event.r#type() == kind).unwrap();
     let allowed = of(Type::LoginAllowed);
+    assert_eq!(allowed.actor.as_ref().unwrap().first_factor_method(), v1::FirstFactorMethod::Password);
     assert_eq!(allowed.client.as_ref().unwrap().ip_address, "192.0.2.7");
     assert_eq!(allowed.authenticator_id, enrolled.id());
     assert_eq!(allowed.authenticator_type(), v1::AuthenticatorType::Totp);
@@ -76,6 +78,45 @@ async fn an_event_tells_everything_but_secrets() {
     for secret in secrets.chain([enrolled.begun.manual_key.as_str(), "a-token-of-nobody", "example.com"]) {
         assert!(!text.contains(secret));
     }
+}
+
+/// R55: the actor is recorded with what the caller vouched for: permissions, and the first factor; at the answer to a
+/// challenge that is the one which opened it.
+#[tokio::test]
+async fn the_actor_is_recorded_with_what_was_vouched_for() {
+    let (world, client, mut desk) = tenant().await;
+    let ann = Person::new(TENANT, "ann");
+    let enrolled = ann.enroll(&world, &client).await;
+    let Some(Verdict::ChallengeRequired(required)) = Some(ann.login(&world, &client, None).await) else {
+        panic!("a challenge was expected")
+    };
+    let answer = v1::AnswerChallengeRequest {
+        challenge: required.challenge,
+        answer: Some(code(enrolled.app.code_at(world.now()))),
+        ..Default::default()
+    };
+    client.login.clone().answer_challenge(answer).await.unwrap();
+    let by = permitted(&Person::new(TENANT, "ops-tool"), &world, &["directory.sync"]);
+    let moved = v1::PutUserRequest {
+        tenant_id: TENANT.to_owned(),
+        user: Some(user(&ann, &[])),
+        actor: Some(v1::Actor {
+            client: Some(v1::ClientContext { ip_address: "192.0.2.9".to_owned(), ..Default::default() }),
+            ..by
+        }),
+        ..Default::default()
+    };
+    desk.directory.put_user(moved).await.unwrap();
+    let all = desk.events.list_events(list()).await.unwrap().into_inner().events;
+    let of = |kind: Type| all.iter().rfind(|event| event.r#type() == kind).unwrap();
+    let answered = of(Type::LoginAllowed).actor.as_ref().unwrap();
+    assert_eq!(answered.first_factor_method(), v1::FirstFactorMethod::Password);
+    assert!(answered.permissions.is_empty());
+    let put = of(Type::UserPut);
+    let actor = put.actor.as_ref().unwrap();
+    assert_eq!(actor.permissions, ["directory.sync"]);
+    assert_eq!(actor.first_factor_method(), v1::FirstFactorMethod::Password);
+    assert_eq!(put.client.as_ref().unwrap().ip_address, "192.0.2.9");
 }
 
 /// AIP-158: the log is read in pages by user, type and time, and a token belongs to its list.

@@ -144,6 +144,7 @@ columns! {
         authenticator_kind: Option<&'static str>,
         details: String,
         actor: String,
+        actor_claims: Option<String>,
         caller: &'a str,
         client: String,
         policy_revision: i64,

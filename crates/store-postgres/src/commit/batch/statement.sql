@@ -86,16 +86,17 @@ WITH change AS MATERIALIZED (
 ), told AS (
     INSERT INTO events (
         tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind, details, actor,
-        caller, client, policy_revision, request_id, trace_id
+        caller, client, policy_revision, request_id, trace_id, actor_claims
     )
     SELECT tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind, details, actor,
-        caller, client, policy_revision, request_id, trace_id
+        caller, client, policy_revision, request_id, trace_id, actor_claims
     FROM unnest(
         $40::int[], $41::text[], $42::uuid[], $43::timestamptz[], $44::text[], $45::text[], $46::uuid[], $47::text[],
-        $48::text[], $49::text[], $50::text[], $51::text[], $52::bigint[], $53::uuid[], $54::text[]
+        $48::text[], $49::text[], $50::text[], $51::text[], $52::bigint[], $53::uuid[], $54::text[],
+        $97::text[]
     ) AS event (
         n, tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind,
-        details, actor, caller, client, policy_revision, request_id, trace_id
+        details, actor, caller, client, policy_revision, request_id, trace_id, actor_claims
     )
     WHERE (n IN (SELECT n FROM winner)) IS TRUE
 ), answered AS (

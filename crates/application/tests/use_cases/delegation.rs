@@ -1,0 +1,115 @@
+//! Acting on others: what is written about the one who acts, in the commit of the action.
+
+use crate::world::{World, fresh, meta};
+use countersign_application::Delegation;
+use countersign_domain::actor::{Actor, Principal, RecordedActor};
+use countersign_domain::denial::Denial;
+use countersign_domain::event::EventType;
+use countersign_domain::ids::UserRef;
+use countersign_domain::policy::{DelegatedAction, FirstFactorMethod, Preset};
+use countersign_domain::presented::PresentedCode;
+use countersign_domain::user::DirectoryEntry;
+use countersign_ports::{EventLog, EventQuery, EventRecord, Outbox, UserStore};
+use countersign_testkit::fixtures;
+use std::time::Duration;
+
+const BOTH: [&str; 2] = ["users.view", "users.disable-two-factor"];
+
+/// A tenant whose administrators need a fresh code of their own.
+async fn world() -> World {
+    let world = World::new(Preset::AdminPermissions).await;
+    let tenant = fixtures::tenant("acme");
+    let current = world.app.policy(&tenant, None).await.expect("the policy");
+    let mut document = current.document.clone();
+    document.delegation[0].actor_needs_fresh_proof = true;
+    let update = world.app.preview_policy(&current, document, true).await.expect("a valid policy");
+    let ops = Principal::Operator("ops".into()).into();
+    world.app.update_policy(meta(None), &ops, &update).await.expect("the policy is put");
+    world
+}
+
+async fn put(world: &World, user: &UserRef) {
+    let email = format!("{}@example.com", user.user);
+    let entry = DirectoryEntry { email, language_code: "de".to_owned(), ..DirectoryEntry::default() };
+    let sync: Actor = Principal::Job("sync".into()).into();
+    let encode = Box::new(|_: &_| Vec::new());
+    fresh(world.app.put_user(meta(None), user.clone(), sync, entry, encode).await).expect("it is put");
+}
+
+async fn disable(world: &World, member: &UserRef, by: &UserRef, code: &PresentedCode) -> Result<(), Denial> {
+    let command = Delegation {
+        actor: Actor { permissions: BOTH.map(str::to_owned).to_vec(), ..world.session(by) },
+        actor_code: Some(code.clone()),
+        second: None,
+        justification: "asked for it".to_owned(),
+    };
+    let action = DelegatedAction::DisableMember;
+    let encode = Box::new(|_: &_| Vec::new());
+    fresh(world.app.act_on_member(meta(None), member.clone(), action, command, encode).await).map(|_| ())
+}
+
+/// The events of one user since enrolling.
+async fn events(world: &World, user: &UserRef) -> Vec<EventRecord> {
+    let query = EventQuery {
+        tenant: user.tenant.clone(),
+        user: Some(user.user.clone()),
+        kinds: vec![EventType::LoginRefused, EventType::UserLocked, EventType::MemberDisabled],
+        start_time: None,
+        end_time: None,
+        after: None,
+        limit: 1_000,
+    };
+    let events = world.store.events(&query).await.expect("the log");
+    events.into_iter().map(|stored| stored.record).collect()
+}
+
+/// R12, R18, R55: the actor's wrong codes stand in the log as the actor's, are charged to the actor in the same commit,
+/// and the lock is told to the actor; the member is left alone in every way until the action is done.
+#[tokio::test]
+async fn the_actors_proof_is_written_as_the_actors() {
+    let world = world().await;
+    let [ann, ada] = ["ann", "ada"].map(|user| fixtures::user("acme", user));
+    put(&world, &ann).await;
+    put(&world, &ada).await;
+    world.enroll(&ann).await;
+    let (phone, _) = world.enroll(&ada).await;
+    let before = world.store.load(&ann, None).await.unwrap();
+    for n in 0..3 {
+        let denied = disable(&world, &ann, &ada, &phone.wrong(world.now(), n)).await;
+        assert_eq!(denied, Err(Denial::ProofIncorrect { field: "actor_proof.code" }));
+    }
+    assert_eq!(world.store.load(&ann, None).await.unwrap(), before);
+    assert_eq!(events(&world, &ann).await, []);
+    let kinds: Vec<_> = events(&world, &ada).await.iter().map(|event| event.event.kind).collect();
+    let refused = EventType::LoginRefused;
+    assert_eq!(kinds, [refused, refused, refused, EventType::UserLocked]);
+    assert_eq!(world.store.load(&ada, None).await.unwrap().unwrap().state.failures.consecutive, 3);
+
+    let outbox: &dyn Outbox = &*world.store;
+    let mut told = Vec::new();
+    loop {
+        let leased = outbox.lease(world.now(), world.now().plus(Duration::from_hours(1)), 10).await.unwrap();
+        if leased.is_empty() {
+            break;
+        }
+        for entry in leased {
+            outbox.delivered(&entry.notice).await.unwrap();
+            told.push((entry.notice.user, entry.notice.email, entry.event.event.kind));
+        }
+    }
+    told.retain(|(_, _, kind)| *kind != EventType::TwoFactorEnabled);
+    assert_eq!(told, [(ada.user.clone(), "ada@example.com".to_owned(), EventType::UserLocked)]);
+
+    world.advance(Duration::from_mins(5));
+    disable(&world, &ann, &ada, &phone.code(world.now(), 0)).await.expect("it is done");
+    let done = events(&world, &ann).await;
+    let by = RecordedActor {
+        principal: Principal::User(ada.user.clone()),
+        permissions: BOTH.map(str::to_owned).to_vec(),
+        first_factor_method: Some(FirstFactorMethod::Password),
+    };
+    assert_eq!((done.len(), done[0].event.kind, &done[0].actor), (1, EventType::MemberDisabled, &by));
+    let step = phone.code(world.now(), 0);
+    let denied = disable(&world, &ann, &ada, &step).await;
+    assert_eq!(denied, Err(Denial::ProofIncorrect { field: "actor_proof.code" }), "consumed with the action");
+}

@@ -1,0 +1,4 @@
+-- The log, second part: who acted is kept with what the caller vouched for.
+
+-- JSON, or null where the caller vouched for nothing. Nothing for the version before: it neither writes nor reads it.
+ALTER TABLE events ADD COLUMN actor_claims TEXT CHECK (actor_claims IS NULL OR json_valid(actor_claims));
