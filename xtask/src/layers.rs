@@ -20,7 +20,7 @@ const PREFIX: &str = "countersign-";
 
 /// Our crates without their prefix, and which of ours each may use in production. Tests may use more; no rule
 /// names `testkit` and `e2e`, so that nothing of them ships.
-const OURS: [(&str, &[&str]); 14] = [
+const OURS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("ports", &["domain"]),
     ("application", &["domain", "ports"]),
@@ -28,6 +28,7 @@ const OURS: [(&str, &[&str]); 14] = [
     ("store-postgres", &["domain", "ports", "keyring"]),
     ("store-sqlite", &["domain", "ports", "keyring"]),
     ("notify", &["domain", "ports"]),
+    ("webauthn", &["domain"]),
     ("api", &[]),
     ("api-grpc", &["domain", "application", "api"]),
     ("client", &["api"]),
@@ -41,6 +42,7 @@ const OURS: [(&str, &[&str]); 14] = [
             "store-postgres",
             "store-sqlite",
             "notify",
+            "webauthn",
             "api",
             "api-grpc",
             "client",
@@ -61,7 +63,7 @@ struct Kept {
     by_tests_of: &'static [&'static str],
 }
 
-const KEPT: [Kept; 3] = [
+const KEPT: [Kept; 4] = [
     Kept {
         family: &["sqlx", "libsqlite3", "rusqlite", "tokio-postgres"],
         by: &["store-postgres", "store-sqlite"],
@@ -73,6 +75,7 @@ const KEPT: [Kept; 3] = [
         by_tests_of: &["testkit"],
     },
     Kept { family: &["lettre"], by: &["notify"], by_tests_of: &[] },
+    Kept { family: &["webauthn-rs", "serde_cbor"], by: &["webauthn"], by_tests_of: &[] },
 ];
 
 /// All that the domain may use: text, numbers and digests. No runtime, no serialisation, no I/O.

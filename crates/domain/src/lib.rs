@@ -42,6 +42,7 @@ pub mod recovery;
 pub mod recovery_code;
 mod requirement;
 pub mod secret;
+pub mod security_key;
 pub mod status;
 pub mod team;
 pub mod text;

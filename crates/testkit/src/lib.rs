@@ -1,5 +1,5 @@
 //! What tests of every crate build on: a store in memory, a clock that tests turn, randomness that repeats, an
-//! authenticator app, ready-made tenants and users, and the suite that defines what a store is.
+//! authenticator app and a security key in software, ready-made tenants and users, and the suite that defines what a store is.
 //!
 //! For tests only: nothing here is fast, keeps anything, or is fit to be served. No rule of the domain lives here.
 //!
@@ -20,9 +20,11 @@ pub mod fixtures;
 pub mod generate;
 mod memory;
 mod random;
+mod software_key;
 mod virtual_authenticator;
 
 pub use clock::ManualClock;
 pub use memory::MemoryStore;
 pub use random::SeededRandom;
+pub use software_key::{Page, SoftwareKey};
 pub use virtual_authenticator::VirtualAuthenticator;

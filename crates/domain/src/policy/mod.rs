@@ -112,6 +112,8 @@ pub struct SecurityKeyPolicy {
     pub relying_party_id: String,
     /// Origins that may use it.
     pub origins: Vec<String>,
+    /// Whether a key must verify its user (PIN, fingerprint) every time; else it is asked to where it can.
+    pub requires_user_verification: bool,
 }
 
 /// Who hands text messages to the user's phone.

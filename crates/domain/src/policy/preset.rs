@@ -119,6 +119,7 @@ fn base(issuer: Issuer) -> PolicyDocument {
             requires_other_type: true,
             relying_party_id: String::new(),
             origins: Vec::new(),
+            requires_user_verification: false,
         },
         sms: SmsPolicy { delivery: SmsDelivery::Gateway, resend_interval: MINUTE },
         enrollment: EnrollmentPolicy {

@@ -87,6 +87,9 @@ struct SecurityKeyJson {
     requires_other_type: bool,
     relying_party_id: String,
     origins: Vec<String>,
+    // Policies written before there were keys to verify anybody do not name it.
+    #[serde(default)]
+    requires_user_verification: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -53,7 +53,7 @@ policy_fields! {
         requirement { mode, required_from_time, grace_period, first_enrollment, groups }
         challenge { mode, remember_duration, max_remembered_clients }
         totp { issuer, algorithm, digits, period, past_steps, future_steps }
-        security_key { requires_other_type, relying_party_id, origins }
+        security_key { requires_other_type, relying_party_id, origins, requires_user_verification }
         sms { delivery, resend_interval }
         enrollment { required_proofs, proof_stage, expire_after, max_authenticators, replace, naming }
         disable { self_service, required_proofs }

@@ -117,6 +117,7 @@ fn security_key(at: &mut At<'_>, given: &v1::SecurityKeyPolicy) -> Parsed<Securi
         requires_other_type: given.requires_other_type,
         relying_party_id: relying_party_id?,
         origins: origins?,
+        requires_user_verification: given.requires_user_verification,
     })
 }
 

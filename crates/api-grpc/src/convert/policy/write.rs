@@ -44,6 +44,7 @@ pub(crate) fn policy_of(document: &PolicyDocument) -> v1::Policy {
             requires_other_type: document.security_key.requires_other_type,
             relying_party_id: document.security_key.relying_party_id.clone(),
             origins: document.security_key.origins.clone(),
+            requires_user_verification: document.security_key.requires_user_verification,
         }),
         sms: Some(v1::SmsPolicy {
             delivery: enums::sms_delivery(document.sms.delivery).into(),

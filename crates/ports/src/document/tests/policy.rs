@@ -244,6 +244,7 @@ impl Dice {
                 requires_other_type: self.coin(),
                 relying_party_id: self.text(),
                 origins: self.texts(),
+                requires_user_verification: self.coin(),
             },
             sms: SmsPolicy {
                 delivery: self.one(&[SmsDelivery::Gateway, SmsDelivery::Caller]),

@@ -43,6 +43,7 @@ fn policies_read_back() {
     policy.requirement.groups = vec!["staff".to_owned()];
     policy.security_key.relying_party_id = "example.com".to_owned();
     policy.security_key.origins = vec!["https://login.example.com".to_owned()];
+    policy.security_key.requires_user_verification = true;
     policy.notices.support_contact = "it@example.com".to_owned();
     policy.notices.advice_url = "https://example.com/2fa".to_owned();
     assert_eq!(read(&policy_of(&policy)), Ok(policy));

@@ -154,7 +154,7 @@ impl<'a> At<'a> {
     pub(super) fn origins(&mut self, name: &str, given: &[String], domain: &str) -> Parsed<Vec<String>> {
         let fits = |origin: &String| origin.len() <= MAX_ORIGIN && is_within(origin, domain);
         let valid = given.len() <= MAX_ORIGINS && given.iter().all(fits);
-        let problem = "must be at most 16 https:// origins within relying_party_id, without a path";
+        let problem = "must be at most 16 https:// origins within relying_party_id, without a path (http:// for localhost)";
         self.take(name, if valid { Ok(given.to_vec()) } else { Err(problem) })
     }
 }
@@ -165,7 +165,10 @@ fn is_opaque_id(text: &str) -> bool {
 }
 
 fn is_within(origin: &str, domain: &str) -> bool {
-    let Some(authority) = origin.strip_prefix("https://") else { return false };
+    // Browsers trust a page of the same machine without a certificate; nothing else is a secure context.
+    let local = domain == "localhost";
+    let plain = origin.strip_prefix("http://").filter(|_| local);
+    let Some(authority) = origin.strip_prefix("https://").or(plain) else { return false };
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
     let port_fits =
         port.is_none_or(|port| port.parse::<u16>().is_ok() && port.bytes().all(|b| b.is_ascii_digit()));
@@ -196,5 +199,7 @@ mod tests {
             assert!(!is_within(bad, "example.com"), "{bad}");
         }
         assert!(!is_within("https://example.com", ""));
+        assert!(is_within("http://localhost:8080", "localhost"));
+        assert!(!is_within("http://example.com", "example.com"));
     }
 }
