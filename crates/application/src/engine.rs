@@ -7,6 +7,7 @@ use crate::AppError;
 use crate::fresh::Source;
 use crate::policies::Policies;
 use crate::queues::Queues;
+use crate::seal_alarms::SealAlarms;
 use countersign_domain::actor::RecordedActor;
 use countersign_domain::change::{self, Decision, Notice, UserCore};
 use countersign_domain::context::Context;
@@ -62,6 +63,7 @@ pub struct Application(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) deps: Deps,
     pub(crate) policies: Policies,
+    pub(crate) seal_alarms: SealAlarms,
     queues: Queues,
     tasks: TaskTracker,
 }
@@ -181,6 +183,7 @@ impl Application {
         Self(Arc::new(Inner {
             deps,
             policies: Policies::default(),
+            seal_alarms: SealAlarms::default(),
             queues: Queues::default(),
             tasks: TaskTracker::new(),
         }))
@@ -231,7 +234,7 @@ pub(crate) struct Snapshot {
 impl Inner {
     /// Reads a user without changing anything.
     pub(crate) async fn snapshot(&self, user: &UserRef) -> Result<Snapshot, AppError> {
-        let loaded = self.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?;
+        let loaded = self.load(user, None).await?;
         let policy =
             self.policies.get(self.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
         Ok(Snapshot { loaded, policy, now: self.deps.clock.now() })
@@ -283,8 +286,7 @@ impl Inner {
             user: subject.user.clone(),
             id: request.id,
         });
-        let loaded =
-            self.deps.users.load(&subject.user, key.as_ref()).await?.ok_or(AppError::TenantNotFound)?;
+        let loaded = self.load(&subject.user, key.as_ref()).await?;
         let arguments = meta.request.as_ref().map(|request| self.arguments(request, &loaded, now));
         if let Some(earlier) = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now) {
             let same = arguments == Some(earlier.arguments);
@@ -333,7 +335,7 @@ impl Inner {
     async fn parties(&self, subject: &Subject) -> Result<Vec<Loaded>, AppError> {
         let mut parties = Vec::with_capacity(subject.parties.len());
         for user in &subject.parties {
-            parties.push(self.deps.users.load(user, None).await?.ok_or(AppError::TenantNotFound)?);
+            parties.push(self.load(user, None).await?);
         }
         Ok(parties)
     }

@@ -24,6 +24,7 @@ mod login;
 mod notices;
 mod policies;
 mod queues;
+mod seal_alarms;
 mod team;
 mod tenants;
 

@@ -31,7 +31,7 @@ impl PartialEq for Digest {
 
 impl Eq for Digest {}
 
-/// The keys of one purpose: the newest makes digests, the others only check them.
+/// The keys of one purpose: one makes digests, the others only check them.
 #[derive(Debug, Clone)]
 pub struct DigestKeys {
     newest: KeyId,
@@ -43,6 +43,12 @@ impl DigestKeys {
     pub fn new(keys: BTreeMap<KeyId, SecretBytes>) -> Option<Self> {
         let newest = *keys.keys().next_back()?;
         Some(Self { newest, keys })
+    }
+
+    /// The same with `id` as the key that makes digests, or `None` where there is no such key: while nodes are replaced
+    /// one after the other, none may make what others cannot check yet (R52).
+    pub fn with_newest(keys: BTreeMap<KeyId, SecretBytes>, id: KeyId) -> Option<Self> {
+        keys.contains_key(&id).then_some(Self { newest: id, keys })
     }
 
     /// The key that new digests are made with.

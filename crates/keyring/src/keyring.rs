@@ -1,6 +1,6 @@
 //! [`Keyring`]: all root keys in use, as the purpose keys made of them.
 
-use crate::purpose::{DigestPurpose, SealPurpose, digest_key, purpose_key};
+use crate::purpose::{CHECK_INFO, DigestPurpose, PURPOSE_KEY_LEN, SealPurpose, digest_key, purpose_key};
 use crate::root_key::RootKey;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use countersign_domain::digest::{DigestKeys, Digests, KeyId};
@@ -16,8 +16,12 @@ pub struct Keyring {
     digests: Digests,
 }
 
+/// A fingerprint of a root key that may be stored: made for nothing else, it tells nothing of any other key.
+pub type KeyCheck = [u8; PURPOSE_KEY_LEN];
+
 /// The sealing keys made of one root key.
 struct SealingKeys {
+    check: KeyCheck,
     authenticator_key: XChaCha20Poly1305,
     pending_key: XChaCha20Poly1305,
     request_reply: XChaCha20Poly1305,
@@ -28,6 +32,7 @@ impl SealingKeys {
         let cipher =
             |purpose: SealPurpose| XChaCha20Poly1305::new((&*purpose_key(root, purpose.info())).into());
         Self {
+            check: *purpose_key(root, CHECK_INFO),
             authenticator_key: cipher(SealPurpose::AuthenticatorKey),
             pending_key: cipher(SealPurpose::PendingKey),
             request_reply: cipher(SealPurpose::RequestReply),
@@ -46,18 +51,27 @@ impl SealingKeys {
 impl Keyring {
     /// Derives every purpose key of every root key. The highest id is the newest: it makes everything new, the others
     /// only open and check what was made with them.
-    pub fn new(mut roots: BTreeMap<KeyId, RootKey>) -> Result<Self, KeyringError> {
+    pub fn new(roots: BTreeMap<KeyId, RootKey>) -> Result<Self, KeyringError> {
+        let newest = *roots.keys().next_back().ok_or(KeyringError::Empty)?;
+        Self::with_newest(roots, newest)
+    }
+
+    /// The same with `newest` as the key that makes everything new, whatever its id: for the time in which some nodes
+    /// do not know the highest one yet (R52).
+    pub fn with_newest(mut roots: BTreeMap<KeyId, RootKey>, newest: KeyId) -> Result<Self, KeyringError> {
         for (id, root) in &roots {
             if let Some((earlier, _)) = roots.range(..id).find(|(_, earlier)| *earlier == root) {
                 return Err(KeyringError::Repeated { first: earlier.0, second: id.0 });
             }
         }
+        let missing = if roots.is_empty() { KeyringError::Empty } else { KeyringError::Unknown(newest.0) };
+        let digests = |purpose| digest_keys(&roots, purpose, newest).ok_or(missing);
         let digests = Digests {
-            recovery_codes: digest_keys(&roots, DigestPurpose::RecoveryCode)?,
-            tokens: digest_keys(&roots, DigestPurpose::Token)?,
-            guesses: digest_keys(&roots, DigestPurpose::Guess)?,
+            recovery_codes: digests(DigestPurpose::RecoveryCode)?,
+            tokens: digests(DigestPurpose::Token)?,
+            guesses: digests(DigestPurpose::Guess)?,
         };
-        let (newest, newest_root) = roots.pop_last().ok_or(KeyringError::Empty)?;
+        let newest_root = roots.remove(&newest).ok_or(missing)?;
         Ok(Self {
             newest,
             newest_keys: SealingKeys::new(&newest_root),
@@ -73,7 +87,15 @@ impl Keyring {
 
     /// The ids of all keys, ascending.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
-        self.older.keys().copied().chain([self.newest])
+        self.checks().into_iter().map(|(id, _)| id)
+    }
+
+    /// A fingerprint of each key, ascending by id: whether the key under an id is still the same one.
+    pub fn checks(&self) -> Vec<(KeyId, KeyCheck)> {
+        let mut checks: Vec<_> = self.older.iter().map(|(id, keys)| (*id, keys.check)).collect();
+        checks.push((self.newest, self.newest_keys.check));
+        checks.sort_unstable();
+        checks
     }
 
     /// The digest keys of every purpose.
@@ -94,9 +116,13 @@ impl Keyring {
 }
 
 /// The keys of one digest purpose under every root key.
-fn digest_keys(roots: &BTreeMap<KeyId, RootKey>, purpose: DigestPurpose) -> Result<DigestKeys, KeyringError> {
+fn digest_keys(
+    roots: &BTreeMap<KeyId, RootKey>,
+    purpose: DigestPurpose,
+    newest: KeyId,
+) -> Option<DigestKeys> {
     let keys = roots.iter().map(|(id, root)| (*id, digest_key(root, purpose))).collect();
-    DigestKeys::new(keys).ok_or(KeyringError::Empty)
+    DigestKeys::with_newest(keys, newest)
 }
 
 impl fmt::Debug for Keyring {
@@ -114,6 +140,9 @@ pub enum KeyringError {
     /// No key at all: there is no default (R51).
     #[error("there is no root key")]
     Empty,
+    /// The key that is to make everything new is not among them.
+    #[error("there is no root key {0}")]
+    Unknown(u32),
     /// The same key under two ids: a rotation that changes nothing.
     #[error("root keys {first} and {second} are the same")]
     Repeated {

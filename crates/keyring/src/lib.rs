@@ -19,6 +19,6 @@ mod root_key;
 mod sealed;
 mod seals;
 
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::{KeyCheck, Keyring, KeyringError};
 pub use root_key::{RootKey, RootKeyError};
 pub use sealed::{NONCE_LEN, Nonce, OpenError, key_id_of};

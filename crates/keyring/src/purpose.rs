@@ -50,6 +50,9 @@ impl DigestPurpose {
     }
 }
 
+/// The info string of the fingerprint of a root key.
+pub(crate) const CHECK_INFO: &str = "countersign/v1/key-check";
+
 /// The length of every purpose key: that of SHA-256's output, so that expansion is one block.
 pub(crate) const PURPOSE_KEY_LEN: usize = 32;
 

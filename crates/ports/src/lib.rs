@@ -13,6 +13,7 @@ mod outbox;
 mod policies;
 mod queries;
 mod users;
+mod vault;
 
 pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
 pub use environment::{Clock, Random};
@@ -22,3 +23,4 @@ pub use outbox::{Notifier, NotifyError, Outbox, OutboxEntry};
 pub use policies::{PolicyStore, TenantRecord};
 pub use queries::{UserQueries, UserQuery};
 pub use users::{Commit, Loaded, Maintenance, UserStore};
+pub use vault::{KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};

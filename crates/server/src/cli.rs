@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Bring the configured store to the schema of this version
     Migrate(MigrateArgs),
-    /// Make root keys
+    /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),
 }
@@ -67,6 +67,20 @@ pub(crate) struct MigrateArgs {
 pub(crate) enum KeysCommand {
     /// Draw a fresh root key from the operating system
     New(NewKeyArgs),
+    /// Say what in the store needs which root key, and until when
+    Status(VaultArgs),
+    /// Seal everything in the store with the newest root key; `serve` does it by itself too
+    Rotate(VaultArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultArgs {
+    /// The configuration (TOML), of which the store and the keys are looked at
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store: sqlite:PATH or postgres://…
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 
 use crate::cli::ServeArgs;
 use crate::config::{
-    Config, Exposure, Limits, Log, LogFormat, Problem, StoreConfig, read_root_key, store_of_flag,
+    Config, Exposure, Keys, Limits, Log, LogFormat, Problem, StoreConfig, read_root_key, store_of_flag,
 };
 use crate::failure::Failure;
 use crate::root_key;
@@ -14,7 +14,7 @@ use countersign_domain::ids::{CallerId, TenantId};
 use countersign_domain::policy::Preset;
 use countersign_domain::text::Issuer;
 use countersign_keyring::Keyring;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         listen,
         exposure: Exposure::Development,
         store,
-        keyring: keyring(&folder.join("root.key"))?,
+        keys: Keys { keyring: keyring(&folder.join("root.key"))?, retired: BTreeSet::new() },
         limits: Limits::default(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },
     })

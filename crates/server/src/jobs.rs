@@ -2,9 +2,10 @@
 //! a loop that the stop token ends between two rounds.
 
 use crate::failure::chain;
+use crate::vault;
 use countersign_api_grpc::Health;
 use countersign_application::{AppError, Application};
-use countersign_ports::{Clock, Maintenance, Notifier, StoreError};
+use countersign_ports::{Clock, Maintenance, Notifier, StoreError, Vault};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -16,6 +17,8 @@ const DISPATCH_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Rows deleted by one statement: short enough not to hold up a login.
 const SWEEP_ROWS: u32 = 1_000;
+/// How often is looked for what is under an older root key.
+const RESEAL_EVERY: Duration = Duration::from_mins(1);
 /// How often the store is looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// A store that takes longer to answer is not ready.
@@ -95,6 +98,16 @@ async fn sweep_all(store: &dyn Maintenance, clock: &dyn Clock, stopped: &Cancell
     if total > 0 {
         tracing::debug!(rows = total, "expired rows were deleted");
     }
+}
+
+/// Seals what is under an older root key with the newest (R52). Every node does; each row is sealed by one of them.
+pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
+    let stopped = stop.clone();
+    every(RESEAL_EVERY, stop, "reseal", move || {
+        let (store, stopped) = (Arc::clone(&store), stopped.clone());
+        async move { vault::reseal(store.as_ref(), &stopped).await }
+    })
+    .await;
 }
 
 /// Keeps health in step with the store: not serving while it does not answer or is not durable. Nothing is said after

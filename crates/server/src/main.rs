@@ -5,6 +5,7 @@
 //! - `config` turns file, environment and flags into one checked value; `dev` makes the same value for development.
 //! - `listener` and `tls` accept connections; the gRPC adapter takes over from there.
 //! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
+//! - `vault` looks after root keys and what is sealed with them.
 //! - `adapters` are clock, randomness and the notifier that only logs; `stores` opens the configured store.
 
 mod adapters;
@@ -21,6 +22,7 @@ mod stores;
 mod streams;
 mod telemetry;
 mod tls;
+mod vault;
 
 use clap::Parser;
 use failure::Failure;

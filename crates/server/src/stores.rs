@@ -3,7 +3,9 @@
 use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
 use countersign_keyring::Keyring;
-use countersign_ports::{EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore};
+use countersign_ports::{
+    EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore, Vault,
+};
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
 use std::sync::Arc;
@@ -23,12 +25,14 @@ pub(crate) struct Stores {
     pub(crate) queries: Arc<dyn UserQueries>,
     /// Readiness and sweeping.
     pub(crate) maintenance: Arc<dyn Maintenance>,
+    /// What stands under root keys.
+    pub(crate) vault: Arc<dyn Vault>,
 }
 
 impl Stores {
     fn of<S>(store: S) -> Self
     where
-        S: UserStore + PolicyStore + Outbox + EventLog + UserQueries + Maintenance + 'static,
+        S: UserStore + PolicyStore + Outbox + EventLog + UserQueries + Maintenance + Vault + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -37,7 +41,8 @@ impl Stores {
             outbox: store.clone(),
             events: store.clone(),
             queries: store.clone(),
-            maintenance: store,
+            maintenance: store.clone(),
+            vault: store,
         }
     }
 }

@@ -12,12 +12,14 @@
 //! - `coalesce`: calls that come at the same time, done together: commits by `writer`, loads by `loader`.
 //! - `event_log`: positions, and why a reader stays below a horizon.
 //! - `queries`: lists and counts of users, over facts that stand in columns.
+//! - `vault`: which rows need which root key, and sealing them again.
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
 //!
 //! # Invariants
 //! - Every statement names its tenant, but for the outbox's and the sweeper's, which serve all tenants.
 //! - The guard is in the statement, and its row count is looked at.
-//! - What belongs to a user changes only while the user's row is locked and its version raised.
+//! - What belongs to a user changes only while the user's row is locked and its version raised; but for sealing again,
+//!   which changes no state.
 //! - No text of the server leaves this crate: details of errors quote rows.
 
 mod coalesce;
@@ -37,6 +39,7 @@ mod rows;
 mod schema;
 mod store;
 mod sweep;
+mod vault;
 mod writer;
 
 pub use coalesce::CoalesceStats;

@@ -70,6 +70,12 @@ impl Pool {
         Ok(connection)
     }
 
+    /// A connection beside the pool for what reads whole tables: no limit on a statement, and plans that may read all.
+    pub(crate) async fn unhurried(&self) -> Result<PgConnection, StoreError> {
+        let settings = [("statement_timeout", "0"), ("enable_seqscan", "on"), ("plan_cache_mode", "auto")];
+        connect_once(self.connect.clone().options(settings)).await
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
         // Nothing panics while it holds the lock, and a list of connections cannot be half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)

@@ -7,7 +7,7 @@ mod credentials;
 mod event;
 mod login_state;
 
-pub(crate) use credentials::{AuthenticatorRow, PendingRow};
+pub(crate) use credentials::{AuthenticatorRow, PendingRow, totp_parameters};
 pub(crate) use event::EventRow;
 pub(crate) use login_state::{ChallengeRow, ClientRow, TicketRow};
 

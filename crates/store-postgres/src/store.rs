@@ -27,6 +27,7 @@ use std::sync::Arc;
 pub struct PostgresStore {
     pub(crate) pool: Arc<Pool>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) random: Arc<dyn Random>,
     committer: Arc<Committer>,
     pub(crate) group: Option<Group>,
 }
@@ -56,10 +57,11 @@ impl PostgresStore {
     ) -> Result<Self, StoreError> {
         let pool = Arc::new(Pool::new(&options)?);
         schema::check(&pool).await?;
-        let committer = Committer { pool: Arc::clone(&pool), keyring: Arc::clone(&keyring), random };
+        let committer =
+            Committer { pool: Arc::clone(&pool), keyring: Arc::clone(&keyring), random: Arc::clone(&random) };
         let committer = Arc::new(committer);
         let group = options.group_commit.then(|| Group::start(&options, &committer)).transpose()?;
-        Ok(Self { pool, keyring, committer, group })
+        Ok(Self { pool, keyring, random, committer, group })
     }
 
     /// How well calls that come at the same time are done together; all 0 where that is switched off.

@@ -7,6 +7,7 @@
 //! - `writer` is the one that writes: it drains a bounded queue, makes one transaction of what waits, and answers each
 //!   caller after the commit. A piece of work whose guard does not hold is undone alone.
 //! - `commit` and `writes` turn a change set into statements, each with its guard; `rows` turns rows back into values.
+//! - `vault` says which rows need which root key, and seals them again.
 //! - Reads go through a small pool, each load in one snapshot.
 //!
 //! # To add a column or table
@@ -25,6 +26,7 @@ mod rows;
 mod seal;
 mod upkeep;
 mod users;
+mod vault;
 mod writer;
 mod writes;
 

@@ -5,6 +5,7 @@ mod files;
 mod plans;
 mod schema;
 mod seals;
+mod vault;
 
 use crate::SqliteStore;
 use countersign_domain::digest::KeyId;

@@ -97,7 +97,14 @@ impl StoreUnderTest {
     where
         S: UserStore + UserQueries + PolicyStore + EventLog + Outbox + Maintenance + 'static,
     {
-        let store = Arc::new(store);
+        Self::sharing(Arc::new(store))
+    }
+
+    /// The same with a store that the test keeps hold of.
+    pub fn sharing<S>(store: Arc<S>) -> Self
+    where
+        S: UserStore + UserQueries + PolicyStore + EventLog + Outbox + Maintenance + 'static,
+    {
         Self {
             users: store.clone(),
             queries: store.clone(),

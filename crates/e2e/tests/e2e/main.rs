@@ -24,4 +24,6 @@ mod repeats;
 mod replay;
 mod secrets;
 mod stories;
+mod tampering;
+mod vault;
 mod walk;

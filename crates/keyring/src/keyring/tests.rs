@@ -1,6 +1,7 @@
 //! What makes a keyring, and what it shows of itself.
 
 use super::*;
+use countersign_domain::secret::SecretBytes;
 use data_encoding::HEXLOWER;
 use zeroize::ZeroizeOnDrop;
 
@@ -31,6 +32,28 @@ fn the_highest_id_is_the_newest() {
     assert_eq!(keyring.newest(), KeyId(9));
     assert_eq!(keyring.key_ids().collect::<Vec<_>>(), [KeyId(2), KeyId(9)]);
     assert_eq!(keyring.digests().tokens.newest(), KeyId(9));
+}
+
+/// R52: while nodes are replaced one after the other, an older key goes on making everything, and the newer one opens.
+#[test]
+fn another_key_than_the_highest_can_make_everything() {
+    let roots = || BTreeMap::from([(KeyId(9), root(SECOND)), (KeyId(2), root(FIRST))]);
+    let keyring = Keyring::with_newest(roots(), KeyId(2)).unwrap();
+    assert_eq!((keyring.newest(), keyring.digests().tokens.newest()), (KeyId(2), KeyId(2)));
+    assert_eq!(keyring.key_ids().collect::<Vec<_>>(), [KeyId(2), KeyId(9)]);
+    let later = Keyring::new(roots()).unwrap().digests().tokens.digest(&[b"x"]);
+    assert!(keyring.digests().tokens.verify(&later, &[b"x"]));
+    assert_eq!(Keyring::with_newest(roots(), KeyId(3)).unwrap_err(), KeyringError::Unknown(3));
+}
+
+/// R52: a fingerprint tells keys apart, whichever of them makes what is new, and is none of the purpose keys.
+#[test]
+fn a_fingerprint_is_that_of_the_key_alone() {
+    let both = Keyring::new([(KeyId(2), root(FIRST)), (KeyId(9), root(SECOND))].into()).unwrap().checks();
+    let one = Keyring::new([(KeyId(2), root(FIRST))].into()).unwrap();
+    assert_eq!(one.checks(), both[..1]);
+    assert_ne!(both[0].1, both[1].1);
+    assert_ne!(SecretBytes::new(both[0].1.to_vec()), digest_key(&root(FIRST), DigestPurpose::Token));
 }
 
 /// R28: a digest is HMAC-SHA-256 under the key of its purpose. Computed with another implementation.

@@ -1,9 +1,17 @@
-//! `countersign keys new`: a fresh root key. Where keys are read and judged is `config::secret_file`.
+//! `countersign keys`: a fresh root key, what needs which key, and sealing everything with the newest. Where keys are read
+//! and judged is `config`.
 
 use super::print;
-use crate::cli::NewKeyArgs;
+use crate::adapters::SystemClock;
+use crate::cli::{NewKeyArgs, VaultArgs};
+use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
 use crate::root_key;
+use crate::stores::{self, Stores};
+use crate::vault::{self, Table};
+use countersign_keyring::Keyring;
+use countersign_ports::Clock;
+use std::sync::Arc;
 
 /// Makes a key and writes or prints it.
 pub(super) fn new(args: &NewKeyArgs) -> Result<(), Failure> {
@@ -18,4 +26,45 @@ pub(super) fn new(args: &NewKeyArgs) -> Result<(), Failure> {
         path.display()
     ));
     Ok(())
+}
+
+/// Says what needs which key.
+pub(super) async fn status(args: VaultArgs) -> Result<(), Failure> {
+    let (stores, keyring) = open(args).await?;
+    say(&stores, &keyring).await
+}
+
+async fn say(stores: &Stores, keyring: &Keyring) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let uses = stores.vault.key_uses(now).await?;
+    print(&Table { keyring, uses: &uses, now }.to_string());
+    Ok(())
+}
+
+/// Seals everything with the newest key, as the service does by itself, and says how far it is.
+pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
+    let (stores, keyring) = open(args).await?;
+    let mut total = 0;
+    loop {
+        let pass = vault::pass(stores.vault.as_ref(), |rows| {
+            print(&format!("{} rows are sealed with key {} now\n", total + rows, keyring.newest().0));
+            true
+        });
+        let pass = pass.await?;
+        total += pass.resealed;
+        // A pass leaves out what others hold just then; one that finds nothing to do has seen all of it.
+        if pass.resealed == 0 {
+            if pass.broken > 0 {
+                print(&format!("{} rows do not open and stay as they are\n", pass.broken));
+            }
+            return say(&stores, &keyring).await;
+        }
+    }
+}
+
+async fn open(args: VaultArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
+    let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
+    let (store, Keys { keyring, .. }) = config::load_vault(&sources)?;
+    let keyring = Arc::new(keyring);
+    Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring))
 }

@@ -19,6 +19,8 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),
+        Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
+        Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,
     }
 }
 

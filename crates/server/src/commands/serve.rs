@@ -3,15 +3,16 @@
 use super::print;
 use crate::adapters::{LogNotifier, OsRandom, SystemClock};
 use crate::cli::ServeArgs;
-use crate::config::{self, Config, Exposure, Sources, StoreConfig};
+use crate::config::{self, Config, Exposure, Keys, Sources, StoreConfig};
 use crate::dev;
 use crate::failure::{Failure, chain};
 use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
-use crate::{listener, telemetry, tls};
+use crate::{listener, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options};
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
+use countersign_ports::Clock;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,14 +26,16 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, keyring, limits, .. } = config;
+    let Config { listen, exposure, store, keys, limits, .. } = config;
     let kind = store.kind();
     if let (true, StoreConfig::Postgres(options)) = (development, &store) {
         countersign_store_postgres::migrate(&options.url).await?;
     }
+    let Keys { keyring, retired } = keys;
     let keyring = Arc::new(keyring);
+    let stores = stores::open(store, Arc::clone(&keyring)).await?;
+    vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
     let digests = keyring.digests();
-    let stores = stores::open(store, keyring).await?;
     let app = Application::new(deps(&stores, digests));
     if development {
         dev::create_demo_tenants(&app).await?;
@@ -65,6 +68,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         app,
         service,
         maintenance: stores.maintenance,
+        vault: stores.vault,
         clock: Arc::new(SystemClock),
         notifier: Arc::new(LogNotifier),
         connections: listener::connections(listener, rules),

@@ -8,6 +8,8 @@
 //! 2. A line in `docs/operations/countersign.example.toml` and one in the table of `running.md`.
 //! 3. A bad value in the table of `tests`.
 
+mod key_command;
+mod keys;
 mod problem;
 mod raw;
 mod secret_file;
@@ -18,6 +20,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use keys::Keys;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use secret_file::{Readers, read as read_secret, read_root_key};
 pub(crate) use sources::Sources;
@@ -25,7 +28,6 @@ pub(crate) use store::StoreConfig;
 
 use crate::tls::TlsFiles;
 use countersign_api_grpc::Grants;
-use countersign_keyring::Keyring;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,7 +44,7 @@ pub(crate) struct Config {
     /// Where state is kept.
     pub(crate) store: StoreConfig,
     /// What it is sealed with.
-    pub(crate) keyring: Keyring,
+    pub(crate) keys: Keys,
     /// What is refused as too much.
     pub(crate) limits: Limits,
     /// How to log.
@@ -128,6 +130,15 @@ pub(crate) fn load(sources: &Sources) -> Result<Config, Problems> {
 pub(crate) fn load_store(sources: &Sources) -> Result<StoreConfig, Problems> {
     let mut problems = Problems::default();
     store::validate(sources.read()?.store, &mut problems).ok_or(problems)
+}
+
+/// Loads and checks where the store is and what it is sealed with, and nothing else.
+pub(crate) fn load_vault(sources: &Sources) -> Result<(StoreConfig, Keys), Problems> {
+    let mut problems = Problems::default();
+    let raw = sources.read()?;
+    let store = store::validate(raw.store, &mut problems);
+    let keys = keys::validate(&raw.keys, &mut problems);
+    store.zip(keys).filter(|_| problems.is_empty()).ok_or(problems)
 }
 
 /// The store that `--store` names, with nothing from a file or the environment.

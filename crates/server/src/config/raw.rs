@@ -75,6 +75,10 @@ pub(crate) struct RawPostgres {
 pub(crate) struct RawKeys {
     /// By key id, which formats allow as text only.
     pub(crate) files: BTreeMap<String, PathBuf>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) commands: BTreeMap<String, Vec<String>>,
+    pub(crate) seal_with: Option<u32>,
+    pub(crate) retired: Vec<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -128,6 +128,11 @@ fn a_bad_value_names_its_key() {
         ("1 = \"DIR/root.key\"", "01 = \"DIR/root.key\"", "keys.files.01"),
         ("1 = \"DIR/root.key\"", "new = \"DIR/root.key\"", "keys.files.new"),
         ("1 = \"DIR/root.key\"", "1 = \"DIR/root.key\"\n2 = \"DIR/same.key\"", "keys.files"),
+        ("[keys.files]", "[keys.environment]\n1 = \"NONE_AT_ALL\"\n[keys.files]", "keys.environment.1"),
+        ("[keys.files]", "[keys.commands]\n2 = [\"unseal\"]\n[keys.files]", "keys.commands.2"),
+        ("[keys.files]", "[keys.commands]\n2 = []\n[keys.files]", "keys.commands.2"),
+        ("[keys.files]", "[keys]\nseal_with = 7\n[keys.files]", "keys.seal_with"),
+        ("[keys.files]", "[keys]\nretired = [1]\n[keys.files]", "keys.retired"),
     ] {
         refused(from, to, key);
     }
@@ -240,9 +245,21 @@ fn grants_of_one_name_add_up() {
 #[test]
 fn the_highest_key_id_is_the_newest() {
     let two = GOOD.replace("1 = \"DIR/root.key\"", "10 = \"DIR/root.key\"\n9 = \"DIR/root-2.key\"");
-    let keyring = check(&two).unwrap().keyring;
+    let keyring = check(&two).unwrap().keys.keyring;
     assert_eq!(keyring.newest().0, 10);
     assert_eq!(keyring.key_ids().map(|id| id.0).collect::<Vec<_>>(), [9, 10]);
+}
+
+/// R52: another key than the highest seals where the configuration says so.
+#[test]
+fn the_key_that_seals_can_be_named() {
+    let two = GOOD.replace(
+        "[keys.files]",
+        "[keys]\nseal_with = 1\nretired = [7]\n[keys.files]\n2 = \"DIR/root-2.key\"",
+    );
+    let keys = check(&two).unwrap().keys;
+    assert_eq!(keys.keyring.newest().0, 1);
+    assert_eq!(keys.retired.into_iter().map(|id| id.0).collect::<Vec<_>>(), [7]);
 }
 
 /// The example of the documentation names every key, with the defaults that it claims.

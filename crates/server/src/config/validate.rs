@@ -1,13 +1,11 @@
-//! From what was written to what is meant. Every check of a value is here or in `store`; all problems are collected.
+//! From what was written to what is meant. Every check of a value is here, in `store` or in `keys`; all problems are collected.
 
-use super::raw::{Raw, RawCaller, RawKeys, RawLimits, RawLog, RawTls};
-use super::{Config, Exposure, Limits, Log, LogFormat, Problem, Problems, read_root_key, store};
+use super::raw::{Raw, RawCaller, RawLimits, RawLog, RawTls};
+use super::{Config, Exposure, Limits, Log, LogFormat, Problem, Problems, keys, store};
 use crate::tls::{self, TlsFiles};
 use countersign_api_grpc::{Grants, Tenants};
-use countersign_domain::digest::KeyId;
 use countersign_domain::ids::TenantId;
-use countersign_keyring::Keyring;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,13 +19,13 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     let tls = tls(raw.tls, &mut problems);
     let callers = callers(&raw.callers, &mut problems);
     let store = store::validate(raw.store, &mut problems);
-    let keyring = keyring(&raw.keys, &mut problems);
+    let keys = keys::validate(&raw.keys, &mut problems);
     let limits = limits(&raw.limits, &mut problems);
     let log = log(&raw.log, &mut problems);
-    match (listen, tls, store, keyring) {
-        (Some(listen), Some((files, tls)), Some(store), Some(keyring)) if problems.is_empty() => {
+    match (listen, tls, store, keys) {
+        (Some(listen), Some((files, tls)), Some(store), Some(keys)) if problems.is_empty() => {
             let exposure = Exposure::Production { files, tls, callers };
-            Ok(Config { listen, exposure, store, keyring, limits, log })
+            Ok(Config { listen, exposure, store, keys, limits, log })
         }
         _ => Err(problems),
     }
@@ -120,30 +118,6 @@ fn tenants(raw: &[String], key: &str) -> Result<Tenants, Problem> {
             Ok(Tenants::Only(tenants))
         }
     }
-}
-
-fn keyring(raw: &RawKeys, problems: &mut Problems) -> Option<Keyring> {
-    let mut roots = BTreeMap::new();
-    let mut complete = true;
-    for (id, path) in &raw.files {
-        let key = format!("keys.files.{id}");
-        match (problems.take(key_id(id, &key)), problems.take(read_root_key(&key, path))) {
-            (Some(id), Some(root)) => complete &= roots.insert(id, root).is_none(),
-            _ => complete = false,
-        }
-    }
-    // Told above, each by its own key.
-    if !complete {
-        return None;
-    }
-    let explain = |error| Problem::new("keys.files", format!("{error}; `countersign keys new` makes one"));
-    problems.take(Keyring::new(roots).map_err(explain))
-}
-
-/// Leading zeros would give one id two spellings.
-fn key_id(text: &str, key: &str) -> Result<KeyId, Problem> {
-    let id = text.parse().ok().filter(|id: &u32| *id > 0 && id.to_string() == text);
-    id.map(KeyId).ok_or_else(|| Problem::new(key, "is no key id; write 1, 2, … (the highest one seals)"))
 }
 
 fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {

@@ -143,10 +143,14 @@ fn parameters(
     digits: i16,
     period: i16,
 ) -> Result<TotpParameters, StoreError> {
-    let digits = usize::try_from(digits).ok().and_then(Digits::from_count);
-    let period = u32::try_from(period).ok().and_then(|seconds| Period::new(seconds).ok());
-    match (Algorithm::parse(algorithm), digits, period) {
-        (Some(algorithm), Some(digits), Some(period)) => Ok(TotpParameters { algorithm, digits, period }),
-        _ => Err(row.corrupt("has parameters out of range")),
-    }
+    totp_parameters(algorithm, digits, period).ok_or_else(|| row.corrupt("has parameters out of range"))
+}
+
+/// What an app counts with, or `None` where no app does.
+pub(crate) fn totp_parameters(algorithm: &str, digits: i16, period: i16) -> Option<TotpParameters> {
+    Some(TotpParameters {
+        algorithm: Algorithm::parse(algorithm)?,
+        digits: usize::try_from(digits).ok().and_then(Digits::from_count)?,
+        period: u32::try_from(period).ok().and_then(|seconds| Period::new(seconds).ok())?,
+    })
 }

@@ -133,11 +133,15 @@ fn parameters<I: Display>(
     digits: i64,
     period: i64,
 ) -> Result<TotpParameters, StoreError> {
-    let wrong = || row.corrupt("has parameters that no app takes");
-    Ok(TotpParameters {
-        algorithm: Algorithm::parse(algorithm).ok_or_else(wrong)?,
-        digits: usize::try_from(digits).ok().and_then(Digits::from_count).ok_or_else(wrong)?,
-        period: Period::new(row.unsigned(period)?).map_err(|_| wrong())?,
+    totp_parameters(algorithm, digits, period).ok_or_else(|| row.corrupt("has parameters that no app takes"))
+}
+
+/// What an app counts with, or `None` where no app does.
+pub(crate) fn totp_parameters(algorithm: &str, digits: i64, period: i64) -> Option<TotpParameters> {
+    Some(TotpParameters {
+        algorithm: Algorithm::parse(algorithm)?,
+        digits: usize::try_from(digits).ok().and_then(Digits::from_count)?,
+        period: Period::new(u32::try_from(period).ok()?).ok()?,
     })
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod failure;
 pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod production;
+pub(crate) mod sqlite;
 pub(crate) mod user;
 
 pub(crate) use app::App;

@@ -29,6 +29,15 @@ pub(crate) async fn fresh_database() -> String {
     server.database(&name).to_url_lossy().to_string()
 }
 
+/// Runs a statement as somebody does who has the database; whether it was taken.
+pub(crate) async fn execute(url: &str, sql: &str) -> bool {
+    let options = PgConnectOptions::from_str(url).expect("a URL");
+    let mut connection = options.connect().await.expect("the test server answers");
+    let done = connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))).await;
+    connection.close().await.expect("nothing is left open");
+    super::sqlite::taken(done)
+}
+
 /// Every row of every table, as text; bytes are in hexadecimal digits.
 pub(crate) async fn dump(url: &str) -> String {
     const TABLES: &str = "SELECT format('SELECT t::text FROM %I.%I AS t', table_schema, table_name) \

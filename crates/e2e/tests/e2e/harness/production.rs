@@ -22,6 +22,12 @@ pub(crate) struct Credentials {
 
 /// A production server on the database and the key of this data, which a development server made.
 pub(crate) async fn start(data: Arc<Data>) -> (Node, Credentials) {
+    let keys = format!("1 = \"{}/root.key\"", data.folder().display());
+    start_with_keys(data, &keys).await
+}
+
+/// The same with these lines of `[keys.files]`, and whatever tables follow.
+pub(crate) async fn start_with_keys(data: Arc<Data>, keys: &str) -> (Node, Credentials) {
     let authority = authority();
     let (certificate, key) = issue(&authority, "localhost", ExtendedKeyUsagePurpose::ServerAuth);
     let dir = data.folder();
@@ -29,7 +35,7 @@ pub(crate) async fn start(data: Arc<Data>) -> (Node, Credentials) {
     write(&dir.join("server.key"), &key);
     write(&dir.join("ca.pem"), &authority.pem());
     let file = dir.join("countersign.toml");
-    write(&file, &configuration(&data));
+    write(&file, &configuration(&data, keys));
     let arguments = ["serve", "--config", file.to_str().expect("a plain path")].map(str::to_owned).to_vec();
     let node = Node::start_with(data, arguments).await;
     let (certificate, key) = issue(&authority, CALLER, ExtendedKeyUsagePurpose::ClientAuth);
@@ -46,7 +52,8 @@ pub(crate) async fn connect(node: &Node, credentials: &Credentials) -> Channel {
     within(endpoint.tls_config(tls).expect("TLS").connect()).await.expect("it takes connections")
 }
 
-fn configuration(data: &Data) -> String {
+/// A configuration with these lines of `[keys.files]`.
+pub(crate) fn configuration(data: &Data, keys: &str) -> String {
     let dir = data.folder().display();
     let store = match data.postgres() {
         Some(url) => format!("[store.postgres]\nurl = \"{url}\""),
@@ -66,7 +73,7 @@ scopes = ["login", "account.read", "account.write", "directory", "events.read"]
 tenants = ["*"]
 {store}
 [keys.files]
-1 = "{dir}/root.key"
+{keys}
 [log]
 format = "json"
 level = "trace"
@@ -93,7 +100,8 @@ fn issue(
     (params.signed_by(&key, authority).expect("a certificate").pem(), key.serialize_pem())
 }
 
-fn write(path: &Path, text: &str) {
+/// A file for its owner alone.
+pub(crate) fn write(path: &Path, text: &str) {
     fs::write(path, text).expect("it can be written");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode can be set");
 }

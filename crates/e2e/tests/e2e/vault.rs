@@ -1,0 +1,110 @@
+//! Root keys change while people sign in, and none that is still needed goes unnoticed.
+
+use crate::harness::app::unix_seconds;
+use crate::harness::node::Data;
+use crate::harness::{App, Enrolled, Node, Store, TENANT, User, given, on_both_stores, production, within};
+use futures::future::join_all;
+use std::sync::Arc;
+use tokio::process::Command;
+use tonic::transport::Channel;
+use v1::Assurance;
+use v1::login_decision::Verdict;
+
+use countersign_api::v1;
+
+const USERS: usize = 24;
+
+/// Runs the binary to its end: its exit code, and all that it printed.
+async fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let done = Command::new(given("COUNTERSIGN_BIN")).args(arguments).output();
+    let done = within(done).await.expect("it runs");
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// People with an app each, enrolled at a development server under key 1. Also the file of their configuration.
+async fn people(data: &Arc<Data>) -> (Vec<(String, App, u64)>, String) {
+    let mut node = Node::start_on(Arc::clone(data)).await;
+    let channel = node.channel().await;
+    let people = (0..USERS).map(async |number| {
+        let user = User::new(channel.clone(), TENANT, format!("p{number}"));
+        let Enrolled { app, recovery_codes, .. } = user.enrol().await.unwrap();
+        assert!(!recovery_codes.is_empty());
+        let used = app.step();
+        (user.id, app, used)
+    });
+    let people = join_all(people).await;
+    node.terminate().await;
+    // A production server under key 1 leaves its certificates and its configuration behind.
+    let (mut node, _) = production::start(Arc::clone(data)).await;
+    node.terminate().await;
+    let file = data.folder().join("countersign.toml");
+    (people, file.to_str().unwrap().to_owned())
+}
+
+/// Everybody signs in at once, each with a code that was not used: that of the present step, or the next.
+async fn sign_in(channel: &Channel, people: &[(String, App, u64)]) {
+    let logins = people.iter().map(async |(id, app, used)| {
+        let step = (unix_seconds() / 30).max(used + 1);
+        let user = User::new(channel.clone(), TENANT, id.clone());
+        match user.login_with(&app.code_of(step)).await.unwrap() {
+            Verdict::Allowed(body) => assert_eq!(body.assurance(), Assurance::Verified),
+            other => panic!("{id}: {other:?}"),
+        }
+    });
+    join_all(logins).await;
+}
+
+/// Writes a configuration with these keys, and starts with it what must not start.
+async fn refused(data: &Data, file: &str, keys: &str) -> String {
+    production::write(file.as_ref(), &production::configuration(data, keys));
+    let (code, told) = run(&["serve", "--config", file]).await;
+    assert_eq!(code, Some(64), "{told}");
+    told
+}
+
+/// R52: a new root key takes over while people sign in; the old one can be taken away when nothing is sealed with it any
+/// more, and not before, and only by saying so while recovery codes still need it. A key that was exchanged under its id is
+/// refused.
+async fn root_keys_change_while_people_sign_in(store: Store) {
+    let data = Arc::new(Data::fresh(store).await);
+    let (people, file) = people(&data).await;
+    let (now, later) = people.split_at(USERS / 2);
+    let dir = data.folder().display().to_string();
+    let (first, second) = (format!("1 = \"{dir}/root.key\""), format!("2 = \"{dir}/root-2.key\""));
+    let (made, told) = run(&["keys", "new", "--out", &format!("{dir}/root-2.key")]).await;
+    assert_eq!(made, Some(0), "{told}");
+
+    let told = refused(&data, &file, &second).await;
+    assert!(told.contains("keys.*.1: is missing") && told.contains("24 authenticator keys"), "{told}");
+    let told = refused(&data, &file, &format!("{second}\n[keys]\nretired = [1]")).await;
+    assert!(told.contains("24 authenticator keys") && !told.contains("recovery"), "{told}");
+    let told = refused(&data, &file, &second.replace("2 =", "1 =")).await;
+    assert!(told.contains("keys.*.1: is another key"), "{told}");
+
+    let both = format!("{first}\n{second}");
+    let (mut node, credentials) = production::start_with_keys(Arc::clone(&data), &both).await;
+    let channel = production::connect(&node, &credentials).await;
+    let rotate = ["keys", "rotate", "--config", &file];
+    let rotation = run(&rotate);
+    let ((done, told), ()) = futures::future::join(rotation, sign_in(&channel, now)).await;
+    assert_eq!(done, Some(0), "{told}");
+    let (_, told) = run(&["keys", "status", "--config", &file]).await;
+    let (old, new) = told.split_once("key 2 makes everything new").unwrap();
+    assert!(old.contains("recovery code sets, until their owners replace them"), "{told}");
+    assert!(!old.contains("authenticator keys") && new.contains("24 authenticator keys"), "{told}");
+    assert!(node.terminate().await.success());
+
+    let told = refused(&data, &file, &second).await;
+    assert!(told.contains("24 recovery code sets") && told.contains("keys.retired"), "{told}");
+    let given_up = format!("{second}\n[keys]\nretired = [1]");
+    let (mut node, credentials) = production::start_with_keys(Arc::clone(&data), &given_up).await;
+    sign_in(&production::connect(&node, &credentials).await, later).await;
+    assert!(node.terminate().await.success());
+    // The key is forgotten: the next start needs nobody's word for it.
+    let (mut node, _) = production::start_with_keys(data, &second).await;
+    assert!(node.terminate().await.success());
+    assert!(!node.printed().contains("does not open"));
+}
+
+on_both_stores!(root_keys_change_while_people_sign_in);

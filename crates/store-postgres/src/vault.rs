@@ -1,0 +1,246 @@
+//! Root keys and what stands under them: counting, and sealing again with the newest (R52). What each value is bound to
+//! is the keyring's.
+//!
+//! # To seal another column
+//! 1. Its row in [`Column::ALL`], with its two statements; the index by key in the migration that adds it.
+//! 2. How its row opens and is sealed again in [`reseal_row`].
+//! 3. Its count in `vault/uses.sql`. The test `every_column_of_bytes_is_known` says what is missing.
+
+use crate::convert::{RowId, time_bound, time_out};
+use crate::error::from_sql;
+use crate::store::PostgresStore;
+use async_trait::async_trait;
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId, TenantId, UserId, UserRef};
+use countersign_domain::otp::TotpParameters;
+use countersign_domain::time::Timestamp;
+use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
+use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Row};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    AuthenticatorKey,
+    PendingKey,
+}
+
+/// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
+/// value and what else it is bound to; rows that another transaction holds are left for later, so that nobody waits.
+struct Statements {
+    due: &'static str,
+    swap: &'static str,
+}
+
+impl Column {
+    const ALL: [Self; 2] = [Self::AuthenticatorKey, Self::PendingKey];
+
+    const fn statements(self) -> Statements {
+        match self {
+            Self::AuthenticatorKey => Statements {
+                due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM authenticators
+                    WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
+                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+                swap: "UPDATE authenticators SET totp_sealed_key = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND totp_sealed_key = $5",
+            },
+            Self::PendingKey => Statements {
+                due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM pending_enrollments
+                    WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
+                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+                swap: "UPDATE pending_enrollments SET totp_sealed_key = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND totp_sealed_key = $5",
+            },
+        }
+    }
+}
+
+/// The value of a row under the newest key, or `None` where it does not open: its row is not as the service wrote it.
+fn reseal_row(column: Column, row: &Due, keyring: &Keyring, nonce: Nonce) -> Option<Vec<u8>> {
+    let Due { user, id, sealed, parameters } = row;
+    let parameters = parameters.as_ref()?;
+    Some(match column {
+        Column::AuthenticatorKey => {
+            let id = AuthenticatorId::from_uuid(*id);
+            let key = keyring.open_authenticator_key(user, id, parameters, sealed).ok()?;
+            keyring.seal_authenticator_key(user, id, parameters, &key, nonce)
+        }
+        Column::PendingKey => {
+            let id = EnrollmentId::from_uuid(*id);
+            let key = keyring.open_pending_key(user, id, parameters, sealed).ok()?;
+            keyring.seal_pending_key(user, id, parameters, &key, nonce)
+        }
+    })
+}
+
+/// A row whose value is under an older key.
+struct Due {
+    user: UserRef,
+    id: Uuid,
+    sealed: Vec<u8>,
+    /// `None` where they are none that the service writes.
+    parameters: Option<TotpParameters>,
+}
+
+impl Due {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let foreign = |name: &str| sqlx::Error::Decode(format!("{name} is none").into());
+        let tenant = TenantId::parse(row.try_get("tenant_id")?).map_err(|_| foreign("tenant_id"))?;
+        let user = UserId::parse(row.try_get("user_id")?).map_err(|_| foreign("user_id"))?;
+        let parameters = crate::rows::totp_parameters(
+            row.try_get("totp_algorithm")?,
+            row.try_get("totp_digits")?,
+            row.try_get("totp_period")?,
+        );
+        Ok(Self {
+            user: UserRef { tenant, user },
+            id: row.try_get("id")?,
+            sealed: row.try_get("sealed")?,
+            parameters,
+        })
+    }
+}
+
+impl PostgresStore {
+    /// See [`countersign_ports::Vault::know_keys`].
+    pub(crate) async fn register_keys(
+        &self,
+        keys: &[KnownKey],
+        now: Timestamp,
+    ) -> Result<Vec<KnownKey>, StoreError> {
+        let ids: Vec<i64> = keys.iter().map(|known| known.key.0.into()).collect();
+        let checks: Vec<Vec<u8>> = keys.iter().map(|known| known.check.to_vec()).collect();
+        let insert = sqlx::query!(
+            "INSERT INTO root_keys (key_id, key_check, create_time)
+            SELECT key_id, key_check, $3 FROM unnest($1::bigint[], $2::bytea[]) AS new (key_id, key_check)
+            ON CONFLICT (key_id) DO NOTHING",
+            &ids,
+            &checks,
+            time_bound(now),
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let known = async {
+            insert.execute(checkout.connection()).await?;
+            sqlx::query!("SELECT key_id, key_check FROM root_keys ORDER BY key_id")
+                .fetch_all(checkout.connection())
+                .await
+        };
+        let known = self.pool.within(known).await;
+        let known = checkout.conclude(known).map_err(|error| from_sql(&error))?;
+        known.into_iter().map(|row| known_key(row.key_id, &row.key_check)).collect()
+    }
+
+    /// See [`countersign_ports::Vault::forget_key`].
+    pub(crate) async fn unregister_key(&self, key: KeyId) -> Result<(), StoreError> {
+        let delete = sqlx::query!("DELETE FROM root_keys WHERE key_id = $1", i64::from(key.0));
+        let mut checkout = self.pool.checkout().await?;
+        let deleted = self.pool.within(delete.execute(checkout.connection())).await;
+        checkout.conclude(deleted).map(drop).map_err(|error| from_sql(&error))
+    }
+
+    /// See [`countersign_ports::Vault::key_uses`]. On a connection of its own, which may take its time.
+    pub(crate) async fn count_key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
+        let mut connection = self.pool.unhurried().await?;
+        let uses = sqlx::query_file!("src/vault/uses.sql", time_bound(now));
+        let uses = uses.fetch_all(&mut connection).await.map_err(|error| from_sql(&error))?;
+        // What was asked is answered; a connection that fails at its farewell changes nothing of that.
+        let _ = connection.close().await;
+        let told = uses.into_iter().filter_map(|row| key_use(&row.what, &row.key, row.rows, row.last));
+        let mut told: Vec<_> = told.collect();
+        told.sort_by(|a, b| (a.key, a.what).cmp(&(b.key, b.what)));
+        Ok(told)
+    }
+
+    /// See [`countersign_ports::Vault::reseal`].
+    pub(crate) async fn reseal_rows(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
+        let Some(column) = Column::ALL.get(from.column).copied() else { return Ok(Resealed::default()) };
+        let mut checkout = self.pool.checkout().await?;
+        let done = self.pool.within(self.reseal_some(checkout.connection(), column, from.skip, limit)).await;
+        let (seen, resealed, broken) = checkout.conclude(done).map_err(|error| from_sql(&error))?;
+        Ok(Resealed::of(from, seen >= limit, Column::ALL.len(), resealed, broken))
+    }
+
+    /// Rows seen, sealed again, and broken.
+    async fn reseal_some(
+        &self,
+        at: &mut PgConnection,
+        column: Column,
+        skip: u32,
+        limit: u32,
+    ) -> Result<(u32, u32, u32), sqlx::Error> {
+        let newest = self.keyring.newest().0.to_be_bytes();
+        let Statements { due, swap } = column.statements();
+        let mut transaction = at.begin().await?;
+        let due = sqlx::query(due).bind(newest).bind(i64::from(limit)).bind(i64::from(skip));
+        let rows = due.fetch_all(&mut *transaction).await?;
+        let (mut seen, mut resealed, mut broken) = (0, 0, 0);
+        for row in &rows {
+            seen += 1;
+            let due = Due::read(row).ok();
+            let fresh =
+                due.and_then(|due| Some((reseal_row(column, &due, &self.keyring, self.nonce())?, due)));
+            let Some((sealed, due)) = fresh else {
+                broken += 1;
+                continue;
+            };
+            let swap = sqlx::query(swap).bind(sealed).bind(due.user.tenant.as_str());
+            let swap = swap.bind(due.user.user.as_str()).bind(due.id).bind(due.sealed);
+            resealed += u32::from(swap.execute(&mut *transaction).await?.rows_affected() == 1);
+        }
+        transaction.commit().await?;
+        Ok((seen, resealed, broken))
+    }
+
+    fn nonce(&self) -> Nonce {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce);
+        nonce
+    }
+}
+
+fn known_key(key: i64, check: &[u8]) -> Result<KnownKey, StoreError> {
+    let row = RowId { entity: "root key", id: &key };
+    let known = (u32::try_from(key).ok()).zip(check.try_into().ok());
+    let (key, check) = known.ok_or_else(|| row.corrupt("has no fingerprint of its form"))?;
+    Ok(KnownKey { key: KeyId(key), check })
+}
+
+/// A count of `vault/uses.sql`. A value without a key that can be read belongs to none, and is found when it is opened.
+fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Option<KeyUse> {
+    let (what, release) = match (what, last) {
+        ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
+        ("pending keys", _) => ("pending keys", Release::Resealed),
+        ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
+        ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(time_out(last))),
+        ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(time_out(last))),
+        _ => return None,
+    };
+    let key = KeyId(u32::from_str_radix(key, 16).ok()?);
+    Some(KeyUse { key, what, rows: u64::try_from(rows).ok()?, release })
+}
+
+#[async_trait]
+impl Vault for PostgresStore {
+    async fn know_keys(&self, keys: &[KnownKey], now: Timestamp) -> Result<Vec<KnownKey>, StoreError> {
+        self.register_keys(keys, now).await
+    }
+
+    async fn forget_key(&self, key: KeyId) -> Result<(), StoreError> {
+        self.unregister_key(key).await
+    }
+
+    async fn key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
+        self.count_key_uses(now).await
+    }
+
+    async fn reseal(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
+        self.reseal_rows(from, limit).await
+    }
+}

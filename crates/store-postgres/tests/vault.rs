@@ -1,0 +1,152 @@
+//! R52, R50: root keys change while the database is in use, and what was used stays used.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use countersign_domain::digest::KeyId;
+use countersign_keyring::{Keyring, RootKey, key_id_of};
+use countersign_ports::{KnownKey, Release, ResealFrom, Resealed, Vault};
+use countersign_store_postgres::PostgresStore;
+use countersign_testkit::SeededRandom;
+use countersign_testkit::conformance::StoreUnderTest;
+use countersign_testkit::fixtures::{self, START, user};
+use sqlx::{AssertSqlSafe, Executor};
+use std::sync::Arc;
+use support::{Database, run};
+
+/// The store with the root keys of these ids.
+async fn open(database: &Database, ids: &[u32]) -> Arc<PostgresStore> {
+    let root = |id: &u32| RootKey::from_bytes(SeededRandom::new(u64::from(*id)).bytes()).unwrap();
+    let keyring = Keyring::new(ids.iter().map(|id| (KeyId(*id), root(id))).collect()).unwrap();
+    let random = Arc::new(SeededRandom::new(u64::from(ids[0]) + 40));
+    Arc::new(PostgresStore::connect(database.options(), Arc::new(keyring), random).await.unwrap())
+}
+
+/// Every column of bytes, and whether it is sealed again: whoever adds one must say what becomes of it.
+const COLUMNS: [(&str, bool); 8] = [
+    ("authenticators.totp_sealed_key", true),
+    ("pending_enrollments.totp_sealed_key", true),
+    ("recovery_sets.digests", false),
+    ("requests.arguments_digest", false),
+    // Gone after minutes.
+    ("requests.reply", false),
+    ("root_keys.key_check", false),
+    ("users.last_wrong_digest", false),
+    ("_sqlx_migrations.checksum", false),
+];
+
+/// R52: no column that holds something sealed is forgotten by a rotation.
+#[tokio::test]
+async fn every_column_of_bytes_is_known() {
+    let database = Database::migrated().await;
+    let found = sqlx::query_scalar::<_, String>(
+        "SELECT table_name || '.' || column_name FROM information_schema.columns
+        WHERE table_schema = 'public' AND udt_name IN ('bytea', '_bytea') ORDER BY 1",
+    );
+    let found = found.fetch_all(&mut database.connect().await).await.unwrap();
+    for column in found.iter().filter(|column| !column.starts_with("audit_") && !column.ends_with("_digest"))
+    {
+        assert!(
+            COLUMNS.iter().any(|(name, _)| name == column),
+            "{column} holds bytes: is it sealed? see `vault`"
+        );
+    }
+}
+
+/// R52: rows are sealed again with the newest key, step by step; the old key is not needed any more, and every state is
+/// what it was. One row that was edited is counted and does not stop the others.
+#[tokio::test]
+async fn everything_is_sealed_again_with_the_newest_key() {
+    let database = Database::migrated().await;
+    let random = SeededRandom::new(1);
+    let users: Vec<_> = (0..7).map(|number| user("acme", &format!("u{number}"))).collect();
+    let state = fixtures::user_with_totp(&random);
+    let first = StoreUnderTest::sharing(open(&database, &[1]).await);
+    first.create_tenant("acme").await;
+    for user in &users {
+        first.store_user(&random, user, &state).await;
+    }
+    let mut by_hand = database.connect().await;
+    run(&mut by_hand, "UPDATE authenticators SET totp_digits = 8 WHERE user_id = 'u3'").await;
+
+    let both = open(&database, &[1, 2]).await;
+    let (mut from, mut done, mut broken) = (Some(ResealFrom::default()), 0, 0);
+    while let Some(step) = from {
+        let Resealed { resealed, broken: failed, next } = both.reseal(step, 2).await.unwrap();
+        assert!(resealed + failed <= 2);
+        (from, done, broken) = (next, done + resealed, broken + failed);
+    }
+    assert_eq!((done, broken), (6, 1));
+    let uses: Vec<_> = both.key_uses(START).await.unwrap();
+    let sealed: Vec<_> = uses.iter().filter(|one| one.release == Release::Resealed).collect();
+    assert_eq!(sealed.iter().map(|one| (one.key.0, one.rows)).collect::<Vec<_>>(), [(1, 1), (2, 6)]);
+
+    let last = StoreUnderTest::sharing(open(&database, &[2]).await);
+    for (number, user) in users.iter().enumerate() {
+        match last.users.load(user, None).await {
+            Ok(loaded) => assert_eq!(loaded.unwrap().state, state),
+            Err(_) => assert_eq!(number, 3),
+        }
+    }
+    let keys =
+        sqlx::query_scalar::<_, Vec<u8>>("SELECT totp_sealed_key FROM authenticators WHERE user_id <> 'u3'");
+    for sealed in keys.fetch_all(&mut by_hand).await.unwrap() {
+        assert_eq!(key_id_of(&sealed), Some(KeyId(2)));
+    }
+}
+
+/// R52: a row that a login holds is left for the next pass, and nobody waits.
+#[tokio::test]
+async fn a_row_that_is_held_is_left_for_later() {
+    let database = Database::migrated().await;
+    let random = SeededRandom::new(1);
+    let first = StoreUnderTest::sharing(open(&database, &[1]).await);
+    first.create_tenant("acme").await;
+    first.store_user(&random, &user("acme", "ann"), &fixtures::user_with_totp(&random)).await;
+    let both = open(&database, &[1, 2]).await;
+    let mut login = database.connect().await;
+    run(&mut login, "BEGIN; UPDATE authenticators SET consecutive_failures = 1").await;
+    assert_eq!(both.reseal(ResealFrom::default(), 10).await.unwrap().resealed, 0);
+    run(&mut login, "COMMIT").await;
+    assert_eq!(both.reseal(ResealFrom::default(), 10).await.unwrap().resealed, 1);
+}
+
+/// R52: a key keeps the fingerprint that it came with, until it is forgotten.
+#[tokio::test]
+async fn a_key_keeps_its_fingerprint() {
+    let database = Database::migrated().await;
+    let store = open(&database, &[1]).await;
+    let known = |check: u8| KnownKey { key: KeyId(4_294_967_295), check: [check; 32] };
+    assert_eq!(store.know_keys(&[known(1)], START).await.unwrap(), [known(1)]);
+    assert_eq!(store.know_keys(&[known(2)], START).await.unwrap(), [known(1)]);
+    store.forget_key(known(1).key).await.unwrap();
+    assert_eq!(store.know_keys(&[known(2)], START).await.unwrap(), [known(2)]);
+}
+
+/// R4, R29: whoever writes by hand cannot lower a consumed step, nor make a used code unused.
+#[tokio::test]
+async fn what_was_used_stays_used() {
+    let database = Database::migrated().await;
+    let store = StoreUnderTest::sharing(open(&database, &[1]).await);
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    store.store_user(&random, &user("acme", "ann"), &fixtures::user_with_totp(&random)).await;
+    let mut by_hand = database.connect().await;
+    run(
+        &mut by_hand,
+        "UPDATE authenticators SET totp_last_step = 100;
+        INSERT INTO recovery_sets VALUES ('acme', 'ann', gen_random_uuid(), now(), '{1,1}',
+            ARRAY[sha256('a'), sha256('b')], ARRAY[now(), NULL]);
+        UPDATE recovery_sets SET used_times[2] = now()",
+    )
+    .await;
+    for edit in [
+        "UPDATE authenticators SET totp_last_step = 99",
+        "UPDATE recovery_sets SET used_times = ARRAY[NULL, NULL]::timestamptz[]",
+        "UPDATE recovery_sets SET used_times[1] = NULL",
+    ] {
+        let done = by_hand.execute(sqlx::raw_sql(AssertSqlSafe(edit))).await;
+        assert!(done.is_err(), "{edit}");
+    }
+}

@@ -1,0 +1,248 @@
+//! Root keys and what stands under them: counting, and sealing again with the newest (R52). What each value is bound to
+//! is the keyring's.
+//!
+//! # To seal another column
+//! 1. Its row in [`Column::ALL`], with its two statements; the index by key in the migration that adds it.
+//! 2. How its row opens and is sealed again in [`reseal_row`].
+//! 3. Its count in [`USES`]. The test `every_column_of_bytes_is_known` says what is missing.
+
+use crate::error::{Row, Trouble, unavailable};
+use crate::open::SqliteStore;
+use crate::rows::totp_parameters;
+use crate::seal::Sealer;
+use crate::writer::{Done, Work};
+use async_trait::async_trait;
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId, TenantId, UserId, UserRef};
+use countersign_domain::otp::TotpParameters;
+use countersign_domain::time::Timestamp;
+use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+/// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    AuthenticatorKey,
+    PendingKey,
+}
+
+/// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
+/// value and what else it is bound to.
+struct Statements {
+    due: &'static str,
+    swap: &'static str,
+}
+
+/// The columns that are sealed again, as tests find them in the schema.
+#[cfg(test)]
+pub(crate) fn columns() -> Vec<&'static str> {
+    let name = |column: Column| match column {
+        Column::AuthenticatorKey => "authenticators.totp_sealed_key",
+        Column::PendingKey => "pending_enrollments.totp_sealed_key",
+    };
+    Column::ALL.map(name).to_vec()
+}
+
+impl Column {
+    const ALL: [Self; 2] = [Self::AuthenticatorKey, Self::PendingKey];
+
+    const fn statements(self) -> Statements {
+        match self {
+            Self::AuthenticatorKey => Statements {
+                due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM authenticators WHERE substr(totp_sealed_key, 2, 4) < ?
+                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT ? OFFSET ?",
+                swap: "UPDATE authenticators SET totp_sealed_key = ?
+                    WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND totp_sealed_key = ?",
+            },
+            Self::PendingKey => Statements {
+                due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM pending_enrollments WHERE substr(totp_sealed_key, 2, 4) < ?
+                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT ? OFFSET ?",
+                swap: "UPDATE pending_enrollments SET totp_sealed_key = ?
+                    WHERE tenant_id = ? AND user_id = ? AND enrollment_id = ? AND totp_sealed_key = ?",
+            },
+        }
+    }
+}
+
+/// The value of a row under the newest key, or `None` where it does not open: its row is not as the service wrote it.
+fn reseal_row(column: Column, row: &Due, seal: &Sealer) -> Option<Vec<u8>> {
+    let Due { user, id, sealed, parameters } = row;
+    let parameters = parameters.as_ref()?;
+    Some(match column {
+        Column::AuthenticatorKey => {
+            let id = AuthenticatorId::from_uuid(*id);
+            let key = seal.keyring.open_authenticator_key(user, id, parameters, sealed).ok()?;
+            seal.keyring.seal_authenticator_key(user, id, parameters, &key, seal.nonce())
+        }
+        Column::PendingKey => {
+            let id = EnrollmentId::from_uuid(*id);
+            let key = seal.keyring.open_pending_key(user, id, parameters, sealed).ok()?;
+            seal.keyring.seal_pending_key(user, id, parameters, &key, seal.nonce())
+        }
+    })
+}
+
+/// A row whose value is under an older key.
+struct Due {
+    user: UserRef,
+    id: Uuid,
+    sealed: Vec<u8>,
+    /// `None` where they are none that the service writes.
+    parameters: Option<TotpParameters>,
+}
+
+impl Due {
+    /// The row, or `None` where it is none that the service writes.
+    fn read(row: &SqliteRow) -> Option<Self> {
+        let tenant = TenantId::parse(row.try_get("tenant_id").ok()?).ok()?;
+        let user = UserId::parse(row.try_get("user_id").ok()?).ok()?;
+        let parameters = totp_parameters(
+            row.try_get("totp_algorithm").ok()?,
+            row.try_get("totp_digits").ok()?,
+            row.try_get("totp_period").ok()?,
+        );
+        let (id, sealed) = (row.try_get("id").ok()?, row.try_get("sealed").ok()?);
+        Some(Self { user: UserRef { tenant, user }, id, sealed, parameters })
+    }
+}
+
+/// A step of sealing again, in the writer's transaction.
+struct Reseal {
+    from: ResealFrom,
+    limit: u32,
+}
+
+#[async_trait]
+impl Work for Reseal {
+    type Answer = Resealed;
+
+    async fn run(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<Done<Resealed>, Trouble> {
+        let Some(column) = Column::ALL.get(self.from.column).copied() else {
+            return Ok(Done::Keep(Resealed::default()));
+        };
+        let newest = seal.keyring.newest().0.to_be_bytes();
+        let Statements { due, swap } = column.statements();
+        let due = sqlx::query(due).bind(newest.to_vec()).bind(self.limit).bind(self.from.skip);
+        let (mut seen, mut resealed, mut broken) = (0, 0, 0);
+        for row in due.fetch_all(&mut *at).await? {
+            seen += 1;
+            let fresh = Due::read(&row).and_then(|due| Some((reseal_row(column, &due, seal)?, due)));
+            let Some((sealed, due)) = fresh else {
+                broken += 1;
+                continue;
+            };
+            let swap = sqlx::query(swap).bind(sealed).bind(due.user.tenant.as_str());
+            let swap = swap.bind(due.user.user.as_str()).bind(due.id).bind(due.sealed);
+            resealed += u32::from(swap.execute(&mut *at).await?.rows_affected() == 1);
+        }
+        Ok(Done::Keep(Resealed::of(self.from, seen >= self.limit, Column::ALL.len(), resealed, broken)))
+    }
+}
+
+/// Remembers keys and gives all that are known.
+struct Know {
+    keys: Vec<KnownKey>,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Know {
+    type Answer = Vec<KnownKey>;
+
+    async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<Vec<KnownKey>>, Trouble> {
+        let now = self.now.unix_micros();
+        for known in &self.keys {
+            let check = known.check.as_slice();
+            sqlx::query!(
+                "INSERT INTO root_keys (key_id, key_check, create_time) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                known.key.0,
+                check,
+                now
+            )
+            .execute(&mut *at)
+            .await?;
+        }
+        let rows =
+            sqlx::query!("SELECT key_id, key_check FROM root_keys ORDER BY key_id").fetch_all(at).await?;
+        let known = rows.into_iter().map(|row| {
+            let named = Row::new("root key", row.key_id);
+            let check =
+                row.key_check.try_into().map_err(|_| named.corrupt("has no fingerprint of its form"))?;
+            Ok(KnownKey { key: KeyId(named.unsigned(row.key_id)?), check })
+        });
+        Ok(Done::Keep(known.collect::<Result<_, StoreError>>()?))
+    }
+}
+
+struct Forget(KeyId);
+
+#[async_trait]
+impl Work for Forget {
+    type Answer = ();
+
+    async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<()>, Trouble> {
+        sqlx::query!("DELETE FROM root_keys WHERE key_id = ?", self.0.0).execute(at).await?;
+        Ok(Done::Keep(()))
+    }
+}
+
+/// How many rows need each root key. Keys as eight hexadecimal digits, as they stand in sealed values.
+const USES: &str = "
+    SELECT 'authenticator keys', hex(substr(totp_sealed_key, 2, 4)), count(*), NULL
+    FROM authenticators WHERE totp_sealed_key IS NOT NULL GROUP BY 2
+    UNION ALL
+    SELECT 'pending keys', hex(substr(totp_sealed_key, 2, 4)), count(*), NULL
+    FROM pending_enrollments WHERE totp_sealed_key IS NOT NULL GROUP BY 2
+    UNION ALL
+    SELECT 'recovery code sets', printf('%08x', digest_key), count(DISTINCT tenant_id || ' ' || user_id), NULL
+    FROM recovery_codes WHERE used_time IS NULL GROUP BY 2
+    UNION ALL
+    SELECT 'remembered clients', printf('%08x', token_key), count(*), max(expire_time)
+    FROM remembered_clients WHERE expire_time > ?1 GROUP BY 2
+    UNION ALL
+    SELECT 'answers to repeat', hex(substr(sealed_reply, 2, 4)), count(*), max(expire_time)
+    FROM requests WHERE expire_time > ?1 GROUP BY 2";
+
+/// A count. A value without a key that can be read belongs to none, and is found when it is opened.
+fn key_use(what: &str, key: &str, rows: i64, last: Option<i64>) -> Option<KeyUse> {
+    let (what, release) = match (what, last.map(Timestamp::from_unix_micros)) {
+        ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
+        ("pending keys", _) => ("pending keys", Release::Resealed),
+        ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
+        ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(last)),
+        ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(last)),
+        _ => return None,
+    };
+    let key = KeyId(u32::from_str_radix(key, 16).ok()?);
+    Some(KeyUse { key, what, rows: u64::try_from(rows).ok()?, release })
+}
+
+#[async_trait]
+impl Vault for SqliteStore {
+    async fn know_keys(&self, keys: &[KnownKey], now: Timestamp) -> Result<Vec<KnownKey>, StoreError> {
+        self.writer.run(Know { keys: keys.to_vec(), now }).await
+    }
+
+    async fn forget_key(&self, key: KeyId) -> Result<(), StoreError> {
+        self.writer.run(Forget(key)).await
+    }
+
+    async fn key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
+        let mut connection = self.reader().await?;
+        let uses = sqlx::query_as::<_, (String, String, i64, Option<i64>)>(USES).bind(now.unix_micros());
+        let uses = uses.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let told = uses.into_iter().filter_map(|(what, key, rows, last)| key_use(&what, &key, rows, last));
+        let mut told: Vec<_> = told.collect();
+        told.sort_by(|a, b| (a.key, a.what).cmp(&(b.key, b.what)));
+        Ok(told)
+    }
+
+    async fn reseal(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
+        self.writer.run(Reseal { from, limit }).await
+    }
+}
