@@ -20,6 +20,7 @@
 //! 3. A column set and its row mapping in both stores; the conformance suite shows what is missing.
 
 pub mod actor;
+pub mod audit;
 pub mod authenticators;
 pub mod change;
 pub mod clients;

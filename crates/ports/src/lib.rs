@@ -7,6 +7,7 @@
 mod change_set;
 pub mod document;
 mod environment;
+mod erasure;
 mod error;
 mod event_log;
 mod outbox;
@@ -17,6 +18,7 @@ mod vault;
 
 pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
 pub use environment::{Clock, Random};
+pub use erasure::{ClaimErasure, Erasing};
 pub use error::StoreError;
 pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
 pub use outbox::{Notifier, NotifyError, Outbox, OutboxEntry};

@@ -5,7 +5,7 @@ use crate::failure::chain;
 use crate::vault;
 use countersign_api_grpc::Health;
 use countersign_application::{AppError, Application};
-use countersign_ports::{Clock, Maintenance, Notifier, StoreError, Vault};
+use countersign_ports::{ClaimErasure, Clock, Maintenance, Notifier, StoreError, Vault};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -19,6 +19,10 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_ROWS: u32 = 1_000;
 /// How often is looked for what is under an older root key.
 const RESEAL_EVERY: Duration = Duration::from_mins(1);
+/// How long an erased user's claims stay in the log at least, where nothing else is erased.
+const ERASE_EVERY: Duration = Duration::from_secs(10);
+/// Events looked at by one statement of an erasure.
+const ERASE_ROWS: u32 = 500;
 /// How often the store is looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// A store that takes longer to answer is not ready.
@@ -108,6 +112,35 @@ pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
         async move { vault::reseal(store.as_ref(), &stopped).await }
     })
     .await;
+}
+
+/// Takes the claims of erased users out of the log. Several nodes may do it at once: they make the same of it.
+pub(crate) async fn erase(store: Arc<dyn ClaimErasure>, stop: CancellationToken) {
+    let stopped = stop.clone();
+    every(ERASE_EVERY, stop, "erase", move || {
+        let (store, stopped) = (Arc::clone(&store), stopped.clone());
+        async move {
+            if let Err(error) = erase_all(store.as_ref(), &stopped).await {
+                tracing::warn!(error = chain(&error), "claims could not be erased; trying again");
+            }
+        }
+    })
+    .await;
+}
+
+async fn erase_all(store: &dyn ClaimErasure, stopped: &CancellationToken) -> Result<(), StoreError> {
+    while let Some(erasing) = store.pending_erasure().await? {
+        let tenant = erasing.tenant.clone();
+        let mut rest = Some(erasing);
+        while let Some(erasing) = rest {
+            if stopped.is_cancelled() {
+                return Ok(());
+            }
+            rest = store.erase_claims(&erasing, ERASE_ROWS).await?;
+        }
+        tracing::info!(tenant_id = %tenant, "the claims of an erased user left the log");
+    }
+    Ok(())
 }
 
 /// Keeps health in step with the store: not serving while it does not answer or is not durable. Nothing is said after

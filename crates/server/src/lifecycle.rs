@@ -7,7 +7,7 @@ use crate::listener::Connection;
 use crate::streams::EndStreams;
 use countersign_api_grpc::GrpcService;
 use countersign_application::Application;
-use countersign_ports::{Clock, Maintenance, Notifier, Vault};
+use countersign_ports::{ClaimErasure, Clock, Maintenance, Notifier, Vault};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) maintenance: Arc<dyn Maintenance>,
     /// What stands under root keys.
     pub(crate) vault: Arc<dyn Vault>,
+    /// Erasing from the log.
+    pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
     /// Who delivers notices.
@@ -83,6 +85,7 @@ impl Node {
         jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.stop.clone()));
         jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
+        jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));
         reload.map(|job| jobs.spawn(job));
         let checking = CancellationToken::new();
         let checker = tokio::spawn(jobs::check(self.maintenance, health.clone(), checking.clone()));

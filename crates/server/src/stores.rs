@@ -4,7 +4,7 @@ use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore, Vault,
+    ClaimErasure, EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore, Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
@@ -21,6 +21,8 @@ pub(crate) struct Stores {
     pub(crate) outbox: Arc<dyn Outbox>,
     /// The log of security events.
     pub(crate) events: Arc<dyn EventLog>,
+    /// Erasing from the log.
+    pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// Lists and counts.
     pub(crate) queries: Arc<dyn UserQueries>,
     /// Readiness and sweeping.
@@ -32,7 +34,15 @@ pub(crate) struct Stores {
 impl Stores {
     fn of<S>(store: S) -> Self
     where
-        S: UserStore + PolicyStore + Outbox + EventLog + UserQueries + Maintenance + Vault + 'static,
+        S: UserStore
+            + PolicyStore
+            + Outbox
+            + EventLog
+            + ClaimErasure
+            + UserQueries
+            + Maintenance
+            + Vault
+            + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -40,6 +50,7 @@ impl Stores {
             policies: store.clone(),
             outbox: store.clone(),
             events: store.clone(),
+            erasure: store.clone(),
             queries: store.clone(),
             maintenance: store.clone(),
             vault: store,

@@ -51,6 +51,13 @@ async fn below_horizon(
     connection: &mut PgConnection,
     query: &EventQuery,
 ) -> Result<Vec<EventRow>, sqlx::Error> {
+    let horizon = horizon_now(connection).await?;
+    // Everything below the horizon had ended before this statement takes its own, later snapshot.
+    select(connection, query, horizon).await
+}
+
+/// The first transaction whose events must not be shown yet.
+pub(crate) async fn horizon_now(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     let mut seen = horizon(connection).await?;
     for _ in 1..LOOKS {
         if !seen.uncertain {
@@ -59,8 +66,7 @@ async fn below_horizon(
         // Whatever ended meanwhile is not open any more.
         seen = horizon(connection).await?;
     }
-    // Everything below the horizon had ended before this statement takes its own, later snapshot.
-    select(connection, query, seen.position).await
+    Ok(seen.position)
 }
 
 /// The oldest transaction that was open, unless it can write no event of ours: one of another database of the same

@@ -11,6 +11,7 @@
 //! - `commit`: guards, then what they guard; `commit::hot` is a login's change in one statement, `commit::batch` many.
 //! - `coalesce`: calls that come at the same time, done together: commits by `writer`, loads by `loader`.
 //! - `event_log`: positions, and why a reader stays below a horizon.
+//! - `erasure`: the one change of rows of the log.
 //! - `queries`: lists and counts of users, over facts that stand in columns.
 //! - `vault`: which rows need which root key, and sealing them again.
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
@@ -26,6 +27,7 @@ mod coalesce;
 mod commit;
 mod convert;
 mod durability;
+mod erasure;
 mod error;
 mod event_log;
 mod load;

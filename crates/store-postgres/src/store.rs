@@ -15,9 +15,9 @@ use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef
 use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    ChangeSet, Commit, EventLog, EventQuery, Loaded, Maintenance, NoticeRecord, Outbox, OutboxEntry,
-    PolicyStore, Random, RequestKey, StoreError, StoredEvent, TenantRecord, UserQueries, UserQuery,
-    UserStore,
+    ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventQuery, Loaded, Maintenance, NoticeRecord,
+    Outbox, OutboxEntry, PolicyStore, Random, RequestKey, StoreError, StoredEvent, TenantRecord, UserQueries,
+    UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -143,6 +143,17 @@ impl PolicyStore for PostgresStore {
 impl EventLog for PostgresStore {
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
         self.list_events(query).await
+    }
+}
+
+#[async_trait]
+impl ClaimErasure for PostgresStore {
+    async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError> {
+        self.next_erasure().await
+    }
+
+    async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {
+        self.erase_page(erasing, limit).await
     }
 }
 

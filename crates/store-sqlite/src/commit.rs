@@ -66,7 +66,7 @@ pub(crate) async fn commit(at: &mut SqliteConnection, seal: &Sealer, change: &Ch
         log::remember(at, seal, request, now).await?;
     }
     for (number, event) in (0..).zip(&change.events) {
-        log::tell(at, transaction, number, event).await?;
+        log::tell(at, seal, (transaction, number), event).await?;
     }
     for notice in &change.notices {
         log::queue(at, &change.tenant, notice).await?;

@@ -16,6 +16,7 @@
 //! 3. `cargo xtask db prepare` writes the query data in `.sqlx` anew.
 
 mod commit;
+mod erasure;
 mod error;
 mod events;
 mod open;

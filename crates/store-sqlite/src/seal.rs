@@ -1,5 +1,6 @@
-//! The keyring with fresh nonces: what the writer seals with.
+//! The keyring with fresh randomness: what the writer seals and commits with.
 
+use countersign_domain::audit::CLIENT_SALT_LEN;
 use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
 use countersign_ports::Random;
 use std::sync::Arc;
@@ -16,5 +17,12 @@ impl Sealer {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce);
         nonce
+    }
+
+    /// Randomness that keeps the commitment to an event's claims from being guessed.
+    pub(crate) fn client_salt(&self) -> [u8; CLIENT_SALT_LEN] {
+        let mut salt = [0; CLIENT_SALT_LEN];
+        self.random.fill(&mut salt);
+        salt
     }
 }

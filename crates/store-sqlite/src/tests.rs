@@ -1,5 +1,6 @@
 //! The store as its callers see it, and as somebody sees it who has the file.
 
+mod append_only;
 mod conformance;
 mod files;
 mod plans;

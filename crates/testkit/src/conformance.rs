@@ -28,6 +28,7 @@
 //! rules that are not named there.
 
 pub mod commits;
+pub mod erasure;
 pub mod events;
 pub mod guards;
 pub mod isolation;
@@ -45,8 +46,8 @@ use countersign_domain::ids::{EventId, TenantId, UserRef, Version};
 use countersign_domain::policy::Preset;
 use countersign_domain::user::UserState;
 use countersign_ports::{
-    ChangeSet, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded, Maintenance, Outbox,
-    PolicyStore, StoreError, StoredEvent, UserQueries, UserStore,
+    ChangeSet, ClaimErasure, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded, Maintenance,
+    Outbox, PolicyStore, StoreError, StoredEvent, UserQueries, UserStore,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct StoreUnderTest {
     pub events: Arc<dyn EventLog>,
     /// Notices on their way out.
     pub outbox: Arc<dyn Outbox>,
+    /// Erasing from the log.
+    pub erasure: Arc<dyn ClaimErasure>,
     /// Upkeep.
     pub maintenance: Arc<dyn Maintenance>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
@@ -95,7 +98,7 @@ impl StoreUnderTest {
     /// A store that implements every port.
     pub fn new<S>(store: S) -> Self
     where
-        S: UserStore + UserQueries + PolicyStore + EventLog + Outbox + Maintenance + 'static,
+        S: UserStore + UserQueries + PolicyStore + EventLog + ClaimErasure + Outbox + Maintenance + 'static,
     {
         Self::sharing(Arc::new(store))
     }
@@ -103,7 +106,7 @@ impl StoreUnderTest {
     /// The same with a store that the test keeps hold of.
     pub fn sharing<S>(store: Arc<S>) -> Self
     where
-        S: UserStore + UserQueries + PolicyStore + EventLog + Outbox + Maintenance + 'static,
+        S: UserStore + UserQueries + PolicyStore + EventLog + ClaimErasure + Outbox + Maintenance + 'static,
     {
         Self {
             users: store.clone(),
@@ -111,6 +114,7 @@ impl StoreUnderTest {
             policies: store.clone(),
             events: store.clone(),
             outbox: store.clone(),
+            erasure: store.clone(),
             maintenance: store,
             kept: Vec::new(),
         }
@@ -266,6 +270,8 @@ macro_rules! store_conformance {
             events: filters_and_pages_show_each_event_once,
             events: a_reader_behind_concurrent_writers_misses_nothing,
             events: an_event_proves_its_commit,
+            erasure: an_erasure_takes_the_claims_of_its_user_and_nothing_else,
+            erasure: an_erasure_that_stopped_goes_on,
             isolation: tenants_share_nothing_under_the_same_ids,
             isolation: a_change_set_of_two_tenants_is_refused,
             policies: every_preset_comes_back_as_it_was_put,

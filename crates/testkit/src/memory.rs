@@ -5,6 +5,7 @@
 //! not told whole in writes is found out here too.
 
 mod apply;
+mod erasure;
 mod outbox;
 mod queries;
 
@@ -37,6 +38,8 @@ struct Tenant {
     policies: Vec<TenantRecord>,
     users: HashMap<UserId, (Version, UserState)>,
     events: Vec<StoredEvent>,
+    /// Events whose claims were erased, with the commitment to what was there.
+    erased: HashMap<EventId, [u8; 32]>,
     outbox: Vec<Queued>,
     requests: HashMap<RequestKey, RequestRecord>,
 }

@@ -69,6 +69,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         service,
         maintenance: stores.maintenance,
         vault: stores.vault,
+        erasure: stores.erasure,
         clock: Arc::new(SystemClock),
         notifier: Arc::new(LogNotifier),
         connections: listener::connections(listener, rules),

@@ -46,8 +46,8 @@ pub(crate) async fn remember(
 /// Appends the event, as the one with that number of its change set (R55).
 pub(crate) async fn tell(
     at: &mut SqliteConnection,
-    transaction: i64,
-    number: i64,
+    seal: &Sealer,
+    (transaction, number): (i64, i64),
     record: &EventRecord,
 ) -> Result<(), Stop> {
     let (tenant, user) = (record.tenant.as_str(), record.user.as_ref().map(UserId::as_str));
@@ -59,13 +59,15 @@ pub(crate) async fn tell(
     let (actor, caller) = (encode_principal(&record.actor.principal), record.caller.as_str());
     let actor_claims = encode_actor_claims(&record.actor);
     let client = encode_client_claims(&record.client);
+    let salt = seal.client_salt();
+    let salt = salt.as_slice();
     let revision = record.policy_revision.0;
     let request = record.request_id.map(RequestId::uuid);
     sqlx::query!(
         "INSERT INTO events (tenant_id, transaction_id, number, event_id, event_time, user_id, kind, authenticator_id,
-            authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id,
-            trace_id)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id, trace_id,
+            client_salt)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         tenant,
         transaction,
         number,
@@ -82,7 +84,8 @@ pub(crate) async fn tell(
         client,
         revision,
         request,
-        record.trace_id
+        record.trace_id,
+        salt
     )
     .execute(at)
     .await?;

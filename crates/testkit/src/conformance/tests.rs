@@ -10,6 +10,7 @@ crate::store_conformance!(async || StoreUnderTest::new(MemoryStore::new()));
 fn every_rule_is_run() {
     let sources = [
         include_str!("commits.rs"),
+        include_str!("erasure.rs"),
         include_str!("events.rs"),
         include_str!("guards.rs"),
         include_str!("isolation.rs"),

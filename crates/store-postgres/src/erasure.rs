@@ -1,0 +1,115 @@
+//! Erasing claims from the log: the one change of its rows.
+
+use crate::convert::RowId;
+use crate::error::from_sql;
+use crate::event_log::horizon_now;
+use crate::store::PostgresStore;
+use countersign_domain::actor::Principal;
+use countersign_domain::audit::ERASED_CLIENT;
+use countersign_domain::ids::{TenantId, UserId};
+use countersign_ports::document::encode_principal;
+use countersign_ports::{Erasing, EventPosition, StoreError};
+
+struct Pending {
+    tenant_id: String,
+    user_id: String,
+    transaction_id: i64,
+    number: i64,
+}
+
+/// The last event that a step looked at.
+struct Reached {
+    transaction_id: i64,
+    number: i64,
+}
+
+impl PostgresStore {
+    /// See [`countersign_ports::ClaimErasure::pending_erasure`]. Below the horizon, so that nothing can still come
+    /// before it.
+    pub(crate) async fn next_erasure(&self) -> Result<Option<Erasing>, StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let read = async {
+            let connection = checkout.connection();
+            let horizon = horizon_now(connection).await?;
+            sqlx::query_as!(
+                Pending,
+                r#"SELECT tenant_id, user_id AS "user_id!", transaction_id, number FROM events
+                WHERE kind = 'USER_ERASED' AND client_commitment IS NULL AND user_id IS NOT NULL
+                    AND transaction_id < $1
+                ORDER BY transaction_id, number LIMIT 1"#,
+                horizon
+            )
+            .fetch_optional(connection)
+            .await
+        };
+        let pending = self.pool.within(read).await;
+        let pending = checkout.conclude(pending).map_err(|error| from_sql(&error))?;
+        pending.map(Pending::into_erasing).transpose()
+    }
+
+    /// See [`countersign_ports::ClaimErasure::erase_claims`].
+    pub(crate) async fn erase_page(
+        &self,
+        erasing: &Erasing,
+        limit: u32,
+    ) -> Result<Option<Erasing>, StoreError> {
+        let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let after = erasing.after.unwrap_or(EventPosition { transaction: 0, number: 0 });
+        // The rows are found by position and changed by key. Nothing else changes a row of the log, so no lock is
+        // needed between the two; another node that erases the same makes the same of it.
+        let query = sqlx::query_as!(
+            Reached,
+            r#"WITH page AS MATERIALIZED (
+                SELECT event_id, event_time, transaction_id, number,
+                    (user_id = $6 OR actor = $7) IS TRUE AND client_commitment IS NULL AS goes
+                FROM events
+                WHERE tenant_id = $1 AND (transaction_id, number) > ($2, $3)
+                    AND (transaction_id, number) <= ($4, $5)
+                ORDER BY transaction_id, number LIMIT $8
+            ), erased AS (
+                UPDATE events SET
+                    client = $9, client_salt = NULL,
+                    client_commitment = event_client_commitment(
+                        events.event_id, events.client_salt, events.client
+                    )
+                FROM page
+                WHERE page.goes AND events.tenant_id = $1 AND events.event_id = page.event_id
+                    AND events.event_time = page.event_time AND events.client_commitment IS NULL
+            )
+            SELECT transaction_id, number FROM page ORDER BY transaction_id DESC, number DESC LIMIT 1"#,
+            erasing.tenant.as_str(),
+            bound(after.transaction),
+            bound(after.number),
+            bound(erasing.told.transaction),
+            bound(erasing.told.number),
+            erasing.user.as_str(),
+            encode_principal(&Principal::User(erasing.user.clone())),
+            i64::from(limit),
+            ERASED_CLIENT,
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let reached = self.pool.within(query.fetch_optional(checkout.connection())).await;
+        let reached = checkout.conclude(reached).map_err(|error| from_sql(&error))?;
+        let Some(Reached { transaction_id, number }) = reached else { return Ok(None) };
+        let reached = position(transaction_id, number)?;
+        Ok((reached < erasing.told).then(|| Erasing { after: Some(reached), ..erasing.clone() }))
+    }
+}
+
+impl Pending {
+    fn into_erasing(self) -> Result<Erasing, StoreError> {
+        let row = RowId { entity: "event", id: &self.transaction_id };
+        Ok(Erasing {
+            tenant: TenantId::parse(&self.tenant_id)
+                .map_err(|_| row.corrupt("has a tenant id that is none"))?,
+            user: UserId::parse(&self.user_id).map_err(|_| row.corrupt("has a user id that is none"))?,
+            told: position(self.transaction_id, self.number)?,
+            after: None,
+        })
+    }
+}
+
+fn position(transaction: i64, number: i64) -> Result<EventPosition, StoreError> {
+    let row = RowId { entity: "event", id: &transaction };
+    Ok(EventPosition { transaction: row.long(transaction)?, number: row.long(number)? })
+}

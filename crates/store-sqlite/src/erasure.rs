@@ -1,0 +1,120 @@
+//! Erasing claims from the log: the one change of its rows.
+
+use crate::error::{Row, Trouble, signed, unavailable};
+use crate::open::SqliteStore;
+use crate::seal::Sealer;
+use crate::writer::{Done, Work};
+use async_trait::async_trait;
+use countersign_domain::actor::Principal;
+use countersign_domain::audit::{ERASED_CLIENT, client_commitment};
+use countersign_domain::ids::{EventId, TenantId, UserId};
+use countersign_ports::document::encode_principal;
+use countersign_ports::{ClaimErasure, Erasing, EventPosition, StoreError};
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+#[async_trait]
+impl ClaimErasure for SqliteStore {
+    async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError> {
+        let mut connection = self.reader().await?;
+        let pending = sqlx::query!(
+            r#"SELECT tenant_id, user_id AS "user_id!", transaction_id, number FROM events
+            WHERE kind = 'USER_ERASED' AND client_commitment IS NULL AND user_id IS NOT NULL
+            ORDER BY tenant_id, transaction_id, number LIMIT 1"#
+        );
+        let Some(pending) = pending.fetch_optional(&mut *connection).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        let row = Row::new("event", pending.transaction_id);
+        let broken_id = |_| row.corrupt("has an id that is none");
+        Ok(Some(Erasing {
+            tenant: TenantId::parse(&pending.tenant_id).map_err(broken_id)?,
+            user: UserId::parse(&pending.user_id).map_err(broken_id)?,
+            told: position(pending.transaction_id, pending.number)?,
+            after: None,
+        }))
+    }
+
+    async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {
+        self.writer.run(Erase { erasing: erasing.clone(), limit }).await
+    }
+}
+
+fn position(transaction: i64, number: i64) -> Result<EventPosition, StoreError> {
+    let row = Row::new("event", transaction);
+    Ok(EventPosition { transaction: row.unsigned(transaction)?, number: row.unsigned(number)? })
+}
+
+struct Erase {
+    erasing: Erasing,
+    limit: u32,
+}
+
+/// An event that the step looks at.
+struct Seen {
+    transaction_id: i64,
+    number: i64,
+    event_id: Uuid,
+    client: String,
+    client_salt: Option<Vec<u8>>,
+    goes: bool,
+}
+
+#[async_trait]
+impl Work for Erase {
+    type Answer = Option<Erasing>;
+
+    async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<Self::Answer>, Trouble> {
+        let Self { erasing, limit } = self;
+        let (tenant, user) = (erasing.tenant.as_str(), erasing.user.as_str());
+        let actor = encode_principal(&Principal::User(erasing.user.clone()));
+        let (after, after_number) = match erasing.after {
+            Some(EventPosition { transaction, number }) => (signed(transaction)?, signed(number)?),
+            None => (-1, -1),
+        };
+        let (told, told_number) = (signed(erasing.told.transaction)?, signed(erasing.told.number)?);
+        let page = sqlx::query_as!(
+            Seen,
+            r#"SELECT transaction_id, number, event_id AS "event_id: Uuid", client, client_salt,
+                (ifnull(user_id = ?6, 0) OR actor = ?7) AND client_commitment IS NULL AS "goes!: bool"
+            FROM events
+            WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3) AND (transaction_id, number) <= (?4, ?5)
+            ORDER BY transaction_id, number LIMIT ?8"#,
+            tenant,
+            after,
+            after_number,
+            told,
+            told_number,
+            user,
+            actor,
+            limit
+        )
+        .fetch_all(&mut *at)
+        .await?;
+        for seen in page.iter().filter(|seen| seen.goes) {
+            erase(at, tenant, seen).await?;
+        }
+        let Some(last) = page.last() else { return Ok(Done::Keep(None)) };
+        let reached = position(last.transaction_id, last.number)?;
+        let rest = Erasing { after: Some(reached), ..erasing.clone() };
+        Ok(Done::Keep((reached < erasing.told).then_some(rest)))
+    }
+}
+
+async fn erase(at: &mut SqliteConnection, tenant: &str, seen: &Seen) -> Result<(), Trouble> {
+    let salt = seen.client_salt.as_deref().unwrap_or_default();
+    let commitment = client_commitment(EventId::from_uuid(seen.event_id), salt, &seen.client);
+    let commitment = commitment.as_slice();
+    sqlx::query!(
+        "UPDATE events SET client = ?, client_salt = NULL, client_commitment = ?
+        WHERE tenant_id = ? AND transaction_id = ? AND number = ?",
+        ERASED_CLIENT,
+        commitment,
+        tenant,
+        seen.transaction_id,
+        seen.number
+    )
+    .execute(at)
+    .await?;
+    Ok(())
+}
