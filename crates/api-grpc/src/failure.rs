@@ -103,6 +103,7 @@ impl Failure {
     pub(crate) fn into_status(mut self) -> Status {
         let reason = error_reason_name(self.reason);
         tracing::Span::current().record("reason", reason);
+        crate::metrics::refused(reason);
         self.details.set_error_info(reason, ERROR_DOMAIN, self.metadata);
         Status::with_error_details(code(self.reason), self.message, *self.details)
     }

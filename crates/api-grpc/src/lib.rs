@@ -13,6 +13,7 @@ mod convert;
 mod failure;
 mod gate;
 mod limits;
+mod metrics;
 mod options;
 mod page;
 mod qr;

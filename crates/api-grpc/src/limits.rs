@@ -99,6 +99,7 @@ impl Limits {
             let incident = incident();
             if error.is_panic() {
                 self.panics.fetch_add(1, Ordering::Relaxed);
+                crate::metrics::panicked();
                 // What it said stays unsaid: it may have quoted what it choked on.
                 tracing::error!(alarm = true, incident_id = incident, "a call panicked");
             }

@@ -5,6 +5,7 @@
 
 use crate::gate::Gate;
 use crate::limits::{Limits, expired};
+use crate::metrics::{self, InFlight};
 use crate::options::{Options, SetupError};
 use crate::services::{
     self, AccountHandlers, DirectoryHandlers, EventHandlers, LoginHandlers, PolicyHandlers, TeamHandlers,
@@ -55,6 +56,7 @@ impl Health {
         for name in services::NAMES.into_iter().chain([""]) {
             self.0.set_service_status(name, status).await;
         }
+        metrics::ready(serving);
     }
 }
 
@@ -118,12 +120,16 @@ impl GrpcService {
             return forward(&mut self.routes, request).await;
         }
         let trace_id = trace::trace_id(request.headers());
-        let span = trace::span(request.uri().path(), &trace_id);
+        let span = trace::span(request.uri().path(), request.headers(), &trace_id);
+        let method = self.gate.method(request.uri().path()).cloned();
         let call = async move {
+            let _in_flight = InFlight::begin();
             // The runtime's clock: it measures and ends calls, and decides nothing else.
             let start = Instant::now();
             let response = self.guarded(request, trace_id).await.unwrap_or_else(Status::into_http);
-            trace::finished(&response, start.elapsed());
+            let latency = start.elapsed();
+            let code = trace::finished(&response, latency);
+            metrics::finished(method.as_ref().map(|method| method.path.as_str()), code, latency);
             response
         };
         call.instrument(span).await

@@ -2,29 +2,40 @@
 //!
 //! Never in it: user ids (they may be e-mail addresses), device addresses, codes, tokens (R53).
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use std::time::Duration;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Response};
 use tracing::Span;
 use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The span of a call. Caller, tenant and reason are filled in as they become known.
-pub(crate) fn span(path: &str, trace_id: &str) -> Span {
+/// The span of a call, continuing the caller's trace. Caller, tenant, reason and status are filled in as they become
+/// known. `otel.*` are the words that the export of traces takes for the span's own name and kind.
+pub(crate) fn span(path: &str, headers: &HeaderMap, trace_id: &str) -> Span {
     // Paths that the contract does not have are the caller's words; their length is bounded here.
     let method = path.get(..path.len().min(128)).unwrap_or("");
-    tracing::info_span!(
+    let span = tracing::info_span!(
         "rpc",
+        otel.name = method,
+        otel.kind = "server",
         rpc_method = method,
         trace_id,
         caller = Empty,
         tenant_id = Empty,
         reason = Empty,
-    )
+    );
+    if let Some(parent) = header(headers).and_then(parse) {
+        let context = opentelemetry::Context::new().with_remote_span_context(parent.context());
+        // It fails where no traces are exported, and then there is nothing to continue.
+        let _ = span.set_parent(context);
+    }
+    span
 }
 
-/// Tells how a call ended.
-pub(crate) fn finished(response: &Response<Body>, latency: Duration) {
+/// Tells how a call ended, and returns its status.
+pub(crate) fn finished(response: &Response<Body>, latency: Duration) -> Code {
     let code = code(response);
     let (grpc_code, latency_us) = (code as i32, u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     match code {
@@ -37,6 +48,7 @@ pub(crate) fn finished(response: &Response<Body>, latency: Duration) {
         }
         _ => tracing::info!(grpc_code, latency_us, "refused"),
     }
+    code
 }
 
 /// The status of an answer: in its headers where it has no body, else fine so far.
@@ -46,26 +58,47 @@ fn code(response: &Response<Body>) -> Code {
 
 /// The trace-id of `traceparent` (W3C Trace Context 1, section 3.2), or empty where there is none or it is malformed.
 pub(crate) fn trace_id(headers: &HeaderMap) -> String {
-    let header = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    header.and_then(parse).unwrap_or_default().to_owned()
+    header(headers).and_then(parse).map(|parent| parent.trace.to_owned()).unwrap_or_default()
 }
 
-fn parse(traceparent: &str) -> Option<&str> {
+fn header(headers: &HeaderMap) -> Option<&str> {
+    headers.get("traceparent").and_then(|value| value.to_str().ok())
+}
+
+/// A well-formed `traceparent`: lower-case hexadecimal digits.
+struct Parent<'a> {
+    trace: &'a str,
+    span: &'a str,
+    sampled: bool,
+}
+
+impl Parent<'_> {
+    /// The same, as the export of traces takes it.
+    fn context(&self) -> SpanContext {
+        let trace = TraceId::from_hex(self.trace).unwrap_or(TraceId::INVALID);
+        let span = SpanId::from_hex(self.span).unwrap_or(SpanId::INVALID);
+        let flags = if self.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        SpanContext::new(trace, span, flags, true, TraceState::NONE)
+    }
+}
+
+fn parse(traceparent: &str) -> Option<Parent<'_>> {
     let is_hex = |text: &str, len| {
         text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'))
     };
     let mut parts = traceparent.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     // Only later versions may say more behind the flags.
     let ends = parts.next().is_none() || version != "00";
     let well_formed = is_hex(version, 2)
         && version != "ff"
         && is_hex(trace, 32)
-        && is_hex(parent, 16)
+        && is_hex(span, 16)
         && is_hex(flags, 2)
         && trace.bytes().any(|byte| byte != b'0')
-        && parent.bytes().any(|byte| byte != b'0');
-    (ends && well_formed).then_some(trace)
+        && span.bytes().any(|byte| byte != b'0');
+    let sampled = u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1);
+    (ends && well_formed).then_some(Parent { trace, span, sampled })
 }
 
 #[cfg(test)]
@@ -88,7 +121,7 @@ mod tests {
             (String::new(), None),
         ];
         for (header, expected) in table {
-            assert_eq!(parse(&header), expected, "{header}");
+            assert_eq!(parse(&header).map(|parent| parent.trace), expected, "{header}");
         }
     }
 }

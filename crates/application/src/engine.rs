@@ -5,6 +5,7 @@
 
 use crate::AppError;
 use crate::fresh::Source;
+use crate::measure::{self, Tally};
 use crate::policies::Policies;
 use crate::queues::Queues;
 use crate::seal_alarms::SealAlarms;
@@ -264,6 +265,7 @@ impl Inner {
             if let Round::Answered(answer) = self.round(meta, subject, encode, decide).await? {
                 return Ok(answer);
             }
+            measure::conflicted();
             tracing::debug!(tenant_id = %subject.user.tenant, "another node was faster; deciding again");
         }
         Err(AppError::Contended)
@@ -286,7 +288,7 @@ impl Inner {
             user: subject.user.clone(),
             id: request.id,
         });
-        let loaded = self.load(&subject.user, key.as_ref()).await?;
+        let loaded = self.load(&subject.user, key.as_ref()).instrument(measure::load()).await?;
         let arguments = meta.request.as_ref().map(|request| self.arguments(request, &loaded, now));
         if let Some(earlier) = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now) {
             let same = arguments == Some(earlier.arguments);
@@ -324,9 +326,13 @@ impl Inner {
             reply: SecretBytes::new(encode(&outcome)),
             expire_time: now.plus(REPEAT_FOR),
         });
+        let tally = Tally::of(&decision.events, &loaded.state, &decision.next, now);
         let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event);
-        Ok(match self.commit(change, event).await? {
-            Commit::Done => Round::Answered(Answer::Fresh(outcome)),
+        Ok(match self.commit(change, event).instrument(measure::commit()).await? {
+            Commit::Done => {
+                tally.committed();
+                Round::Answered(Answer::Fresh(outcome))
+            }
             Commit::Conflict => Round::Conflicted,
         })
     }

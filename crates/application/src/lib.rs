@@ -21,6 +21,7 @@ mod events;
 mod explain;
 mod fresh;
 mod login;
+mod measure;
 mod notices;
 mod policies;
 mod queues;

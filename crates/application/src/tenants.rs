@@ -1,7 +1,7 @@
 //! Tenants and their policies: create from a preset, read, revise with a look at what it does first.
 
 use crate::fresh::Source;
-use crate::{AppError, Application, Meta};
+use crate::{AppError, Application, Meta, measure};
 use countersign_domain::actor::Actor;
 use countersign_domain::coverage::{self, FactsAt};
 use countersign_domain::event::{Event, EventType};
@@ -145,13 +145,18 @@ impl Application {
             request_id: meta.request.map(|request| request.id),
             trace_id: meta.trace_id,
         };
+        let events = vec![event];
         let change = ChangeSet {
             tenant: record.tenant.clone(),
             users: Vec::new(),
-            events: vec![event],
+            events: events.clone(),
             notices: Vec::new(),
             request: None,
         };
-        Ok(deps.policies.put_policy(record.clone(), change).await?)
+        let commit = deps.policies.put_policy(record.clone(), change).await?;
+        if commit == Commit::Done {
+            measure::committed(&events);
+        }
+        Ok(commit)
     }
 }

@@ -207,6 +207,21 @@ pub fn writes(old: &UserState, next: &UserState) -> Vec<Write> {
     writes
 }
 
+/// By how many steps the code that this change accepted was ahead of the server's clock (negative: behind); `None`
+/// where it accepted no code of an authenticator app. What operators see drifting before codes are refused (R7).
+pub fn accepted_step_offset(old: &UserState, next: &UserState, now: Timestamp) -> Option<i64> {
+    next.authenticators.iter().find_map(|after| match &after.credential {
+        Credential::Totp(totp) => {
+            let before = old.authenticator(after.id).map(|before| match &before.credential {
+                Credential::Totp(totp) => totp.last_step,
+            });
+            let current = Step::at(now.unix_seconds(), totp.parameters.period);
+            let accepted = before.is_none_or(|before| totp.last_step > before);
+            accepted.then(|| totp.last_step.number().cast_signed() - current.number().cast_signed())
+        }
+    })
+}
+
 /// Removes rows whose id is gone, puts rows that are new or differ.
 fn rows<T: Clone + PartialEq, I: PartialEq>(
     old: &[T],

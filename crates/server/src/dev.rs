@@ -3,7 +3,8 @@
 
 use crate::cli::ServeArgs;
 use crate::config::{
-    Config, Exposure, Keys, Limits, Log, LogFormat, Problem, StoreConfig, read_root_key, store_of_flag,
+    Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, StoreConfig, read_root_key,
+    store_of_flag,
 };
 use crate::failure::Failure;
 use crate::root_key;
@@ -42,6 +43,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         keys: Keys { keyring: keyring(&folder.join("root.key"))?, retired: BTreeSet::new() },
         limits: Limits::default(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },
+        observe: Observe::default(),
     })
 }
 

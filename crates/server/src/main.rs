@@ -6,6 +6,7 @@
 //! - `listener` and `tls` accept connections; the gRPC adapter takes over from there.
 //! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
 //! - `vault` looks after root keys and what is sealed with them.
+//! - `telemetry` is the log, `metrics` the page for Prometheus, `traces` the export to a collector.
 //! - `adapters` are clock, randomness and the notifier that only logs; `stores` opens the configured store.
 
 mod adapters;
@@ -17,11 +18,13 @@ mod failure;
 mod jobs;
 mod lifecycle;
 mod listener;
+mod metrics;
 mod root_key;
 mod stores;
 mod streams;
 mod telemetry;
 mod tls;
+mod traces;
 mod vault;
 
 use clap::Parser;

@@ -2,23 +2,32 @@
 //! down in `docs/LOGGING.md`.
 
 use crate::config::{Log, LogFormat};
+use crate::metrics::Alarms;
+use crate::traces::Exporting;
 use std::panic::PanicHookInfo;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// Begins to log. A second call changes nothing.
-pub(crate) fn init(log: Log) {
+/// Begins to log, to count alarms, and to hand spans to the export of traces. A second call changes nothing.
+pub(crate) fn init(log: Log, traces: Option<&Exporting>) {
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let subscriber = subscriber(log, traces.is_some(), colours, std::io::stderr);
     // The only error is that there is a subscriber already.
-    let _ = subscriber(log, colours, std::io::stderr).try_init();
+    let _ = subscriber.with(Alarms).with(traces.map(Exporting::layer)).try_init();
 }
 
-fn subscriber<W>(log: Log, colours: bool, writer: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    log: Log,
+    steps: bool,
+    colours: bool,
+    writer: W,
+) -> impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -29,13 +38,17 @@ where
     };
     // One filter for all, not one of the layer's own: such a one loses an event of ours that follows a question of a
     // library whether it would be heard.
-    tracing_subscriber::registry().with(filter(log.level)).with(lines)
+    tracing_subscriber::registry().with(filter(log.level, steps)).with(lines)
 }
 
 /// Our crates at the configured level. Libraries print what they carry (frames, statements, arguments) at lower levels,
-/// so they never get below `warn` (R53).
-fn filter(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("countersign", level)
+/// so they never get below `warn` (R53). The spans of single steps are for traces alone.
+fn filter(level: LevelFilter, steps: bool) -> Targets {
+    let of_steps = if steps { LevelFilter::INFO } else { LevelFilter::OFF };
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("countersign", level)
+        .with_target("countersign_trace", of_steps)
 }
 
 /// Panics are logged with their place alone: their text may carry what was being worked on (R53).
@@ -64,7 +77,7 @@ mod tests {
     /// R53: whatever level is asked for, libraries stay at warnings.
     #[test]
     fn libraries_never_log_below_warnings() {
-        let trace = filter(LevelFilter::TRACE);
+        let trace = filter(LevelFilter::TRACE, false);
         for ours in ["countersign", "countersign::jobs", "countersign_application::engine"] {
             assert!(trace.would_enable(ours, &Level::TRACE), "{ours}");
         }
@@ -72,7 +85,7 @@ mod tests {
             assert!(trace.would_enable(library, &Level::WARN), "{library}");
             assert!(!trace.would_enable(library, &Level::INFO), "{library}");
         }
-        assert!(!filter(LevelFilter::ERROR).would_enable("h2", &Level::WARN));
+        assert!(!filter(LevelFilter::ERROR, false).would_enable("h2", &Level::WARN));
     }
 
     /// Everything that is logged while `act` runs, in this format.
@@ -80,7 +93,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = std::sync::Mutex::new(file.reopen().unwrap());
         let log = Log { format, level: LevelFilter::INFO };
-        tracing::subscriber::with_default(subscriber(log, false, writer), act);
+        tracing::subscriber::with_default(subscriber(log, false, false, writer), act);
         std::fs::read_to_string(file.path()).unwrap()
     }
 

@@ -114,6 +114,7 @@ impl<W: Batched> Worker<W> {
             self.queue.finished(&batch.subjects);
             self.pace().finished(size, took);
             self.counters.batch(size, waited);
+            stats::publish(self.name, size, waited, took);
             tracing::debug!(
                 queue = self.name,
                 size,

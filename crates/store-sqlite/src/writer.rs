@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use countersign_ports::StoreError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Pieces of work that wait at most; who comes then waits to be let in.
 const QUEUE_LEN: usize = 1_024;
@@ -108,7 +110,10 @@ async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, s
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
         gather(&mut jobs, &mut batch).await;
-        match database.commit(&mut batch, &seal).await {
+        let begun = Instant::now();
+        let done = database.commit(&mut batch, &seal).await;
+        publish(batch.len(), begun.elapsed());
+        match done {
             Ok(()) => batch.drain(..).for_each(Job::answer),
             Err(Failure::Before(error)) => {
                 tell(&mut batch, error, |error| StoreError::Unavailable(Box::new(error)));
@@ -118,6 +123,13 @@ async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, s
             }
         }
     }
+}
+
+/// Tells metrics of a batch (`docs/operations/metrics.md`).
+#[expect(clippy::cast_precision_loss, reason = "a batch has at most 256 pieces of work: exact in any float")]
+fn publish(size: usize, took: Duration) {
+    metrics::histogram!("countersign_store_batch_size", "queue" => "commits").record(size as f64);
+    metrics::histogram!("countersign_store_batch_seconds", "queue" => "commits").record(took.as_secs_f64());
 }
 
 /// Lets those who are about to hand over work do so, as long as more come: no time passes when nobody does.

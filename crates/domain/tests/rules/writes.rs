@@ -2,7 +2,7 @@
 //! the writes make the state is a law that every decision of every test is held to.
 
 use crate::common::{FIRST, Phone, SECOND, STEP, World, in_groups, laws, name};
-use countersign_domain::change::{UserCore, Write, writes};
+use countersign_domain::change::{UserCore, Write, accepted_step_offset, writes};
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::login::CheckLogin;
 use countersign_domain::policy::Preset;
@@ -74,6 +74,28 @@ fn a_login_writes_only_what_using_changes() {
         check(&world, |world| drop(world.answer(&offer.challenge, code))),
         ["use authenticator", "remove challenge"]
     );
+}
+
+/// R7: the step that a change accepted is told as its distance from the server's clock, at logins and confirmations;
+/// other changes accepted none.
+#[test]
+fn the_distance_of_an_accepted_step_is_told() {
+    let (mut world, phone, recovery) = on();
+    let accepted =
+        |before: &World, after: &World| accepted_step_offset(&before.state, &after.state, after.now);
+    for ahead in [1, 0, -1] {
+        world.pass(STEP * 3);
+        let before = world.clone();
+        drop(world.log_in(phone.code_off(world.now, ahead)));
+        assert_eq!(accepted(&before, &world), Some(ahead), "{ahead}");
+    }
+    let before = world.clone();
+    drop(world.log_in(recovery));
+    assert_eq!(accepted(&before, &world), None);
+    let mut fresh = World::new(Preset::SelfServiceCode);
+    let before = fresh.clone();
+    fresh.enroll();
+    assert_eq!(accepted_step_offset(&before.state, &fresh.state, before.now), Some(0));
 }
 
 /// A wrong code at confirmation seals no key again either.

@@ -25,5 +25,6 @@ mod replay;
 mod secrets;
 mod stories;
 mod tampering;
+mod telemetry;
 mod vault;
 mod walk;

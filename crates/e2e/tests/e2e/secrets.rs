@@ -5,6 +5,7 @@ mod canaries;
 mod run;
 
 use crate::harness::node::Data;
+use crate::harness::telemetry::Telemetry;
 use crate::harness::{Node, Store, on_both_stores, postgres as server, production};
 use canaries::{Canaries, Place};
 use std::fs;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// What stands in the URL of the database. The test server asks for no password, so any will do.
 const PASSWORD: &str = "canary-of-the-database";
 
-/// R50, R53, B36: logs at their most talkative, standard output, errors with their details, statuses and the database
+/// R50, R53, B36: logs at their most talkative, metrics, traces, standard output, errors with their details, statuses and the database
 /// give away none of what a full run handed out or was given.
 async fn secrets_stay_secret(store: Store) {
     let url = match store {
@@ -30,10 +31,12 @@ async fn secrets_stay_secret(store: Store) {
     let root_key = fs::read_to_string(data.folder().join("root.key")).unwrap();
     canaries.text(Place::Nowhere, "root key", root_key.trim());
 
-    let (mut node, credentials) = production::start(Arc::clone(&data)).await;
+    let telemetry = Telemetry::start().await;
+    let (mut node, credentials) = production::start_with(Arc::clone(&data), &telemetry.configuration()).await;
     let channel = production::connect(&node, &credentials).await;
     let told = run::everything(&channel, &mut canaries).await;
     drop(channel);
+    let metrics = telemetry.page().await;
     assert!(node.terminate().await.success());
 
     let log = node.printed();
@@ -45,6 +48,12 @@ async fn secrets_stay_secret(store: Store) {
     assert!(told.len() > 20, "too little was refused: {}", told.len());
     canaries.assert_absent("what development printed", development.printed());
     canaries.assert_absent("what production printed", log);
+    assert!(
+        metrics.contains("LOGIN_REFUSED") && telemetry.spans().len() > 50,
+        "little was measured: {metrics}"
+    );
+    canaries.assert_absent("metrics", &metrics);
+    canaries.assert_absent("traces", &telemetry.exported());
     for (what, text) in &told {
         canaries.assert_absent(what, text);
     }

@@ -8,7 +8,8 @@ use crate::dev;
 use crate::failure::{Failure, chain};
 use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
-use crate::{listener, telemetry, tls, vault};
+use crate::traces::Exporting;
+use crate::{listener, metrics, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options};
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
@@ -20,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 /// Serves until a signal.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
-    telemetry::init(config.log);
+    let traces = config.observe.traces.as_ref().map(Exporting::start).transpose()?;
+    telemetry::init(config.log, traces.as_ref());
     let signals = Signals::listen().map_err(Failure::io("listening for signals"))?;
     let development = matches!(config.exposure, Exposure::Development);
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, keys, limits, .. } = config;
+    let Config { listen, exposure, store, keys, limits, observe, .. } = config;
     let kind = store.kind();
     if let (true, StoreConfig::Postgres(options)) = (development, &store) {
         countersign_store_postgres::migrate(&options.url).await?;
@@ -41,6 +43,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         dev::create_demo_tenants(&app).await?;
     }
     let stop = CancellationToken::new();
+    observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let (callers, certificates, reload) = expose(exposure, &stop)?;
     let options = Options {
         callers,
@@ -76,7 +79,12 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         limits,
         stop,
     };
-    node.serve(signals, reload).await
+    let served = node.serve(signals, reload).await;
+    if let Some(traces) = traces {
+        // It waits for the collector, which other tasks of the runtime reach.
+        tokio::task::block_in_place(|| traces.shut_down());
+    }
+    served
 }
 
 fn configuration(args: &ServeArgs) -> Result<Config, Failure> {

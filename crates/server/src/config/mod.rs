@@ -10,6 +10,7 @@
 
 mod key_command;
 mod keys;
+mod observe;
 mod problem;
 mod raw;
 mod secret_file;
@@ -21,6 +22,7 @@ mod validate;
 mod tests;
 
 pub(crate) use keys::Keys;
+pub(crate) use observe::{Observe, Traces};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use secret_file::{Readers, read as read_secret, read_root_key};
 pub(crate) use sources::Sources;
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// How to log.
     pub(crate) log: Log,
+    /// What else is told of the service while it runs.
+    pub(crate) observe: Observe,
 }
 
 /// Who may connect, and how. One value, so that plain text beyond loopback cannot be written down (R46).

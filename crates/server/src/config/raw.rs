@@ -19,6 +19,8 @@ pub(crate) struct Raw {
     pub(crate) keys: RawKeys,
     pub(crate) limits: RawLimits,
     pub(crate) log: RawLog,
+    pub(crate) metrics: RawMetrics,
+    pub(crate) traces: RawTraces,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +101,19 @@ pub(crate) struct RawLimits {
 pub(crate) struct RawLog {
     pub(crate) format: Option<String>,
     pub(crate) level: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawMetrics {
+    pub(crate) address: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawTraces {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) sample_ratio: Option<f64>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

@@ -79,6 +79,7 @@ fn a_configuration_with_what_is_required_is_enough() {
     let config = check(GOOD).unwrap();
     assert_eq!(config.limits, Limits::default());
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
+    assert_eq!(config.observe, super::Observe::default());
     assert!(matches!(config.store, StoreConfig::Sqlite { .. }));
     let Exposure::Production { callers, .. } = config.exposure else { panic!("not production") };
     assert_eq!(callers.keys().collect::<Vec<_>>(), ["spiffe://example.org/login"]);
@@ -156,6 +157,11 @@ fn limits_and_log_settings_have_ranges() {
         ("[limits]\ndrain_timeout_seconds = \"30\"", "limits.drain_timeout_seconds"),
         ("[log]\nformat = \"xml\"", "log.format"),
         ("[log]\nlevel = \"verbose\"", "log.level"),
+        ("[metrics]\naddress = \"9464\"", "metrics.address"),
+        ("[traces]\nendpoint = \"collector:4317\"", "traces.endpoint"),
+        ("[traces]\nendpoint = \"http://canary@collector:4317\"", "traces.endpoint"),
+        ("[traces]\nsample_ratio = 0.1", "traces.endpoint"),
+        ("[traces]\nendpoint = \"http://collector:4317\"\nsample_ratio = 1.1", "traces.sample_ratio"),
     ] {
         refused("[listen]", &format!("{text}\n[listen]"), key);
     }
@@ -278,4 +284,6 @@ fn the_example_is_a_configuration() {
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
     let StoreConfig::Postgres(options) = config.store else { panic!("not PostgreSQL") };
     assert_eq!((options.max_connections, options.group_commit), (16, true));
+    assert_eq!(config.observe.traces.map(|traces| traces.sample_ratio), Some(1.0));
+    assert!(config.observe.metrics.is_some());
 }

@@ -52,3 +52,13 @@ impl Counters {
         }
     }
 }
+
+/// The same for Prometheus, once a batch (`docs/operations/metrics.md`).
+#[expect(clippy::cast_precision_loss, reason = "sizes of batches are below a thousand: exact in any float")]
+pub(super) fn publish(queue: &'static str, size: usize, waited: Duration, took: Duration) {
+    let size = size as f64;
+    metrics::histogram!("countersign_store_batch_size", "queue" => queue).record(size);
+    metrics::histogram!("countersign_store_wait_seconds", "queue" => queue)
+        .record(waited.as_secs_f64() / size.max(1.0));
+    metrics::histogram!("countersign_store_batch_seconds", "queue" => queue).record(took.as_secs_f64());
+}

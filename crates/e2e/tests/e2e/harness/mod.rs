@@ -8,6 +8,7 @@ pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod production;
 pub(crate) mod sqlite;
+pub(crate) mod telemetry;
 pub(crate) mod user;
 
 pub(crate) use app::App;

@@ -26,6 +26,12 @@ pub(crate) async fn start(data: Arc<Data>) -> (Node, Credentials) {
     start_with_keys(data, &keys).await
 }
 
+/// The same with `more` tables of configuration.
+pub(crate) async fn start_with(data: Arc<Data>, more: &str) -> (Node, Credentials) {
+    let keys = format!("1 = \"{}/root.key\"\n{more}", data.folder().display());
+    start_with_keys(data, &keys).await
+}
+
 /// The same with these lines of `[keys.files]`, and whatever tables follow.
 pub(crate) async fn start_with_keys(data: Arc<Data>, keys: &str) -> (Node, Credentials) {
     let authority = authority();

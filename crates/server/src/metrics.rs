@@ -1,0 +1,102 @@
+//! The page of metrics that Prometheus reads, and what is counted of the log. What the metrics are is written in
+//! `docs/operations/metrics.md`; each is counted where it happens.
+
+use crate::failure::{Failure, chain};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+use std::net::SocketAddr;
+use tokio_util::sync::CancellationToken;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// Seconds, from a call on a warm machine to one that waited for its deadline.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// Calls in a batch.
+const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+/// Steps that an accepted code was ahead of the server's clock.
+const OFFSETS: [f64; 3] = [-1.0, 0.0, 1.0];
+
+/// Begins to count, and serves the page on `address` until `stop`.
+///
+/// # Errors
+/// The address is taken, or metrics are counted already.
+pub(crate) fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), Failure> {
+    let failed =
+        |error: BuildError| Failure::Internal(format!("serving metrics on {address}: {}", chain(&error)));
+    let (recorder, page) = exporter(address).map_err(failed)?;
+    metrics::set_global_recorder(recorder)
+        .map_err(|_| Failure::Internal("metrics are counted already".to_owned()))?;
+    metrics::gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // Its error has no text that says more than this.
+            _ = page => tracing::error!(alarm = true, "metrics are no longer served"),
+        }
+    });
+    tracing::info!(address = %address, "metrics are served");
+    Ok(())
+}
+
+type Exporter =
+    (metrics_exporter_prometheus::PrometheusRecorder, metrics_exporter_prometheus::ExporterFuture);
+
+fn exporter(address: SocketAddr) -> Result<Exporter, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &SIZES)?
+        .set_buckets_for_metric(Matcher::Full("countersign_totp_step_offset".to_owned()), &OFFSETS)?
+        .with_http_listener(address)
+        .build()
+}
+
+/// Counts log lines with `alarm = true`: whatever needs somebody to look, from wherever it comes, is one metric.
+pub(crate) struct Alarms;
+
+impl<S: Subscriber> Layer<S> for Alarms {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == Level::ERROR {
+            let mut alarm = Alarm(false);
+            event.record(&mut alarm);
+            if alarm.0 {
+                metrics::counter!("countersign_alarms_total").increment(1);
+            }
+        }
+    }
+}
+
+/// Whether an event says `alarm = true`.
+struct Alarm(bool);
+
+impl Visit for Alarm {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0 |= value && field.name() == "alarm";
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    /// R50, R57: what is logged as an alarm is counted as one, and nothing else is.
+    #[test]
+    fn alarms_of_the_log_are_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(Alarms), || {
+                tracing::error!(alarm = true, "somebody must look");
+                tracing::error!(alarm = false, "nobody needs to");
+                tracing::error!("nobody needs to");
+                tracing::warn!(alarm = true, "not an error");
+            });
+        });
+        assert!(page.render().contains("countersign_alarms_total 1\n"), "{}", page.render());
+    }
+}
