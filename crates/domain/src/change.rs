@@ -5,11 +5,10 @@
 
 use crate::event::Event;
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, TicketId};
-use crate::otp::Step;
 use crate::time::Timestamp;
 use crate::user::{
-    Authenticator, Challenge, Credential, DirectoryEntry, Failures, PendingEnrollment, RecoverySet,
-    RememberedClient, RequirementState, ResetRequest, Ticket, UserState,
+    Authenticator, Challenge, DirectoryEntry, Failures, PendingEnrollment, RecoverySet, RememberedClient,
+    RequirementState, ResetRequest, Ticket, Usage, UserState,
 };
 
 /// What a command decided about one user, and what it does to the actor where that is another one.
@@ -133,8 +132,8 @@ pub enum Write {
     UseAuthenticator {
         /// The authenticator.
         id: AuthenticatorId,
-        /// The step that was consumed, or the one before where none was. It only grows (R4).
-        last_step: Step,
+        /// What its kind keeps of its use.
+        usage: Usage,
         /// When a code of it was last accepted.
         last_use_time: Option<Timestamp>,
         /// Failures since.
@@ -249,15 +248,14 @@ fn authenticators(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
 
 /// The cheap write, where `after` differs from `before` by use alone.
 fn used(before: &Authenticator, after: &Authenticator) -> Option<Write> {
-    let Credential::Totp(totp) = &after.credential;
+    let usage = after.credential.usage();
     let mut same = before.clone();
     same.last_use_time = after.last_use_time;
     same.consecutive_failures = after.consecutive_failures;
-    let Credential::Totp(credential) = &mut same.credential;
-    credential.last_step = totp.last_step;
-    (same == *after).then_some(Write::UseAuthenticator {
+    let same_kind = same.credential.set_usage(usage);
+    (same_kind && same == *after).then_some(Write::UseAuthenticator {
         id: after.id,
-        last_step: totp.last_step,
+        usage,
         last_use_time: after.last_use_time,
         consecutive_failures: after.consecutive_failures,
     })

@@ -88,6 +88,8 @@ pub struct Digests {
     pub tokens: DigestKeys,
     /// Wrong guesses and request arguments.
     pub guesses: DigestKeys,
+    /// Codes by text message, and who they are counted for.
+    pub text_messages: DigestKeys,
 }
 
 #[cfg(test)]

@@ -9,17 +9,18 @@ use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, EnrollmentId, TicketId};
 use crate::login::{self, Allowed};
-use crate::otp::{OtpCode, Step, TotpKey, TotpParameters, find_offset, match_step};
+use crate::otp::{OtpCode, TotpKey, TotpParameters, find_offset, match_step};
 use crate::policy::{AuthenticatorType, ProofKind, ProofStage, Replace};
 use crate::presented::PresentedCode;
 use crate::proof::{self, Proofs};
 use crate::recovery::{self, FreshSet, IssuedCodes};
+use crate::sms;
 use crate::text::{AccountLabel, DisplayName};
 use crate::time::Timestamp;
 use crate::token::Opened;
 use crate::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, Standing, Ticket, TicketIssuer,
-    TotpCredential, UserState,
+    Authenticator, Credential, PendingCredential, PendingEnrollment, SmsCredential, Standing, Ticket,
+    TicketIssuer, TotpCredential, UserState,
 };
 
 /// How far off a phone's clock may be to be told about, in seconds (ruling 5).
@@ -169,13 +170,12 @@ fn confirm_on(
     let right = right(draft, ctx, &command.authority)?;
     let pending = draft.next.pending(command.id).cloned().ok_or(Denial::EnrollmentExpired)?;
     may_enroll(&draft.next, ctx, pending.kind(), pending.replaces)?;
-    let display_name = display_name(&draft.next, pending.replaces, command.display_name.as_ref())?;
+    let display_name = display_name(&draft.next, &pending, command.display_name.as_ref())?;
     if required(&draft.next, ctx, ProofStage::Confirm, &right).contains(&ProofKind::FirstFactor) {
         // Before the code is looked at: a stale password must not cost a try or consume a step (B12).
         proof::first_factor(ctx, right.first_factor())?;
     }
-    let PendingCredential::Totp { key, parameters, .. } = pending.credential.clone();
-    let step = pending_step(draft, ctx, &pending, &command.code)?;
+    let credential = proved(draft, ctx, &pending, &command.code)?;
     demand(draft, ctx, ProofStage::Confirm, &right, command.existing_code.as_ref(), "existing_proof.code")?;
     let authenticator = Authenticator {
         id: fresh.id,
@@ -185,8 +185,7 @@ fn confirm_on(
         last_use_time: None,
         consecutive_failures: 0,
         standing: Standing::Active,
-        // The confirming code is consumed too (R6).
-        credential: Credential::Totp(TotpCredential { key, parameters, last_step: step }),
+        credential,
     };
     Ok(switch_on(draft, ctx, &pending, authenticator, &right, &fresh.recovery))
 }
@@ -204,11 +203,12 @@ fn switch_on(
     let was_on = draft.next.is_on();
     draft.next.pending.retain(|other| other.id != pending.id);
     if let Some(replaced) = pending.replaces {
+        let old_kind = draft.next.authenticator(replaced).map_or(kind, Authenticator::kind);
         draft.next.authenticators.retain(|other| other.id != replaced);
         draft.next.raise_epoch();
         draft.tell(
             Event::new(EventType::AuthenticatorRemoved)
-                .about(replaced, kind)
+                .about(replaced, old_kind)
                 .with("replaced_by", id.to_string()),
         );
     }
@@ -237,24 +237,48 @@ fn switch_on(
     Confirmed { id, recovery_codes, login }
 }
 
-/// The step that the confirming code fits, or a charged try, with a hint where the phone's clock is off (B10).
-fn pending_step(
+/// What the confirming code proves, with that code consumed (R6), or a charged try.
+fn proved(
     draft: &mut Draft,
     ctx: &Context<'_>,
     pending: &PendingEnrollment,
     code: &PresentedCode,
-) -> Result<Step, Denial> {
-    let PendingCredential::Totp { key, parameters, .. } = &pending.credential;
+) -> Result<Credential, Denial> {
+    let digits = match &pending.credential {
+        PendingCredential::Totp { parameters, .. } => parameters.digits,
+        PendingCredential::Sms(_) => sms::DIGITS,
+    };
     let code = match code {
-        PresentedCode::Otp(code) if code.digits() == parameters.digits => code,
+        PresentedCode::Otp(code) if code.digits() == digits => code,
         _ => {
-            let problem = "must be the code that the new authenticator shows";
+            let problem = "must be the code that the new authenticator shows, or that it was sent";
             return Err(Denial::FieldInvalid { field: "proof.code", problem });
         }
     };
-    if let Some(step) = match_step(key, *parameters, ctx.policy.totp.window, ctx.now.unix_seconds(), code) {
-        return Ok(step);
+    let seconds = ctx.now.unix_seconds();
+    match &pending.credential {
+        PendingCredential::Totp { key, parameters, .. } => {
+            match match_step(key, *parameters, ctx.policy.totp.window, seconds, code) {
+                Some(last_step) => {
+                    let (key, parameters) = (key.clone(), *parameters);
+                    Ok(Credential::Totp(TotpCredential { key, parameters, last_step }))
+                }
+                None => Err(wrong(draft, pending, clock_offset(ctx, key, *parameters, code))),
+            }
+        }
+        PendingCredential::Sms(sent) => {
+            if sms::enrollment_code(ctx, pending.id, sent).as_ref() == Some(code) {
+                // The enrollment goes with this commit, and its code with it.
+                Ok(Credential::Sms(SmsCredential { number: sent.number.clone(), sent: None }))
+            } else {
+                Err(wrong(draft, pending, None))
+            }
+        }
     }
+}
+
+/// Charges a try, with a hint where the phone's clock is off (B10).
+fn wrong(draft: &mut Draft, pending: &PendingEnrollment, clock_offset_seconds: Option<i64>) -> Denial {
     let tries_left = pending.tries_left.saturating_sub(1);
     if tries_left == 0 {
         draft.next.pending.retain(|other| other.id != pending.id);
@@ -267,8 +291,7 @@ fn pending_step(
             .with("finding", "wrong_at_confirmation")
             .with("tries_left", tries_left.to_string()),
     );
-    let clock_offset_seconds = clock_offset(ctx, key, *parameters, code);
-    Err(Denial::ConfirmationIncorrect { attempts_remaining: tries_left, clock_offset_seconds })
+    Denial::ConfirmationIncorrect { attempts_remaining: tries_left, clock_offset_seconds }
 }
 
 fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, code: &OtpCode) -> Option<i64> {
@@ -382,21 +405,30 @@ fn demand(
 /// The chosen name, free, or the first free default name. The name of the authenticator that makes room is free too.
 fn display_name(
     state: &UserState,
-    replaces: Option<AuthenticatorId>,
+    pending: &PendingEnrollment,
     chosen: Option<&DisplayName>,
 ) -> Result<DisplayName, Denial> {
     let taken = |name: &DisplayName| {
         let key = name.fold_key();
-        let mut staying = state.authenticators.iter().filter(|other| Some(other.id) != replaces);
+        let mut staying = state.authenticators.iter().filter(|other| Some(other.id) != pending.replaces);
         staying.any(|other| other.display_name.fold_key() == key)
     };
     if let Some(name) = chosen {
         return if taken(name) { Err(Denial::DisplayNameExists) } else { Ok(name.clone()) };
     }
+    let name = default_name(&pending.credential);
     (1..=state.authenticators.len() + 1)
-        .map(|n| if n == 1 { "Authenticator app".to_owned() } else { format!("Authenticator app {n}") })
+        .map(|n| if n == 1 { name.to_owned() } else { format!("{name} {n}") })
         .filter_map(|name| DisplayName::parse(&name).ok())
         .find(|name| !taken(name))
         // One more default name than authenticators: one of them is free.
         .ok_or(Denial::DisplayNameExists)
+}
+
+/// What an authenticator of that kind is called until its owner names it (B14).
+const fn default_name(credential: &PendingCredential) -> &'static str {
+    match credential {
+        PendingCredential::Totp { .. } => "Authenticator app",
+        PendingCredential::Sms(_) => "Text message",
+    }
 }

@@ -137,6 +137,8 @@ uuid_id!(
     ClientId,
     /// A member's request for a reset.
     ResetRequestId,
+    /// A text message with a code; stable over every try to deliver it.
+    SendId,
     /// A security event.
     EventId,
     /// A caller's idempotency key (AIP-155).

@@ -15,9 +15,16 @@
 //! 3. Teach the reference model in `tests/model` the same rule, in its own words.
 //!
 //! # To add an authenticator kind
-//! 1. A variant in [`user::Credential`] (and in [`user::PendingCredential`]) that carries exactly its own data.
-//! 2. Its evaluation in `proof`, its begin and confirm in `enrollment`.
-//! 3. A column set and its row mapping in both stores; the conformance suite shows what is missing.
+//! Every match over kinds is exhaustive, so the compiler leads from the first step through the others.
+//! 1. A variant in [`user::Credential`], [`user::PendingCredential`] and, for what its use changes, [`user::Usage`]: each
+//!    carries exactly its own data.
+//! 2. How it is proved: `proof::fits` (what a code is against a credential) and `proof::waits_for` (against a pending one);
+//!    a kind that takes no codes fits none. Whether its budget closes it while locked: `login::methods`. Its word in
+//!    `amr`: `login::amr_of`.
+//! 3. Its begin and what confirms it in `enrollment`, in a file of its own; its default name in `enrollment::default_name`.
+//! 4. Its columns in both stores: nullable, prefixed with the kind, in a migration that only adds; `write` and `read` in
+//!    the stores' files of that kind. What is secret or personal is sealed by a purpose of its own in the keyring.
+//! 5. A line in the generators of testkit and `tests/panics`; the conformance suite then shows what a store lost.
 
 pub mod actor;
 pub mod audit;
@@ -36,6 +43,7 @@ pub mod ids;
 pub mod login;
 pub mod otp;
 pub mod otpauth;
+pub mod phone_number;
 pub mod policy;
 pub mod presented;
 pub mod proof;
@@ -44,6 +52,7 @@ pub mod recovery_code;
 mod requirement;
 pub mod secret;
 pub mod security_key;
+pub mod sms;
 pub mod status;
 pub mod team;
 pub mod text;

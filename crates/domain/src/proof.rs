@@ -6,13 +6,17 @@
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
-use crate::ids::{AuthenticatorId, RecoverySetId};
+use crate::ids::{AuthenticatorId, ChallengeId, RecoverySetId};
 use crate::otp::{Digits, OtpCode, Step, match_step};
 use crate::policy::{AuthenticatorType, ProofKind};
 use crate::presented::PresentedCode;
 use crate::recovery_code::RecoveryCode;
+use crate::sms;
 use crate::time::Timestamp;
-use crate::user::{Authenticator, Credential, FirstFactor, PendingCredential, Standing};
+use crate::user::{
+    Authenticator, ChallengePurpose, Credential, FirstFactor, PendingCredential, PendingEnrollment, SentCode,
+    Standing, Usage, UserState,
+};
 use std::time::Duration;
 
 /// How far in the future a first factor may lie, for clocks that disagree.
@@ -58,9 +62,9 @@ pub(crate) fn check_digits(
     field: &'static str,
 ) -> Result<(), Denial> {
     let PresentedCode::Otp(code) = code else { return Ok(()) };
-    let own = draft.next.active().map(|authenticator| {
-        let Credential::Totp(totp) = &authenticator.credential;
-        totp.parameters.digits
+    let own = draft.next.active().map(|authenticator| match &authenticator.credential {
+        Credential::Totp(totp) => totp.parameters.digits,
+        Credential::Sms(_) => sms::DIGITS,
     });
     if own.chain([ctx.policy.totp.parameters.digits]).any(|digits| digits == code.digits()) {
         return Ok(());
@@ -72,10 +76,26 @@ pub(crate) fn check_digits(
     Err(Denial::FieldInvalid { field, problem })
 }
 
+/// What a code is presented for. A code by text message is good for one challenge only (R71).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presented {
+    /// Beside the login check itself: no challenge was asked, so no code was sent for it.
+    WithLogin,
+    /// As the answer to this challenge.
+    ForChallenge(ChallengeId),
+    /// As the proof of a change: one that was sent for an open step-up challenge counts.
+    ForChange,
+}
+
 /// Evaluates a code against everything the user has, consumes it or charges for it, and tells what happened.
-pub(crate) fn evaluate(draft: &mut Draft, ctx: &Context<'_>, code: &PresentedCode) -> Finding {
+pub(crate) fn evaluate(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    code: &PresentedCode,
+    presented: Presented,
+) -> Finding {
     match code {
-        PresentedCode::Otp(code) => evaluate_otp(draft, ctx, code),
+        PresentedCode::Otp(code) => evaluate_otp(draft, ctx, code, presented),
         PresentedCode::Recovery(code) => evaluate_recovery(draft, ctx, code),
     }
 }
@@ -84,41 +104,111 @@ pub(crate) fn evaluate(draft: &mut Draft, ctx: &Context<'_>, code: &PresentedCod
 /// replayed code costs the same time as a wrong one (R8, R9).
 #[derive(Default)]
 struct Matches {
-    fresh: Option<(AuthenticatorId, Step)>,
+    fresh: Option<(AuthenticatorId, Usage)>,
     replayed: bool,
     disabled: bool,
     pending: bool,
+    expired: bool,
 }
 
-fn matches(draft: &Draft, ctx: &Context<'_>, code: &OtpCode) -> Matches {
-    let (window, seconds) = (ctx.policy.totp.window, ctx.now.unix_seconds());
+/// What a code is to one credential.
+enum Fit {
+    /// Nothing.
+    Not,
+    /// The one that is accepted; it leaves this behind.
+    Fresh(Usage),
+    /// One that was accepted before.
+    Replayed,
+    /// One that was right once and never used.
+    Expired,
+}
+
+fn matches(draft: &Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presented) -> Matches {
     let mut found = Matches::default();
     for authenticator in &draft.next.authenticators {
-        let Credential::Totp(totp) = &authenticator.credential;
-        let Some(step) = match_step(&totp.key, totp.parameters, window, seconds, code) else { continue };
-        match authenticator.standing {
-            Standing::Disabled { .. } => found.disabled = true,
-            Standing::Active if step > totp.last_step => found.fresh = Some((authenticator.id, step)),
-            Standing::Active => found.replayed = true,
+        let fit = fits(&draft.next, ctx, authenticator, code, presented);
+        match (authenticator.standing, fit) {
+            (_, Fit::Not) => {}
+            (Standing::Disabled { .. }, _) => found.disabled = true,
+            (Standing::Active, Fit::Fresh(usage)) => found.fresh = Some((authenticator.id, usage)),
+            (Standing::Active, Fit::Replayed) => found.replayed = true,
+            (Standing::Active, Fit::Expired) => found.expired = true,
         }
     }
     for pending in &draft.next.pending {
-        let PendingCredential::Totp { key, parameters, .. } = &pending.credential;
-        found.pending |= match_step(key, *parameters, window, seconds, code).is_some();
+        found.pending |= waits_for(ctx, pending, code);
     }
     found
 }
 
-fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode) -> Finding {
+/// What the code is to a confirmed authenticator.
+fn fits(
+    state: &UserState,
+    ctx: &Context<'_>,
+    authenticator: &Authenticator,
+    code: &OtpCode,
+    presented: Presented,
+) -> Fit {
+    match &authenticator.credential {
+        Credential::Totp(totp) => {
+            let (window, seconds) = (ctx.policy.totp.window, ctx.now.unix_seconds());
+            match match_step(&totp.key, totp.parameters, window, seconds, code) {
+                None => Fit::Not,
+                Some(step) if step > totp.last_step => Fit::Fresh(Usage::Totp { last_step: step }),
+                Some(_) => Fit::Replayed,
+            }
+        }
+        Credential::Sms(sms) => match &sms.sent {
+            Some(sent) if sms::login_code(ctx, authenticator.id, sent).as_ref() == Some(code) => {
+                fits_sent(state, ctx, sent, presented)
+            }
+            _ => Fit::Not,
+        },
+    }
+}
+
+/// What the code that was sent last is here and now.
+fn fits_sent(state: &UserState, ctx: &Context<'_>, sent: &SentCode, presented: Presented) -> Fit {
+    if sent.used_time.is_some() {
+        return Fit::Replayed;
+    }
+    if sent.expire_time <= ctx.now {
+        return Fit::Expired;
+    }
+    let here = match presented {
+        Presented::WithLogin => false,
+        Presented::ForChallenge(id) => id == sent.challenge,
+        Presented::ForChange => {
+            state.challenge(sent.challenge).is_some_and(|open| open.purpose == ChallengePurpose::StepUp)
+        }
+    };
+    if here {
+        Fit::Fresh(Usage::Sms { sent: Some(SentCode { used_time: Some(ctx.now), ..*sent }) })
+    } else {
+        Fit::Not
+    }
+}
+
+/// Whether a pending enrollment waits for this very code.
+fn waits_for(ctx: &Context<'_>, pending: &PendingEnrollment, code: &OtpCode) -> bool {
+    match &pending.credential {
+        PendingCredential::Totp { key, parameters, .. } => {
+            match_step(key, *parameters, ctx.policy.totp.window, ctx.now.unix_seconds(), code).is_some()
+        }
+        PendingCredential::Sms(sms) => sms::enrollment_code(ctx, pending.id, sms).as_ref() == Some(code),
+    }
+}
+
+fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presented) -> Finding {
     if !draft.next.has_active() {
         return locked(draft, None);
     }
     if let Some(until) = draft.next.failures.locked_until(ctx.now) {
         return locked(draft, Some(until));
     }
-    let found = matches(draft, ctx, code);
-    if let Some((id, step)) = found.fresh {
-        return verified(draft, ctx, id, step);
+    let found = matches(draft, ctx, code, presented);
+    if let Some((id, usage)) = found.fresh {
+        return verified(draft, ctx, id, usage);
     }
     if found.replayed {
         // Not charged: a stolen used code must not become a weapon against its owner (R16).
@@ -130,7 +220,7 @@ fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode) -> Finding
         code.as_bytes(),
     ]);
     let retyped = draft.next.failures.last_wrong.as_ref().is_some_and(|last| {
-        last.digest == digest && same_steps(&draft.next.authenticators, last.time, ctx.now)
+        last.digest == digest && same_targets(&draft.next.authenticators, last.time, ctx.now)
     });
     if retyped {
         // The same code against the same steps is the same guess: it is charged once (R16).
@@ -142,6 +232,8 @@ fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode) -> Finding
             "pending"
         } else if found.disabled {
             "disabled"
+        } else if found.expired {
+            "expired"
         } else {
             "wrong"
         },
@@ -150,20 +242,27 @@ fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode) -> Finding
     Finding::Refused
 }
 
-/// Whether both times lie in the same step of every authenticator.
-fn same_steps(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) -> bool {
-    authenticators.iter().all(|authenticator| {
-        let Credential::Totp(totp) = &authenticator.credential;
-        let period = totp.parameters.period;
-        Step::at(a.unix_seconds(), period) == Step::at(b.unix_seconds(), period)
+/// Whether a code meets the same at both times: the same step of every app, the same message to every telephone.
+fn same_targets(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) -> bool {
+    authenticators.iter().all(|authenticator| match &authenticator.credential {
+        Credential::Totp(totp) => {
+            let period = totp.parameters.period;
+            Step::at(a.unix_seconds(), period) == Step::at(b.unix_seconds(), period)
+        }
+        Credential::Sms(sms) => sms.sent.is_none_or(|sent| sent.send_time <= a),
     })
 }
 
-fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, step: Step) -> Finding {
+fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, usage: Usage) -> Finding {
     draft.next.failures.forget_streak(&ctx.policy.lockout);
+    if let Usage::Sms { sent: Some(sent) } = usage {
+        // The challenge that it was bound to is passed with it, wherever the code was presented.
+        draft.next.challenges.retain(|challenge| challenge.id != sent.challenge);
+    }
     let Some(authenticator) = draft.next.authenticator_mut(id) else { return Finding::Refused };
-    let Credential::Totp(totp) = &mut authenticator.credential;
-    totp.last_step = step;
+    if !authenticator.credential.set_usage(usage) {
+        return Finding::Refused;
+    }
     authenticator.last_use_time = Some(ctx.now);
     authenticator.consecutive_failures = 0;
     Finding::Verified { id, kind: authenticator.kind() }
@@ -286,7 +385,7 @@ pub(crate) fn demand(
         return Ok(());
     };
     check_digits(draft, ctx, code, field)?;
-    match evaluate(draft, ctx, code) {
+    match evaluate(draft, ctx, code, Presented::ForChange) {
         Finding::Verified { .. } | Finding::Recovered => Ok(()),
         Finding::Refused => Err(Denial::ProofIncorrect { field }),
         Finding::Locked { until } => {

@@ -25,6 +25,8 @@ struct SealingKeys {
     authenticator_key: XChaCha20Poly1305,
     pending_key: XChaCha20Poly1305,
     request_reply: XChaCha20Poly1305,
+    phone_number: XChaCha20Poly1305,
+    pending_phone_number: XChaCha20Poly1305,
 }
 
 impl SealingKeys {
@@ -36,6 +38,8 @@ impl SealingKeys {
             authenticator_key: cipher(SealPurpose::AuthenticatorKey),
             pending_key: cipher(SealPurpose::PendingKey),
             request_reply: cipher(SealPurpose::RequestReply),
+            phone_number: cipher(SealPurpose::PhoneNumber),
+            pending_phone_number: cipher(SealPurpose::PendingPhoneNumber),
         }
     }
 
@@ -44,6 +48,8 @@ impl SealingKeys {
             SealPurpose::AuthenticatorKey => &self.authenticator_key,
             SealPurpose::PendingKey => &self.pending_key,
             SealPurpose::RequestReply => &self.request_reply,
+            SealPurpose::PhoneNumber => &self.phone_number,
+            SealPurpose::PendingPhoneNumber => &self.pending_phone_number,
         }
     }
 }
@@ -70,6 +76,7 @@ impl Keyring {
             recovery_codes: digests(DigestPurpose::RecoveryCode)?,
             tokens: digests(DigestPurpose::Token)?,
             guesses: digests(DigestPurpose::Guess)?,
+            text_messages: digests(DigestPurpose::TextMessage)?,
         };
         let newest_root = roots.remove(&newest).ok_or(missing)?;
         Ok(Self {

@@ -15,6 +15,10 @@ pub(crate) enum SealPurpose {
     PendingKey,
     /// Answers kept for a repeated request.
     RequestReply,
+    /// Phone numbers of confirmed authenticators.
+    PhoneNumber,
+    /// Phone numbers that wait for their confirmation.
+    PendingPhoneNumber,
 }
 
 impl SealPurpose {
@@ -24,6 +28,8 @@ impl SealPurpose {
             Self::AuthenticatorKey => "countersign/v1/authenticator-key",
             Self::PendingKey => "countersign/v1/pending-key",
             Self::RequestReply => "countersign/v1/request-reply",
+            Self::PhoneNumber => "countersign/v1/phone-number",
+            Self::PendingPhoneNumber => "countersign/v1/pending-phone-number",
         }
     }
 }
@@ -37,6 +43,8 @@ pub(crate) enum DigestPurpose {
     Token,
     /// Wrong guesses and request arguments.
     Guess,
+    /// Codes by text message, and who they are counted for.
+    TextMessage,
 }
 
 impl DigestPurpose {
@@ -46,6 +54,7 @@ impl DigestPurpose {
             Self::RecoveryCode => "countersign/v1/recovery-code",
             Self::Token => "countersign/v1/token",
             Self::Guess => "countersign/v1/guess",
+            Self::TextMessage => "countersign/v1/text-message",
         }
     }
 }

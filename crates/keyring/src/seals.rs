@@ -6,6 +6,7 @@ use crate::purpose::SealPurpose;
 use crate::sealed::{Nonce, OpenError};
 use countersign_domain::ids::{AuthenticatorId, CallerId, EnrollmentId, RequestId, UserRef};
 use countersign_domain::otp::{TotpKey, TotpParameters};
+use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::secret::SecretBytes;
 
 impl Keyring {
@@ -55,6 +56,49 @@ impl Keyring {
         self.open_key(SealPurpose::PendingKey, user, id.uuid().as_bytes(), *parameters, sealed)
     }
 
+    /// Seals the phone number of a confirmed authenticator: personal data. `nonce` is fresh randomness, never used before.
+    pub fn seal_phone_number(
+        &self,
+        user: &UserRef,
+        id: AuthenticatorId,
+        number: &PhoneNumber,
+        nonce: Nonce,
+    ) -> Vec<u8> {
+        self.seal(SealPurpose::PhoneNumber, &number_fields(user, id.as_bytes()), &number_bytes(number), nonce)
+    }
+
+    /// Opens what [`Keyring::seal_phone_number`] made for exactly this row.
+    pub fn open_phone_number(
+        &self,
+        user: &UserRef,
+        id: AuthenticatorId,
+        sealed: &[u8],
+    ) -> Result<PhoneNumber, OpenError> {
+        self.open_number(SealPurpose::PhoneNumber, user, id.as_bytes(), sealed)
+    }
+
+    /// Seals the phone number of a pending enrollment. `nonce` is fresh randomness, never used before.
+    pub fn seal_pending_phone_number(
+        &self,
+        user: &UserRef,
+        id: EnrollmentId,
+        number: &PhoneNumber,
+        nonce: Nonce,
+    ) -> Vec<u8> {
+        let fields = number_fields(user, id.as_bytes());
+        self.seal(SealPurpose::PendingPhoneNumber, &fields, &number_bytes(number), nonce)
+    }
+
+    /// Opens what [`Keyring::seal_pending_phone_number`] made for exactly this row.
+    pub fn open_pending_phone_number(
+        &self,
+        user: &UserRef,
+        id: EnrollmentId,
+        sealed: &[u8],
+    ) -> Result<PhoneNumber, OpenError> {
+        self.open_number(SealPurpose::PendingPhoneNumber, user, id.as_bytes(), sealed)
+    }
+
     /// Seals the answer that is kept for a repeated request; it may carry keys and codes (ruling 8). `nonce` is fresh
     /// randomness, never used before.
     pub fn seal_reply(
@@ -79,6 +123,19 @@ impl Keyring {
     ) -> Result<SecretBytes, OpenError> {
         let id = request.uuid();
         self.open(SealPurpose::RequestReply, &reply_fields(caller, user, id.as_bytes()), sealed)
+    }
+
+    fn open_number(
+        &self,
+        purpose: SealPurpose,
+        user: &UserRef,
+        id: &[u8; 16],
+        sealed: &[u8],
+    ) -> Result<PhoneNumber, OpenError> {
+        let number = self.open(purpose, &number_fields(user, id), sealed)?;
+        // What opens was sealed as a number; anything else is not one of ours.
+        let number = std::str::from_utf8(number.expose()).map_err(|_| OpenError::Malformed)?;
+        PhoneNumber::parse(number).map_err(|_| OpenError::Malformed)
     }
 
     fn seal_key(
@@ -125,6 +182,15 @@ fn with_key_fields<T>(
         &(digits.count() as u64).to_be_bytes(),
         &period.seconds().to_be_bytes(),
     ])
+}
+
+/// Tenant, user and row: what a phone number is bound to.
+fn number_fields<'a>(user: &'a UserRef, id: &'a [u8; 16]) -> [&'a [u8]; 3] {
+    [user.tenant.as_str().as_bytes(), user.user.as_str().as_bytes(), id]
+}
+
+fn number_bytes(number: &PhoneNumber) -> SecretBytes {
+    SecretBytes::new(number.expose().as_bytes().to_vec())
 }
 
 /// Tenant, user, caller and request: what an answer is bound to.

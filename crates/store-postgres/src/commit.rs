@@ -15,6 +15,7 @@ pub(crate) mod batch;
 mod core;
 mod credentials;
 pub(crate) mod hot;
+mod kinds;
 mod login_state;
 mod policy;
 mod records;

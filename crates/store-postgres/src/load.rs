@@ -50,13 +50,18 @@ pub(crate) async fn select(
                 SELECT ROW(
                     ROW(authenticator_id, display_name, named, create_time, last_use_time,
                         consecutive_failures, disabled_since),
-                    ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step)
+                    ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step),
+                    CASE WHEN kind = 'SMS' THEN ROW(
+                        sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time,
+                        sms_send_expire_time, sms_send_used_time
+                    ) END
                 ) FROM authenticators WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
             ) AS "authenticators!: Vec<AuthenticatorRow>",
             ARRAY(
                 SELECT ROW(
                     ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
-                    ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label)
+                    ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label),
+                    CASE WHEN kind = 'SMS' THEN ROW(sms_sealed_number, sms_send_id, sms_send_key) END
                 ) FROM pending_enrollments WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
             ) AS "pending!: Vec<PendingRow>",
             ARRAY(

@@ -24,7 +24,9 @@ use uuid::Uuid;
 /// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
+    PhoneNumber,
     AuthenticatorKey,
+    PendingPhoneNumber,
     PendingKey,
 }
 
@@ -36,10 +38,29 @@ struct Statements {
 }
 
 impl Column {
-    const ALL: [Self; 2] = [Self::AuthenticatorKey, Self::PendingKey];
+    const ALL: [Self; 4] =
+        [Self::PhoneNumber, Self::AuthenticatorKey, Self::PendingPhoneNumber, Self::PendingKey];
 
     const fn statements(self) -> Statements {
         match self {
+            Self::PhoneNumber => Statements {
+                due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM authenticators
+                    WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
+                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+                swap: "UPDATE authenticators SET sms_sealed_number = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND sms_sealed_number = $5",
+            },
+            Self::PendingPhoneNumber => Statements {
+                due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM pending_enrollments
+                    WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
+                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+                swap: "UPDATE pending_enrollments SET sms_sealed_number = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND sms_sealed_number = $5",
+            },
             Self::AuthenticatorKey => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
                         totp_digits, totp_period
@@ -65,14 +86,25 @@ impl Column {
 /// The value of a row under the newest key, or `None` where it does not open: its row is not as the service wrote it.
 fn reseal_row(column: Column, row: &Due, keyring: &Keyring, nonce: Nonce) -> Option<Vec<u8>> {
     let Due { user, id, sealed, parameters } = row;
-    let parameters = parameters.as_ref()?;
     Some(match column {
+        Column::PhoneNumber => {
+            let id = AuthenticatorId::from_uuid(*id);
+            let number = keyring.open_phone_number(user, id, sealed).ok()?;
+            keyring.seal_phone_number(user, id, &number, nonce)
+        }
+        Column::PendingPhoneNumber => {
+            let id = EnrollmentId::from_uuid(*id);
+            let number = keyring.open_pending_phone_number(user, id, sealed).ok()?;
+            keyring.seal_pending_phone_number(user, id, &number, nonce)
+        }
         Column::AuthenticatorKey => {
+            let parameters = parameters.as_ref()?;
             let id = AuthenticatorId::from_uuid(*id);
             let key = keyring.open_authenticator_key(user, id, parameters, sealed).ok()?;
             keyring.seal_authenticator_key(user, id, parameters, &key, nonce)
         }
         Column::PendingKey => {
+            let parameters = parameters.as_ref()?;
             let id = EnrollmentId::from_uuid(*id);
             let key = keyring.open_pending_key(user, id, parameters, sealed).ok()?;
             keyring.seal_pending_key(user, id, parameters, &key, nonce)
@@ -85,7 +117,7 @@ struct Due {
     user: UserRef,
     id: Uuid,
     sealed: Vec<u8>,
-    /// `None` where they are none that the service writes.
+    /// `None` where the row is of another kind, or they are none that the service writes.
     parameters: Option<TotpParameters>,
 }
 
@@ -94,11 +126,17 @@ impl Due {
         let foreign = |name: &str| sqlx::Error::Decode(format!("{name} is none").into());
         let tenant = TenantId::parse(row.try_get("tenant_id")?).map_err(|_| foreign("tenant_id"))?;
         let user = UserId::parse(row.try_get("user_id")?).map_err(|_| foreign("user_id"))?;
-        let parameters = crate::rows::totp_parameters(
-            row.try_get("totp_algorithm")?,
-            row.try_get("totp_digits")?,
-            row.try_get("totp_period")?,
+        let app = (
+            row.try_get::<Option<&str>, _>("totp_algorithm")?,
+            row.try_get::<Option<i16>, _>("totp_digits")?,
+            row.try_get::<Option<i16>, _>("totp_period")?,
         );
+        let parameters = match app {
+            (Some(algorithm), Some(digits), Some(period)) => {
+                crate::rows::totp_parameters(algorithm, digits, period)
+            }
+            _ => None,
+        };
         Ok(Self {
             user: UserRef { tenant, user },
             id: row.try_get("id")?,
@@ -217,6 +255,8 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Op
     let (what, release) = match (what, last) {
         ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
         ("pending keys", _) => ("pending keys", Release::Resealed),
+        ("phone numbers", _) => ("phone numbers", Release::Resealed),
+        ("pending phone numbers", _) => ("pending phone numbers", Release::Resealed),
         ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
         ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(time_out(last))),
         ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(time_out(last))),

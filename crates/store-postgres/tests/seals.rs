@@ -173,6 +173,7 @@ async fn no_table_holds_a_secret_in_clear() {
     let random = SeededRandom::new(6);
     let ann = user("acme", "ann");
     let mut state = fixtures::user_with_totp(&random);
+    state.authenticators.push(fixtures::sms_authenticator(&random, "telephone"));
     state.pending = vec![pending(&random)];
     let mut change = fixtures::change_set(&random, &ann, None, &UserState::default(), &state);
     let mut request = fixtures::request_record(&random, &ann);
@@ -181,11 +182,14 @@ async fn no_table_holds_a_secret_in_clear() {
     change.request = Some(request);
     store.done(change).await;
 
-    let Credential::Totp(totp) = &state.authenticators[0].credential;
-    let PendingCredential::Totp { key: pending_key, .. } = &state.pending[0].credential;
+    let Credential::Totp(totp) = &state.authenticators[0].credential else { panic!("an authenticator app") };
+    let PendingCredential::Totp { key: pending_key, .. } = &state.pending[0].credential else {
+        panic!("an authenticator app")
+    };
     let dumped = dump(&mut database.connect().await).await;
     assert!(dumped.contains("phone"), "the dump shows the rows");
-    for secret in [totp.key.expose(), pending_key.expose(), canary.as_bytes()] {
+    let number = state.authenticators[1].credential.sms().expect("a telephone").number.expose();
+    for secret in [totp.key.expose(), pending_key.expose(), canary.as_bytes(), &number.as_bytes()[1..]] {
         for spelling in spellings(secret) {
             assert!(!dumped.contains(&spelling), "a secret is in the database as {spelling}");
         }

@@ -24,8 +24,10 @@ async fn open(database: &Database, ids: &[u32]) -> Arc<PostgresStore> {
 }
 
 /// Every column of bytes, and whether it is sealed again: whoever adds one must say what becomes of it.
-const COLUMNS: [(&str, bool); 8] = [
+const COLUMNS: [(&str, bool); 10] = [
+    ("authenticators.sms_sealed_number", true),
     ("authenticators.totp_sealed_key", true),
+    ("pending_enrollments.sms_sealed_number", true),
     ("pending_enrollments.totp_sealed_key", true),
     ("recovery_sets.digests", false),
     ("requests.arguments_digest", false),

@@ -145,7 +145,9 @@ async fn authenticators(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Resu
         r#"
         SELECT authenticator_id AS "authenticator_id: uuid::Uuid", display_name, named, create_time, last_use_time,
             consecutive_failures, disabled_since, kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period,
-            totp_last_step
+            totp_last_step, sms_sealed_number, sms_send_id AS "sms_send_id: uuid::Uuid", sms_send_key,
+            sms_send_challenge_id AS "sms_send_challenge_id: uuid::Uuid", sms_send_time, sms_send_expire_time,
+            sms_send_used_time
         FROM authenticators WHERE tenant_id = ? AND user_id = ? ORDER BY number
         "#,
         tenant,
@@ -162,7 +164,7 @@ async fn pending(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Vec<
         r#"
         SELECT enrollment_id AS "enrollment_id: uuid::Uuid", replaces AS "replaces: uuid::Uuid", tries_left,
             create_time, expire_time, epoch, kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period,
-            totp_account_label
+            totp_account_label, sms_sealed_number, sms_send_id AS "sms_send_id: uuid::Uuid", sms_send_key
         FROM pending_enrollments WHERE tenant_id = ? AND user_id = ? ORDER BY number
         "#,
         tenant,

@@ -23,7 +23,9 @@ use uuid::Uuid;
 /// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
+    PhoneNumber,
     AuthenticatorKey,
+    PendingPhoneNumber,
     PendingKey,
 }
 
@@ -40,15 +42,35 @@ pub(crate) fn columns() -> Vec<&'static str> {
     let name = |column: Column| match column {
         Column::AuthenticatorKey => "authenticators.totp_sealed_key",
         Column::PendingKey => "pending_enrollments.totp_sealed_key",
+        Column::PhoneNumber => "authenticators.sms_sealed_number",
+        Column::PendingPhoneNumber => "pending_enrollments.sms_sealed_number",
     };
     Column::ALL.map(name).to_vec()
 }
 
 impl Column {
-    const ALL: [Self; 2] = [Self::AuthenticatorKey, Self::PendingKey];
+    const ALL: [Self; 4] =
+        [Self::PhoneNumber, Self::AuthenticatorKey, Self::PendingPhoneNumber, Self::PendingKey];
 
     const fn statements(self) -> Statements {
         match self {
+            Self::PhoneNumber => Statements {
+                due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM authenticators WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < ?
+                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT ? OFFSET ?",
+                swap: "UPDATE authenticators SET sms_sealed_number = ?
+                    WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND sms_sealed_number = ?",
+            },
+            Self::PendingPhoneNumber => Statements {
+                due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM pending_enrollments
+                    WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < ?
+                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT ? OFFSET ?",
+                swap: "UPDATE pending_enrollments SET sms_sealed_number = ?
+                    WHERE tenant_id = ? AND user_id = ? AND enrollment_id = ? AND sms_sealed_number = ?",
+            },
             Self::AuthenticatorKey => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
                         totp_digits, totp_period
@@ -72,14 +94,25 @@ impl Column {
 /// The value of a row under the newest key, or `None` where it does not open: its row is not as the service wrote it.
 fn reseal_row(column: Column, row: &Due, seal: &Sealer) -> Option<Vec<u8>> {
     let Due { user, id, sealed, parameters } = row;
-    let parameters = parameters.as_ref()?;
     Some(match column {
+        Column::PhoneNumber => {
+            let id = AuthenticatorId::from_uuid(*id);
+            let number = seal.keyring.open_phone_number(user, id, sealed).ok()?;
+            seal.keyring.seal_phone_number(user, id, &number, seal.nonce())
+        }
+        Column::PendingPhoneNumber => {
+            let id = EnrollmentId::from_uuid(*id);
+            let number = seal.keyring.open_pending_phone_number(user, id, sealed).ok()?;
+            seal.keyring.seal_pending_phone_number(user, id, &number, seal.nonce())
+        }
         Column::AuthenticatorKey => {
+            let parameters = parameters.as_ref()?;
             let id = AuthenticatorId::from_uuid(*id);
             let key = seal.keyring.open_authenticator_key(user, id, parameters, sealed).ok()?;
             seal.keyring.seal_authenticator_key(user, id, parameters, &key, seal.nonce())
         }
         Column::PendingKey => {
+            let parameters = parameters.as_ref()?;
             let id = EnrollmentId::from_uuid(*id);
             let key = seal.keyring.open_pending_key(user, id, parameters, sealed).ok()?;
             seal.keyring.seal_pending_key(user, id, parameters, &key, seal.nonce())
@@ -101,11 +134,15 @@ impl Due {
     fn read(row: &SqliteRow) -> Option<Self> {
         let tenant = TenantId::parse(row.try_get("tenant_id").ok()?).ok()?;
         let user = UserId::parse(row.try_get("user_id").ok()?).ok()?;
-        let parameters = totp_parameters(
-            row.try_get("totp_algorithm").ok()?,
-            row.try_get("totp_digits").ok()?,
-            row.try_get("totp_period").ok()?,
+        let app = (
+            row.try_get::<Option<&str>, _>("totp_algorithm").ok()?,
+            row.try_get::<Option<i64>, _>("totp_digits").ok()?,
+            row.try_get::<Option<i64>, _>("totp_period").ok()?,
         );
+        let parameters = match app {
+            (Some(algorithm), Some(digits), Some(period)) => totp_parameters(algorithm, digits, period),
+            _ => None,
+        };
         let (id, sealed) = (row.try_get("id").ok()?, row.try_get("sealed").ok()?);
         Some(Self { user: UserRef { tenant, user }, id, sealed, parameters })
     }
@@ -199,6 +236,12 @@ const USES: &str = "
     SELECT 'pending keys', hex(substr(totp_sealed_key, 2, 4)), count(*), NULL
     FROM pending_enrollments WHERE totp_sealed_key IS NOT NULL GROUP BY 2
     UNION ALL
+    SELECT 'phone numbers', hex(substr(sms_sealed_number, 2, 4)), count(*), NULL
+    FROM authenticators WHERE sms_sealed_number IS NOT NULL GROUP BY 2
+    UNION ALL
+    SELECT 'pending phone numbers', hex(substr(sms_sealed_number, 2, 4)), count(*), NULL
+    FROM pending_enrollments WHERE sms_sealed_number IS NOT NULL GROUP BY 2
+    UNION ALL
     SELECT 'recovery code sets', printf('%08x', digest_key), count(DISTINCT tenant_id || ' ' || user_id), NULL
     FROM recovery_codes WHERE used_time IS NULL GROUP BY 2
     UNION ALL
@@ -213,6 +256,8 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<i64>) -> Option<KeyUse
     let (what, release) = match (what, last.map(Timestamp::from_unix_micros)) {
         ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
         ("pending keys", _) => ("pending keys", Release::Resealed),
+        ("phone numbers", _) => ("phone numbers", Release::Resealed),
+        ("pending phone numbers", _) => ("pending phone numbers", Release::Resealed),
         ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
         ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(last)),
         ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(last)),

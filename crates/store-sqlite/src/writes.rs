@@ -1,6 +1,7 @@
 //! Each write as its statement. The guard stands in the statement and the changed rows are counted.
 
 mod authenticators;
+mod credentials;
 pub(crate) mod log;
 mod logins;
 
@@ -8,6 +9,7 @@ use crate::commit::Stop;
 use crate::seal::Sealer;
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;
+use countersign_domain::user::Usage;
 use sqlx::SqliteConnection;
 
 /// Makes one write.
@@ -19,8 +21,16 @@ pub(crate) async fn apply(
 ) -> Result<(), Stop> {
     match write {
         Write::PutAuthenticator(row) => authenticators::put(at, seal, user, row).await,
-        Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
-            authenticators::use_once(at, user, *id, *last_step, *last_use_time, *consecutive_failures).await
+        Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => {
+            let (time, failures) = (*last_use_time, *consecutive_failures);
+            match usage {
+                Usage::Totp { last_step } => {
+                    authenticators::use_once(at, user, *id, *last_step, time, failures).await
+                }
+                Usage::Sms { sent } => {
+                    authenticators::use_telephone(at, user, *id, *sent, time, failures).await
+                }
+            }
         }
         Write::RemoveAuthenticator(id) => authenticators::remove(at, user, *id).await,
         Write::PutPending(row) => authenticators::put_pending(at, seal, user, row).await,

@@ -11,7 +11,7 @@
 //! - **Order.** Rows come back in the order in which they were first put; replacing one leaves it in its place.
 //! - **Time.** A store reads no clock. The time of a change set is its first event's: with it, and later than or at
 //!   its `expire_time`, the record of a request is expired. A notice is due from its `create_time` on.
-//! - **Guards.** Versions, `last_step` that would fall, a recovery code that is used or not there, rows that are to be
+//! - **Guards.** Versions, `last_step` that would fall, a sent code that was used, a recovery code that is used or not there, rows that are to be
 //!   used but are gone, a request that has an answer: `Ok(Commit::Conflict)`, and nothing of the change set is visible.
 //!   A change set that no decision makes (names taken twice, two tenants in one) is refused in whatever way.
 //! - **Tenants.** Who does not exist is `Ok(None)` on load and [`countersign_ports::StoreError::TenantMissing`] on commit.
@@ -253,6 +253,7 @@ macro_rules! store_conformance {
             guards: one_conflict_stops_all_users_of_a_change_set,
             guards: two_users_change_together,
             guards: last_step_never_falls,
+            guards: a_sent_code_is_used_once,
             guards: a_recovery_code_is_used_once,
             guards: rows_that_are_gone_cannot_be_used,
             guards: two_authenticators_of_a_user_never_share_a_name,

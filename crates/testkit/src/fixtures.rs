@@ -8,15 +8,17 @@ use countersign_domain::change::{UserCore, writes};
 use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{
-    AuthenticatorId, CallerId, EventId, PolicyRevision, RequestId, TenantId, UserId, UserRef, Version,
+    AuthenticatorId, CallerId, ChallengeId, EventId, PolicyRevision, RequestId, SendId, TenantId, UserId,
+    UserRef, Version,
 };
 use countersign_domain::otp::{Step, TotpKey, TotpParameters};
+use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::Preset;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::text::{DisplayName, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
-    Authenticator, ClientClaims, Credential, Standing, TotpCredential, UserState,
+    Authenticator, ClientClaims, Credential, SentCode, SmsCredential, Standing, TotpCredential, UserState,
 };
 use countersign_ports::{
     ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, TenantRecord, UserChange,
@@ -66,6 +68,27 @@ pub fn totp_authenticator(random: &SeededRandom, name: &str) -> Authenticator {
             parameters: TotpParameters::default(),
             last_step: Step::new(0),
         }),
+    }
+}
+
+/// An active telephone that was sent no code yet.
+pub fn sms_authenticator(random: &SeededRandom, name: &str) -> Authenticator {
+    let number = PhoneNumber::parse("+5511987654321").expect("a plain number");
+    Authenticator {
+        credential: Credential::Sms(SmsCredential { number, sent: None }),
+        ..totp_authenticator(random, name)
+    }
+}
+
+/// A code that was sent at [`START`] and is not used yet.
+pub fn sent_code(random: &SeededRandom) -> SentCode {
+    SentCode {
+        id: SendId::at(START, random.bytes()),
+        key: KeyId(1),
+        challenge: ChallengeId::at(START, random.bytes()),
+        send_time: START,
+        expire_time: START.plus(Duration::from_mins(5)),
+        used_time: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, TicketId};
 use crate::policy::{AuthenticatorType, ChallengeMode, FirstFactorMethod};
 use crate::presented::PresentedCode;
-use crate::proof::{self, Finding};
+use crate::proof::{self, Finding, Presented};
 use crate::recovery::{self, FreshSet};
 use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
@@ -101,7 +101,8 @@ fn check_on(
     {
         return Ok(Verdict::Allowed(allowed));
     }
-    let asked = Asked { purpose: command.purpose, first, client: &command.client };
+    let asked =
+        Asked { purpose: command.purpose, first, client: &command.client, presented: Presented::WithLogin };
     match &command.answer {
         None => Ok(challenge(draft, ctx, &asked, fresh.challenge)),
         Some(answer) => {
@@ -138,7 +139,12 @@ fn answer_on(
     if draft.next.directory.as_ref().is_some_and(|entry| entry.disabled) {
         return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
     }
-    let asked = Asked { purpose: open.purpose, first: &open.first_factor, client: &open.client };
+    let asked = Asked {
+        purpose: open.purpose,
+        first: &open.first_factor,
+        client: &open.client,
+        presented: Presented::ForChallenge(id),
+    };
     let remember = command.remember_client && open.purpose == ChallengePurpose::Login;
     let verdict = answered(draft, ctx, &asked, &command.answer, remember, fresh);
     if matches!(verdict, Verdict::Allowed(_)) {
@@ -152,6 +158,8 @@ struct Asked<'a> {
     purpose: ChallengePurpose,
     first: &'a FirstFactor,
     client: &'a ClientClaims,
+    /// What an answer to it is presented for.
+    presented: Presented,
 }
 
 /// A user without a second factor: an answer is ignored (ruling 2), the requirement decides.
@@ -343,7 +351,7 @@ fn answered(
     remember: bool,
     fresh: &LoginFresh,
 ) -> Verdict {
-    let (assurance, method, id) = match proof::evaluate(draft, ctx, answer) {
+    let (assurance, method, id) = match proof::evaluate(draft, ctx, answer, asked.presented) {
         Finding::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
         Finding::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
         Finding::Verified { id, kind } => (Assurance::Verified, amr_of(kind), Some((id, kind))),

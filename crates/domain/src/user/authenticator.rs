@@ -1,8 +1,9 @@
 //! Authenticators, pending enrollments and recovery codes: the things that can be proved.
 
-use crate::digest::Digest;
-use crate::ids::{AuthenticatorId, EnrollmentId, Epoch, RecoverySetId};
+use crate::digest::{Digest, KeyId};
+use crate::ids::{AuthenticatorId, ChallengeId, EnrollmentId, Epoch, RecoverySetId, SendId};
 use crate::otp::{Step, TotpKey, TotpParameters};
+use crate::phone_number::PhoneNumber;
 use crate::policy::AuthenticatorType;
 use crate::text::{AccountLabel, DisplayName};
 use crate::time::Timestamp;
@@ -45,6 +46,69 @@ pub enum Standing {
 pub enum Credential {
     /// An authenticator app.
     Totp(TotpCredential),
+    /// A telephone that gets codes by text message.
+    Sms(SmsCredential),
+}
+
+impl Credential {
+    /// Its kind.
+    pub const fn kind(&self) -> AuthenticatorType {
+        match self {
+            Self::Totp(_) => AuthenticatorType::Totp,
+            Self::Sms(_) => AuthenticatorType::Sms,
+        }
+    }
+
+    /// The authenticator app, where it is one.
+    pub const fn totp(&self) -> Option<&TotpCredential> {
+        match self {
+            Self::Totp(totp) => Some(totp),
+            Self::Sms(_) => None,
+        }
+    }
+
+    /// The telephone, where it is one.
+    pub const fn sms(&self) -> Option<&SmsCredential> {
+        match self {
+            Self::Sms(sms) => Some(sms),
+            Self::Totp(_) => None,
+        }
+    }
+
+    /// What using it changes, as it is now.
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Totp(totp) => Usage::Totp { last_step: totp.last_step },
+            Self::Sms(sms) => Usage::Sms { sent: sms.sent },
+        }
+    }
+
+    /// Puts what using changes in its place. False where it belongs to another kind, and nothing is changed.
+    #[must_use]
+    pub fn set_usage(&mut self, usage: Usage) -> bool {
+        match (self, usage) {
+            (Self::Totp(totp), Usage::Totp { last_step }) => totp.last_step = last_step,
+            (Self::Sms(sms), Usage::Sms { sent }) => sms.sent = sent,
+            (Self::Totp(_), Usage::Sms { .. }) | (Self::Sms(_), Usage::Totp { .. }) => return false,
+        }
+        true
+    }
+}
+
+/// What using an authenticator changes of its credential, by kind: never a key or a number, so that the hot path seals
+/// nothing again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// The step that was consumed, or the one before where none was. It only grows (R4).
+    Totp {
+        /// That step.
+        last_step: Step,
+    },
+    /// The code that was sent last. A used one stays used (R71).
+    Sms {
+        /// That code.
+        sent: Option<SentCode>,
+    },
 }
 
 /// The key of an authenticator app and the last step that was consumed.
@@ -58,12 +122,37 @@ pub struct TotpCredential {
     pub last_step: Step,
 }
 
+/// A telephone and the code that it was sent last. NIST SP 800-63B-4 §3.1.3.3 calls it a restricted authenticator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsCredential {
+    /// Where codes are sent.
+    pub number: PhoneNumber,
+    /// The last code; an earlier one is void (R71).
+    pub sent: Option<SentCode>,
+}
+
+/// A code on its way to a telephone. Neither it nor a digest of it is stored: it is a keyed digest over this row's
+/// identity, made again whenever it is compared or sent again. See [`crate::sms`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentCode {
+    /// The message; drawn anew for every code, and stable over every try to deliver it.
+    pub id: SendId,
+    /// The key that the code is made with.
+    pub key: KeyId,
+    /// The challenge that it answers, and no other.
+    pub challenge: ChallengeId,
+    /// When it was sent.
+    pub send_time: Timestamp,
+    /// When it is worth nothing any more.
+    pub expire_time: Timestamp,
+    /// When it was used.
+    pub used_time: Option<Timestamp>,
+}
+
 impl Authenticator {
     /// Its kind.
     pub const fn kind(&self) -> AuthenticatorType {
-        match self.credential {
-            Credential::Totp(_) => AuthenticatorType::Totp,
-        }
+        self.credential.kind()
     }
 
     /// Whether it may serve.
@@ -99,6 +188,7 @@ impl PendingEnrollment {
     pub const fn kind(&self) -> AuthenticatorType {
         match self.credential {
             PendingCredential::Totp { .. } => AuthenticatorType::Totp,
+            PendingCredential::Sms(_) => AuthenticatorType::Sms,
         }
     }
 }
@@ -115,6 +205,19 @@ pub enum PendingCredential {
         /// The account that the app shows.
         account_label: AccountLabel,
     },
+    /// A telephone.
+    Sms(PendingSms),
+}
+
+/// A telephone that was sent the code which confirms it. The code lives as long as the enrollment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingSms {
+    /// Where the code was sent.
+    pub number: PhoneNumber,
+    /// The message, as in [`SentCode::id`].
+    pub send: SendId,
+    /// The key that the code is made with.
+    pub key: KeyId,
 }
 
 /// A set of recovery codes, as keyed digests.

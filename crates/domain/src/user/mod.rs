@@ -9,8 +9,8 @@ mod failures;
 mod login_state;
 
 pub use authenticator::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, Standing,
-    TotpCredential,
+    Authenticator, Credential, PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry, RecoverySet,
+    SentCode, SmsCredential, Standing, TotpCredential, Usage,
 };
 pub use directory::{DirectoryEntry, Role, TeamMembership};
 pub use failures::{Failures, LastWrong};

@@ -2,7 +2,7 @@
 
 use countersign_domain::change::{Decision, UserCore, Write, writes};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{Challenge, Credential, PendingEnrollment, Ticket, UserState};
+use countersign_domain::user::{Challenge, PendingEnrollment, Ticket, Usage, UserState};
 
 /// Panics where a decision breaks a law of the house.
 pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
@@ -16,8 +16,7 @@ pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
     assert!(next.epoch >= old.epoch, "R34: the epoch only grows");
     for before in &old.authenticators {
         let Some(after) = next.authenticator(before.id) else { continue };
-        let (Credential::Totp(was), Credential::Totp(is)) = (&before.credential, &after.credential);
-        assert!(is.last_step >= was.last_step, "R4: last_step only grows");
+        grows(before.credential.usage(), after.credential.usage());
     }
     if next.epoch > old.epoch {
         let kept = |kept: bool| assert!(!kept, "R34: something old outlived the epoch");
@@ -30,6 +29,22 @@ pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
     writes_make(old, next);
 }
 
+/// What was used stays used.
+fn grows(was: Usage, is: Usage) {
+    match (was, is) {
+        (Usage::Totp { last_step: was }, Usage::Totp { last_step: is }) => {
+            assert!(is >= was, "R4: last_step only grows");
+        }
+        (Usage::Sms { sent: was }, Usage::Sms { sent: is }) => {
+            let unused = was.zip(is).is_some_and(|(was, is)| {
+                was.id == is.id && was.used_time.is_some() && was.used_time != is.used_time
+            });
+            assert!(!unused, "R71: a used code stays used");
+        }
+        _ => panic!("an authenticator changed its kind"),
+    }
+}
+
 /// Panics where the writes from one state to another do not make that other one.
 pub fn writes_make(old: &UserState, next: &UserState) {
     let mut stored = old.clone();
@@ -39,7 +54,10 @@ pub fn writes_make(old: &UserState, next: &UserState) {
 
 /// R49: caps that hold whatever the policy says.
 fn bounded(state: &UserState) {
-    assert!(state.pending.len() <= 1, "R20: one pending enrollment a kind");
+    let mut kinds: Vec<_> = state.pending.iter().map(PendingEnrollment::kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), state.pending.len(), "R20: one pending enrollment a kind");
     assert!(state.pending.iter().all(|row| (1..=PendingEnrollment::MAX_TRIES).contains(&row.tries_left)));
     assert!(state.challenges.len() <= Challenge::MAX_OPEN);
     assert!(state.tickets.len() <= Ticket::MAX_OPEN);
@@ -63,11 +81,10 @@ pub fn apply(state: &mut UserState, core: &UserCore, writes: Vec<Write>) {
 fn apply_one(state: &mut UserState, write: Write) {
     match write {
         Write::PutAuthenticator(row) => put(&mut state.authenticators, row, |row| row.id),
-        Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
+        Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => {
             let row = state.authenticators.iter_mut().find(|row| row.id == id).unwrap();
-            let Credential::Totp(totp) = &mut row.credential;
-            assert!(last_step >= totp.last_step, "R4: the guard of the statement would not hold");
-            totp.last_step = last_step;
+            grows(row.credential.usage(), usage);
+            assert!(row.credential.set_usage(usage), "a use of another kind");
             row.last_use_time = last_use_time;
             row.consecutive_failures = consecutive_failures;
         }

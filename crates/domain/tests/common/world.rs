@@ -23,7 +23,7 @@ use countersign_domain::status::{Status, status};
 use countersign_domain::text::DisplayName;
 use countersign_domain::time::Timestamp;
 use countersign_domain::token;
-use countersign_domain::user::{ChallengePurpose, Credential, PendingCredential, UserState};
+use countersign_domain::user::{ChallengePurpose, PendingCredential, UserState};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -62,7 +62,8 @@ impl World {
         let keys = |byte: u8| {
             DigestKeys::new(BTreeMap::from([(KeyId(1), SecretBytes::new(vec![byte; 32]))])).unwrap()
         };
-        let digests = Digests { recovery_codes: keys(1), tokens: keys(2), guesses: keys(3) };
+        let digests =
+            Digests { recovery_codes: keys(1), tokens: keys(2), guesses: keys(3), text_messages: keys(4) };
         Self {
             user,
             policy,
@@ -193,23 +194,21 @@ impl World {
 
     /// Every key of the user, pending and disabled ones included.
     fn keys(&self) -> Vec<Phone> {
-        let own = self.state.authenticators.iter().map(|own| {
-            let Credential::Totp(totp) = &own.credential;
-            Phone { key: totp.key.clone(), parameters: totp.parameters }
-        });
-        let pending = self.state.pending.iter().map(|pending| {
-            let PendingCredential::Totp { key, parameters, .. } = &pending.credential;
-            Phone { key: key.clone(), parameters: *parameters }
+        let own = self.state.authenticators.iter().filter_map(|own| own.credential.totp());
+        let own = own.map(|totp| Phone { key: totp.key.clone(), parameters: totp.parameters });
+        let pending = self.state.pending.iter().filter_map(|pending| match &pending.credential {
+            PendingCredential::Totp { key, parameters, .. } => {
+                Some(Phone { key: key.clone(), parameters: *parameters })
+            }
+            PendingCredential::Sms(_) => None,
         });
         own.chain(pending).collect()
     }
 
     /// The id of the authenticator that has this phone's key.
     pub fn id_of(&self, phone: &Phone) -> AuthenticatorId {
-        let own = self.state.authenticators.iter().find(|own| {
-            let Credential::Totp(totp) = &own.credential;
-            totp.key == phone.key
-        });
+        let mut own = self.state.authenticators.iter();
+        let own = own.find(|own| own.credential.totp().is_some_and(|totp| totp.key == phone.key));
         own.expect("the phone is an authenticator of the user").id
     }
 

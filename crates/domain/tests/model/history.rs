@@ -21,9 +21,7 @@ use countersign_domain::recovery_code::RecoveryCode;
 use countersign_domain::secret::SecretString;
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{
-    ChallengePurpose, Credential, DirectoryEntry, FirstFactor, Standing, UserState,
-};
+use countersign_domain::user::{ChallengePurpose, DirectoryEntry, FirstFactor, Standing, UserState};
 use std::time::Duration;
 
 /// One user's history, and everything that the user was ever handed.
@@ -389,7 +387,7 @@ impl History {
         let place = which.checked_rem(authenticators.len()).filter(|_| which < 3);
         let own = place.map(|place| &authenticators[place]);
         own.map_or((unknown, None), |own| {
-            let Credential::Totp(totp) = &own.credential;
+            let totp = own.credential.totp().unwrap();
             (own.id, self.phones.iter().position(|(_, phone)| phone.key == totp.key))
         })
     }
@@ -465,7 +463,7 @@ impl History {
             .authenticators
             .iter()
             .map(|own| {
-                let Credential::Totp(totp) = &own.credential;
+                let totp = own.credential.totp().unwrap();
                 let dead = matches!(own.standing, Standing::Disabled { .. });
                 (totp.last_step.number(), own.consecutive_failures, dead, own.display_name.fold_key())
             })

@@ -5,7 +5,7 @@ use countersign_domain::ids::AuthenticatorId;
 use countersign_domain::otp::Step;
 use countersign_domain::policy::Policy;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{Credential, UserState};
+use countersign_domain::user::UserState;
 use std::collections::BTreeSet;
 
 /// What happened in one step.
@@ -86,7 +86,7 @@ impl Watch {
 }
 
 fn last_step(own: &countersign_domain::user::Authenticator) -> Step {
-    let Credential::Totp(totp) = &own.credential;
+    let totp = own.credential.totp().unwrap();
     totp.last_step
 }
 

@@ -4,18 +4,19 @@
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::ids::{
-    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, ResetRequestId, TeamId,
-    TicketId, UserId,
+    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, ResetRequestId, SendId,
+    TeamId, TicketId, UserId,
 };
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpKey, TotpParameters};
+use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::FirstFactorMethod;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
     Authenticator, Challenge, ChallengePurpose, ClientClaims, Credential, DirectoryEntry, Failures,
-    FirstFactor, LastWrong, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet,
-    RememberedClient, RequirementState, ResetRequest, Role, Standing, TeamMembership, Ticket, TicketIssuer,
-    TotpCredential, UserState,
+    FirstFactor, LastWrong, PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry, RecoverySet,
+    RememberedClient, RequirementState, ResetRequest, Role, SentCode, SmsCredential, Standing,
+    TeamMembership, Ticket, TicketIssuer, TotpCredential, UserState,
 };
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ macro_rules! ids {
     )+};
 }
 
-ids!(AuthenticatorId, ChallengeId, ClientId, EnrollmentId, RecoverySetId, ResetRequestId, TicketId);
+ids!(AuthenticatorId, ChallengeId, ClientId, EnrollmentId, RecoverySetId, ResetRequestId, SendId, TicketId);
 
 /// Reads values out of numbers, from the beginning again where they run out.
 pub(crate) struct Source<'a> {
@@ -168,21 +169,40 @@ impl<'a> Source<'a> {
             last_use_time: self.maybe(Self::time),
             consecutive_failures: self.count(),
             standing: if self.below(3) == 0 { Standing::Disabled { since } } else { Standing::Active },
-            credential: Credential::Totp(TotpCredential {
-                key: self.key(),
-                parameters: self.parameters(),
-                last_step: Step::new([0, 60_000_000, u64::MAX][self.below(3)]),
-            }),
+            credential: if self.below(2) == 0 {
+                Credential::Sms(SmsCredential { number: number(), sent: self.maybe(Self::sent) })
+            } else {
+                Credential::Totp(TotpCredential {
+                    key: self.key(),
+                    parameters: self.parameters(),
+                    last_step: Step::new([0, 60_000_000, u64::MAX][self.below(3)]),
+                })
+            },
+        }
+    }
+
+    fn sent(&mut self) -> SentCode {
+        SentCode {
+            id: self.id(),
+            key: KeyId([1, 9][self.below(2)]),
+            challenge: self.id(),
+            send_time: self.time(),
+            expire_time: self.time(),
+            used_time: self.maybe(Self::time),
         }
     }
 
     fn pending(&mut self) -> PendingEnrollment {
         PendingEnrollment {
             id: self.id(),
-            credential: PendingCredential::Totp {
-                key: self.key(),
-                parameters: self.parameters(),
-                account_label: AccountLabel::parse("ann").unwrap(),
+            credential: if self.below(2) == 0 {
+                PendingCredential::Sms(PendingSms { number: number(), send: self.id(), key: KeyId(1) })
+            } else {
+                PendingCredential::Totp {
+                    key: self.key(),
+                    parameters: self.parameters(),
+                    account_label: AccountLabel::parse("ann").unwrap(),
+                }
             },
             replaces: self.maybe(Self::id),
             tries_left: self.count(),
@@ -261,4 +281,8 @@ impl<'a> Source<'a> {
             directory: self.maybe(Self::directory),
         }
     }
+}
+
+fn number() -> PhoneNumber {
+    PhoneNumber::parse("+5511987654321").unwrap()
 }

@@ -175,13 +175,13 @@ fn the_highest_matching_step_is_consumed() {
     // Steps 62075368 and 62075369 of this key both show 235522 (`otp-vectors.json`).
     let key = TotpKey::new(b"12345678901234567890".to_vec()).unwrap();
     let (mut world, _) = World::on(Preset::SelfServiceCode);
-    let Credential::Totp(totp) = &mut world.state.authenticators[0].credential;
+    let Credential::Totp(totp) = &mut world.state.authenticators[0].credential else { panic!("an app") };
     totp.key = key.clone();
     world.now = countersign_domain::time::Timestamp::from_unix_seconds(62_075_368 * 30);
     let phone = Phone { key, parameters: TotpParameters::default() };
     assert_eq!(phone.code(world.now), typed("235522"));
     world.log_in(typed("235522"));
-    let Credential::Totp(totp) = &world.state.authenticators[0].credential;
+    let totp = world.state.authenticators[0].credential.totp().unwrap();
     assert_eq!(totp.last_step, Step::new(62_075_369));
     for later in [secs(0), STEP, STEP] {
         world.pass(later);

@@ -70,9 +70,9 @@ fn digests_stay_what_they_are() {
 /// R50: a digest of one purpose is none of another.
 #[test]
 fn digests_of_one_purpose_are_none_of_another() {
-    let Digests { recovery_codes, tokens, guesses } =
+    let Digests { recovery_codes, tokens, guesses, text_messages } =
         Keyring::new([(KeyId(7), root(FIRST))].into()).unwrap().digests();
-    let all = [&recovery_codes, &tokens, &guesses];
+    let all = [&recovery_codes, &tokens, &guesses, &text_messages];
     for (at, made_by) in all.iter().enumerate() {
         let digest = made_by.digest(&[b"x"]);
         for (other, checked_by) in all.iter().enumerate() {

@@ -33,6 +33,15 @@ fn purpose_keys_stay_what_they_are() {
             "92ca01cb95502fd4152de64786c68aa01178592f5ea54ee309e1bfb113750786",
         ),
         (DigestPurpose::Token.info(), "2c85a468b3831f41c4528c74a245647df347c092018654c21c4d88bc750e6132"),
+        (SealPurpose::PhoneNumber.info(), "4c3f026417368adab35a0c85972835e1c2a39e5759b787c275f37e24183a3602"),
+        (
+            SealPurpose::PendingPhoneNumber.info(),
+            "de707c6332cf0002612c1960700f2dea3c6d5201d3c40b8668a47cb127b4c377",
+        ),
+        (
+            DigestPurpose::TextMessage.info(),
+            "b45dc11819bc650d625b9066e1355596e26f43e0391f618268bf638132eec989",
+        ),
         (DigestPurpose::Guess.info(), "b4ea7f9c5ceac6d68cd0dbaea3537fed517436211e9c8a3740ef559b84a3cbdf"),
     ] {
         assert_eq!(HEXLOWER.encode(&*purpose_key(&root(), info)), key, "{info}");
@@ -47,12 +56,15 @@ fn purposes_share_no_key() {
         SealPurpose::AuthenticatorKey.info(),
         SealPurpose::PendingKey.info(),
         SealPurpose::RequestReply.info(),
+        SealPurpose::PhoneNumber.info(),
+        SealPurpose::PendingPhoneNumber.info(),
         DigestPurpose::RecoveryCode.info(),
         DigestPurpose::Token.info(),
         DigestPurpose::Guess.info(),
+        DigestPurpose::TextMessage.info(),
     ]
     .into_iter()
     .flat_map(|info| [purpose_key(&root(), info).to_vec(), purpose_key(&other, info).to_vec()])
     .collect();
-    assert_eq!(keys.len(), 12);
+    assert_eq!(keys.len(), 18);
 }

@@ -19,15 +19,27 @@ fn keyring(roots: &[(u32, &[u8; 32])]) -> Keyring {
     Keyring::new(roots.collect()).unwrap()
 }
 
-/// The three kinds of sealed values.
+/// The kinds of sealed values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Authenticator,
     Pending,
     Reply,
+    Number,
+    PendingNumber,
 }
 
-const KINDS: [Kind; 3] = [Kind::Authenticator, Kind::Pending, Kind::Reply];
+const KINDS: [Kind; 5] = [Kind::Authenticator, Kind::Pending, Kind::Reply, Kind::Number, Kind::PendingNumber];
+
+const NUMBER: &str = "+5511987654321";
+
+/// What is sealed of a kind.
+fn content(kind: Kind) -> Vec<u8> {
+    match kind {
+        Kind::Authenticator | Kind::Pending | Kind::Reply => KEY.to_vec(),
+        Kind::Number | Kind::PendingNumber => NUMBER.as_bytes().to_vec(),
+    }
+}
 
 /// Everything that any kind is bound to.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +77,14 @@ fn seal(keyring: &Keyring, kind: Kind, row: &Row) -> Vec<u8> {
             let reply = SecretBytes::new(KEY.to_vec());
             keyring.seal_reply(caller, user, RequestId::from_uuid(*id), &reply, NONCE)
         }
+        Kind::Number => {
+            let number = PhoneNumber::parse(NUMBER).unwrap();
+            keyring.seal_phone_number(user, AuthenticatorId::from_uuid(*id), &number, NONCE)
+        }
+        Kind::PendingNumber => {
+            let number = PhoneNumber::parse(NUMBER).unwrap();
+            keyring.seal_pending_phone_number(user, EnrollmentId::from_uuid(*id), &number, NONCE)
+        }
     }
 }
 
@@ -81,6 +101,12 @@ fn open(keyring: &Keyring, kind: Kind, row: &Row, sealed: &[u8]) -> Result<Vec<u
         Kind::Reply => keyring
             .open_reply(caller, user, RequestId::from_uuid(*id), sealed)
             .map(|reply| reply.expose().to_vec()),
+        Kind::Number => keyring
+            .open_phone_number(user, AuthenticatorId::from_uuid(*id), sealed)
+            .map(|number| number.expose().as_bytes().to_vec()),
+        Kind::PendingNumber => keyring
+            .open_pending_phone_number(user, EnrollmentId::from_uuid(*id), sealed)
+            .map(|number| number.expose().as_bytes().to_vec()),
     }
 }
 
@@ -89,7 +115,11 @@ fn open(keyring: &Keyring, kind: Kind, row: &Row, sealed: &[u8]) -> Result<Vec<u
 fn every_kind_opens_for_its_row() {
     let keyring = keyring(&[(7, FIRST)]);
     for kind in KINDS {
-        assert_eq!(open(&keyring, kind, &row(), &seal(&keyring, kind, &row())), Ok(KEY.to_vec()), "{kind:?}");
+        assert_eq!(
+            open(&keyring, kind, &row(), &seal(&keyring, kind, &row())),
+            Ok(content(kind)),
+            "{kind:?}"
+        );
     }
 }
 
@@ -112,6 +142,16 @@ fn the_sealed_form_stays_what_it_is() {
         sealed(Kind::Reply),
         "0100000007000102030405060708090a0b0c0d0e0f10111213141516178d2543869de22d13e02bea28f5dffedb2acd03ca\
          72495b0023bed6ce44299904cd5cb20e"
+    );
+    assert_eq!(
+        sealed(Kind::Number),
+        "0100000007000102030405060708090a0b0c0d0e0f10111213141516179d030ff31f7645745d2e3afc28b91df43060762e\
+         addeb0db478fe7a50a81"
+    );
+    assert_eq!(
+        sealed(Kind::PendingNumber),
+        "0100000007000102030405060708090a0b0c0d0e0f1011121314151617406a330bc47e148762acb152c6ab3c80aaed9862\
+         2fab59108801f3561c8d"
     );
 }
 
@@ -140,7 +180,11 @@ fn nothing_opens_for_another_row() {
     let of_replies = [changed(|row| row.caller = CallerId::parse("spiffe://acme/logins").unwrap())];
     for kind in KINDS {
         let sealed = seal(&keyring, kind, &row());
-        let own = if kind == Kind::Reply { &of_replies[..] } else { &of_keys[..] };
+        let own = match kind {
+            Kind::Authenticator | Kind::Pending => &of_keys[..],
+            Kind::Reply => &of_replies[..],
+            Kind::Number | Kind::PendingNumber => &[],
+        };
         for other in common.iter().chain(own) {
             assert_eq!(open(&keyring, kind, other, &sealed), Err(OpenError::Broken), "{kind:?} {other:?}");
         }
@@ -193,9 +237,9 @@ fn values_survive_a_rotation_with_their_own_key() {
         let before = seal(&old, kind, &row());
         let after = seal(&rotated, kind, &row());
         assert_eq!((key_id_of(&before), key_id_of(&after)), (Some(KeyId(1)), Some(KeyId(2))), "{kind:?}");
-        assert_eq!(open(&rotated, kind, &row(), &before), Ok(KEY.to_vec()), "{kind:?}");
-        assert_eq!(open(&rotated, kind, &row(), &after), Ok(KEY.to_vec()), "{kind:?}");
-        assert_eq!(open(&removed, kind, &row(), &after), Ok(KEY.to_vec()), "{kind:?}");
+        assert_eq!(open(&rotated, kind, &row(), &before), Ok(content(kind)), "{kind:?}");
+        assert_eq!(open(&rotated, kind, &row(), &after), Ok(content(kind)), "{kind:?}");
+        assert_eq!(open(&removed, kind, &row(), &after), Ok(content(kind)), "{kind:?}");
         assert_eq!(open(&removed, kind, &row(), &before), Err(OpenError::UnknownKey), "{kind:?}");
     }
 }
@@ -218,7 +262,8 @@ fn neither_seals_nor_errors_show_the_key() {
     let keyring = keyring(&[(7, FIRST)]);
     for kind in KINDS {
         let sealed = seal(&keyring, kind, &row());
-        assert!(!sealed.windows(4).any(|window| KEY.windows(4).any(|part| part == window)), "{kind:?}");
+        let content = content(kind);
+        assert!(!sealed.windows(4).any(|window| content.windows(4).any(|part| part == window)), "{kind:?}");
         for error in [OpenError::UnknownKey, OpenError::Malformed, OpenError::Broken] {
             assert!(!format!("{error} {error:?}").contains(char::is_numeric), "{error:?}");
         }

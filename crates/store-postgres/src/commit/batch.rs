@@ -12,6 +12,7 @@ use crate::error::Failure;
 use columns::Columns;
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;
+use countersign_domain::user::Usage;
 use countersign_ports::ChangeSet;
 use prepared::Prepared;
 use sqlx::postgres::PgConnection;
@@ -72,7 +73,7 @@ pub(crate) fn subject(change: &ChangeSet) -> Option<&UserRef> {
 fn is_of_a_login(write: &Write) -> bool {
     matches!(
         write,
-        Write::UseAuthenticator { .. }
+        Write::UseAuthenticator { usage: Usage::Totp { .. }, .. }
             | Write::AddChallenge(_)
             | Write::RemoveChallenge(_)
             | Write::PutClient(_)

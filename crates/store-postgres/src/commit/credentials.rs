@@ -1,17 +1,17 @@
-//! Writes of what can be proved: authenticators, pending enrollments, recovery codes. Keys are sealed on their way in.
+//! Writes of what can be proved: authenticators, pending enrollments, recovery codes. What is
+//! sealed of them is sealed in `kinds`.
 //!
 //! The user's row is locked by now, so a removal that finds nothing has nothing to tell; what must find its row says so
 //! by [`held`].
 
+use super::kinds::{CredentialColumns, PendingColumns, SentColumns};
 use super::{Sealer, held};
 use crate::convert::{long_in, time_in, time_in_opt};
 use crate::error::Failure;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, RecoverySetId, UserRef};
-use countersign_domain::otp::{Digits, Step, TotpParameters};
+use countersign_domain::otp::Step;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoverySet, Standing,
-};
+use countersign_domain::user::{Authenticator, PendingEnrollment, RecoverySet, SentCode, Standing};
 use countersign_ports::Commit;
 use countersign_ports::document::Named;
 use sqlx::postgres::PgConnection;
@@ -42,29 +42,6 @@ impl UsageRow {
     }
 }
 
-/// Parameters of an authenticator app, as columns.
-struct ParameterColumns {
-    algorithm: &'static str,
-    digits: i16,
-    period: i16,
-}
-
-impl ParameterColumns {
-    fn new(parameters: TotpParameters) -> Result<Self, Failure> {
-        let narrow = |number: u32| {
-            i16::try_from(number).map_err(|_| Failure::change_set("has parameters out of range"))
-        };
-        Ok(Self {
-            algorithm: parameters.algorithm.name(),
-            digits: match parameters.digits {
-                Digits::Six => 6,
-                Digits::Eight => 8,
-            },
-            period: narrow(parameters.period.seconds())?,
-        })
-    }
-}
-
 /// Refuses to take a step back (R4): the row that is there may be newer than the one that was loaded.
 pub(super) async fn put_authenticator(
     transaction: &mut PgConnection,
@@ -72,10 +49,7 @@ pub(super) async fn put_authenticator(
     user: &UserRef,
     row: &Authenticator,
 ) -> Result<Commit, Failure> {
-    let Credential::Totp(totp) = &row.credential;
-    let columns = ParameterColumns::new(totp.parameters)?;
-    let sealed_key =
-        sealer.keyring.seal_authenticator_key(user, row.id, &totp.parameters, &totp.key, sealer.nonce());
+    let columns = CredentialColumns::new(sealer, user, row)?;
     let disabled_since = match row.standing {
         Standing::Active => None,
         Standing::Disabled { since } => Some(time_in(since)?),
@@ -84,16 +58,27 @@ pub(super) async fn put_authenticator(
         "INSERT INTO authenticators (
             tenant_id, user_id, authenticator_id, display_name, display_name_key, named, create_time, last_use_time,
             consecutive_failures, disabled_since, kind,
-            totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step,
+            sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time, sms_send_expire_time,
+            sms_send_used_time
+        ) VALUES (
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+        )
         ON CONFLICT (tenant_id, user_id, authenticator_id) DO UPDATE SET
             display_name = excluded.display_name, display_name_key = excluded.display_name_key,
             named = excluded.named, create_time = excluded.create_time, last_use_time = excluded.last_use_time,
             consecutive_failures = excluded.consecutive_failures, disabled_since = excluded.disabled_since,
             kind = excluded.kind, totp_sealed_key = excluded.totp_sealed_key,
             totp_algorithm = excluded.totp_algorithm, totp_digits = excluded.totp_digits,
-            totp_period = excluded.totp_period, totp_last_step = excluded.totp_last_step
-        WHERE (authenticators.totp_last_step <= excluded.totp_last_step) IS NOT FALSE",
+            totp_period = excluded.totp_period, totp_last_step = excluded.totp_last_step,
+            sms_sealed_number = excluded.sms_sealed_number, sms_send_id = excluded.sms_send_id,
+            sms_send_key = excluded.sms_send_key, sms_send_challenge_id = excluded.sms_send_challenge_id,
+            sms_send_time = excluded.sms_send_time, sms_send_expire_time = excluded.sms_send_expire_time,
+            sms_send_used_time = excluded.sms_send_used_time
+        WHERE (authenticators.totp_last_step <= excluded.totp_last_step) IS NOT FALSE
+            AND (authenticators.sms_send_id IS DISTINCT FROM excluded.sms_send_id
+                OR authenticators.sms_send_used_time IS NULL
+                OR authenticators.sms_send_used_time IS NOT DISTINCT FROM excluded.sms_send_used_time)",
         user.tenant.as_str(),
         user.user.as_str(),
         row.id.uuid(),
@@ -105,11 +90,18 @@ pub(super) async fn put_authenticator(
         i64::from(row.consecutive_failures),
         disabled_since,
         row.kind().name(),
-        sealed_key,
-        columns.algorithm,
-        columns.digits,
-        columns.period,
-        long_in(totp.last_step.number())?,
+        columns.totp_sealed_key,
+        columns.totp.as_ref().map(|totp| totp.algorithm),
+        columns.totp.as_ref().map(|totp| totp.digits),
+        columns.totp.as_ref().map(|totp| totp.period),
+        columns.totp_last_step,
+        columns.sms_sealed_number,
+        columns.sent.id,
+        columns.sent.key,
+        columns.sent.challenge_id,
+        columns.sent.send_time,
+        columns.sent.expire_time,
+        columns.sent.used_time,
     );
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }
@@ -129,6 +121,38 @@ pub(super) async fn use_authenticator(
         usage.last_step,
         usage.last_use_time,
         usage.consecutive_failures,
+    );
+    Ok(held(done.execute(transaction).await?.rows_affected()))
+}
+
+/// The same for a telephone: a code that was used stays used (R71).
+pub(super) async fn use_telephone(
+    transaction: &mut PgConnection,
+    user: &UserRef,
+    id: AuthenticatorId,
+    sent: Option<SentCode>,
+    last_use_time: Option<Timestamp>,
+    consecutive_failures: u32,
+) -> Result<Commit, Failure> {
+    let sent = SentColumns::new(sent)?;
+    let done = sqlx::query!(
+        "UPDATE authenticators SET
+            sms_send_id = $4, sms_send_key = $5, sms_send_challenge_id = $6, sms_send_time = $7,
+            sms_send_expire_time = $8, sms_send_used_time = $9, last_use_time = $10, consecutive_failures = $11
+        WHERE tenant_id = $1 AND user_id = $2 AND authenticator_id = $3 AND kind = 'SMS'
+            AND (sms_send_id IS DISTINCT FROM $4 OR sms_send_used_time IS NULL
+                OR sms_send_used_time IS NOT DISTINCT FROM $9)",
+        user.tenant.as_str(),
+        user.user.as_str(),
+        id.uuid(),
+        sent.id,
+        sent.key,
+        sent.challenge_id,
+        sent.send_time,
+        sent.expire_time,
+        sent.used_time,
+        time_in_opt(last_use_time)?,
+        i64::from(consecutive_failures),
     );
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }
@@ -154,20 +178,20 @@ pub(super) async fn put_pending(
     user: &UserRef,
     row: &PendingEnrollment,
 ) -> Result<Commit, Failure> {
-    let PendingCredential::Totp { key, parameters, account_label } = &row.credential;
-    let columns = ParameterColumns::new(*parameters)?;
-    let sealed_key = sealer.keyring.seal_pending_key(user, row.id, parameters, key, sealer.nonce());
+    let columns = PendingColumns::new(sealer, user, row)?;
     let done = sqlx::query!(
         "INSERT INTO pending_enrollments (
             tenant_id, user_id, enrollment_id, replaces, tries_left, create_time, expire_time, epoch, kind,
-            totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label,
+            sms_sealed_number, sms_send_id, sms_send_key
+        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         ON CONFLICT (tenant_id, user_id, enrollment_id) DO UPDATE SET
             replaces = excluded.replaces, tries_left = excluded.tries_left, create_time = excluded.create_time,
             expire_time = excluded.expire_time, epoch = excluded.epoch, kind = excluded.kind,
             totp_sealed_key = excluded.totp_sealed_key, totp_algorithm = excluded.totp_algorithm,
             totp_digits = excluded.totp_digits, totp_period = excluded.totp_period,
-            totp_account_label = excluded.totp_account_label",
+            totp_account_label = excluded.totp_account_label, sms_sealed_number = excluded.sms_sealed_number,
+            sms_send_id = excluded.sms_send_id, sms_send_key = excluded.sms_send_key",
         user.tenant.as_str(),
         user.user.as_str(),
         row.id.uuid(),
@@ -177,11 +201,14 @@ pub(super) async fn put_pending(
         time_in(row.expire_time)?,
         long_in(row.epoch.0)?,
         row.kind().name(),
-        sealed_key,
-        columns.algorithm,
-        columns.digits,
-        columns.period,
-        account_label.as_str(),
+        columns.totp_sealed_key,
+        columns.totp.as_ref().map(|totp| totp.algorithm),
+        columns.totp.as_ref().map(|totp| totp.digits),
+        columns.totp.as_ref().map(|totp| totp.period),
+        columns.totp_account_label,
+        columns.sms_sealed_number,
+        columns.sms_send_id,
+        columns.sms_send_key,
     );
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }

@@ -9,6 +9,7 @@ use crate::convert::long_in;
 use crate::error::{Failure, database_error};
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;
+use countersign_domain::user::Usage;
 use countersign_ports::{ChangeSet, Commit};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
@@ -29,7 +30,11 @@ pub(crate) fn takes(change: &ChangeSet) -> bool {
     matches!(
         (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice()),
         ([user], [_], [])
-            if user.expected.is_some() && matches!(user.writes.as_slice(), [] | [Write::UseAuthenticator { .. }])
+            if user.expected.is_some()
+                && matches!(
+                    user.writes.as_slice(),
+                    [] | [Write::UseAuthenticator { usage: Usage::Totp { .. }, .. }]
+                )
     )
 }
 
@@ -49,9 +54,14 @@ impl<'a> HotChange<'a> {
         let Some(version) = user.expected else { return Ok(None) };
         let usage = match user.writes.as_slice() {
             [] => None,
-            [Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures }] => {
-                Some(UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?)
-            }
+            [
+                Write::UseAuthenticator {
+                    id,
+                    usage: Usage::Totp { last_step },
+                    last_use_time,
+                    consecutive_failures,
+                },
+            ] => Some(UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?),
             _ => return Ok(None),
         };
         let request =

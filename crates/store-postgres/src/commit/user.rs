@@ -6,6 +6,7 @@ use crate::convert::long_in;
 use crate::error::Failure;
 use countersign_domain::change::Write;
 use countersign_domain::ids::{UserRef, Version};
+use countersign_domain::user::Usage;
 use countersign_ports::{Commit, UserChange};
 use sqlx::postgres::PgConnection;
 
@@ -96,10 +97,17 @@ pub(super) async fn apply(
 ) -> Result<Commit, Failure> {
     match write {
         Write::PutAuthenticator(row) => credentials::put_authenticator(transaction, sealer, user, row).await,
-        Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
-            let usage = credentials::UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?;
-            credentials::use_authenticator(transaction, user, &usage).await
-        }
+        Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => match usage {
+            Usage::Totp { last_step } => {
+                let usage =
+                    credentials::UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?;
+                credentials::use_authenticator(transaction, user, &usage).await
+            }
+            Usage::Sms { sent } => {
+                let (time, failures) = (*last_use_time, *consecutive_failures);
+                credentials::use_telephone(transaction, user, *id, *sent, time, failures).await
+            }
+        },
         Write::RemoveAuthenticator(id) => credentials::remove_authenticator(transaction, user, *id).await,
         Write::PutPending(row) => credentials::put_pending(transaction, sealer, user, row).await,
         Write::ChargePending { id, tries_left } => {

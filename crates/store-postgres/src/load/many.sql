@@ -18,13 +18,18 @@ SELECT
         SELECT ROW(
             ROW(authenticator_id, display_name, named, create_time, last_use_time,
                 consecutive_failures, disabled_since),
-            ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step)
+            ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step),
+            CASE WHEN kind = 'SMS' THEN ROW(
+                sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time,
+                sms_send_expire_time, sms_send_used_time
+            ) END
         ) FROM authenticators AS a WHERE a.tenant_id = asked.tenant_id AND a.user_id = asked.user_id ORDER BY number
     ) AS "authenticators!: Vec<AuthenticatorRow>",
     ARRAY(
         SELECT ROW(
             ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
-            ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label)
+            ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label),
+            CASE WHEN kind = 'SMS' THEN ROW(sms_sealed_number, sms_send_id, sms_send_key) END
         ) FROM pending_enrollments AS p WHERE p.tenant_id = asked.tenant_id AND p.user_id = asked.user_id ORDER BY number
     ) AS "pending!: Vec<PendingRow>",
     ARRAY(

@@ -1,13 +1,16 @@
 //! Rows of what can be proved: authenticators, pending enrollments, recovery codes.
 
 use crate::convert::{RowId, time_out};
-use countersign_domain::ids::{AuthenticatorId, EnrollmentId, Epoch, RecoverySetId, UserRef};
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::{
+    AuthenticatorId, ChallengeId, EnrollmentId, Epoch, RecoverySetId, SendId, UserRef,
+};
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
 use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, Standing,
-    TotpCredential,
+    Authenticator, Credential, PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry, RecoverySet,
+    SentCode, SmsCredential, Standing, TotpCredential,
 };
 use countersign_keyring::Keyring;
 use countersign_ports::StoreError;
@@ -21,6 +24,20 @@ pub(crate) type AuthenticatorRow = (
     (Uuid, String, bool, OffsetDateTime, Option<OffsetDateTime>, i64, Option<OffsetDateTime>),
     // kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step
     (String, Option<Vec<u8>>, Option<String>, Option<i16>, Option<i16>, Option<i64>),
+    // Null for other kinds.
+    Option<SmsColumns>,
+);
+
+/// `sms_sealed_number`, `sms_send_id`, `sms_send_key`, `sms_send_challenge_id`, `sms_send_time`, `sms_send_expire_time`,
+/// `sms_send_used_time`.
+type SmsColumns = (
+    Option<Vec<u8>>,
+    Option<Uuid>,
+    Option<i64>,
+    Option<Uuid>,
+    Option<OffsetDateTime>,
+    Option<OffsetDateTime>,
+    Option<OffsetDateTime>,
 );
 
 /// What every pending enrollment has, then the columns of its kind.
@@ -29,6 +46,8 @@ pub(crate) type PendingRow = (
     (Uuid, Option<Uuid>, i64, OffsetDateTime, OffsetDateTime, i64),
     // kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label
     (String, Option<Vec<u8>>, Option<String>, Option<i16>, Option<i16>, Option<String>),
+    // sms_sealed_number, sms_send_id, sms_send_key; null for other kinds
+    Option<(Option<Vec<u8>>, Option<Uuid>, Option<i64>)>,
 );
 
 /// `set_id`, `create_time`, `digest_keys`, `digests`, `used_times`; all or none.
@@ -45,7 +64,7 @@ pub(super) fn authenticator(
     user: &UserRef,
     keyring: &Keyring,
 ) -> Result<Authenticator, StoreError> {
-    let ((id, name, named, create_time, last_use_time, failures, disabled_since), credential) = row;
+    let ((id, name, named, create_time, last_use_time, failures, disabled_since), credential, sms) = row;
     let id = AuthenticatorId::from_uuid(id);
     let row = RowId { entity: "authenticator", id: &id };
     let credential = match (AuthenticatorType::from_name(&credential.0), credential) {
@@ -61,6 +80,7 @@ pub(super) fn authenticator(
                 last_step: Step::new(row.long(step)?),
             })
         }
+        (Some(AuthenticatorType::Sms), _) => Credential::Sms(telephone(sms, user, id, &row, keyring)?),
         (Some(AuthenticatorType::Totp), _) => return Err(row.corrupt("lacks a column of its kind")),
         _ => return Err(row.corrupt("is of an unknown kind")),
     };
@@ -82,7 +102,7 @@ pub(super) fn pending(
     user: &UserRef,
     keyring: &Keyring,
 ) -> Result<PendingEnrollment, StoreError> {
-    let ((id, replaces, tries_left, create_time, expire_time, epoch), credential) = row;
+    let ((id, replaces, tries_left, create_time, expire_time, epoch), credential, sms) = row;
     let id = EnrollmentId::from_uuid(id);
     let row = RowId { entity: "pending enrollment", id: &id };
     let credential = match (AuthenticatorType::from_name(&credential.0), credential) {
@@ -99,6 +119,17 @@ pub(super) fn pending(
                     .map_err(|_| row.corrupt("has an account label that is none"))?,
             }
         }
+        (Some(AuthenticatorType::Sms), _) => {
+            let Some((Some(sealed), Some(send), Some(key))) = sms else {
+                return Err(row.corrupt("lacks a column of its kind"));
+            };
+            let number = keyring.open_pending_phone_number(user, id, &sealed);
+            PendingCredential::Sms(PendingSms {
+                number: number.map_err(|_| row.seal_broken())?,
+                send: SendId::from_uuid(send),
+                key: KeyId(row.count(key)?),
+            })
+        }
         (Some(AuthenticatorType::Totp), _) => return Err(row.corrupt("lacks a column of its kind")),
         _ => return Err(row.corrupt("is of an unknown kind")),
     };
@@ -111,6 +142,33 @@ pub(super) fn pending(
         expire_time: time_out(expire_time),
         epoch: Epoch(row.long(epoch)?),
     })
+}
+
+/// A telephone with its number, and the code that was sent last: all of its columns or none.
+fn telephone(
+    columns: Option<SmsColumns>,
+    user: &UserRef,
+    id: AuthenticatorId,
+    row: &RowId<'_>,
+    keyring: &Keyring,
+) -> Result<SmsCredential, StoreError> {
+    let Some((Some(sealed), send, key, challenge, send_time, expire_time, used_time)) = columns else {
+        return Err(row.corrupt("lacks a column of its kind"));
+    };
+    let number = keyring.open_phone_number(user, id, &sealed).map_err(|_| row.seal_broken())?;
+    let sent = match (send, key, challenge, send_time, expire_time) {
+        (Some(send), Some(key), Some(challenge), Some(send_time), Some(expire_time)) => Some(SentCode {
+            id: SendId::from_uuid(send),
+            key: KeyId(row.count(key)?),
+            challenge: ChallengeId::from_uuid(challenge),
+            send_time: time_out(send_time),
+            expire_time: time_out(expire_time),
+            used_time: used_time.map(time_out),
+        }),
+        (None, None, None, None, None) => None,
+        _ => return Err(row.corrupt("has half a sent code")),
+    };
+    Ok(SmsCredential { number, sent })
 }
 
 pub(super) fn recovery_set(

@@ -8,6 +8,14 @@ SELECT 'pending keys', encode(substr(totp_sealed_key, 2, 4), 'hex'), count(*), N
 FROM pending_enrollments WHERE totp_sealed_key IS NOT NULL
 GROUP BY substr(totp_sealed_key, 2, 4)
 UNION ALL
+SELECT 'phone numbers', encode(substr(sms_sealed_number, 2, 4), 'hex'), count(*), NULL
+FROM authenticators WHERE sms_sealed_number IS NOT NULL
+GROUP BY substr(sms_sealed_number, 2, 4)
+UNION ALL
+SELECT 'pending phone numbers', encode(substr(sms_sealed_number, 2, 4), 'hex'), count(*), NULL
+FROM pending_enrollments WHERE sms_sealed_number IS NOT NULL
+GROUP BY substr(sms_sealed_number, 2, 4)
+UNION ALL
 SELECT 'recovery code sets', lpad(to_hex(digest_key), 8, '0'), count(*), NULL
 FROM recovery_sets, LATERAL (
     SELECT DISTINCT code.digest_key FROM unnest(digest_keys, used_times) AS code (digest_key, used_time)

@@ -168,7 +168,7 @@ pub(crate) fn login(
     step: u64,
 ) -> ChangeSet {
     let mut next = old.clone();
-    let countersign_domain::user::Credential::Totp(totp) = &mut next.authenticators[0].credential;
-    totp.last_step = countersign_domain::otp::Step::new(step);
+    let last_step = countersign_domain::otp::Step::new(step);
+    assert!(next.authenticators[0].credential.set_usage(countersign_domain::user::Usage::Totp { last_step }));
     fixtures::change_set(random, user, Some(Version(version)), old, &next)
 }

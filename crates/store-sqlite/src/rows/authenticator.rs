@@ -3,13 +3,16 @@
 use super::time;
 use super::user::digest_of;
 use crate::error::Row;
-use countersign_domain::ids::{AuthenticatorId, EnrollmentId, Epoch, RecoverySetId, UserRef};
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::{
+    AuthenticatorId, ChallengeId, EnrollmentId, Epoch, RecoverySetId, SendId, UserRef,
+};
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, Standing,
-    TotpCredential,
+    Authenticator, Credential, PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry, RecoverySet,
+    SentCode, SmsCredential, Standing, TotpCredential,
 };
 use countersign_keyring::Keyring;
 use countersign_ports::StoreError;
@@ -32,6 +35,13 @@ pub(crate) struct AuthenticatorRow {
     pub(crate) totp_digits: Option<i64>,
     pub(crate) totp_period: Option<i64>,
     pub(crate) totp_last_step: Option<i64>,
+    pub(crate) sms_sealed_number: Option<Vec<u8>>,
+    pub(crate) sms_send_id: Option<Uuid>,
+    pub(crate) sms_send_key: Option<i64>,
+    pub(crate) sms_send_challenge_id: Option<Uuid>,
+    pub(crate) sms_send_time: Option<i64>,
+    pub(crate) sms_send_expire_time: Option<i64>,
+    pub(crate) sms_send_used_time: Option<i64>,
 }
 
 impl AuthenticatorRow {
@@ -39,23 +49,9 @@ impl AuthenticatorRow {
     pub(crate) fn open(self, user: &UserRef, keyring: &Keyring) -> Result<Authenticator, StoreError> {
         let id = AuthenticatorId::from_uuid(self.authenticator_id);
         let row = Row::new("authenticator", id);
-        let credential = match (
-            self.kind.as_str(),
-            self.totp_sealed_key,
-            self.totp_algorithm,
-            self.totp_digits,
-            self.totp_period,
-            self.totp_last_step,
-        ) {
-            ("TOTP", Some(sealed), Some(algorithm), Some(digits), Some(period), Some(last_step)) => {
-                let parameters = parameters(&row, &algorithm, digits, period)?;
-                let opened = keyring.open_authenticator_key(user, id, &parameters, &sealed);
-                Credential::Totp(TotpCredential {
-                    key: row.sealed(opened)?,
-                    parameters,
-                    last_step: Step::new(row.unsigned(last_step)?),
-                })
-            }
+        let credential = match self.kind.as_str() {
+            "TOTP" => Credential::Totp(self.app(user, keyring, &row)?),
+            "SMS" => Credential::Sms(self.telephone(user, keyring, &row)?),
             _ => return Err(row.corrupt("has columns that fit no kind")),
         };
         Ok(Authenticator {
@@ -70,6 +66,66 @@ impl AuthenticatorRow {
                 .map_or(Standing::Active, |since| Standing::Disabled { since }),
             credential,
         })
+    }
+
+    /// The app's key, where every column of one is there.
+    fn app(
+        &self,
+        user: &UserRef,
+        keyring: &Keyring,
+        row: &Row<AuthenticatorId>,
+    ) -> Result<TotpCredential, StoreError> {
+        let columns = (
+            &self.totp_sealed_key,
+            &self.totp_algorithm,
+            self.totp_digits,
+            self.totp_period,
+            self.totp_last_step,
+        );
+        let (Some(sealed), Some(algorithm), Some(digits), Some(period), Some(last_step)) = columns else {
+            return Err(row.corrupt("has columns that fit no kind"));
+        };
+        let parameters = parameters(row, algorithm, digits, period)?;
+        let id = AuthenticatorId::from_uuid(self.authenticator_id);
+        let opened = keyring.open_authenticator_key(user, id, &parameters, sealed);
+        Ok(TotpCredential {
+            key: row.sealed(opened)?,
+            parameters,
+            last_step: Step::new(row.unsigned(last_step)?),
+        })
+    }
+
+    /// The telephone's number, and the code that was sent last: all of its columns or none.
+    fn telephone(
+        &self,
+        user: &UserRef,
+        keyring: &Keyring,
+        row: &Row<AuthenticatorId>,
+    ) -> Result<SmsCredential, StoreError> {
+        let broken = || row.corrupt("has columns that fit no kind");
+        let sealed = self.sms_sealed_number.as_ref().ok_or_else(broken)?;
+        let id = AuthenticatorId::from_uuid(self.authenticator_id);
+        let number = row.sealed(keyring.open_phone_number(user, id, sealed))?;
+        let columns = (
+            self.sms_send_id,
+            self.sms_send_key,
+            self.sms_send_challenge_id,
+            time(self.sms_send_time),
+            time(self.sms_send_expire_time),
+        );
+        let sent = match columns {
+            (Some(send), Some(key), Some(challenge), Some(send_time), Some(expire_time)) => Some(SentCode {
+                id: SendId::from_uuid(send),
+                key: KeyId(row.unsigned(key)?),
+                challenge: ChallengeId::from_uuid(challenge),
+                send_time,
+                expire_time,
+                used_time: time(self.sms_send_used_time),
+            }),
+            (None, None, None, None, None) => None,
+            _ => return Err(broken()),
+        };
+        Ok(SmsCredential { number, sent })
     }
 }
 
@@ -88,6 +144,9 @@ pub(crate) struct PendingRow {
     pub(crate) totp_digits: Option<i64>,
     pub(crate) totp_period: Option<i64>,
     pub(crate) totp_account_label: Option<String>,
+    pub(crate) sms_sealed_number: Option<Vec<u8>>,
+    pub(crate) sms_send_id: Option<Uuid>,
+    pub(crate) sms_send_key: Option<i64>,
 }
 
 impl PendingRow {
@@ -95,24 +154,9 @@ impl PendingRow {
     pub(crate) fn open(self, user: &UserRef, keyring: &Keyring) -> Result<PendingEnrollment, StoreError> {
         let id = EnrollmentId::from_uuid(self.enrollment_id);
         let row = Row::new("pending enrollment", id);
-        let credential = match (
-            self.kind.as_str(),
-            self.totp_sealed_key,
-            self.totp_algorithm,
-            self.totp_digits,
-            self.totp_period,
-            self.totp_account_label,
-        ) {
-            ("TOTP", Some(sealed), Some(algorithm), Some(digits), Some(period), Some(label)) => {
-                let parameters = parameters(&row, &algorithm, digits, period)?;
-                let opened = keyring.open_pending_key(user, id, &parameters, &sealed);
-                PendingCredential::Totp {
-                    key: row.sealed(opened)?,
-                    parameters,
-                    account_label: AccountLabel::parse(&label)
-                        .map_err(|_| row.corrupt("has an account label that is none"))?,
-                }
-            }
+        let credential = match self.kind.as_str() {
+            "TOTP" => self.app(user, keyring, &row)?,
+            "SMS" => PendingCredential::Sms(self.telephone(user, keyring, &row)?),
             _ => return Err(row.corrupt("has columns that fit no kind")),
         };
         Ok(PendingEnrollment {
@@ -123,6 +167,52 @@ impl PendingRow {
             create_time: Timestamp::from_unix_micros(self.create_time),
             expire_time: Timestamp::from_unix_micros(self.expire_time),
             epoch: Epoch(row.unsigned(self.epoch)?),
+        })
+    }
+
+    fn app(
+        &self,
+        user: &UserRef,
+        keyring: &Keyring,
+        row: &Row<EnrollmentId>,
+    ) -> Result<PendingCredential, StoreError> {
+        let columns = (
+            &self.totp_sealed_key,
+            &self.totp_algorithm,
+            self.totp_digits,
+            self.totp_period,
+            &self.totp_account_label,
+        );
+        let (Some(sealed), Some(algorithm), Some(digits), Some(period), Some(label)) = columns else {
+            return Err(row.corrupt("has columns that fit no kind"));
+        };
+        let parameters = parameters(row, algorithm, digits, period)?;
+        let id = EnrollmentId::from_uuid(self.enrollment_id);
+        let opened = keyring.open_pending_key(user, id, &parameters, sealed);
+        Ok(PendingCredential::Totp {
+            key: row.sealed(opened)?,
+            parameters,
+            account_label: AccountLabel::parse(label)
+                .map_err(|_| row.corrupt("has an account label that is none"))?,
+        })
+    }
+
+    fn telephone(
+        &self,
+        user: &UserRef,
+        keyring: &Keyring,
+        row: &Row<EnrollmentId>,
+    ) -> Result<PendingSms, StoreError> {
+        let (Some(sealed), Some(send), Some(key)) =
+            (&self.sms_sealed_number, self.sms_send_id, self.sms_send_key)
+        else {
+            return Err(row.corrupt("has columns that fit no kind"));
+        };
+        let id = EnrollmentId::from_uuid(self.enrollment_id);
+        Ok(PendingSms {
+            number: row.sealed(keyring.open_pending_phone_number(user, id, sealed))?,
+            send: SendId::from_uuid(send),
+            key: KeyId(row.unsigned(key)?),
         })
     }
 }

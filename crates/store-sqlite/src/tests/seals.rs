@@ -79,7 +79,10 @@ async fn a_copied_key_does_not_open() {
 #[tokio::test]
 async fn a_moved_row_does_not_open() {
     let copy = "DELETE FROM authenticators WHERE user_id = 'ann';
-        INSERT INTO authenticators SELECT tenant_id, 'ann', authenticator_id, number, display_name, display_name_key,
+        INSERT INTO authenticators (tenant_id, user_id, authenticator_id, number, display_name, display_name_key, named,
+            create_time, last_use_time, consecutive_failures, disabled_since, kind, totp_sealed_key, totp_algorithm,
+            totp_digits, totp_period, totp_last_step)
+        SELECT tenant_id, 'ann', authenticator_id, number, display_name, display_name_key,
             named, create_time, last_use_time, consecutive_failures, disabled_since, kind, totp_sealed_key,
             totp_algorithm, totp_digits, totp_period, totp_last_step FROM authenticators WHERE user_id = 'bob'";
     after(copy, "authenticator").await;
@@ -167,6 +170,7 @@ async fn no_secret_stands_in_the_files() {
         codes: vec![RecoveryEntry { digest: digests.digest(&[code.as_bytes()]), used_time: None }],
     };
     let mut next = UserState { recovery: Some(set), ..state.clone() };
+    next.authenticators.push(fixtures::sms_authenticator(&random, "telephone"));
     // The key is put again whole, in another place of the file.
     next.authenticators[0].named = false;
     assert!(writes(&state, &next).iter().any(|write| matches!(write, Write::PutAuthenticator(_))));
@@ -177,9 +181,17 @@ async fn no_secret_stands_in_the_files() {
     change.request = Some(record);
     store.done(change).await;
 
-    let Credential::Totp(totp) = &next.authenticators[0].credential;
-    let PendingCredential::Totp { key: pending, .. } = &next.pending[0].credential;
-    let mut canaries = vec![answer.to_vec(), code.as_bytes().to_vec(), code.grouped().expose().into()];
+    let Credential::Totp(totp) = &next.authenticators[0].credential else { panic!("an authenticator app") };
+    let PendingCredential::Totp { key: pending, .. } = &next.pending[0].credential else {
+        panic!("an authenticator app")
+    };
+    let number = next.authenticators[1].credential.sms().expect("a telephone").number.expose();
+    let mut canaries = vec![
+        number.as_bytes()[1..].to_vec(),
+        answer.to_vec(),
+        code.as_bytes().to_vec(),
+        code.grouped().expose().into(),
+    ];
     for key in [&totp.key, pending] {
         canaries.push(key.expose().to_vec());
         canaries.push(key.to_base32().expose().into());

@@ -1,14 +1,14 @@
-//! Authenticators, pending enrollments and recovery codes. Keys are sealed here and nowhere else.
+//! Authenticators, pending enrollments and recovery codes. What is sealed of them is sealed in
+//! `credentials`.
 
+use super::credentials::{CredentialColumns, PendingColumns, SentColumns};
 use crate::commit::{Stop, guard};
 use crate::error::signed;
 use crate::seal::Sealer;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, RecoverySetId, UserRef};
-use countersign_domain::otp::{Digits, Step};
+use countersign_domain::otp::Step;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, RecoverySet, Standing,
-};
+use countersign_domain::user::{Authenticator, PendingEnrollment, RecoverySet, SentCode, Standing};
 use countersign_ports::document::Named;
 use sqlx::SqliteConnection;
 
@@ -19,8 +19,7 @@ pub(super) async fn put(
     user: &UserRef,
     row: &Authenticator,
 ) -> Result<(), Stop> {
-    let Credential::Totp(totp) = &row.credential;
-    let key = seal.keyring.seal_authenticator_key(user, row.id, &totp.parameters, &totp.key, seal.nonce());
+    let columns = CredentialColumns::new(seal, user, row)?;
     let (tenant, user, id) = (user.tenant.as_str(), user.user.as_str(), row.id.uuid());
     let (name, name_key) = (row.display_name.as_str(), row.display_name.fold_key());
     let create_time = row.create_time.unix_micros();
@@ -30,24 +29,30 @@ pub(super) async fn put(
         Standing::Disabled { since } => Some(since.unix_micros()),
     };
     let kind = row.kind().name();
-    let (algorithm, period) = (totp.parameters.algorithm.name(), totp.parameters.period.seconds());
-    let digits = digits(totp.parameters.digits);
-    let last_step = signed(totp.last_step.number())?;
+    let CredentialColumns { totp_sealed_key, totp, totp_last_step, sms_sealed_number, sent } = columns;
     let put = sqlx::query!(
         "INSERT INTO authenticators (tenant_id, user_id, authenticator_id, number, display_name, display_name_key,
             named, create_time, last_use_time, consecutive_failures, disabled_since, kind, totp_sealed_key,
-            totp_algorithm, totp_digits, totp_period, totp_last_step)
+            totp_algorithm, totp_digits, totp_period, totp_last_step, sms_sealed_number, sms_send_id, sms_send_key,
+            sms_send_challenge_id, sms_send_time, sms_send_expire_time, sms_send_used_time)
         VALUES (?1, ?2, ?3,
             (SELECT ifnull(max(number), 0) + 1 FROM authenticators WHERE tenant_id = ?1 AND user_id = ?2),
-            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
         ON CONFLICT (tenant_id, user_id, authenticator_id) DO UPDATE SET
             display_name = excluded.display_name, display_name_key = excluded.display_name_key,
             named = excluded.named, create_time = excluded.create_time, last_use_time = excluded.last_use_time,
             consecutive_failures = excluded.consecutive_failures, disabled_since = excluded.disabled_since,
             kind = excluded.kind, totp_sealed_key = excluded.totp_sealed_key,
             totp_algorithm = excluded.totp_algorithm, totp_digits = excluded.totp_digits,
-            totp_period = excluded.totp_period, totp_last_step = excluded.totp_last_step
-        WHERE authenticators.totp_last_step <= excluded.totp_last_step",
+            totp_period = excluded.totp_period, totp_last_step = excluded.totp_last_step,
+            sms_sealed_number = excluded.sms_sealed_number, sms_send_id = excluded.sms_send_id,
+            sms_send_key = excluded.sms_send_key, sms_send_challenge_id = excluded.sms_send_challenge_id,
+            sms_send_time = excluded.sms_send_time, sms_send_expire_time = excluded.sms_send_expire_time,
+            sms_send_used_time = excluded.sms_send_used_time
+        WHERE ifnull(authenticators.totp_last_step <= excluded.totp_last_step, 1)
+            AND (authenticators.sms_send_id IS NOT excluded.sms_send_id
+                OR authenticators.sms_send_used_time IS NULL
+                OR authenticators.sms_send_used_time IS excluded.sms_send_used_time)",
         tenant,
         user,
         id,
@@ -59,20 +64,20 @@ pub(super) async fn put(
         row.consecutive_failures,
         disabled_since,
         kind,
-        key,
-        algorithm,
-        digits,
-        period,
-        last_step
+        totp_sealed_key,
+        totp.algorithm,
+        totp.digits,
+        totp.period,
+        totp_last_step,
+        sms_sealed_number,
+        sent.id,
+        sent.key,
+        sent.challenge_id,
+        sent.send_time,
+        sent.expire_time,
+        sent.used_time
     );
     guard(put.execute(at).await?.rows_affected())
-}
-
-const fn digits(digits: Digits) -> i64 {
-    match digits {
-        Digits::Six => 6,
-        Digits::Eight => 8,
-    }
 }
 
 /// The hot path: what using or failing changes, where the step does not fall (R4, R5).
@@ -94,6 +99,38 @@ pub(super) async fn use_once(
         user,
         id,
         last_step,
+        last_use_time,
+        consecutive_failures
+    );
+    guard(done.execute(at).await?.rows_affected())
+}
+
+/// The same for a telephone: a code that was used stays used (R71).
+pub(super) async fn use_telephone(
+    at: &mut SqliteConnection,
+    user: &UserRef,
+    id: AuthenticatorId,
+    sent: Option<SentCode>,
+    last_use_time: Option<Timestamp>,
+    consecutive_failures: u32,
+) -> Result<(), Stop> {
+    let (tenant, user, id) = (user.tenant.as_str(), user.user.as_str(), id.uuid());
+    let last_use_time = last_use_time.map(Timestamp::unix_micros);
+    let sent = SentColumns::new(sent);
+    let done = sqlx::query!(
+        "UPDATE authenticators SET sms_send_id = ?4, sms_send_key = ?5, sms_send_challenge_id = ?6, sms_send_time = ?7,
+            sms_send_expire_time = ?8, sms_send_used_time = ?9, last_use_time = ?10, consecutive_failures = ?11
+        WHERE tenant_id = ?1 AND user_id = ?2 AND authenticator_id = ?3 AND kind = 'SMS'
+            AND (sms_send_id IS NOT ?4 OR sms_send_used_time IS NULL OR sms_send_used_time IS ?9)",
+        tenant,
+        user,
+        id,
+        sent.id,
+        sent.key,
+        sent.challenge_id,
+        sent.send_time,
+        sent.expire_time,
+        sent.used_time,
         last_use_time,
         consecutive_failures
     );
@@ -123,26 +160,33 @@ pub(super) async fn put_pending(
     user: &UserRef,
     row: &PendingEnrollment,
 ) -> Result<(), Stop> {
-    let PendingCredential::Totp { key, parameters, account_label } = &row.credential;
-    let key = seal.keyring.seal_pending_key(user, row.id, parameters, key, seal.nonce());
+    let columns = PendingColumns::new(seal, user, row);
     let (tenant, user, id) = (user.tenant.as_str(), user.user.as_str(), row.id.uuid());
     let replaces = row.replaces.map(AuthenticatorId::uuid);
     let (create_time, expire_time) = (row.create_time.unix_micros(), row.expire_time.unix_micros());
     let (epoch, kind) = (signed(row.epoch.0)?, row.kind().name());
-    let (algorithm, period) = (parameters.algorithm.name(), parameters.period.seconds());
-    let (digits, label) = (digits(parameters.digits), account_label.as_str());
+    let PendingColumns {
+        totp_sealed_key,
+        totp,
+        totp_account_label,
+        sms_sealed_number,
+        sms_send_id,
+        sms_send_key,
+    } = columns;
     sqlx::query!(
         "INSERT INTO pending_enrollments (tenant_id, user_id, enrollment_id, number, replaces, tries_left, create_time,
-            expire_time, epoch, kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label)
+            expire_time, epoch, kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label,
+            sms_sealed_number, sms_send_id, sms_send_key)
         VALUES (?1, ?2, ?3,
             (SELECT ifnull(max(number), 0) + 1 FROM pending_enrollments WHERE tenant_id = ?1 AND user_id = ?2),
-            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
         ON CONFLICT (tenant_id, user_id, enrollment_id) DO UPDATE SET
             replaces = excluded.replaces, tries_left = excluded.tries_left, create_time = excluded.create_time,
             expire_time = excluded.expire_time, epoch = excluded.epoch, kind = excluded.kind,
             totp_sealed_key = excluded.totp_sealed_key, totp_algorithm = excluded.totp_algorithm,
             totp_digits = excluded.totp_digits, totp_period = excluded.totp_period,
-            totp_account_label = excluded.totp_account_label",
+            totp_account_label = excluded.totp_account_label, sms_sealed_number = excluded.sms_sealed_number,
+            sms_send_id = excluded.sms_send_id, sms_send_key = excluded.sms_send_key",
         tenant,
         user,
         id,
@@ -152,11 +196,14 @@ pub(super) async fn put_pending(
         expire_time,
         epoch,
         kind,
-        key,
-        algorithm,
-        digits,
-        period,
-        label
+        totp_sealed_key,
+        totp.algorithm,
+        totp.digits,
+        totp.period,
+        totp_account_label,
+        sms_sealed_number,
+        sms_send_id,
+        sms_send_key
     )
     .execute(at)
     .await?;

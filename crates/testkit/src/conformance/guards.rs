@@ -8,7 +8,7 @@ use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, RecoverySetId, UserRef, Version};
 use countersign_domain::otp::Step;
-use countersign_domain::user::{Credential, RecoveryEntry, RecoverySet, UserState};
+use countersign_domain::user::{RecoveryEntry, RecoverySet, SentCode, Usage, UserState};
 use countersign_ports::{ChangeSet, Commit, StoreError, UserChange};
 use std::time::Duration;
 
@@ -126,6 +126,40 @@ pub async fn last_step_never_falls(store: StoreUnderTest) {
     assert_eq!(store.load(&ann).await.state, failed);
 }
 
+/// R71: the second line of defence. A write that would use a sent code twice, or make it unused again, conflicts even at
+/// the right version; a failure charged beside a used code holds, and so does the next code.
+pub async fn a_sent_code_is_used_once(store: StoreUnderTest) {
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let ann = user("acme", "ann");
+    let sent = fixtures::sent_code(&random);
+    let used = SentCode { used_time: Some(START), ..sent };
+    let with = |state: &UserState, sent| {
+        let mut next = state.clone();
+        assert!(next.authenticators[0].credential.set_usage(Usage::Sms { sent: Some(sent) }), "a telephone");
+        next
+    };
+    let authenticator = fixtures::sms_authenticator(&random, "phone");
+    let old = UserState { authenticators: vec![authenticator], ..UserState::default() };
+    let old = with(&old, used);
+    store.store_user(&random, &ann, &old).await;
+
+    for again in [sent, SentCode { used_time: Some(START.plus(Duration::from_secs(1))), ..sent }] {
+        let change = fixtures::change_set(&random, &ann, Some(Version(1)), &old, &with(&old, again));
+        store.conflicts(change).await;
+    }
+    let put = vec![Write::PutAuthenticator(with(&old, sent).authenticators[0].clone())];
+    store.conflicts(with_writes(&random, &ann, &old, put)).await;
+    assert_eq!(store.load(&ann).await.state, old);
+
+    let mut failed = old.clone();
+    failed.authenticators[0].consecutive_failures = 1;
+    assert_eq!(store.step(&random, &ann, 1, &old, &failed).await.expect("an answer"), Commit::Done);
+    let next = with(&failed, fixtures::sent_code(&random));
+    assert_eq!(store.step(&random, &ann, 2, &failed, &next).await.expect("an answer"), Commit::Done);
+    assert_eq!(store.load(&ann).await.state, next);
+}
+
 /// R29: a code that is used, is not in its set, or belongs to a set that is gone conflicts even at the right version.
 pub async fn a_recovery_code_is_used_once(store: StoreUnderTest) {
     store.create_tenant("acme").await;
@@ -159,7 +193,7 @@ pub async fn rows_that_are_gone_cannot_be_used(store: StoreUnderTest) {
     store.store_user(&random, &ann, &old).await;
     let gone = Write::UseAuthenticator {
         id: AuthenticatorId::at(START, random.bytes()),
-        last_step: Step::new(5),
+        usage: Usage::Totp { last_step: Step::new(5) },
         last_use_time: Some(START),
         consecutive_failures: 0,
     };
@@ -216,8 +250,7 @@ pub async fn a_missing_tenant_takes_no_commit(store: StoreUnderTest) {
 pub(super) fn used(state: &UserState, step: u64) -> UserState {
     let mut next = state.clone();
     let row = &mut next.authenticators[0];
-    let Credential::Totp(totp) = &mut row.credential;
-    totp.last_step = Step::new(step);
+    assert!(row.credential.set_usage(Usage::Totp { last_step: Step::new(step) }), "an authenticator app");
     row.last_use_time = Some(START.plus(Duration::from_secs(step)));
     next
 }

@@ -2,15 +2,17 @@
 
 use super::Generator;
 use countersign_domain::ids::{
-    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, ResetRequestId, TeamId,
-    TicketId,
+    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, ResetRequestId, SendId,
+    TeamId, TicketId,
 };
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpKey, TotpParameters};
+use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::user::{
     Authenticator, Challenge, ChallengePurpose, Credential, DirectoryEntry, Failures, LastWrong,
-    PendingCredential, PendingEnrollment, RecoveryEntry, RecoverySet, RememberedClient, RequirementState,
-    ResetRequest, Role, Standing, TeamMembership, Ticket, TicketIssuer, TotpCredential, UserState,
+    PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry, RecoverySet, RememberedClient,
+    RequirementState, ResetRequest, Role, SentCode, SmsCredential, Standing, TeamMembership, Ticket,
+    TicketIssuer, TotpCredential, UserState,
 };
 
 impl Generator {
@@ -96,11 +98,32 @@ impl Generator {
             last_use_time: self.maybe(Self::time),
             consecutive_failures: self.number(),
             standing: self.standing(),
-            credential: Credential::Totp(TotpCredential {
-                key: self.key(),
-                parameters: self.parameters(),
-                last_step: Step::new(self.random.below(1 << 40)),
-            }),
+            credential: if self.one_in(3) {
+                let sent = self.maybe(Self::sent);
+                Credential::Sms(SmsCredential { number: self.phone_number(), sent })
+            } else {
+                Credential::Totp(TotpCredential {
+                    key: self.key(),
+                    parameters: self.parameters(),
+                    last_step: Step::new(self.random.below(1 << 40)),
+                })
+            },
+        }
+    }
+
+    fn phone_number(&self) -> PhoneNumber {
+        let number = format!("+{}", 10_000_000 + self.random.below(1 << 40));
+        PhoneNumber::parse(&number).expect("a number that fits its rules")
+    }
+
+    fn sent(&self) -> SentCode {
+        SentCode {
+            id: SendId::at(self.time(), self.random.bytes()),
+            key: self.digest().key,
+            challenge: ChallengeId::at(self.time(), self.random.bytes()),
+            send_time: self.time(),
+            expire_time: self.time(),
+            used_time: self.maybe(Self::time),
         }
     }
 
@@ -108,8 +131,16 @@ impl Generator {
     fn change_authenticator(&self, row: &mut Authenticator) {
         row.last_use_time = self.maybe(Self::time);
         row.consecutive_failures = self.number();
-        let Credential::Totp(totp) = &mut row.credential;
-        totp.last_step = Step::new(totp.last_step.number() + self.random.below(3));
+        match &mut row.credential {
+            Credential::Totp(totp) => {
+                totp.last_step = Step::new(totp.last_step.number() + self.random.below(3));
+            }
+            // Used, or another one.
+            Credential::Sms(sms) => match &mut sms.sent {
+                Some(sent) if sent.used_time.is_none() => sent.used_time = Some(self.time()),
+                sent => *sent = Some(self.sent()),
+            },
+        }
         if self.one_in(3) {
             row.display_name = self.display_name();
             row.named = true;
@@ -150,10 +181,18 @@ impl Generator {
         let account_label = AccountLabel::parse(self.pick(&["ann@example.com", "Zoë O'Hara", "账户"]));
         PendingEnrollment {
             id: EnrollmentId::at(self.time(), self.random.bytes()),
-            credential: PendingCredential::Totp {
-                key: self.key(),
-                parameters: self.parameters(),
-                account_label: account_label.expect("a label that fits its rules"),
+            credential: if self.one_in(3) {
+                PendingCredential::Sms(PendingSms {
+                    number: self.phone_number(),
+                    send: SendId::at(self.time(), self.random.bytes()),
+                    key: self.digest().key,
+                })
+            } else {
+                PendingCredential::Totp {
+                    key: self.key(),
+                    parameters: self.parameters(),
+                    account_label: account_label.expect("a label that fits its rules"),
+                }
             },
             replaces: self.maybe(|draw| AuthenticatorId::at(draw.time(), draw.random.bytes())),
             tries_left: u32::try_from(self.random.below(11)).expect("at most ten"),

@@ -2,8 +2,7 @@
 
 use countersign_domain::change::Write;
 use countersign_domain::ids::Version;
-use countersign_domain::otp::Step;
-use countersign_domain::user::{Authenticator, Credential, UserState};
+use countersign_domain::user::{Authenticator, Usage, UserState};
 use countersign_ports::{StoreError, UserChange};
 
 /// Why a change is not made.
@@ -49,13 +48,11 @@ pub(super) fn apply_user(
 fn apply(state: &mut UserState, write: Write) -> Result<(), Refused> {
     match write {
         Write::PutAuthenticator(row) => return put_authenticator(state, row),
-        Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
+        Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => {
             let row = state.authenticators.iter_mut().find(|row| row.id == id).ok_or(Refused::Conflict)?;
-            let Credential::Totp(totp) = &mut row.credential;
-            if last_step < totp.last_step {
+            if takes_back(row.credential.usage(), usage) || !row.credential.set_usage(usage) {
                 return Err(Refused::Conflict);
             }
-            totp.last_step = last_step;
             row.last_use_time = last_use_time;
             row.consecutive_failures = consecutive_failures;
         }
@@ -92,17 +89,25 @@ fn put_authenticator(state: &mut UserState, row: Authenticator) -> Result<(), Re
     if state.authenticators.iter().any(|other| other.id != row.id && other.display_name.fold_key() == name) {
         return Err(Refused::NAME_TAKEN);
     }
-    let stored = state.authenticator(row.id).map(last_step);
-    if stored.is_some_and(|stored| last_step(&row) < stored) {
+    let stored = state.authenticator(row.id).map(|stored| stored.credential.usage());
+    if stored.is_some_and(|stored| takes_back(stored, row.credential.usage())) {
         return Err(Refused::Conflict);
     }
     put(&mut state.authenticators, row, |row| row.id);
     Ok(())
 }
 
-const fn last_step(row: &Authenticator) -> Step {
-    let Credential::Totp(totp) = &row.credential;
-    totp.last_step
+/// Whether a use that was made would be unmade: a step that falls (R4), a sent code that is no longer used (R71).
+fn takes_back(stored: Usage, given: Usage) -> bool {
+    match (stored, given) {
+        (Usage::Totp { last_step: stored }, Usage::Totp { last_step: given }) => given < stored,
+        (Usage::Sms { sent: Some(stored) }, Usage::Sms { sent: Some(given) }) => {
+            stored.id == given.id && stored.used_time.is_some() && given.used_time != stored.used_time
+        }
+        (Usage::Sms { .. }, Usage::Sms { .. })
+        | (Usage::Totp { .. }, Usage::Sms { .. })
+        | (Usage::Sms { .. }, Usage::Totp { .. }) => false,
+    }
 }
 
 /// Replaces the row with that id where it stands, or adds it at the end.

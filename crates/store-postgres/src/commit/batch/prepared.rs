@@ -79,7 +79,12 @@ impl<'a> Prepared<'a> {
     fn write(&mut self, user: &'a UserRef, write: &'a Write) -> Result<(), Failure> {
         let (tenant_id, user_id) = (user.tenant.as_str(), user.user.as_str());
         match write {
-            Write::UseAuthenticator { id, last_step, last_use_time, consecutive_failures } => {
+            Write::UseAuthenticator {
+                id,
+                usage: user::Usage::Totp { last_step },
+                last_use_time,
+                consecutive_failures,
+            } => {
                 self.usages.push(Usage {
                     tenant_id,
                     user_id,

@@ -43,12 +43,21 @@ fn other_changes_are_left_alone() {
     let id = state.authenticators[0].id;
     let usage = Write::UseAuthenticator {
         id,
-        last_step: countersign_domain::otp::Step::new(1),
+        usage: Usage::Totp { last_step: countersign_domain::otp::Step::new(1) },
         last_use_time: None,
         consecutive_failures: 0,
     };
     twice.users[0].writes = vec![usage.clone()];
     assert!(takes(&twice));
+    let mut of_a_telephone = login(&random);
+    let usage_of_a_telephone = Usage::Sms { sent: None };
+    of_a_telephone.users[0].writes = vec![Write::UseAuthenticator {
+        id,
+        usage: usage_of_a_telephone,
+        last_use_time: None,
+        consecutive_failures: 0,
+    }];
+    assert!(!takes(&of_a_telephone));
     twice.users[0].writes = vec![usage.clone(), usage];
     assert!(!takes(&twice));
 
