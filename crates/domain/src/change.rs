@@ -5,6 +5,7 @@
 
 use crate::event::Event;
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, TicketId};
+use crate::otp::Step;
 use crate::time::Timestamp;
 use crate::user::{
     Authenticator, Challenge, DirectoryEntry, Failures, PendingEnrollment, RecoverySet, RememberedClient,
@@ -209,15 +210,12 @@ pub fn writes(old: &UserState, next: &UserState) -> Vec<Write> {
 /// By how many steps the code that this change accepted was ahead of the server's clock (negative: behind); `None`
 /// where it accepted no code of an authenticator app. What operators see drifting before codes are refused (R7).
 pub fn accepted_step_offset(old: &UserState, next: &UserState, now: Timestamp) -> Option<i64> {
-    next.authenticators.iter().find_map(|after| match &after.credential {
-        Credential::Totp(totp) => {
-            let before = old.authenticator(after.id).map(|before| match &before.credential {
-                Credential::Totp(totp) => totp.last_step,
-            });
-            let current = Step::at(now.unix_seconds(), totp.parameters.period);
-            let accepted = before.is_none_or(|before| totp.last_step > before);
-            accepted.then(|| totp.last_step.number().cast_signed() - current.number().cast_signed())
-        }
+    next.authenticators.iter().find_map(|after| {
+        let totp = after.credential.totp()?;
+        let before = old.authenticator(after.id).and_then(|before| before.credential.totp());
+        let current = Step::at(now.unix_seconds(), totp.parameters.period);
+        let accepted = before.is_none_or(|before| totp.last_step > before.last_step);
+        accepted.then(|| totp.last_step.number().cast_signed() - current.number().cast_signed())
     })
 }
 
