@@ -36,7 +36,7 @@ pub use coverage::{MemberStatus, StatusFilter};
 pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
 pub use error::AppError;
 pub use explain::Question;
-pub use notices::Dispatched;
+pub use notices::{Dispatched, NoticeRules};
 pub use team::{Delegation, Preview};
 pub use tenants::{Impact, PolicyUpdate};
 

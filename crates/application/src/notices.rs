@@ -1,65 +1,283 @@
 //! Empties the outbox: leases what is due, hands it to the notifier, settles what became of it (R57).
+//!
+//! At least once: a crash between delivery and settling repeats it, with the same id. In order per user: a store leases
+//! only the oldest notice of each, so the next one is leased after that one is settled. Nodes share the work by leases.
 
+use crate::engine::Inner;
 use crate::{AppError, Application};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{Notifier, NotifyError, OutboxEntry};
+use countersign_ports::{Letter, NoticeId, Notifier, NotifyError, OutboxEntry};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-/// Notices leased at a time.
-const BATCH: u32 = 50;
-/// How long a lease lasts: longer than a slow delivery, short enough to be taken over after a crash.
-const LEASE: Duration = Duration::from_mins(2);
-/// Tries before a notice is a dead letter; with the growing pauses about three days.
-const MAX_ATTEMPTS: u32 = 20;
-/// The first pause after a failed try; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(15);
-/// The longest pause.
-const MAX_PAUSE: Duration = Duration::from_hours(6);
+/// Notices under way at the same time, each of another user. Leased only when they can be delivered at once, so that no
+/// lease is spent waiting.
+const CONCURRENCY: usize = 8;
+/// How much longer than the slowest delivery a lease lasts: room to settle it. A crashed node's are taken over then.
+const LEASE_FACTOR: u32 = 2;
+/// How long deliveries under way may take after the node was told to stop; then they are released to other nodes.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// When a delivery that failed is tried again, and when it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeRules {
+    /// The first pause after a failed try; it doubles each time. Up to a quarter less, differently for each notice, so
+    /// that not all of them come back at once.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub max_pause: Duration,
+    /// Tries before a notice is a dead letter.
+    pub max_attempts: u32,
+    /// The longest delivery; a slower one is given up and tried again. A lease lasts twice as long.
+    pub delivery_timeout: Duration,
+}
+
+impl Default for NoticeRules {
+    /// Gives up after two to three days.
+    fn default() -> Self {
+        Self {
+            first_pause: Duration::from_secs(15),
+            max_pause: Duration::from_hours(6),
+            max_attempts: 20,
+            delivery_timeout: Duration::from_mins(1),
+        }
+    }
+}
 
 /// What one round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Dispatched {
     /// Delivered.
     pub delivered: usize,
+    /// Settled without anybody to tell.
+    pub unaddressed: usize,
     /// To be tried again.
     pub postponed: usize,
     /// Given up on.
     pub dead: usize,
 }
 
-impl Application {
-    /// Delivers what is due, once round. At least once: a crash between delivery and settling repeats it.
-    pub async fn dispatch_notices(&self, notifier: &dyn Notifier) -> Result<Dispatched, AppError> {
-        let deps = &self.0.deps;
-        let now = deps.clock.now();
-        let entries = deps.outbox.lease(now, now.plus(LEASE), BATCH).await?;
-        let mut done = Dispatched::default();
-        for entry in &entries {
-            match notifier.notify(entry).await {
-                Ok(()) => {
-                    deps.outbox.delivered(&entry.notice).await?;
-                    done.delivered += 1;
-                }
-                Err(error) => {
-                    let retry = retry_time(entry, &error, deps.clock.now());
-                    deps.outbox.failed(&entry.notice, retry).await?;
-                    if retry.is_some() {
-                        tracing::warn!(event_id = %entry.event.id, attempts = entry.attempts, "a notice was not delivered; trying again later");
-                        done.postponed += 1;
-                    } else {
-                        tracing::error!(event_id = %entry.event.id, attempts = entry.attempts, "a notice is undeliverable");
-                        done.dead += 1;
-                    }
-                }
-            }
+/// What became of one notice.
+enum Settled {
+    Delivered,
+    Unaddressed,
+    Postponed,
+    Dead,
+}
+
+impl Dispatched {
+    fn count(&mut self, settled: &Settled) {
+        match settled {
+            Settled::Delivered => self.delivered += 1,
+            Settled::Unaddressed => self.unaddressed += 1,
+            Settled::Postponed => self.postponed += 1,
+            Settled::Dead => self.dead += 1,
         }
-        Ok(done)
     }
 }
 
-fn retry_time(entry: &OutboxEntry, error: &NotifyError, now: Timestamp) -> Option<Timestamp> {
-    let worth_it = matches!(error, NotifyError::Transient(_)) && entry.attempts + 1 < MAX_ATTEMPTS;
-    let pause =
-        FIRST_PAUSE.saturating_mul(1_u32.checked_shl(entry.attempts).unwrap_or(u32::MAX)).min(MAX_PAUSE);
-    worth_it.then(|| now.plus(pause))
+impl Application {
+    /// Delivers what is due until nothing is, or until `stop`; then what is under way is finished or released.
+    pub async fn dispatch_notices(
+        &self,
+        notifier: &Arc<dyn Notifier>,
+        rules: NoticeRules,
+        stop: &CancellationToken,
+    ) -> Result<Dispatched, AppError> {
+        let mut round = Round {
+            inner: Arc::clone(&self.0),
+            notifier: Arc::clone(notifier),
+            rules,
+            running: JoinSet::new(),
+            entries: HashMap::new(),
+            done: Dispatched::default(),
+        };
+        // Nothing is leased any more after a failure of the store, but what is under way is settled.
+        let mut failure = None;
+        let mut more = true;
+        loop {
+            let free = CONCURRENCY - round.running.len();
+            if more && free > 0 && failure.is_none() && !stop.is_cancelled() {
+                match round.lease(free).await {
+                    Ok(leased) => more = leased == free,
+                    Err(error) => failure = Some(error),
+                }
+            }
+            let next = tokio::select! {
+                biased;
+                next = round.running.join_next_with_id() => next,
+                () = stop.cancelled() => {
+                    round.wind_up().await?;
+                    None
+                }
+            };
+            let Some(next) = next else { break };
+            match round.settled(next).await {
+                // The next notice of that user may be due.
+                Ok(settled) => more |= !matches!(settled, Settled::Postponed),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(round.done), Err)
+    }
+}
+
+/// Deliveries under way.
+struct Round {
+    inner: Arc<Inner>,
+    notifier: Arc<dyn Notifier>,
+    rules: NoticeRules,
+    running: JoinSet<Result<Settled, AppError>>,
+    /// What each of them delivers.
+    entries: HashMap<Id, OutboxEntry>,
+    done: Dispatched,
+}
+
+type Joined = Result<(Id, Result<Settled, AppError>), JoinError>;
+
+impl Round {
+    /// Leases at most `free` notices and starts to deliver them.
+    async fn lease(&mut self, free: usize) -> Result<usize, AppError> {
+        let deps = &self.inner.deps;
+        let now = deps.clock.now();
+        let limit = u32::try_from(free).unwrap_or(u32::MAX);
+        let leased =
+            deps.outbox.lease(now, now.plus(self.rules.delivery_timeout * LEASE_FACTOR), limit).await?;
+        let count = leased.len();
+        for entry in leased {
+            let task =
+                deliver(Arc::clone(&self.inner), Arc::clone(&self.notifier), self.rules, entry.clone());
+            self.entries.insert(self.running.spawn(task).id(), entry);
+        }
+        Ok(count)
+    }
+
+    /// Counts what a delivery came to. One that panicked failed like any other, so that it cannot hold its user's
+    /// notices up for ever.
+    async fn settled(&mut self, joined: Joined) -> Result<Settled, AppError> {
+        let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let entry = self.entries.remove(&id);
+        let settled = match (joined, entry) {
+            (Ok((_, settled)), _) => settled?,
+            (Err(panicked), Some(entry)) => {
+                self.inner.settle(&entry, Err(NotifyError::Transient(panicked.into())), self.rules).await?
+            }
+            (Err(_), None) => return Err(AppError::Interrupted),
+        };
+        self.done.count(&settled);
+        Ok(settled)
+    }
+
+    /// Waits a little for what is under way, and releases what is not done by then.
+    async fn wind_up(&mut self) -> Result<(), AppError> {
+        let finishing = async {
+            while let Some(joined) = self.running.join_next_with_id().await {
+                // What could not be settled is repeated when its lease ends.
+                drop(self.settled(joined).await);
+            }
+        };
+        if timeout(FAREWELL, finishing).await.is_ok() {
+            return Ok(());
+        }
+        self.running.abort_all();
+        while self.running.join_next().await.is_some() {}
+        let deps = &self.inner.deps;
+        let now = deps.clock.now();
+        for (_, entry) in self.entries.drain() {
+            deps.outbox.failed(&entry.notice, Some(now)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn deliver(
+    inner: Arc<Inner>,
+    notifier: Arc<dyn Notifier>,
+    rules: NoticeRules,
+    entry: OutboxEntry,
+) -> Result<Settled, AppError> {
+    let letter = inner.letter(entry).await?;
+    let delivered = timeout(rules.delivery_timeout, notifier.notify(&letter)).await;
+    let delivered = delivered.unwrap_or_else(|late| Err(NotifyError::Transient(late.into())));
+    inner.settle(&letter.entry, delivered, rules).await
+}
+
+impl Inner {
+    /// The notice with what the tenant's policy adds, as it was when the event happened.
+    async fn letter(&self, entry: OutboxEntry) -> Result<Letter, AppError> {
+        let event = &entry.event;
+        let policy = self.policies.get(self.deps.policies.as_ref(), &event.tenant, event.policy_revision);
+        let (service, support_contact, advice_url) = match policy.await {
+            Ok(policy) => (
+                policy.totp.issuer.as_str().to_owned(),
+                policy.notices.support_contact.clone(),
+                policy.notices.advice_url.clone(),
+            ),
+            // Its owner is told all the same.
+            Err(AppError::TenantNotFound | AppError::PolicyCorrupt) => Default::default(),
+            Err(error) => return Err(error),
+        };
+        Ok(Letter { entry, service, support_contact, advice_url })
+    }
+
+    /// Writes down what became of a try.
+    async fn settle(
+        &self,
+        entry: &OutboxEntry,
+        delivered: Result<(), NotifyError>,
+        rules: NoticeRules,
+    ) -> Result<Settled, AppError> {
+        let outbox = &self.deps.outbox;
+        let (notice_id, event_id, attempts) = (entry.notice.id.0, entry.event.id, entry.attempts + 1);
+        let error = match delivered {
+            Ok(()) => {
+                outbox.delivered(&entry.notice).await?;
+                return Ok(Settled::Delivered);
+            }
+            Err(NotifyError::NoAddress) => {
+                outbox.delivered(&entry.notice).await?;
+                tracing::info!(%notice_id, %event_id, tenant_id = %entry.event.tenant, "nobody was told: the directory knows no address of the user");
+                return Ok(Settled::Unaddressed);
+            }
+            Err(error) => error,
+        };
+        let retry = retry_time(entry, &error, rules, self.deps.clock.now());
+        outbox.failed(&entry.notice, retry).await?;
+        let error = told(&error);
+        if retry.is_some() {
+            tracing::warn!(%notice_id, %event_id, attempts, error, "a notice was not delivered; trying again later");
+            Ok(Settled::Postponed)
+        } else {
+            tracing::error!(alarm = true, %notice_id, %event_id, attempts, error, "a notice was given up: it is a dead letter");
+            Ok(Settled::Dead)
+        }
+    }
+}
+
+/// The error with its cause.
+fn told(error: &NotifyError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+fn retry_time(
+    entry: &OutboxEntry,
+    error: &NotifyError,
+    rules: NoticeRules,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let worth_it = matches!(error, NotifyError::Transient(_)) && entry.attempts + 1 < rules.max_attempts;
+    let doubled = 1_u32.checked_shl(entry.attempts).unwrap_or(u32::MAX);
+    let pause = rules.first_pause.saturating_mul(doubled).min(rules.max_pause);
+    worth_it.then(|| now.plus(pause - spread(entry.notice.id, entry.attempts, pause)))
+}
+
+/// Up to a quarter of the pause, by the random part of the id: what failed together does not come back together.
+fn spread(id: NoticeId, attempts: u32, pause: Duration) -> Duration {
+    let drawn = u32::from(id.0.as_bytes()[15]).wrapping_add(attempts.wrapping_mul(97)) % 256;
+    pause / 1024 * drawn
 }

@@ -34,9 +34,25 @@ pub trait Outbox: Send + Sync {
     async fn failed(&self, notice: &NoticeRecord, retry_time: Option<Timestamp>) -> Result<(), StoreError>;
 }
 
-/// Why a notice was not delivered.
+/// A notice complete: with what the tenant's policy lets its text say. What a notifier needs, and nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// The notice and its event.
+    pub entry: OutboxEntry,
+    /// Under which name users know the service: the tenant's issuer. Empty where the tenant is gone.
+    pub service: String,
+    /// Whom users may turn to; empty where the policy names nobody.
+    pub support_contact: String,
+    /// An `https` page that says what to do; empty where the policy names none.
+    pub advice_url: String,
+}
+
+/// Why a notice was not delivered. Never carries the address, nor what a server says of it (R53).
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
+    /// There is no address that this channel could use. Nothing is broken.
+    #[error("the notice has no address")]
+    NoAddress,
     /// It may work later.
     #[error("delivery failed for now")]
     Transient(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -48,6 +64,6 @@ pub enum NotifyError {
 /// Delivers notices to people.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Delivers one notice; may be called again with the same id after a crash.
-    async fn notify(&self, entry: &OutboxEntry) -> Result<(), NotifyError>;
+    /// Delivers one notice; may be called again with the same id after a crash, and dropped at any time.
+    async fn notify(&self, letter: &Letter) -> Result<(), NotifyError>;
 }

@@ -45,6 +45,9 @@ pub(crate) struct ServeArgs {
     /// Where --dev keeps its database and key [default: countersign-dev]
     #[arg(long, value_name = "DIR", requires = "dev", conflicts_with = "config")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// How notices leave with --dev: a file with a section [notices] alone [default: they are logged]
+    #[arg(long, value_name = "FILE", requires = "dev", conflicts_with = "config")]
+    pub(crate) notices: Option<PathBuf>,
     /// The address and port to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
@@ -110,5 +113,7 @@ mod tests {
         assert!(parse(&["--config", "c.toml"]).is_ok());
         assert!(parse(&["--dev", "--config", "c.toml"]).is_err());
         assert!(parse(&["--config", "c.toml", "--data-dir", "d"]).is_err());
+        assert!(parse(&["--dev", "--notices", "n.toml"]).is_ok());
+        assert!(parse(&["--config", "c.toml", "--notices", "n.toml"]).is_err());
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::cli::ServeArgs;
 use crate::config::{
-    Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, StoreConfig, read_root_key,
-    store_of_flag,
+    Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, StoreConfig, load_notices,
+    read_root_key, store_of_flag,
 };
 use crate::failure::Failure;
 use crate::root_key;
@@ -27,7 +27,7 @@ const ISSUER: &str = "Countersign demo";
 /// Who creates the demo tenants, in the log of events.
 const NAME: &str = "serve-dev";
 
-/// The configuration of development: nothing of it comes from a file or the environment.
+/// The configuration of development: nothing of it comes from a file or the environment, but how notices leave.
 pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     let listen = loopback(args.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
     let folder = args.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_FOLDER));
@@ -44,6 +44,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         limits: Limits::default(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },
         observe: Observe::default(),
+        notices: args.notices.as_deref().map(load_notices).transpose()?.unwrap_or_default(),
     })
 }
 

@@ -4,7 +4,7 @@
 use crate::failure::chain;
 use crate::vault;
 use countersign_api_grpc::Health;
-use countersign_application::{AppError, Application};
+use countersign_application::{AppError, Application, NoticeRules};
 use countersign_ports::{ClaimErasure, Clock, Maintenance, Notifier, StoreError, Vault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,24 +49,22 @@ where
 }
 
 /// Delivers notices (R57).
-pub(crate) async fn dispatch(app: Application, notifier: Arc<dyn Notifier>, stop: CancellationToken) {
+pub(crate) async fn dispatch(
+    app: Application,
+    notifier: Arc<dyn Notifier>,
+    rules: NoticeRules,
+    stop: CancellationToken,
+) {
     let stopped = stop.clone();
     every(DISPATCH_EVERY, stop, "dispatch", move || {
         let (app, notifier, stopped) = (app.clone(), Arc::clone(&notifier), stopped.clone());
-        async move { dispatch_all(&app, notifier.as_ref(), &stopped).await }
+        async move {
+            if let Err(error) = app.dispatch_notices(&notifier, rules, &stopped).await {
+                tell(&error);
+            }
+        }
     })
     .await;
-}
-
-async fn dispatch_all(app: &Application, notifier: &dyn Notifier, stopped: &CancellationToken) {
-    while !stopped.is_cancelled() {
-        match app.dispatch_notices(notifier).await {
-            // Postponed ones are due later; only what went out may make room for the next of the same user.
-            Ok(done) if done.delivered > 0 => {}
-            Ok(_) => return,
-            Err(error) => return tell(&error),
-        }
-    }
 }
 
 fn tell(error: &AppError) {

@@ -6,7 +6,7 @@ use crate::jobs;
 use crate::listener::Connection;
 use crate::streams::EndStreams;
 use countersign_api_grpc::GrpcService;
-use countersign_application::Application;
+use countersign_application::{Application, NoticeRules};
 use countersign_ports::{ClaimErasure, Clock, Maintenance, Notifier, Vault};
 use std::io;
 use std::pin::Pin;
@@ -68,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who delivers notices.
     pub(crate) notifier: Arc<dyn Notifier>,
+    /// When it tries again.
+    pub(crate) notice_rules: NoticeRules,
     /// Connections to serve.
     pub(crate) connections: ReceiverStream<io::Result<Connection>>,
     /// What is waited for at most.
@@ -82,7 +84,7 @@ impl Node {
         let health = self.service.health();
         health.set_serving(true).await;
         let jobs = TaskTracker::new();
-        jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.stop.clone()));
+        jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.notice_rules, self.stop.clone()));
         jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
         jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));

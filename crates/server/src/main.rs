@@ -7,7 +7,7 @@
 //! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
 //! - `vault` looks after root keys and what is sealed with them.
 //! - `telemetry` is the log, `metrics` the page for Prometheus, `traces` the export to a collector.
-//! - `adapters` are clock, randomness and the notifier that only logs; `stores` opens the configured store.
+//! - `adapters` are clock and randomness; `stores` opens the configured store, `notifier` the configured channel.
 
 mod adapters;
 mod cli;
@@ -19,6 +19,7 @@ mod jobs;
 mod lifecycle;
 mod listener;
 mod metrics;
+mod notifier;
 mod root_key;
 mod stores;
 mod streams;

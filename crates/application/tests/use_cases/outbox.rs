@@ -1,74 +1,236 @@
-//! Notices: written with the change, delivered at least once, given up on in the end.
+//! Notices: written with the change, delivered at least once and in order, given up on in the end.
 
 use crate::world::{MockNotifier, World};
-use countersign_application::Dispatched;
+use async_trait::async_trait;
+use countersign_application::{Dispatched, NoticeRules};
 use countersign_domain::event::EventType;
+use countersign_domain::ids::UserId;
 use countersign_domain::policy::Preset;
-use countersign_ports::NotifyError;
+use countersign_ports::{Letter, NoticeId, Notifier, NotifyError};
 use countersign_testkit::fixtures;
 use mockall::Sequence;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::{Barrier, Notify};
+use tokio_util::sync::CancellationToken;
 
-/// B50: switching on sends exactly one notice, of the change itself, and settles it.
+/// One round of the dispatcher, to its end.
+async fn round(world: &World, notifier: &Arc<dyn Notifier>) -> Dispatched {
+    let never = CancellationToken::new();
+    world.app.dispatch_notices(notifier, NoticeRules::default(), &never).await.expect("a round")
+}
+
+fn enrolled(name: &str) -> countersign_domain::ids::UserRef {
+    fixtures::user("acme", name)
+}
+
+/// B50: switching on sends exactly one notice, of the change itself and with what the policy says of the service, and
+/// settles it.
 #[tokio::test]
 async fn a_change_is_told_once() {
     let world = World::new(Preset::SelfServiceCode).await;
-    world.enroll(&fixtures::user("acme", "ann")).await;
+    world.enroll(&enrolled("ann")).await;
     let mut notifier = MockNotifier::new();
     notifier
         .expect_notify()
-        .withf(|entry| entry.event.event.kind == EventType::TwoFactorEnabled && entry.attempts == 0)
+        .withf(|letter| {
+            letter.entry.event.event.kind == EventType::TwoFactorEnabled
+                && letter.entry.attempts == 0
+                && letter.service == "Example"
+        })
         .times(1)
         .returning(|_| Ok(()));
-    let first = world.app.dispatch_notices(&notifier).await.expect("a round");
-    assert_eq!(first, Dispatched { delivered: 1, ..Dispatched::default() });
-    let second = world.app.dispatch_notices(&notifier).await.expect("a round");
-    assert_eq!(second, Dispatched::default());
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
+    assert_eq!(round(&world, &notifier).await, Dispatched::default());
 }
 
 /// R57: a notice that fails for now is tried again later, with the same id.
 #[tokio::test]
 async fn a_failed_notice_is_tried_again() {
     let world = World::new(Preset::SelfServiceCode).await;
-    world.enroll(&fixtures::user("acme", "ann")).await;
+    world.enroll(&enrolled("ann")).await;
+    let ids = Arc::new(Mutex::new(Vec::new()));
     let mut notifier = MockNotifier::new();
     let mut order = Sequence::new();
-    notifier
-        .expect_notify()
-        .times(1)
-        .in_sequence(&mut order)
-        .returning(|_| Err(NotifyError::Transient("the mail server is down".into())));
-    notifier.expect_notify().times(1).in_sequence(&mut order).returning(|_| Ok(()));
-    let first = world.app.dispatch_notices(&notifier).await.expect("a round");
-    assert_eq!(first, Dispatched { postponed: 1, ..Dispatched::default() });
-    assert_eq!(world.app.dispatch_notices(&notifier).await.expect("a round"), Dispatched::default());
+    let seen = Arc::clone(&ids);
+    notifier.expect_notify().times(1).in_sequence(&mut order).returning(move |letter| {
+        seen.lock().unwrap().push(letter.entry.notice.id);
+        Err(NotifyError::Transient("the mail server is down".into()))
+    });
+    let seen = Arc::clone(&ids);
+    notifier.expect_notify().times(1).in_sequence(&mut order).returning(move |letter| {
+        seen.lock().unwrap().push(letter.entry.notice.id);
+        Ok(())
+    });
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    assert_eq!(round(&world, &notifier).await, Dispatched { postponed: 1, ..Dispatched::default() });
+    assert_eq!(round(&world, &notifier).await, Dispatched::default(), "its pause is not over");
     world.advance(Duration::from_secs(15));
-    let later = world.app.dispatch_notices(&notifier).await.expect("a round");
-    assert_eq!(later, Dispatched { delivered: 1, ..Dispatched::default() });
+    assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
+    let ids = ids.lock().unwrap();
+    assert_eq!(ids[0], ids[1]);
 }
 
 /// R57: retries are bounded, and what is refused for good is not tried again.
 #[tokio::test]
 async fn a_hopeless_notice_becomes_a_dead_letter() {
     let world = World::new(Preset::SelfServiceCode).await;
-    world.enroll(&fixtures::user("acme", "ann")).await;
-    world.enroll(&fixtures::user("acme", "bob")).await;
-    let ann = fixtures::user("acme", "ann").user;
+    world.enroll(&enrolled("ann")).await;
+    world.enroll(&enrolled("bob")).await;
+    let ann = enrolled("ann").user;
     let mut notifier = MockNotifier::new();
-    notifier.expect_notify().returning(move |entry| {
+    notifier.expect_notify().returning(move |letter| {
         let reason = "no".into();
-        Err(if entry.notice.user == ann {
+        Err(if letter.entry.notice.user == ann {
             NotifyError::Permanent(reason)
         } else {
             NotifyError::Transient(reason)
         })
     });
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
     let mut total = Dispatched::default();
     for _ in 0..40 {
-        let round = world.app.dispatch_notices(&notifier).await.expect("a round");
+        let round = round(&world, &notifier).await;
         total.postponed += round.postponed;
         total.dead += round.dead;
         world.advance(Duration::from_hours(6));
     }
-    assert_eq!(total, Dispatched { delivered: 0, postponed: 19, dead: 2 });
+    assert_eq!(total, Dispatched { postponed: 19, dead: 2, ..Dispatched::default() });
+}
+
+/// R57: a notice without an address is settled, neither tried for ever nor a dead letter, and holds nobody up.
+#[tokio::test]
+async fn a_notice_without_an_address_is_settled() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&enrolled("ann")).await;
+    let mut notifier = MockNotifier::new();
+    notifier.expect_notify().times(1).returning(|_| Err(NotifyError::NoAddress));
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    assert_eq!(round(&world, &notifier).await, Dispatched { unaddressed: 1, ..Dispatched::default() });
+    world.advance(Duration::from_hours(24));
+    assert_eq!(round(&world, &notifier).await, Dispatched::default());
+}
+
+/// R57: a delivery that panics counts as one that failed.
+#[tokio::test]
+async fn a_delivery_that_panics_is_tried_again() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&enrolled("ann")).await;
+    let mut notifier = MockNotifier::new();
+    notifier.expect_notify().times(1).returning(|_| panic!("a fault of the channel"));
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    assert_eq!(round(&world, &notifier).await, Dispatched { postponed: 1, ..Dispatched::default() });
+}
+
+/// Writes down what it is given; waits first for as many others as the barrier wants.
+struct Recorder {
+    together: Option<Barrier>,
+    running: Mutex<BTreeMap<UserId, usize>>,
+    told: Mutex<Vec<(UserId, NoticeId, EventType)>>,
+}
+
+impl Recorder {
+    fn new(together: Option<Barrier>) -> Arc<Self> {
+        Arc::new(Self { together, running: Mutex::default(), told: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl Notifier for Recorder {
+    async fn notify(&self, letter: &Letter) -> Result<(), NotifyError> {
+        let (notice, event) = (&letter.entry.notice, &letter.entry.event);
+        *self.running.lock().unwrap().entry(notice.user.clone()).or_default() += 1;
+        assert_eq!(self.running.lock().unwrap()[&notice.user], 1, "two of one user at once");
+        if let Some(together) = &self.together {
+            together.wait().await;
+        }
+        self.running.lock().unwrap().remove(&notice.user);
+        self.told.lock().unwrap().push((notice.user.clone(), notice.id, event.event.kind));
+        Ok(())
+    }
+}
+
+/// R57: eight users are told at the same time: the barrier opens only when all of them are under way. Two nodes that work
+/// on one outbox share it without telling anything twice.
+#[tokio::test]
+async fn several_users_are_told_at_once_and_nodes_share_the_work() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    for number in 0..16 {
+        world.enroll(&enrolled(&format!("user-{number}"))).await;
+    }
+    let recorder = Recorder::new(Some(Barrier::new(8)));
+    let notifier: Arc<dyn Notifier> = recorder.clone();
+    let (one, other) = tokio::join!(round(&world, &notifier), round(&world, &notifier));
+    assert_eq!(one.delivered + other.delivered, 16);
+    let mut ids: Vec<_> = recorder.told.lock().unwrap().iter().map(|(_, id, _)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 16);
+}
+
+/// R57: a user's notices go out in the order of the changes, all in one round, and never two at once.
+#[tokio::test]
+async fn the_notices_of_a_user_keep_their_order() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let user = enrolled("ann");
+    let (phone, _) = world.enroll(&user).await;
+    for wrong in 0..3 {
+        world.check(&user, Some(phone.wrong(world.now(), wrong))).await;
+        world.advance(Duration::from_secs(1));
+    }
+    let recorder = Recorder::new(None);
+    let notifier: Arc<dyn Notifier> = recorder.clone();
+    assert_eq!(round(&world, &notifier).await.delivered, 2);
+    let kinds: Vec<_> = recorder.told.lock().unwrap().iter().map(|(_, _, kind)| *kind).collect();
+    assert_eq!(kinds, [EventType::TwoFactorEnabled, EventType::UserLocked]);
+}
+
+/// Never finishes its first delivery.
+#[derive(Default)]
+struct Stuck {
+    tries: AtomicUsize,
+    started: Notify,
+}
+
+#[async_trait]
+impl Notifier for Stuck {
+    async fn notify(&self, _: &Letter) -> Result<(), NotifyError> {
+        if self.tries.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.started.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+/// R57, R67: a node that stops gives back what it cannot finish, at once and not only when its lease ends.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_releases_what_is_under_way() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&enrolled("ann")).await;
+    let stuck = Arc::new(Stuck::default());
+    let notifier: Arc<dyn Notifier> = stuck.clone();
+    let stop = CancellationToken::new();
+    let (app, rules) = (world.app.clone(), NoticeRules::default());
+    let (handed, stopping) = (Arc::clone(&notifier), stop.clone());
+    let node = tokio::spawn(async move { app.dispatch_notices(&handed, rules, &stopping).await });
+    stuck.started.notified().await;
+    assert_eq!(round(&world, &notifier).await, Dispatched::default(), "the lease keeps others away");
+    stop.cancel();
+    assert_eq!(node.await.unwrap().expect("a round"), Dispatched::default());
+    assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
+}
+
+/// R57: a delivery that hangs is given up while its lease still holds, and tried again.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_hangs_is_tried_again() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&enrolled("ann")).await;
+    let notifier: Arc<dyn Notifier> = Arc::new(Stuck::default());
+    assert_eq!(round(&world, &notifier).await, Dispatched { postponed: 1, ..Dispatched::default() });
+    world.advance(Duration::from_secs(15));
+    assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
 }

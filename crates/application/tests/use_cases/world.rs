@@ -16,7 +16,7 @@ use countersign_domain::text::{AccountLabel, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ChallengePurpose, ClientClaims, FirstFactor};
 use countersign_keyring::{Keyring, RootKey};
-use countersign_ports::{Clock, Notifier, NotifyError, OutboxEntry, Random, UserStore};
+use countersign_ports::{Clock, Letter, Notifier, NotifyError, Random, UserStore};
 use countersign_testkit::{MemoryStore, fixtures};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ mockall::mock! {
 mockall::mock! {
     pub Notifier {}
     #[async_trait]
-    impl Notifier for Notifier { async fn notify(&self, entry: &OutboxEntry) -> Result<(), NotifyError>; }
+    impl Notifier for Notifier { async fn notify(&self, letter: &Letter) -> Result<(), NotifyError>; }
 }
 
 /// Everything that one test needs.

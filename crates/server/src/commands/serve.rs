@@ -1,7 +1,7 @@
 //! `countersign serve`: everything put together. The order matters: whatever can be wrong is found before a port opens.
 
 use super::print;
-use crate::adapters::{LogNotifier, OsRandom, SystemClock};
+use crate::adapters::{OsRandom, SystemClock};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Exposure, Keys, Sources, StoreConfig};
 use crate::dev;
@@ -9,7 +9,7 @@ use crate::failure::{Failure, chain};
 use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
 use crate::traces::Exporting;
-use crate::{listener, metrics, telemetry, tls, vault};
+use crate::{listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options};
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
@@ -28,7 +28,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, keys, limits, observe, .. } = config;
+    let Config { listen, exposure, store, keys, limits, observe, notices, .. } = config;
+    let notifier = notifier::of(notices.channel, Arc::new(SystemClock))?;
     let kind = store.kind();
     if let (true, StoreConfig::Postgres(options)) = (development, &store) {
         countersign_store_postgres::migrate(&options.url).await?;
@@ -74,7 +75,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         vault: stores.vault,
         erasure: stores.erasure,
         clock: Arc::new(SystemClock),
-        notifier: Arc::new(LogNotifier),
+        notifier,
+        notice_rules: notices.rules,
         connections: listener::connections(listener, rules),
         limits,
         stop,

@@ -10,6 +10,7 @@
 
 mod key_command;
 mod keys;
+mod notices;
 mod observe;
 mod problem;
 mod raw;
@@ -22,6 +23,7 @@ mod validate;
 mod tests;
 
 pub(crate) use keys::Keys;
+pub(crate) use notices::{Channel, NoticesConfig};
 pub(crate) use observe::{Observe, Traces};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use secret_file::{Readers, read as read_secret, read_root_key};
@@ -32,6 +34,7 @@ use crate::tls::TlsFiles;
 use countersign_api_grpc::Grants;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -53,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// What else is told of the service while it runs.
     pub(crate) observe: Observe,
+    /// How people hear of changes.
+    pub(crate) notices: NoticesConfig,
 }
 
 /// Who may connect, and how. One value, so that plain text beyond loopback cannot be written down (R46).
@@ -143,6 +148,12 @@ pub(crate) fn load_vault(sources: &Sources) -> Result<(StoreConfig, Keys), Probl
     let store = store::validate(raw.store, &mut problems);
     let keys = keys::validate(&raw.keys, &mut problems);
     store.zip(keys).filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// How notices leave, from a file that says nothing else: for development, which takes no configuration.
+pub(crate) fn load_notices(file: &Path) -> Result<NoticesConfig, Problems> {
+    let mut problems = Problems::default();
+    notices::validate(sources::read_notices(file)?, &mut problems).ok_or(problems)
 }
 
 /// The store that `--store` names, with nothing from a file or the environment.

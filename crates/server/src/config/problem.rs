@@ -39,6 +39,11 @@ impl Problems {
         result.map_err(|problem| self.add(problem)).ok()
     }
 
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nothing is wrong.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -21,6 +21,7 @@ pub(crate) struct Raw {
     pub(crate) log: RawLog,
     pub(crate) metrics: RawMetrics,
     pub(crate) traces: RawTraces,
+    pub(crate) notices: RawNotices,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +115,48 @@ pub(crate) struct RawMetrics {
 pub(crate) struct RawTraces {
     pub(crate) endpoint: Option<String>,
     pub(crate) sample_ratio: Option<f64>,
+}
+
+/// A file of `serve --dev --notices`: that section alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawNoticesFile {
+    pub(crate) notices: RawNotices,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawNotices {
+    pub(crate) channel: Option<String>,
+    pub(crate) first_retry_ms: Option<u32>,
+    pub(crate) max_retry_seconds: Option<u32>,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) delivery_timeout_seconds: Option<u32>,
+    pub(crate) smtp: Option<RawSmtp>,
+    pub(crate) webhook: Option<RawWebhook>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSmtp {
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u32>,
+    pub(crate) tls: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) username: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) from: Option<String>,
+    pub(crate) hello_name: Option<String>,
+    pub(crate) timeout_ms: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawWebhook {
+    pub(crate) url: Option<String>,
+    pub(crate) secret_files: Vec<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) timeout_ms: Option<u32>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

@@ -1,10 +1,11 @@
 //! Reading a configuration from its file, the environment and flags, in this order. Values are not judged here.
 
-use super::raw::Raw;
+use super::raw::{Raw, RawNotices, RawNoticesFile};
 use super::{Problem, Problems, store};
 use figment::error::{Actual, Kind};
 use figment::providers::{Env, Serialized};
 use figment::{Error, Figment};
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 /// Environment variables begin with this; two underscores part the words of a key.
@@ -30,7 +31,7 @@ impl Sources {
         let file = self.file.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let figment = Figment::from(Serialized::defaults(file))
             .merge(Env::prefixed(ENV_PREFIX).split(ENV_SEPARATOR).lowercase(true));
-        let mut raw = extract(&figment)?;
+        let mut raw: Raw = extract(&figment)?;
         if let Some(listen) = &self.listen {
             raw.listen.address = Some(listen.clone());
         }
@@ -42,12 +43,18 @@ impl Sources {
 }
 
 /// The values of `figment`, or what does not fit, by key.
-fn extract(figment: &Figment) -> Result<Raw, Problems> {
+fn extract<T: DeserializeOwned>(figment: &Figment) -> Result<T, Problems> {
     figment.extract().map_err(|error| {
         let mut problems = Problems::default();
         error.into_iter().for_each(|error| problems.add(problem(error)));
         problems
     })
+}
+
+/// Reads a file with a section `[notices]` and nothing else.
+pub(super) fn read_notices(path: &Path) -> Result<RawNotices, Problems> {
+    let figment = Figment::from(Serialized::defaults(read_file(path)?));
+    Ok(extract::<RawNoticesFile>(&figment)?.notices)
 }
 
 /// Reads the values of a file's text; for tests, and for the example.

@@ -1,7 +1,8 @@
 //! The configuration as a table of bad values, each of which must name its key; and the example of the documentation.
 
 use super::sources::parse;
-use super::{Config, Exposure, Limits, LogFormat, Problems, StoreConfig, validate};
+use super::{Channel, Config, Exposure, Limits, LogFormat, Problems, StoreConfig, validate};
+use countersign_application::NoticeRules;
 use std::path::Path;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
@@ -25,6 +26,8 @@ fn folder() -> TempDir {
         ("short.key", "0011".to_owned()),
         ("url", "postgres://canary:canary@db/c\n".to_owned()),
         ("not-a-url", "canary".to_owned()),
+        ("password", "canary\n".to_owned()),
+        ("webhook", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n".to_owned()),
     ] {
         write(&folder.path().join(name), &text);
     }
@@ -197,6 +200,58 @@ fn the_url_of_the_database_is_checked_and_not_told() {
     assert!(!options.group_commit);
 }
 
+/// B50, R53: how notices leave is checked whole, each bad value under its key, and no password is told.
+#[test]
+fn the_channel_of_notices_is_checked() {
+    let smtp = "[notices]\nchannel = \"smtp\"\n[notices.smtp]\nhost = \"mail.example.org\"\nfrom = \"a@example.org\"\n";
+    let webhook = "[notices]\nchannel = \"webhook\"\n[notices.webhook]\n";
+    let good_webhook =
+        format!("{webhook}url = \"https://example.org/n\"\nsecret_files = [\"DIR/webhook\"]\n");
+    for (text, key) in [
+        ("[notices]\nchannel = \"pigeon\"\n".to_owned(), "notices.channel"),
+        ("[notices]\nchannel = \"smtp\"\n".to_owned(), "notices.smtp.host"),
+        ("[notices]\nchannel = \"smtp\"\n".to_owned(), "notices.smtp.from"),
+        ("[notices]\nchannel = \"webhook\"\n".to_owned(), "notices.webhook.url"),
+        ("[notices.smtp]\nhost = \"mail.example.org\"\n".to_owned(), "notices.smtp"),
+        ("[notices]\nfirst_retry_ms = 9\n".to_owned(), "notices.first_retry_ms"),
+        ("[notices]\nfirst_retry_ms = 2000\nmax_retry_seconds = 1\n".to_owned(), "notices.first_retry_ms"),
+        ("[notices]\nmax_attempts = 0\n".to_owned(), "notices.max_attempts"),
+        ("[notices]\ndelivery_timeout_seconds = 1\n".to_owned(), "notices.delivery_timeout_seconds"),
+        (smtp.replace("mail.example.org", "mail example"), "notices.smtp.host"),
+        (smtp.replace("a@example.org", "nobody"), "notices.smtp.from"),
+        (smtp.replace("a@example.org", "A <a@example.org>\\r\\nBcc: b@example.org"), "notices.smtp.from"),
+        (format!("{smtp}port = 0\n"), "notices.smtp.port"),
+        (format!("{smtp}tls = \"maybe\"\n"), "notices.smtp.tls"),
+        (
+            format!("{smtp}tls = \"none\"\nusername = \"u\"\npassword_file = \"DIR/password\"\n"),
+            "notices.smtp.tls",
+        ),
+        (format!("{smtp}username = \"u\"\n"), "notices.smtp.password_file"),
+        (format!("{smtp}password_file = \"DIR/password\"\n"), "notices.smtp.username"),
+        (format!("{smtp}username = \"u\"\npassword_file = \"DIR/none\"\n"), "notices.smtp.password_file"),
+        (format!("{smtp}hello_name = \"a b\"\n"), "notices.smtp.hello_name"),
+        (format!("{smtp}timeout_ms = 99\n"), "notices.smtp.timeout_ms"),
+        (format!("{smtp}ca_file = \"DIR/root.key\"\n"), "notices.smtp.ca_file"),
+        (format!("{smtp}password = \"canary\"\n"), "notices.smtp.password"),
+        (good_webhook.replace("https://", "http://"), "notices.webhook.url"),
+        (good_webhook.replace("example.org", "canary@example.org"), "notices.webhook.url"),
+        (good_webhook.replace("DIR/webhook", "DIR/password"), "notices.webhook.secret_files.0"),
+        (format!("{webhook}url = \"https://example.org/n\"\n"), "notices.webhook.secret_files"),
+    ] {
+        refused("[listen]", &format!("{text}[listen]"), key);
+    }
+    let config =
+        |text: &str| check(&GOOD.replacen("[listen]", &format!("{text}[listen]"), 1)).unwrap().notices;
+    assert!(matches!(config("").channel, Channel::Log));
+    let with_login = format!("{smtp}username = \"u\"\npassword_file = \"DIR/password\"\n");
+    let found = config(&with_login);
+    let Channel::Smtp(settings) = &found.channel else { panic!("not mail") };
+    assert_eq!((settings.port, &*settings.hello_name), (587, "example.org"));
+    assert_eq!(settings.login.as_ref().unwrap().password.expose(), "canary");
+    assert!(!format!("{found:?}").contains("canary"));
+    assert!(matches!(config(&good_webhook).channel, Channel::Webhook(_)));
+}
+
 /// R46: a key that production does not have (a switch, a typing error) is refused and not ignored.
 #[test]
 fn unknown_keys_are_refused() {
@@ -278,10 +333,13 @@ fn the_example_is_a_configuration() {
         .replace("/etc/countersign/tls/callers-ca.pem", &format!("{dir}/ca.pem"))
         .replace("/etc/countersign/tls", &dir.to_string())
         .replace("/etc/countersign/postgres-url", &format!("{dir}/url"))
-        .replace("/etc/countersign/root-1.key", &format!("{dir}/root.key"));
+        .replace("/etc/countersign/root-1.key", &format!("{dir}/root.key"))
+        .replace("/etc/countersign/smtp-password", &format!("{dir}/password"));
     let config = parse(&text).and_then(validate::validate).unwrap();
     assert_eq!(config.limits, Limits::default());
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
+    assert_eq!(config.notices.rules, NoticeRules::default());
+    assert!(matches!(config.notices.channel, Channel::Smtp(_)));
     let StoreConfig::Postgres(options) = config.store else { panic!("not PostgreSQL") };
     assert_eq!((options.max_connections, options.group_commit), (16, true));
     assert_eq!(config.observe.traces.map(|traces| traces.sample_ratio), Some(1.0));

@@ -1,7 +1,7 @@
 //! From what was written to what is meant. Every check of a value is here, in `store` or in `keys`; all problems are collected.
 
 use super::raw::{Raw, RawCaller, RawLimits, RawLog, RawTls};
-use super::{Config, Exposure, Limits, Log, LogFormat, Problem, Problems, keys, observe, store};
+use super::{Config, Exposure, Limits, Log, LogFormat, Problem, Problems, keys, notices, observe, store};
 use crate::tls::{self, TlsFiles};
 use countersign_api_grpc::{Grants, Tenants};
 use countersign_domain::ids::TenantId;
@@ -23,10 +23,11 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     let limits = limits(&raw.limits, &mut problems);
     let log = log(&raw.log, &mut problems);
     let observe = observe::validate(raw.metrics, raw.traces, &mut problems);
-    match (listen, tls, store, keys) {
-        (Some(listen), Some((files, tls)), Some(store), Some(keys)) if problems.is_empty() => {
+    let notices = notices::validate(raw.notices, &mut problems);
+    match (listen, tls, store, keys, notices) {
+        (Some(listen), Some((files, tls)), Some(store), Some(keys), Some(notices)) if problems.is_empty() => {
             let exposure = Exposure::Production { files, tls, callers };
-            Ok(Config { listen, exposure, store, keys, limits, log, observe })
+            Ok(Config { listen, exposure, store, keys, limits, log, observe, notices })
         }
         _ => Err(problems),
     }

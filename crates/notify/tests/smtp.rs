@@ -1,0 +1,204 @@
+//! The mail channel against a server that answers as scripted: what is sent, and what each answer means.
+
+mod support;
+
+use countersign_domain::secret::SecretString;
+use countersign_notify::{Sender, SmtpLogin, SmtpNotifier, SmtpSettings, SmtpTls, Texts};
+use countersign_ports::{Letter, Notifier, NotifyError};
+use proptest::prelude::*;
+use std::time::Duration;
+use support::letter;
+use support::smtp::{Script, Server};
+
+fn settings(port: u16) -> SmtpSettings {
+    SmtpSettings {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: SmtpTls::None,
+        login: None,
+        from: Sender::parse("Example Security <security@example.org>").unwrap(),
+        hello_name: "node1.example.org".to_owned(),
+        timeout: Duration::from_secs(30),
+        authorities: None,
+    }
+}
+
+fn notifier(settings: &SmtpSettings) -> SmtpNotifier {
+    SmtpNotifier::new(settings, Texts::load().unwrap()).unwrap()
+}
+
+/// Head and body of a message; folded lines of the head are put together.
+fn parts(message: &str) -> (Vec<String>, String) {
+    let (head, body) = message.split_once("\n\n").unwrap();
+    let head = head.replace("\n ", " ").replace("\n\t", " ");
+    (head.lines().map(str::to_owned).collect(), body.to_owned())
+}
+
+const HEADERS: [&str; 8] =
+    ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"];
+
+/// The names of a message's headers are those that this channel writes, each once.
+fn assert_headers(message: &str) {
+    let (head, _) = parts(message);
+    let mut names: Vec<_> = head.iter().map(|line| line.split(':').next().unwrap()).collect();
+    names.sort_unstable();
+    let mut expected = HEADERS;
+    expected.sort_unstable();
+    assert_eq!(names, expected, "{message}");
+}
+
+/// B50, R57: one message with both forms of the letter, marked as automatic, under an id that comes from the notice:
+/// repeated it is the same, byte for byte. The second one takes the same connection.
+#[tokio::test]
+async fn a_notice_is_one_message_that_repeats_byte_for_byte() {
+    let server = Server::start(Script::default()).await;
+    let notifier = notifier(&settings(server.port));
+    notifier.notify(&letter("ann@example.com")).await.unwrap();
+    let again = Letter {
+        entry: countersign_ports::OutboxEntry { attempts: 3, ..letter("ann@example.com").entry },
+        ..letter("ann@example.com")
+    };
+    notifier.notify(&again).await.unwrap();
+    let messages = server.seen(|seen| {
+        assert_eq!(seen.connections, 1, "{:?}", seen.commands);
+        assert!(seen.commands.contains(&"EHLO node1.example.org".to_owned()), "{:?}", seen.commands);
+        seen.messages.clone()
+    });
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0], messages[1]);
+    assert_headers(&messages[0]);
+    let (head, body) = parts(&messages[0]);
+    for line in [
+        "From: \"Example Security\" <security@example.org>",
+        "To: ann@example.com",
+        "Date: Thu, 15 Jan 2026 08:00:00 +0000",
+        "Message-ID: <00000000-0000-0000-0000-000000000007@example.org>",
+        "Auto-Submitted: auto-generated",
+        "MIME-Version: 1.0",
+    ] {
+        assert!(head.iter().any(|found| found == line), "{line} in {head:?}");
+    }
+    assert!(body.contains("Content-Type: text/plain; charset=utf-8"), "{body}");
+    assert!(body.contains("Content-Type: text/html; charset=utf-8"), "{body}");
+    assert!(body.contains("Two-factor authentication was switched on"), "{body}");
+}
+
+/// What a server's answer to a command leads to.
+async fn outcome(verb: &'static str, reply: &'static str, login: bool) -> Result<(), NotifyError> {
+    let script = Script { extensions: vec!["AUTH PLAIN"], replies: vec![(verb, reply)] };
+    let server = Server::start(script).await;
+    let mut settings = settings(server.port);
+    if login {
+        let password = SecretString::new("canary".to_owned());
+        settings.login = Some(SmtpLogin { username: "u".to_owned(), password });
+    }
+    notifier(&settings).notify(&letter("ann@example.com")).await
+}
+
+/// R53, R57: 4xx may work later and 5xx never will, but for our own login; and nothing that the server says is told.
+#[tokio::test]
+async fn answers_are_told_apart() {
+    for (verb, reply, login, transient, told) in [
+        ("RCPT", "450 4.2.1 <ann@example.com> busy", false, true, "the mail server answered 450"),
+        ("RCPT", "550 5.1.1 <ann@example.com> unknown", false, false, "the mail server answered 550"),
+        ("MAIL", "452 no room", false, true, "the mail server answered 452"),
+        ("MAIL", "530 log in first", false, true, "the mail server does not take our login (530)"),
+        ("DATA", "554 looks like spam", false, false, "the mail server answered 554"),
+        ("AUTH", "535 canary is wrong", true, true, "the mail server does not take our login (535)"),
+        ("AUTH", "454 try later", true, true, "the mail server answered 454"),
+        ("RCPT", "nonsense", false, true, "the mail server cannot be reached"),
+    ] {
+        let error = outcome(verb, reply, login).await.unwrap_err();
+        assert_eq!(matches!(error, NotifyError::Transient(_)), transient, "{verb} {reply}: {error:?}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, told, "{verb} {reply}");
+        let everything = format!("{error} {error:?} {cause}");
+        assert!(!everything.contains("ann@") && !everything.contains("canary"), "{everything}");
+    }
+    assert!(outcome("AUTH", "235 welcome", true).await.is_ok());
+}
+
+/// R57: a server that is not there is no reason to give up.
+#[tokio::test]
+async fn a_server_that_is_down_may_be_up_later() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let error = notifier(&settings(free)).notify(&letter("ann@example.com")).await.unwrap_err();
+    assert!(matches!(error, NotifyError::Transient(_)), "{error:?}");
+}
+
+/// R53: where STARTTLS is wanted, a server (or somebody before it) that does not offer it learns nothing.
+#[tokio::test]
+async fn without_starttls_nothing_is_sent() {
+    let server = Server::start(Script::default()).await;
+    let settings = SmtpSettings { tls: SmtpTls::StartTls, ..settings(server.port) };
+    let error = notifier(&settings).notify(&letter("ann@example.com")).await.unwrap_err();
+    assert!(matches!(error, NotifyError::Transient(_)), "{error:?}");
+    let told = server.seen(|seen| seen.commands.join("\n"));
+    assert!(!told.contains("MAIL") && !told.contains("ann"), "{told}");
+}
+
+/// R57: without an address there is nobody to write to, which is no failure; one that is none is refused for good.
+#[tokio::test]
+async fn an_address_that_is_none_never_reaches_the_server() {
+    let server = Server::start(Script::default()).await;
+    let notifier = notifier(&settings(server.port));
+    assert!(matches!(notifier.notify(&letter("")).await, Err(NotifyError::NoAddress)));
+    for bad in [
+        "nobody",
+        "ann@example.com\r\nRCPT TO:<eve@example.org>",
+        "ann@example.com>\r\nBcc: eve@example.org",
+        "ann@example.com, eve@example.org",
+        "a nn@example.com",
+        "\"a\\\r\\\nb\"@example.com",
+    ] {
+        let result = notifier.notify(&letter(bad)).await;
+        assert!(matches!(result, Err(NotifyError::Permanent(_))), "{bad:?}: {result:?}");
+    }
+    assert_eq!(server.seen(|seen| seen.messages.len()), 0);
+}
+
+/// Text that wants to be a header, a command or the end of the message.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("\r\nBcc: eve@example.org".to_owned()),
+        Just("\r\n.\r\nMAIL FROM:<eve@example.org>\r\n".to_owned()),
+        Just("\n\n--part-00000000000000000000000000000007--\n".to_owned()),
+        Just("=?utf-8?q?=0D=0ABcc:_eve?=".to_owned()),
+        Just("\u{85}\u{2028}\0\u{202e}".to_owned()),
+        any::<String>(),
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// R53: whatever stands in every field, there is one message to one recipient with the headers of this channel.
+    #[test]
+    fn no_field_becomes_a_header_or_a_command(
+        service in hostile(), support in hostile(), agent in hostile(), reason in hostile(), name in hostile(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::start(Script::default()).await;
+            let mut letter = letter("ann@example.com");
+            letter.service = service;
+            letter.support_contact = support;
+            letter.entry.event.client.user_agent = agent;
+            letter.entry.event.event.details = vec![("justification".into(), reason)];
+            letter.entry.event.actor = countersign_domain::actor::Principal::Operator(name).into();
+            notifier(&settings(server.port)).notify(&letter).await.unwrap();
+            server.seen(|seen| {
+                assert_eq!(seen.messages.len(), 1);
+                assert_headers(&seen.messages[0]);
+                let recipients = seen.commands.iter().filter(|line| line.starts_with("RCPT")).collect::<Vec<_>>();
+                assert_eq!(recipients, ["RCPT TO:<ann@example.com>"]);
+                assert_eq!(seen.commands.iter().filter(|line| line.starts_with("MAIL")).count(), 1);
+                let (head, body) = parts(&seen.messages[0]);
+                let head = head.join("\n");
+                let boundary = head.split_once("boundary=\"").unwrap().1.split_once('"').unwrap().0;
+                let delimiter = format!("--{boundary}");
+                assert_eq!(body.lines().filter(|line| line.starts_with(&delimiter)).count(), 3, "{body}");
+            });
+        });
+    }
+}
