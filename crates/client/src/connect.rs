@@ -1,0 +1,275 @@
+//! Connections, and the road of a call: token, deadline, attempts.
+
+use crate::call::Call;
+use crate::error::{self, Error};
+use crate::retry::Retry;
+use crate::token::TokenProvider;
+use http::Uri;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a silent connection is asked whether it is still there, and how long that may take.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to Countersign. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+    tokens: Option<Arc<dyn TokenProvider>>,
+    deadline: Duration,
+    retry: Retry,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("tokens", &self.tokens.is_some())
+            .field("deadline", &self.deadline)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there can be no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is none that can be connected to.
+    #[error("the URL must be https://HOST:PORT, or http:// to a loopback address")]
+    Url,
+    /// Plain text to another machine: codes and tokens would be read on the way.
+    #[error("plain text goes to loopback only; use https")]
+    PlainTextBeyondLoopback,
+    /// The certificates are not usable, or nobody answers.
+    #[error("the connection cannot be made")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A connection in the making.
+pub struct Builder {
+    url: String,
+    authority: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+    server_name: Option<String>,
+    tokens: Option<Arc<dyn TokenProvider>>,
+    deadline: Duration,
+    retry: Retry,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Who issued the server's certificate (PEM). Without it nobody is believed over `https`.
+    #[must_use]
+    pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authority = Some(pem.into());
+        self
+    }
+
+    /// The caller's own certificate with its intermediates, and its key (PEM).
+    #[must_use]
+    pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The name in the server's certificate, where it is not the host of the URL.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Where the tokens come from that say who calls.
+    #[must_use]
+    pub fn tokens(mut self, tokens: impl TokenProvider + 'static) -> Self {
+        self.tokens = Some(Arc::new(tokens));
+        self
+    }
+
+    /// How long a call may take with all its attempts; 5 s unless said otherwise.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How often calls are tried again.
+    #[must_use]
+    pub const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Connects now, and again by itself when the connection is lost.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let endpoint = self.endpoint()?;
+        let channel = endpoint.connect().await?;
+        Ok(self.client(channel))
+    }
+
+    /// Connects with the first call. To be called within a runtime.
+    pub fn connect_lazy(self) -> Result<Client, ConnectError> {
+        let channel = self.endpoint()?.connect_lazy();
+        Ok(self.client(channel))
+    }
+
+    fn client(self, channel: Channel) -> Client {
+        Client { channel, tokens: self.tokens, deadline: self.deadline, retry: self.retry }
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, ConnectError> {
+        let uri: Uri = self.url.parse().map_err(|_| ConnectError::Url)?;
+        let host = uri.host().ok_or(ConnectError::Url)?.trim_matches(['[', ']']).to_owned();
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(ConnectError::Url),
+        };
+        // A name may mean any machine, `localhost` too.
+        if !secure && !host.parse().is_ok_and(|address: IpAddr| address.is_loopback()) {
+            return Err(ConnectError::PlainTextBeyondLoopback);
+        }
+        let endpoint = Endpoint::from(uri)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        if !secure {
+            return Ok(endpoint);
+        }
+        let mut tls = ClientTlsConfig::new().domain_name(self.server_name.clone().unwrap_or(host));
+        if let Some(pem) = &self.authority {
+            tls = tls.ca_certificate(Certificate::from_pem(pem));
+        }
+        if let Some((certificate, key)) = &self.identity {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        Ok(endpoint.tls_config(tls)?)
+    }
+}
+
+impl Client {
+    /// A connection to this URL: `https://HOST:PORT`, or `http://127.0.0.1:PORT` to a sidecar or for development.
+    pub fn builder(url: impl Into<String>) -> Builder {
+        Builder {
+            url: url.into(),
+            authority: None,
+            identity: None,
+            server_name: None,
+            tokens: None,
+            deadline: Duration::from_secs(5),
+            retry: Retry::default(),
+        }
+    }
+
+    /// The same connection with another deadline for each call.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The connection itself, for generated clients and streams. They have neither deadline nor retries.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Calls the method that takes this request. A change without `request_id` is given one, and keeps it over all
+    /// attempts; give it one yourself where you may have to ask again after an [`Error`].
+    pub async fn call<C: Call>(&self, mut request: C) -> Result<C::Response, Error> {
+        if let Some(id) = request.request_id().filter(|id| id.is_empty()) {
+            *id = fresh_id();
+        }
+        let end = Instant::now() + self.deadline;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let attempt = timeout_at(end, self.attempt(request.clone(), end)).await;
+            let error = match attempt {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Error::DeadlinePassed),
+            };
+            let Some(pause) = self.retry.pause(&error, attempts) else { return Err(error) };
+            if Instant::now() + pause >= end {
+                return Err(error);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn attempt<C: Call>(&self, message: C, end: Instant) -> Result<C::Response, Error> {
+        let mut request = Request::new(message);
+        if let Some(tokens) = &self.tokens {
+            let token = tokens.token().await.map_err(Error::NoToken)?;
+            let invalid = |_| Error::NoToken(std::io::Error::other("the token has characters of no header"));
+            let mut header: tonic::metadata::AsciiMetadataValue = token.header().parse().map_err(invalid)?;
+            // Neither in logs of HTTP/2 nor in its table of headers.
+            header.set_sensitive(true);
+            request.metadata_mut().insert("authorization", header);
+        }
+        request.set_timeout(end.saturating_duration_since(Instant::now()));
+        C::send(self.channel.clone(), request).await.map(tonic::Response::into_inner).map_err(|status| {
+            let error = error::of(status);
+            match error {
+                // The channel ends a call that is over in a way of its own.
+                Error::Unreachable(status)
+                    if status.code() == Code::DeadlineExceeded || Instant::now() >= end =>
+                {
+                    Error::DeadlinePassed
+                }
+                error => error,
+            }
+        })
+    }
+}
+
+/// An id of one change (RFC 9562 version 4).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a caller has no port for randomness; the id only tells changes apart"
+)]
+#[expect(clippy::expect_used, reason = "without randomness two changes could be taken for one")]
+fn fresh_id() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R46: codes and tokens go over plain text to this machine only.
+    #[test]
+    fn plain_text_goes_to_loopback_only() {
+        let endpoint = |url: &str| Client::builder(url).endpoint().map(drop);
+        for url in ["http://127.0.0.1:1", "http://[::1]:1", "https://countersign.internal:50051"] {
+            assert!(endpoint(url).is_ok(), "{url}");
+        }
+        for url in ["http://10.0.0.1:1", "http://localhost:1", "http://countersign.internal"] {
+            assert!(matches!(endpoint(url), Err(ConnectError::PlainTextBeyondLoopback)), "{url}");
+        }
+        for url in ["", "127.0.0.1:1", "ftp://127.0.0.1", "https://"] {
+            assert!(matches!(endpoint(url), Err(ConnectError::Url)), "{url}");
+        }
+    }
+
+    /// R60: each change gets an id of its own.
+    #[test]
+    fn ids_differ() {
+        assert_ne!(fresh_id(), fresh_id());
+        assert_eq!(fresh_id().len(), 36);
+    }
+}

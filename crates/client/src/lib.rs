@@ -1,0 +1,46 @@
+//! `countersign-client`: what a service uses that asks Countersign.
+//!
+//! A [`Client`] connects over TLS, shows who calls (a certificate or a token), gives every call a deadline, and tries
+//! again what is safe to try again: each change carries a `request_id` that stays the same over its attempts, so that it
+//! happens once and gets one answer. Verdicts are answers and never tried again. Errors carry the contract's [`Reason`].
+//! Sessions, passwords and pages are the caller's own business.
+//!
+//! ```no_run
+//! use countersign_client::{Client, Login, Verdict};
+//!
+//! # async fn check(passed_at: std::time::SystemTime) -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("https://countersign.internal:50051")
+//!     .authority(std::fs::read("/etc/countersign/ca.pem")?)
+//!     .identity(std::fs::read("/etc/login/tls.pem")?, std::fs::read("/etc/login/tls.key")?)
+//!     .connect()
+//!     .await?;
+//! let login = Login::after_password("acme", "ann", passed_at)
+//!     .device("203.0.113.7", "Mozilla/5.0", "web")
+//!     .code("123 456");
+//! match client.check_login(login).await?.verdict {
+//!     Verdict::Allowed(_) => println!("start the session"),
+//!     Verdict::ChallengeRequired(challenge) => println!("ask: {} ways", challenge.methods.len()),
+//!     other => println!("no session: {other:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every other method of the contract is called with its request: `client.call(v1::GetStatusRequest { … })`.
+
+mod call;
+mod connect;
+mod error;
+mod login;
+mod retry;
+mod token;
+
+pub use call::{Call, METHODS};
+pub use connect::{Builder, Client, ConnectError};
+pub use countersign_api::v1;
+pub use countersign_api::v1::ErrorReason as Reason;
+pub use countersign_api::v1::login_decision::Verdict;
+pub use error::{Error, Told, Violation};
+pub use login::{Decision, Login};
+pub use retry::Retry;
+pub use token::{BearerToken, TokenFile, TokenProvider};

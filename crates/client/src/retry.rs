@@ -1,0 +1,127 @@
+//! When a call is tried again: decided from the error, the number of attempts and the policy, without a clock.
+
+use crate::{Error, Reason};
+use std::time::Duration;
+use tonic::Code;
+
+/// How often and how fast a call is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all; 1 never tries again.
+    pub max_attempts: u32,
+    /// The first pause; each further one is twice as long.
+    pub first_pause: Duration,
+    /// The longest pause that is made without being told one.
+    pub max_pause: Duration,
+}
+
+impl Default for Retry {
+    /// Four attempts, pausing 50 ms, 100 ms and 200 ms.
+    fn default() -> Self {
+        Self { max_attempts: 4, first_pause: Duration::from_millis(50), max_pause: Duration::from_secs(2) }
+    }
+}
+
+impl Retry {
+    /// The pause before the next attempt after `attempts` of them, or `None` where there is to be none.
+    ///
+    /// Tried again is what the service says another moment may not have, and what broke on the way. The first is safe
+    /// because the service did nothing or says so, the second because the attempts share a `request_id`. A service that
+    /// says when is believed.
+    pub(crate) fn pause(&self, error: &Error, attempts: u32) -> Option<Duration> {
+        if attempts >= self.max_attempts || !is_passing(error) {
+            return None;
+        }
+        let doubled = self.first_pause.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+        let own = doubled.min(self.max_pause);
+        let told = match error {
+            Error::Told(told) => told.retry_after,
+            _ => None,
+        };
+        Some(told.map_or(own, |told| told.max(own)))
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Told(told) => {
+            told.code == Code::Unavailable
+                || matches!(
+                    told.reason,
+                    Some(
+                        Reason::Contended
+                            | Reason::RequestInProgress
+                            | Reason::Overloaded
+                            | Reason::CallerRateExceeded
+                    )
+                )
+        }
+        // A method that is not offered, or a call that was cancelled here, is no broken connection.
+        Error::Unreachable(status) => {
+            matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+        }
+        Error::DeadlinePassed | Error::NoToken(_) | Error::NotUnderstood => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error;
+    use tonic::Status;
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    fn told(code: Code, reason: &str, after: Option<Duration>) -> Error {
+        let mut details = ErrorDetails::with_error_info(reason, "countersign", []);
+        details.set_retry_info(after);
+        error::of(Status::with_error_details(code, "text", details))
+    }
+
+    const MILLIS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// R60: tried again is what passes, and nothing that is an answer: not what is denied, invalid, locked or too early.
+    #[test]
+    fn only_what_passes_is_tried_again() {
+        let retry = Retry::default();
+        for (code, reason, expected) in [
+            (Code::Unavailable, "STORE_UNAVAILABLE", true),
+            (Code::Unavailable, "SHUTTING_DOWN", true),
+            (Code::Unavailable, "SOMETHING_NEW", true),
+            (Code::Aborted, "CONTENDED", true),
+            (Code::Aborted, "REQUEST_IN_PROGRESS", true),
+            (Code::ResourceExhausted, "OVERLOADED", true),
+            (Code::ResourceExhausted, "CALLER_RATE_EXCEEDED", true),
+            (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", false),
+            (Code::ResourceExhausted, "SEND_TOO_SOON", false),
+            (Code::Aborted, "ETAG_MISMATCH", false),
+            (Code::InvalidArgument, "PROOF_INCORRECT", false),
+            (Code::Unauthenticated, "CALLER_CREDENTIALS_INVALID", false),
+            (Code::DeadlineExceeded, "DEADLINE_EXPIRED", false),
+            (Code::Internal, "INTERNAL_ERROR", false),
+        ] {
+            let pause = retry.pause(&told(code, reason, None), 1);
+            assert_eq!(pause.is_some(), expected, "{reason}");
+        }
+        let broken = |code| retry.pause(&error::of(Status::new(code, "connection reset")), 1).is_some();
+        assert!(broken(Code::Unavailable) && broken(Code::Unknown));
+        assert!(!broken(Code::Unimplemented) && !broken(Code::DeadlineExceeded));
+        assert!(retry.pause(&Error::DeadlinePassed, 1).is_none());
+    }
+
+    /// R60: pauses double up to their bound, the service's own word is honoured where it is longer, and attempts end.
+    #[test]
+    fn pauses_double_and_the_service_is_believed() {
+        let retry = Retry { max_attempts: 5, first_pause: MILLIS(100), max_pause: MILLIS(300) };
+        let pauses = |after| {
+            let error = told(Code::Unavailable, "STORE_UNAVAILABLE", after);
+            (1..=5).map(|attempts| retry.pause(&error, attempts)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            pauses(None),
+            [Some(MILLIS(100)), Some(MILLIS(200)), Some(MILLIS(300)), Some(MILLIS(300)), None]
+        );
+        let long = Some(MILLIS(1_000));
+        assert_eq!(pauses(long), [long, long, long, long, None]);
+        assert_eq!(pauses(Some(MILLIS(150)))[..2], [Some(MILLIS(150)), Some(MILLIS(200))]);
+    }
+}
