@@ -9,7 +9,7 @@ use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::{CallerId, TenantId};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// A method of the contract.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +20,26 @@ pub(crate) struct Method {
     pub(crate) scope: String,
     /// Whether its answer is a stream.
     pub(crate) is_streaming: bool,
+    /// The number of the request's field `tenant_id`, where it has one.
+    pub(crate) tenant_field: Option<u32>,
+    /// The number of the request's field `challenge`, where it has one.
+    pub(crate) challenge_field: Option<u32>,
+}
+
+/// What becomes known of a call while it is handled, for whoever handed it on.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// The tenant that was asked for.
+    tenant: OnceLock<TenantId>,
+    /// Why the caller was denied.
+    denied: OnceLock<ErrorReason>,
+}
+
+impl Findings {
+    /// The tenant and the reason, if the caller was denied a tenant that it named.
+    pub(crate) fn denied(&self) -> Option<(TenantId, ErrorReason)> {
+        Some((self.tenant.get()?.clone(), *self.denied.get()?))
+    }
 }
 
 /// Who calls what, and what the caller was granted.
@@ -30,13 +50,25 @@ pub(crate) struct CallerContext {
     pub(crate) method: Arc<Method>,
     /// W3C trace-id, or empty.
     pub(crate) trace_id: String,
+    pub(crate) findings: Arc<Findings>,
 }
 
 impl CallerContext {
     /// Refuses a tenant that the caller was not granted, whether or not it exists (R42, R43).
     pub(crate) fn require_tenant(&self, tenant: &TenantId) -> Result<(), Failure> {
         tracing::Span::current().record("tenant_id", tenant.as_str());
-        if self.grants.holds_for(&self.method.scope, tenant) { Ok(()) } else { Err(tenant_denied()) }
+        // The first one named is what is recorded; no request names two.
+        let _ = self.findings.tenant.set(tenant.clone());
+        if self.grants.holds_for(&self.method.scope, tenant) {
+            return Ok(());
+        }
+        self.denied(ErrorReason::CallerTenantDenied);
+        Err(tenant_denied())
+    }
+
+    /// Takes note that the caller is denied what it asks for.
+    pub(crate) fn denied(&self, reason: ErrorReason) {
+        let _ = self.findings.denied.set(reason);
     }
 
     /// What a caller is told of a tenant that does not exist: only who was granted every tenant may learn that.

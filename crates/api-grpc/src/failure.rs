@@ -80,6 +80,12 @@ impl Failure {
         self
     }
 
+    /// Says which quota is used up.
+    pub(crate) fn quota(mut self, subject: &str, problem: &str) -> Self {
+        self.details.add_quota_failure_violation(subject, problem);
+        self
+    }
+
     /// Says what kind of thing does not exist.
     pub(crate) fn missing_resource(mut self, kind: &str) -> Self {
         // The name stays empty: it would be the caller's own words.

@@ -5,13 +5,15 @@
 
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;
-use crate::options::{Callers, Grants, MAX_NAMES, PeerCertificate, SetupError};
+use crate::options::{Callers, Grants, MAX_NAMES, PeerCertificate, SetupError, TokenVerifier};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Status;
-use tonic::codegen::http::Extensions;
+use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::{Extensions, HeaderMap, Request};
 use tonic::transport::server::TcpConnectInfo;
 
 /// Paths that nobody needs a grant for: they tell nothing of any tenant.
@@ -24,6 +26,7 @@ const REFLECTION: [&str; 2] =
 #[derive(Debug)]
 pub(crate) struct Gate {
     callers: Known,
+    tokens: Option<Arc<dyn TokenVerifier>>,
     methods: HashMap<String, Arc<Method>>,
     reflection: bool,
 }
@@ -31,13 +34,17 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 enum Known {
     Loopback(CallerId, Arc<Grants>),
-    Certificates(HashMap<String, (CallerId, Arc<Grants>)>),
+    Named(HashMap<String, Caller>),
 }
 
 impl Gate {
     /// Reads the scopes from the contract's own descriptors.
-    pub(crate) fn new(callers: Callers, reflection: bool) -> Result<Self, SetupError> {
-        Ok(Self { callers: known(callers)?, methods: methods()?, reflection })
+    pub(crate) fn new(
+        callers: Callers,
+        tokens: Option<Arc<dyn TokenVerifier>>,
+        reflection: bool,
+    ) -> Result<Self, SetupError> {
+        Ok(Self { callers: known(callers)?, tokens, methods: methods()?, reflection })
     }
 
     /// Whether the path is open to everybody who can connect.
@@ -50,49 +57,123 @@ impl Gate {
         self.methods.get(path)
     }
 
-    /// The caller, if it is known and holds the method's scope for any tenant at all.
-    pub(crate) fn admit(
-        &self,
-        path: &str,
-        peer: &Extensions,
-        trace_id: String,
-    ) -> Result<CallerContext, Status> {
-        let (id, grants) = self.authenticate(peer)?;
-        tracing::Span::current().record("caller", id.as_str());
-        let method = self.method(path).ok_or_else(|| Status::unimplemented("no such method"))?;
-        if !grants.holds(&method.scope) {
-            let message = "the caller does not hold the scope of this method";
-            let failure = Failure::new(ErrorReason::CallerScopeMissing, message);
-            return Err(failure.with("scope", method.scope.clone()).into_status());
-        }
-        Ok(CallerContext { id, grants, method: Arc::clone(method), trace_id })
-    }
-
-    fn authenticate(&self, peer: &Extensions) -> Result<(CallerId, Arc<Grants>), Failure> {
-        match &self.callers {
+    /// The caller, if it is known. What it may do is another question: [`Gate::authorize`].
+    pub(crate) async fn authenticate(&self, shown: Shown) -> Result<Caller, Denied> {
+        let known = match &self.callers {
             Known::Loopback(id, grants) => {
                 // The server binds loopback only; a peer from elsewhere must not get in even if it did not.
-                let remote = peer.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-                if remote.is_some_and(|address| !address.ip().is_loopback()) {
+                if shown.remote.is_some_and(|address| !address.ip().is_loopback()) {
                     return Err(missing());
                 }
-                Ok((id.clone(), Arc::clone(grants)))
+                return Ok(Caller { id: id.clone(), grants: Arc::clone(grants) });
             }
-            Known::Certificates(known) => {
-                let certificate = certificate(peer).ok_or_else(missing)?;
-                let mut names = certificate.names.iter().take(MAX_NAMES);
-                let caller = names.find_map(|name| known.get(name));
-                caller.cloned().ok_or_else(|| {
-                    let message = "the client certificate names no known caller";
-                    Failure::new(ErrorReason::CallerCredentialsInvalid, message)
-                })
+            Known::Named(known) => known,
+        };
+        // A token that is shown decides: a good certificate does not mend a bad token.
+        let names = match (&self.tokens, shown.token, shown.certificate) {
+            (Some(tokens), Some(token), _) => {
+                let token = token.map_err(|()| invalid("malformed", None))?;
+                vec![tokens.verify(&token).await.map_err(|why| invalid(why, None))?]
             }
+            (_, _, Some(certificate)) => certificate.names,
+            _ => return Err(missing()),
+        };
+        let caller = names.iter().take(MAX_NAMES).find_map(|name| known.get(name));
+        caller.cloned().ok_or_else(|| {
+            let name = names.iter().take(MAX_NAMES).find_map(|name| CallerId::parse(name).ok());
+            invalid("nobody known", name)
+        })
+    }
+
+    /// Lets a caller in who holds the method's scope for any tenant at all.
+    pub(crate) fn authorize(
+        &self,
+        caller: Caller,
+        path: &str,
+        trace_id: String,
+    ) -> Result<CallerContext, Denied> {
+        let Some(method) = self.method(path) else {
+            let status = Status::unimplemented("no such method");
+            return Err(Denied { status, reason: None, caller: Some(caller.id) });
+        };
+        if !caller.grants.holds(&method.scope) {
+            let message = "the caller does not hold the scope of this method";
+            let failure = Failure::new(ErrorReason::CallerScopeMissing, message);
+            return Err(Denied {
+                status: failure.with("scope", method.scope.clone()).into_status(),
+                reason: Some(ErrorReason::CallerScopeMissing),
+                caller: Some(caller.id),
+            });
+        }
+        let Caller { id, grants } = caller;
+        Ok(CallerContext { id, grants, method: Arc::clone(method), trace_id, findings: Arc::default() })
+    }
+}
+
+/// A caller that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) id: CallerId,
+    grants: Arc<Grants>,
+}
+
+/// A caller that is not let in.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    /// What it is told.
+    pub(crate) status: Status,
+    /// Why, where that is a reason of ours.
+    pub(crate) reason: Option<ErrorReason>,
+    /// Its name, where that was authenticated; it need not be configured.
+    pub(crate) caller: Option<CallerId>,
+}
+
+/// What a caller shows of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    remote: Option<SocketAddr>,
+    certificate: Option<PeerCertificate>,
+    /// The token, or that there is a header that is none.
+    token: Option<Result<String, ()>>,
+}
+
+impl Shown {
+    /// By this request.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let peer = request.extensions();
+        Self {
+            remote: peer.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr),
+            certificate: certificate(peer).cloned(),
+            token: token(request.headers()),
         }
     }
 }
 
-fn missing() -> Failure {
-    Failure::new(ErrorReason::CallerCredentialsMissing, "the caller showed no client certificate")
+/// The bearer token (RFC 6750 section 2.1), if the caller shows one. Two of them are none.
+fn token(headers: &HeaderMap) -> Option<Result<String, ()>> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (first, second) = (values.next()?, values.next());
+    let text = first.to_str().ok().filter(|_| second.is_none());
+    let token = text.and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.to_owned())
+    });
+    Some(token.ok_or(()))
+}
+
+fn missing() -> Denied {
+    let reason = ErrorReason::CallerCredentialsMissing;
+    let status = Failure::new(reason, "the caller showed no credentials").into_status();
+    Denied { status, reason: Some(reason), caller: None }
+}
+
+/// One text for all that can be wrong with credentials; what it was is for the log.
+fn invalid(why: &'static str, caller: Option<CallerId>) -> Denied {
+    let name = caller.as_ref().map_or("", CallerId::as_str);
+    tracing::warn!(why, shown = name, "a caller's credentials were refused");
+    let reason = ErrorReason::CallerCredentialsInvalid;
+    let status = Failure::new(reason, "the caller's credentials are not valid").into_status();
+    Denied { status, reason: Some(reason), caller }
 }
 
 fn certificate(peer: &Extensions) -> Option<&PeerCertificate> {
@@ -106,30 +187,33 @@ fn known(callers: Callers) -> Result<Known, SetupError> {
         Callers::Certificates(callers) => {
             let mut known = HashMap::with_capacity(callers.len());
             for (name, grants) in callers {
-                let entry = (id(&name)?, Arc::new(grants));
+                let entry = Caller { id: id(&name)?, grants: Arc::new(grants) };
                 known.insert(name, entry);
             }
-            Known::Certificates(known)
+            Known::Named(known)
         }
     })
 }
 
 fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
-    let streaming: HashMap<_, _> = countersign_api::descriptor_pool()
-        .services()
-        .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .map(|method| {
-            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-            (path, method.is_server_streaming())
-        })
-        .collect();
+    let mut scopes: HashMap<_, _> = countersign_api::method_scopes().into_iter().collect();
     let mut methods = HashMap::new();
-    for (path, scope) in countersign_api::method_scopes() {
+    for method in countersign_api::descriptor_pool().services().flat_map(|s| s.methods().collect::<Vec<_>>())
+    {
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let scope = scopes.remove(&path).unwrap_or_default();
         if scope.is_empty() {
             return Err(SetupError::MethodWithoutScope { path });
         }
-        let is_streaming = streaming.get(&path).copied().unwrap_or(false);
-        methods.insert(path.clone(), Arc::new(Method { path, scope, is_streaming }));
+        let field = |name| method.input().get_field_by_name(name).map(|field| field.number());
+        let entry = Method {
+            path: path.clone(),
+            scope,
+            is_streaming: method.is_server_streaming(),
+            tenant_field: field("tenant_id"),
+            challenge_field: field("challenge"),
+        };
+        methods.insert(path, Arc::new(entry));
     }
     Ok(methods)
 }
@@ -137,16 +221,50 @@ fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt as _;
     use tonic_types::StatusExt as _;
 
     const PATH: &str = "/countersign.v1.LoginService/CheckLogin";
 
-    fn admitted(callers: Callers, peer: &Extensions) -> Result<String, String> {
-        let caller = Gate::new(callers, false).unwrap().admit(PATH, peer, String::new());
-        caller.map(|caller| caller.id.as_str().to_owned()).map_err(|status| {
-            let info = status.get_details_error_info();
+    /// Takes the tokens `good` and `strange`, for a caller who is known and for one who is not.
+    #[derive(Debug)]
+    struct Judge;
+
+    #[tonic::async_trait]
+    impl TokenVerifier for Judge {
+        async fn verify(&self, token: &str) -> Result<String, &'static str> {
+            match token {
+                "good" => Ok("token.internal".to_owned()),
+                "strange" => Ok("strange.internal".to_owned()),
+                _ => Err("signature"),
+            }
+        }
+    }
+
+    fn admitted(callers: Callers, request: &Request<()>) -> Result<String, String> {
+        let gate = Gate::new(callers, Some(Arc::new(Judge)), false).unwrap();
+        let caller = gate.authenticate(Shown::of(request)).now_or_never().unwrap();
+        let caller = caller.and_then(|caller| gate.authorize(caller, PATH, String::new()));
+        caller.map(|caller| caller.id.as_str().to_owned()).map_err(|denied| {
+            let info = denied.status.get_details_error_info();
             info.map(|info| info.reason).unwrap_or_default()
         })
+    }
+
+    fn callers() -> Callers {
+        Callers::Certificates(
+            ["login.internal", "token.internal"].map(|name| (name.to_owned(), Grants::all())).into(),
+        )
+    }
+
+    fn shown(certificate: Option<&str>, headers: &[&str]) -> Request<()> {
+        let mut request = Request::new(());
+        for header in headers {
+            request.headers_mut().append(AUTHORIZATION, header.parse().unwrap());
+        }
+        let names = certificate.map(|name| PeerCertificate { names: vec![name.to_owned()] });
+        request.extensions_mut().insert(names);
+        request
     }
 
     /// R46: in development only loopback peers are let in, even if the server should listen beyond.
@@ -159,38 +277,70 @@ mod tests {
             ("[2001:db8::1]:5000", Err("CALLER_CREDENTIALS_MISSING")),
         ];
         for (remote, expected) in table {
-            let mut peer = Extensions::new();
+            let mut request = shown(None, &[]);
             let remote_addr = Some(remote.parse().unwrap());
-            peer.insert(TcpConnectInfo { local_addr: None, remote_addr });
+            request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(admitted(Callers::Loopback, &peer), expected, "{remote}");
+            assert_eq!(admitted(Callers::Loopback, &request), expected, "{remote}");
         }
     }
 
     /// R42: the certificate counts in both forms in which a server may hand it over, and its absence is its absence.
     #[test]
     fn certificates_come_in_two_forms() {
-        let callers = || Callers::Certificates([("login.internal".to_owned(), Grants::all())].into());
-        let certificate = PeerCertificate { names: vec!["login.internal".to_owned()] };
-        let (mut plain, mut optional, mut none) = (Extensions::new(), Extensions::new(), Extensions::new());
-        plain.insert(certificate.clone());
-        optional.insert(Some(certificate));
-        none.insert(None::<PeerCertificate>);
-        assert_eq!(admitted(callers(), &plain), Ok("login.internal".to_owned()));
-        assert_eq!(admitted(callers(), &optional), Ok("login.internal".to_owned()));
-        for peer in [none, Extensions::new()] {
-            assert_eq!(admitted(callers(), &peer), Err("CALLER_CREDENTIALS_MISSING".to_owned()));
+        let mut plain = Request::new(());
+        plain.extensions_mut().insert(PeerCertificate { names: vec!["login.internal".to_owned()] });
+        for request in [plain, shown(Some("login.internal"), &[])] {
+            assert_eq!(admitted(callers(), &request), Ok("login.internal".to_owned()));
+        }
+        for request in [shown(None, &[]), Request::new(())] {
+            assert_eq!(admitted(callers(), &request), Err("CALLER_CREDENTIALS_MISSING".to_owned()));
         }
     }
 
     /// R42, R45: names are compared byte for byte; a name that is nearly known is not.
     #[test]
     fn names_are_compared_byte_for_byte() {
-        let callers = || Callers::Certificates([("login.internal".to_owned(), Grants::all())].into());
         for name in ["LOGIN.internal", "login.internal.", "login.interna", "*.internal", ""] {
-            let mut peer = Extensions::new();
-            peer.insert(PeerCertificate { names: vec![name.to_owned()] });
-            assert_eq!(admitted(callers(), &peer), Err("CALLER_CREDENTIALS_INVALID".to_owned()), "{name:?}");
+            let request = shown(Some(name), &[]);
+            assert_eq!(
+                admitted(callers(), &request),
+                Err("CALLER_CREDENTIALS_INVALID".to_owned()),
+                "{name:?}"
+            );
         }
+    }
+
+    /// R42: a token that is shown says who calls, whatever certificate is shown beside it; what is no bearer token, and
+    /// two of them, are invalid.
+    #[test]
+    fn a_token_that_is_shown_decides() {
+        let invalid = || Err("CALLER_CREDENTIALS_INVALID".to_owned());
+        for (headers, expected) in [
+            (&["Bearer good"][..], Ok("token.internal".to_owned())),
+            (&["bearer good"], Ok("token.internal".to_owned())),
+            (&["Bearer strange"], invalid()),
+            (&["Bearer bad"], invalid()),
+            (&["Bearer"], invalid()),
+            (&["Bearer "], invalid()),
+            (&["Bearer  good"], invalid()),
+            (&["Basic Z29vZDo="], invalid()),
+            (&["good"], invalid()),
+            (&[""], invalid()),
+            (&["Bearer good", "Bearer good"], invalid()),
+        ] {
+            for certificate in [None, Some("login.internal")] {
+                assert_eq!(admitted(callers(), &shown(certificate, headers)), expected, "{headers:?}");
+            }
+        }
+    }
+
+    /// R42: where no tokens are configured, a header for somebody else changes nothing.
+    #[test]
+    fn without_tokens_the_header_is_not_looked_at() {
+        let gate = Gate::new(callers(), None, false).unwrap();
+        let request = shown(Some("login.internal"), &["Bearer bad"]);
+        let caller = gate.authenticate(Shown::of(&request)).now_or_never().unwrap();
+        assert_eq!(caller.unwrap().id.as_str(), "login.internal");
     }
 }

@@ -1,7 +1,7 @@
 //! The gRPC adapter: proto to domain value, one call of a use case, outcome to proto.
 //!
 //! [`service()`] composes everything. A call passes, in this order: its span, the gate (caller and scope), the limits
-//! (number, deadline, size), then the handler of its RPC, which checks the tenant, parses every field, calls one use
+//! (rate, number, deadline, size, turn), then the handler of its RPC, which checks the tenant, parses every field, calls one use
 //! case and turns the outcome into an answer. What must not live here: rules (domain), the road of a change
 //! (application), sockets and TLS (server).
 //!
@@ -16,6 +16,7 @@ mod limits;
 mod metrics;
 mod options;
 mod page;
+mod peek;
 mod qr;
 mod reply;
 mod service;
@@ -23,5 +24,6 @@ mod services;
 mod status;
 mod trace;
 
-pub use options::{Callers, Grants, Options, PeerCertificate, SetupError, Tenants};
+pub use limits::Rate;
+pub use options::{Callers, Grants, Options, PeerCertificate, SetupError, Tenants, TokenVerifier};
 pub use service::{GrpcService, Health, service};

@@ -1,16 +1,29 @@
-//! What bounds a call: how many at a time, how large, how long (R47, R48, R66).
+//! What bounds a call: how often, how many at a time, in which order, how large, how long (R47, R48, R66).
+
+mod fair;
+mod rate;
+
+pub(crate) use fair::Place;
+pub use rate::Rate;
 
 use crate::caller::incident;
 use crate::failure::Failure;
+use crate::options::Options;
 use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
+use countersign_domain::ids::CallerId;
+use fair::{Bounds, Party, Places};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use std::sync::Arc;
+use rate::Bucket;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::Bytes;
 use tonic::codegen::http::{HeaderMap, Request};
 use tracing::Instrument;
 
@@ -27,22 +40,43 @@ const LARGER: [(&str, usize); 1] = [("/countersign.v1.DirectoryService/BatchPutU
 /// The limits of all calls together.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    pub(crate) max_request_bytes: usize,
-    pub(crate) default_deadline: Duration,
     pub(crate) max_deadline: Duration,
-    slots: Arc<Semaphore>,
+    default_deadline: Duration,
+    max_request_bytes: usize,
+    max_wait: Duration,
+    /// Calls that are read, wait or are at work.
+    in_flight: Arc<Semaphore>,
+    places: Places,
+    /// By caller; those without an entry have no rate.
+    rates: HashMap<CallerId, Mutex<Bucket>>,
+    start: Instant,
     panics: AtomicU64,
+    denied: AtomicU64,
+}
+
+/// A call's part of what is bounded: it counts as in flight and, from its turn on, as at work.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _in_flight: OwnedSemaphorePermit,
+    _place: Option<Place>,
 }
 
 impl Limits {
-    pub(crate) fn new(
-        max_request_bytes: usize,
-        max_in_flight: usize,
-        default_deadline: Duration,
-        max_deadline: Duration,
-    ) -> Self {
-        let slots = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { max_request_bytes, default_deadline, max_deadline, slots, panics: AtomicU64::new(0) }
+    pub(crate) fn new(options: &Options) -> Self {
+        let bounds = Bounds { at_work: options.max_at_work, of_one: options.max_in_flight_per_tenant };
+        let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
+        Self {
+            max_deadline: options.max_deadline,
+            default_deadline: options.default_deadline,
+            max_request_bytes: options.max_request_bytes,
+            max_wait: options.max_wait,
+            in_flight: Arc::new(Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS))),
+            places: Places::new(bounds),
+            rates: rates.collect(),
+            start: Instant::now(),
+            panics: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+        }
     }
 
     /// Panics caught since the start.
@@ -50,16 +84,52 @@ impl Limits {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// A place among the calls worked on, or the answer that there is none, at once.
-    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            Failure::new(ErrorReason::Overloaded, "the server has more calls than it can answer in time")
-                .retry_after(LATER)
+    /// Calls denied to their callers since the start.
+    pub(crate) fn denied(&self) -> u64 {
+        self.denied.load(Ordering::Relaxed)
+    }
+
+    /// Calls that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.places.waiting()
+    }
+
+    /// Counts a call that was denied to its caller.
+    pub(crate) fn count_denied(&self) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the caller may call now, by its rate.
+    pub(crate) fn at_rate(&self, caller: &CallerId) -> Result<(), Failure> {
+        let Some(bucket) = self.rates.get(caller) else { return Ok(()) };
+        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.take(self.start.elapsed()).map_err(|wait| {
+            let text = "the caller makes more calls a second than it may";
+            Failure::new(ErrorReason::CallerRateExceeded, text).retry_after(wait).quota("caller", text)
         })
     }
 
+    /// Room to read a call, or the answer that there is none, at once.
+    pub(crate) fn enter(&self) -> Result<Permit, Failure> {
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
+        permit.map(|permit| Permit { _in_flight: permit, _place: None }).map_err(|_| overloaded())
+    }
+
+    /// The turn to work of a call of that party, or the answer that it will not come in time.
+    pub(crate) async fn turn(&self, permit: Permit, party: Party) -> Result<Permit, Failure> {
+        let place = tokio::time::timeout(self.max_wait, self.places.take(party)).await;
+        match place {
+            Ok(Ok(place)) => Ok(Permit { _place: Some(place), ..permit }),
+            Ok(Err(_)) | Err(_) => Err(overloaded()),
+        }
+    }
+
     /// The whole request, if its message is not too large for the method.
-    pub(crate) async fn whole(&self, path: &str, request: Request<Body>) -> Result<Request<Body>, Status> {
+    pub(crate) async fn whole(
+        &self,
+        path: &str,
+        request: Request<Body>,
+    ) -> Result<(Request<Body>, Bytes), Status> {
         let larger = LARGER.iter().find(|(method, _)| *method == path);
         let limit = larger.map_or(self.max_request_bytes, |(_, limit)| *limit);
         let (parts, body) = request.into_parts();
@@ -73,7 +143,8 @@ impl Limits {
                 Status::cancelled("the request ended early")
             }
         })?;
-        Ok(Request::from_parts(parts, Body::new(Full::new(body.to_bytes()))))
+        let bytes = body.to_bytes();
+        Ok((Request::from_parts(parts, Body::new(Full::new(bytes.clone()))), bytes))
     }
 
     /// How long the call may take by its `grpc-timeout`, its absence, and the bound.
@@ -83,16 +154,16 @@ impl Limits {
         allowed.saturating_sub(MARGIN.min(allowed / 10))
     }
 
-    /// Runs the call in a task of its own that keeps its place until it is done: who leaves, or whose deadline passes,
+    /// Runs the call in a task of its own that keeps its permit until it is done: who leaves, or whose deadline passes,
     /// neither stops it (R17) nor makes room before it is over (R66). A panic ends that task alone (R48).
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        place: OwnedSemaphorePermit,
+        permit: Permit,
         call: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Failure> {
         let task = async move {
             let answer = call.await;
-            drop(place);
+            drop(permit);
             answer
         };
         tokio::spawn(task.in_current_span()).await.map_err(|error| {
@@ -106,6 +177,12 @@ impl Limits {
             internal(&incident)
         })
     }
+}
+
+/// The answer to a call that there is no room for.
+fn overloaded() -> Failure {
+    Failure::new(ErrorReason::Overloaded, "the server has more calls than it can answer in time")
+        .retry_after(LATER)
 }
 
 /// The answer to a call whose time is over. What it began goes on.
@@ -134,10 +211,17 @@ fn timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Callers;
     use tonic::codegen::http::HeaderValue;
 
     fn limits(max_in_flight: usize) -> Limits {
-        Limits::new(100, max_in_flight, Duration::from_secs(5), Duration::from_secs(30))
+        Limits::new(&Options {
+            max_request_bytes: 100,
+            max_in_flight,
+            default_deadline: Duration::from_secs(5),
+            max_deadline: Duration::from_secs(30),
+            ..Options::new(Callers::Loopback)
+        })
     }
 
     /// R66: a caller's deadline is honoured up to the bound; a malformed one counts as absent.
@@ -187,7 +271,7 @@ mod tests {
         drop(call);
         assert_eq!(limits.enter().unwrap_err().reason(), ErrorReason::Overloaded);
         finish.send(()).unwrap();
-        let place = Arc::clone(&limits.slots).acquire_owned().await;
+        let place = Arc::clone(&limits.in_flight).acquire_owned().await;
         assert!(place.is_ok());
     }
 }

@@ -1,8 +1,11 @@
 //! What the adapter is given by the composition root: who may call, and the limits. Reading them from a file is the
 //! server's business.
 
+use crate::limits::Rate;
 use countersign_domain::ids::{CallerId, TenantId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A scope that no method names: policy changes that ask less of users want it in addition.
@@ -90,8 +93,16 @@ fn known_scopes() -> BTreeSet<String> {
 pub enum Callers {
     /// Development: every loopback peer is the caller `loopback` and holds every scope (R46).
     Loopback,
-    /// Production: by a name of the client certificate, a SPIFFE URI or a DNS name of its SAN, byte for byte.
+    /// Production: by name, byte for byte. A client certificate shows names in its SAN, SPIFFE URIs and DNS names; a
+    /// token is given its name by [`Options::tokens`].
     Certificates(HashMap<String, Grants>),
+}
+
+/// Judges signed workload tokens, which callers show as `authorization: Bearer …` where a mesh ends their TLS.
+#[tonic::async_trait]
+pub trait TokenVerifier: Debug + Send + Sync {
+    /// The caller's name, if the token is good now; else a word for the log, of which the caller is told nothing.
+    async fn verify(&self, token: &str) -> Result<String, &'static str>;
 }
 
 /// What TLS verified of a peer. The server puts it, or an `Option` of it, into the extensions of each request through
@@ -107,16 +118,60 @@ pub struct PeerCertificate {
 pub struct Options {
     /// Who may call.
     pub callers: Callers,
+    /// Who judges tokens; without, certificates alone say who calls.
+    pub tokens: Option<Arc<dyn TokenVerifier>>,
     /// The largest request message in bytes; 32 KiB by contract (R47).
     pub max_request_bytes: usize,
-    /// Calls worked on at the same time; one more is turned away at once (R66).
+    /// Calls read, waiting or worked on at the same time; one more is turned away at once (R66).
     pub max_in_flight: usize,
+    /// Calls worked on at the same time; more wait for their turn, tenant by tenant (R66).
+    pub max_at_work: usize,
+    /// Calls waiting or worked on of one tenant; one more is turned away, so that there is room for others (R66).
+    pub max_in_flight_per_tenant: usize,
+    /// How long a call waits for its turn before it is turned away.
+    pub max_wait: Duration,
+    /// How often each caller may call; `None` for as often as it likes.
+    pub rate: Option<Rate>,
+    /// How often these callers may call, by name, in the place of `rate`.
+    pub rates: HashMap<String, Rate>,
     /// The deadline of a call that names none.
     pub default_deadline: Duration,
     /// The longest deadline that a call may name.
     pub max_deadline: Duration,
     /// Whether reflection is offered; in development only (R46).
     pub reflection: bool,
+}
+
+impl Options {
+    /// The limits that a node has unless it is told otherwise; no tokens, no reflection.
+    pub fn new(callers: Callers) -> Self {
+        Self {
+            callers,
+            tokens: None,
+            max_request_bytes: 32 * 1024,
+            max_in_flight: 1_024,
+            max_at_work: 64,
+            max_in_flight_per_tenant: 512,
+            max_wait: Duration::from_secs(1),
+            rate: None,
+            rates: HashMap::new(),
+            default_deadline: Duration::from_secs(5),
+            max_deadline: Duration::from_secs(30),
+            reflection: false,
+        }
+    }
+
+    /// The callers that have a rate.
+    pub(crate) fn rates(&self) -> impl Iterator<Item = (CallerId, Rate)> {
+        let names = match &self.callers {
+            Callers::Loopback => None,
+            Callers::Certificates(callers) => Some(callers.keys()),
+        };
+        names.into_iter().flatten().filter_map(|name| {
+            let rate = self.rates.get(name).copied().or(self.rate)?;
+            Some((CallerId::parse(name).ok()?, rate))
+        })
+    }
 }
 
 /// Why the adapter cannot be set up.
@@ -134,7 +189,7 @@ pub enum SetupError {
         /// The scope as it was given.
         scope: String,
     },
-    /// A caller's name that no certificate can show.
+    /// A caller's name that nobody can show.
     #[error("a caller's name must be 1 to 255 printable ASCII characters: {name:?}")]
     CallerName {
         /// The name as it was given.
@@ -157,6 +212,9 @@ impl Options {
         let zero = [
             ("max_request_bytes", self.max_request_bytes == 0),
             ("max_in_flight", self.max_in_flight == 0),
+            ("max_at_work", self.max_at_work == 0),
+            ("max_in_flight_per_tenant", self.max_in_flight_per_tenant == 0),
+            ("rate", self.rates().any(|(_, rate)| rate.per_second == 0 || rate.burst == 0)),
             ("default_deadline", self.default_deadline.is_zero()),
             ("max_deadline", self.max_deadline.is_zero()),
         ];

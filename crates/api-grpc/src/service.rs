@@ -1,28 +1,33 @@
 //! Everything composed: the services, and what every call passes before it reaches them.
 //!
-//! In this order: span, open paths, caller and scope, a place among the calls worked on, deadline, size, task. Tenant
+//! In this order: span, open paths, caller, rate, scope, room, deadline, size, turn, task. Tenant
 //! and fields are checked in the handlers, in this order too: permission comes before anything else (AIP-211).
 
-use crate::gate::Gate;
+use crate::caller::{CallerContext, Method};
+use crate::gate::{Denied, Gate, Shown};
 use crate::limits::{Limits, expired};
 use crate::metrics::{self, InFlight};
 use crate::options::{Options, SetupError};
+use crate::peek;
 use crate::services::{
     self, AccountHandlers, DirectoryHandlers, EventHandlers, LoginHandlers, PolicyHandlers, TeamHandlers,
 };
 use crate::trace;
+use countersign_api::v1::ErrorReason;
 use countersign_api::v1::account_service_server::AccountServiceServer;
 use countersign_api::v1::directory_service_server::DirectoryServiceServer;
 use countersign_api::v1::event_service_server::EventServiceServer;
 use countersign_api::v1::login_service_server::LoginServiceServer;
 use countersign_api::v1::policy_service_server::PolicyServiceServer;
 use countersign_api::v1::team_service_server::TeamServiceServer;
-use countersign_application::Application;
+use countersign_application::{Application, DeniedCall};
+use countersign_domain::ids::{CallerId, TenantId};
 use futures::FutureExt;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::body::Body;
@@ -37,24 +42,33 @@ use tracing::Instrument;
 /// The whole contract as one service. Cheap to clone; clones share their limits.
 ///
 /// It is a `tower::Service` for any HTTP/2 server; [`GrpcService::into_routes`] makes it what tonic's own server takes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GrpcService {
     routes: Routes,
     gate: Arc<Gate>,
     limits: Arc<Limits>,
     health: Health,
+    app: Application,
 }
 
 /// Says over `grpc.health.v1` whether calls are welcome, for each service and for the whole. It begins with "not serving".
 #[derive(Clone, Debug)]
-pub struct Health(HealthReporter);
+pub struct Health {
+    reporter: HealthReporter,
+    /// What was said last: saying it again would reach whoever watches as news.
+    said: Arc<Mutex<Option<bool>>>,
+}
 
 impl Health {
     /// Calls are welcome, or not.
     pub async fn set_serving(&self, serving: bool) {
+        let mut said = self.said.lock().await;
+        if said.replace(serving) == Some(serving) {
+            return;
+        }
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for name in services::NAMES.into_iter().chain([""]) {
-            self.0.set_service_status(name, status).await;
+            self.reporter.set_service_status(name, status).await;
         }
         metrics::ready(serving);
     }
@@ -66,10 +80,8 @@ impl Health {
 /// [`SetupError`] where an option or the contract itself could not work: better no server than a wrong one.
 pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupError> {
     options.check()?;
-    let Options { callers, max_request_bytes, max_in_flight, default_deadline, max_deadline, reflection } =
-        options;
     let (reporter, health_server) = tonic_health::server::health_reporter();
-    let health = Health(reporter);
+    let health = Health { reporter, said: Arc::default() };
     // Nobody else has the reporter yet, so its lock is free and the future is ready at once.
     let _ = health.set_serving(false).now_or_never();
     let mut routes = Routes::builder();
@@ -80,8 +92,8 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
         .add_service(TeamServiceServer::new(TeamHandlers::new(app.clone())))
         .add_service(DirectoryServiceServer::new(DirectoryHandlers::new(app.clone())))
         .add_service(PolicyServiceServer::new(PolicyHandlers::new(app.clone())))
-        .add_service(EventServiceServer::new(EventHandlers::new(app)));
-    if reflection {
+        .add_service(EventServiceServer::new(EventHandlers::new(app.clone())));
+    if options.reflection {
         let builder = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(countersign_api::FILE_DESCRIPTOR_SET)
@@ -93,10 +105,17 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
     }
     Ok(GrpcService {
         routes: routes.routes().prepare(),
-        gate: Arc::new(Gate::new(callers, reflection)?),
-        limits: Arc::new(Limits::new(max_request_bytes, max_in_flight, default_deadline, max_deadline)),
+        limits: Arc::new(Limits::new(&options)),
+        gate: Arc::new(Gate::new(options.callers, options.tokens, options.reflection)?),
         health,
+        app,
     })
+}
+
+impl std::fmt::Debug for GrpcService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrpcService").field("gate", &self.gate).finish_non_exhaustive()
+    }
 }
 
 impl GrpcService {
@@ -108,6 +127,16 @@ impl GrpcService {
     /// Panics of handlers caught since the start (R48).
     pub fn panics(&self) -> u64 {
         self.limits.panics()
+    }
+
+    /// Calls denied to their callers since the start: no or bad credentials, a scope or a tenant not granted (R42).
+    pub fn denied(&self) -> u64 {
+        self.limits.denied()
+    }
+
+    /// Calls that wait for their turn now (R66).
+    pub fn waiting(&self) -> usize {
+        self.limits.waiting()
     }
 
     /// The same as routes, for `tonic::transport::Server::builder().add_routes(…)`.
@@ -136,20 +165,86 @@ impl GrpcService {
     }
 
     async fn guarded(self, request: Request<Body>, trace_id: String) -> Result<Response<Body>, Status> {
-        let Self { mut routes, gate, limits, .. } = self;
-        let caller = gate.admit(request.uri().path(), request.extensions(), trace_id)?;
-        let place = limits.enter()?;
+        let caller = match self.gate.authenticate(Shown::of(&request)).await {
+            Ok(caller) => caller,
+            Err(denied) => return Err(self.refuse(denied, request, trace_id).await),
+        };
+        tracing::Span::current().record("caller", caller.id.as_str());
+        // Before its scope is looked at: what is denied takes time too.
+        self.limits.at_rate(&caller.id)?;
+        let caller = match self.gate.authorize(caller, request.uri().path(), trace_id.clone()) {
+            Ok(caller) => caller,
+            Err(denied) => return Err(self.refuse(denied, request, trace_id).await),
+        };
+        let (id, method, findings) =
+            (caller.id.clone(), Arc::clone(&caller.method), Arc::clone(&caller.findings));
+        let response = self.within_limits(caller, request).await;
+        if let Some((tenant, reason)) = findings.denied() {
+            self.limits.count_denied();
+            self.note(tenant, id, reason, &method, trace_id);
+        }
+        response
+    }
+
+    async fn within_limits(
+        &self,
+        caller: CallerContext,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let Self { mut routes, limits, app, .. } = self.clone();
+        let permit = limits.enter()?;
         let method = Arc::clone(&caller.method);
         // A stream goes on for as long as the caller listens; only its beginning is bounded.
         let deadline =
             if method.is_streaming { limits.max_deadline } else { limits.deadline(request.headers()) };
         let call = async {
-            let mut request = limits.whole(&method.path, request).await?;
+            let (mut request, body) = limits.whole(&method.path, request).await?;
+            let permit = limits.turn(permit, party(&app, &caller, &body)).await?;
             request.extensions_mut().insert(caller);
-            Ok(limits.run(place, async move { forward(&mut routes, request).await }).await?)
+            Ok(limits.run(permit, async move { forward(&mut routes, request).await }).await?)
         };
         timeout(deadline, call).await.unwrap_or_else(|_| Err(expired().into_status()))
     }
+
+    /// Tells a caller that it is not let in. Where its name is known, the request is read only to learn whom to tell:
+    /// what it says decides nothing, and the answer is the same whether or not there is such a tenant.
+    async fn refuse(&self, denied: Denied, request: Request<Body>, trace_id: String) -> Status {
+        let Denied { status, reason, caller } = denied;
+        self.limits.count_denied();
+        let method = self.gate.method(request.uri().path()).map(Arc::clone);
+        if let (Some(caller), Some(reason), Some(method), Ok(_permit)) =
+            (caller, reason, method, self.limits.enter())
+        {
+            let deadline = self.limits.deadline(request.headers());
+            let read = timeout(deadline, self.limits.whole(&method.path, request)).await;
+            if let Ok(Ok((_, body))) = read
+                && let Some(tenant) = peek::tenant(&self.app, &method, &body)
+            {
+                self.note(tenant, caller, reason, &method, trace_id);
+            }
+        }
+        status
+    }
+
+    fn note(
+        &self,
+        tenant: TenantId,
+        caller: CallerId,
+        reason: ErrorReason,
+        method: &Method,
+        trace_id: String,
+    ) {
+        let reason = countersign_api::error_reason_name(reason);
+        self.app.note_denial(DeniedCall { tenant, caller, reason, method: method.path.clone(), trace_id });
+    }
+}
+
+/// Whose turn a call takes: its tenant's, so that tenants do not wait for each other; its caller's where the tenant is
+/// not known, or not the caller's to speak for.
+fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> String {
+    let tenant = peek::tenant(app, &caller.method, body);
+    let granted = tenant.filter(|tenant| caller.grants.holds_for(&caller.method.scope, tenant));
+    granted.map_or_else(|| format!("caller {}", caller.id.as_str()), |tenant| tenant.as_str().to_owned())
 }
 
 /// Hands a request to the service that it names.

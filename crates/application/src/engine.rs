@@ -4,6 +4,7 @@
 //! its event, never by trying again (R60).
 
 use crate::AppError;
+use crate::denials::Denials;
 use crate::fresh::Source;
 use crate::measure::{self, Tally};
 use crate::policies::Policies;
@@ -65,8 +66,9 @@ pub(crate) struct Inner {
     pub(crate) deps: Deps,
     pub(crate) policies: Policies,
     pub(crate) seal_alarms: SealAlarms,
+    pub(crate) denials: Denials,
     queues: Queues,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Who calls, beside what is asked.
@@ -185,6 +187,7 @@ impl Application {
             deps,
             policies: Policies::default(),
             seal_alarms: SealAlarms::default(),
+            denials: Denials::default(),
             queues: Queues::default(),
             tasks: TaskTracker::new(),
         }))

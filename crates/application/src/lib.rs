@@ -14,6 +14,7 @@
 mod abilities;
 mod account;
 mod coverage;
+mod denials;
 mod directory;
 mod engine;
 mod error;
@@ -33,6 +34,7 @@ pub use abilities::{Abilities, DelegatedAbility};
 pub use account::{Begun, Changed, StatusView};
 pub use countersign_ports::StoreError;
 pub use coverage::{MemberStatus, StatusFilter};
+pub use denials::DeniedCall;
 pub use engine::{Answer, Application, Deps, Done, Encode, Etag, Meta, Request};
 pub use error::AppError;
 pub use explain::Question;

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Bring the configured store to the schema of this version
     Migrate(MigrateArgs),
+    /// Make an authority for development, with certificates of a server and of callers
+    DevCa(DevCaArgs),
     /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -64,6 +66,22 @@ pub(crate) struct MigrateArgs {
     /// The store: sqlite:PATH or postgres://…
     #[arg(long, value_name = "STORE")]
     pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevCaArgs {
+    /// The folder to make; it must not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// A caller to make a certificate for: a SPIFFE id or a DNS name; may be given several times
+    #[arg(long = "caller", value_name = "NAME", default_value = "spiffe://dev/login")]
+    pub(crate) callers: Vec<String>,
+    /// A name or an address of the server; may be given several times
+    #[arg(long = "server-name", value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
+    pub(crate) server_names: Vec<String>,
+    /// How long the certificates count, in days
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=825))]
+    pub(crate) days: u16,
 }
 
 #[derive(Debug, Subcommand)]

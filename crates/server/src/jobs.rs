@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a notice waits at most before it is first tried.
 const DISPATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often denied callers are told of beyond the first time.
+const DENIALS_EVERY: Duration = Duration::from_mins(1);
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Rows deleted by one statement: short enough not to hold up a login.
@@ -69,6 +71,17 @@ pub(crate) async fn dispatch(
 
 fn tell(error: &AppError) {
     tracing::warn!(error = chain(error), "notices could not be dispatched; trying again");
+}
+
+/// Tells of denied callers (R42), those of the last minute too when the node stops.
+pub(crate) async fn tell_denials(app: Application, stop: CancellationToken) {
+    let told = app.clone();
+    every(DENIALS_EVERY, stop, "denials", move || {
+        let app = told.clone();
+        async move { app.tell_denials(false).await }
+    })
+    .await;
+    app.tell_denials(true).await;
 }
 
 /// Deletes what expired (R49).

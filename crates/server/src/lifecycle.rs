@@ -80,15 +80,18 @@ pub(crate) struct Node {
 
 impl Node {
     /// Serves until a signal, drains, and returns. A second signal ends the draining at once.
-    pub(crate) async fn serve(self, mut signals: Signals, reload: Option<Job>) -> Result<(), Failure> {
+    pub(crate) async fn serve(self, mut signals: Signals, more: Vec<Job>) -> Result<(), Failure> {
         let health = self.service.health();
         health.set_serving(true).await;
         let jobs = TaskTracker::new();
         jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.notice_rules, self.stop.clone()));
+        jobs.spawn(jobs::tell_denials(self.app.clone(), self.stop.clone()));
         jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
         jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));
-        reload.map(|job| jobs.spawn(job));
+        for job in more {
+            jobs.spawn(job);
+        }
         let checking = CancellationToken::new();
         let checker = tokio::spawn(jobs::check(self.maintenance, health.clone(), checking.clone()));
         let closing = CancellationToken::new();

@@ -25,6 +25,7 @@ mod stores;
 mod streams;
 mod telemetry;
 mod tls;
+mod tokens;
 mod traces;
 mod vault;
 

@@ -38,6 +38,7 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             Failure::policy(violations)
         }
         AppError::WeakeningDenied { fields } => {
+            caller.denied(R::CallerScopeMissing);
             let message = "the change asks less of users, which needs a scope of its own";
             let failure = Failure::new(R::CallerScopeMissing, message).with("scope", WEAKEN_SCOPE);
             fields.iter().fold(failure, |failure, field| failure.violation(field, "asks less of users"))

@@ -6,7 +6,10 @@
 mod support;
 
 mod administration;
+mod bounds;
+mod denials;
 mod errors;
+mod fairness;
 mod flow;
 mod gate;
 mod health;

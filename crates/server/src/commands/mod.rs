@@ -5,6 +5,7 @@
 //! 2. A file here with one function that returns `Result<(), Failure>`.
 //! 3. Its row in `docs/operations/running.md`.
 
+mod dev_ca;
 mod keys;
 mod migrate;
 mod serve;
@@ -18,6 +19,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::DevCa(args) => dev_ca::run(&args),
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),
         Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
         Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,

@@ -8,12 +8,14 @@ use crate::dev;
 use crate::failure::{Failure, chain};
 use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
+use crate::tokens::Tokens;
 use crate::traces::Exporting;
 use crate::{listener, metrics, notifier, telemetry, tls, vault};
-use countersign_api_grpc::{Callers, Options};
+use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
 use countersign_ports::Clock;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -45,14 +47,20 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     let stop = CancellationToken::new();
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
-    let (callers, certificates, reload) = expose(exposure, &stop)?;
+    let Exposed { callers, rates, tokens, certificates, jobs } = expose(exposure, &stop)?;
     let options = Options {
-        callers,
+        tokens,
         max_request_bytes: limits.max_request_bytes,
         max_in_flight: limits.max_in_flight,
+        max_at_work: limits.max_at_work,
+        max_in_flight_per_tenant: limits.max_in_flight_per_tenant,
+        max_wait: limits.max_wait,
+        rate: limits.caller,
+        rates,
         default_deadline: limits.default_deadline,
         max_deadline: limits.max_deadline,
         reflection: development,
+        ..Options::new(callers)
     };
     let service = countersign_api_grpc::service(app.clone(), options);
     let service = service.map_err(|error| Failure::Internal(chain(&error)))?;
@@ -81,7 +89,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         limits,
         stop,
     };
-    let served = node.serve(signals, reload).await;
+    let served = node.serve(signals, jobs).await;
     if let Some(traces) = traces {
         // It waits for the collector, which other tasks of the runtime reach.
         tokio::task::block_in_place(|| traces.shut_down());
@@ -111,16 +119,33 @@ fn deps(stores: &Stores, digests: Digests) -> Deps {
     }
 }
 
-type Exposed = (Callers, Option<tls::Reloading>, Option<lifecycle::Job>);
+/// Who may call, how they are known, and the jobs that keep certificates and keys current.
+struct Exposed {
+    callers: Callers,
+    rates: HashMap<String, Rate>,
+    tokens: Option<Arc<dyn TokenVerifier>>,
+    certificates: Option<tls::Reloading>,
+    jobs: Vec<lifecycle::Job>,
+}
 
-/// Who may call, over which certificates, and the job that keeps those current.
 fn expose(exposure: Exposure, stop: &CancellationToken) -> Result<Exposed, Failure> {
-    match exposure {
-        Exposure::Development => Ok((Callers::Loopback, None, None)),
-        Exposure::Production { files, tls, callers } => {
-            let watched = tls::watch(files, tls, stop.clone());
-            let (certificates, job) = watched.map_err(Failure::io("listening for signals"))?;
-            Ok((Callers::Certificates(callers), Some(certificates), Some(Box::pin(job))))
+    let (tls, callers, rates, settings) = match exposure {
+        Exposure::Development => (None, Callers::Loopback, HashMap::new(), None),
+        Exposure::Production { tls, callers, rates, tokens } => {
+            (tls, Callers::Certificates(callers), rates, tokens)
         }
+    };
+    let mut exposed = Exposed { callers, rates, tokens: None, certificates: None, jobs: Vec::new() };
+    if let Some((files, first)) = tls {
+        let watched = tls::watch(files, first, stop.clone());
+        let (certificates, job) = watched.map_err(Failure::io("listening for signals"))?;
+        exposed.certificates = Some(certificates);
+        exposed.jobs.push(Box::pin(job));
     }
+    if let Some(settings) = settings {
+        let (tokens, job) = Tokens::new(settings, Arc::new(SystemClock), stop.clone());
+        exposed.tokens = Some(Arc::new(tokens));
+        exposed.jobs.push(Box::pin(job));
+    }
+    Ok(exposed)
 }

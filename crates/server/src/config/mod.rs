@@ -8,8 +8,10 @@
 //! 2. A line in `docs/operations/countersign.example.toml` and one in the table of `running.md`.
 //! 3. A bad value in the table of `tests`.
 
+mod callers;
 mod key_command;
 mod keys;
+mod limits;
 mod notices;
 mod observe;
 mod problem;
@@ -17,6 +19,7 @@ mod raw;
 mod secret_file;
 mod sources;
 mod store;
+mod tokens;
 mod validate;
 
 #[cfg(test)]
@@ -31,7 +34,8 @@ pub(crate) use sources::Sources;
 pub(crate) use store::StoreConfig;
 
 use crate::tls::TlsFiles;
-use countersign_api_grpc::Grants;
+use crate::tokens::Settings;
+use countersign_api_grpc::{Grants, Rate};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -65,14 +69,17 @@ pub(crate) struct Config {
 pub(crate) enum Exposure {
     /// Development: plain text, every caller has every scope, reflection. Only ever with a loopback address.
     Development,
-    /// Production: mutual TLS, callers by the names in their certificates.
+    /// Production: callers by the names in their certificates or tokens.
     Production {
-        /// Where the certificates are, to load them again when they change.
-        files: TlsFiles,
-        /// What they were at the start.
-        tls: Arc<rustls::ServerConfig>,
+        /// Where the certificates are, to load them again when they change, and what they were at the start. `None`
+        /// behind a mesh: plain text, and then the address is loopback and there are tokens.
+        tls: Option<(TlsFiles, Arc<rustls::ServerConfig>)>,
         /// What each caller may do.
         callers: HashMap<String, Grants>,
+        /// How often each may call, where that differs from the limits, by name.
+        rates: HashMap<String, Rate>,
+        /// How tokens are judged, where they are taken.
+        tokens: Option<Settings>,
     },
 }
 
@@ -81,8 +88,16 @@ pub(crate) enum Exposure {
 pub(crate) struct Limits {
     /// Bytes of a request.
     pub(crate) max_request_bytes: usize,
-    /// Requests at work at the same time, over all connections.
+    /// Requests read, waiting or at work at the same time, over all connections.
     pub(crate) max_in_flight: usize,
+    /// Requests at work at the same time; more wait for their turn.
+    pub(crate) max_at_work: usize,
+    /// Requests waiting or at work of one tenant.
+    pub(crate) max_in_flight_per_tenant: usize,
+    /// How long a request waits for its turn.
+    pub(crate) max_wait: Duration,
+    /// How often each caller may call; `None` for as often as it likes.
+    pub(crate) caller: Option<Rate>,
     /// For callers who name no deadline.
     pub(crate) default_deadline: Duration,
     /// Longer deadlines are shortened to this one.
@@ -102,6 +117,10 @@ impl Default for Limits {
         Self {
             max_request_bytes: 32 * 1024,
             max_in_flight: 1_024,
+            max_at_work: 64,
+            max_in_flight_per_tenant: 512,
+            max_wait: Duration::from_secs(1),
+            caller: None,
             default_deadline: Duration::from_secs(5),
             max_deadline: Duration::from_secs(30),
             max_connections: 1_000,

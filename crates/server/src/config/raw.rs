@@ -14,6 +14,7 @@ use std::path::PathBuf;
 pub(crate) struct Raw {
     pub(crate) listen: RawListen,
     pub(crate) tls: RawTls,
+    pub(crate) tokens: Option<RawTokens>,
     pub(crate) callers: Vec<RawCaller>,
     pub(crate) store: RawStore,
     pub(crate) keys: RawKeys,
@@ -28,6 +29,7 @@ pub(crate) struct Raw {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawListen {
     pub(crate) address: Option<String>,
+    pub(crate) behind_mesh: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -44,10 +46,27 @@ pub(crate) struct RawTls {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(crate) struct RawTokens {
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) keys_file: Option<PathBuf>,
+    pub(crate) jwks_url: Option<String>,
+    pub(crate) jwks_ca_file: Option<PathBuf>,
+    pub(crate) algorithms: Option<Vec<String>>,
+    pub(crate) refresh_seconds: Option<u32>,
+    pub(crate) max_stale_seconds: Option<u32>,
+    pub(crate) leeway_seconds: Option<u32>,
+    pub(crate) max_lifetime_seconds: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct RawCaller {
     pub(crate) name: Option<String>,
+    pub(crate) subject: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) tenants: Vec<String>,
+    pub(crate) rate: RawRate,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,12 +108,24 @@ pub(crate) struct RawKeys {
 pub(crate) struct RawLimits {
     pub(crate) max_request_bytes: Option<u32>,
     pub(crate) max_in_flight: Option<u32>,
+    pub(crate) max_at_work: Option<u32>,
+    pub(crate) max_in_flight_per_tenant: Option<u32>,
+    pub(crate) max_wait_ms: Option<u32>,
+    pub(crate) caller: RawRate,
     pub(crate) default_deadline_ms: Option<u32>,
     pub(crate) max_deadline_ms: Option<u32>,
     pub(crate) max_connections: Option<u32>,
     pub(crate) handshake_timeout_ms: Option<u32>,
     pub(crate) max_connection_age_seconds: Option<u32>,
     pub(crate) drain_timeout_seconds: Option<u32>,
+}
+
+/// How often a caller may call: for all callers among the limits, for one at its place.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawRate {
+    pub(crate) requests_per_second: Option<u32>,
+    pub(crate) burst: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -28,6 +28,7 @@ fn folder() -> TempDir {
         ("not-a-url", "canary".to_owned()),
         ("password", "canary\n".to_owned()),
         ("webhook", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n".to_owned()),
+        ("tokens.pem", PUBLIC_KEY.to_owned()),
     ] {
         write(&folder.path().join(name), &text);
     }
@@ -39,6 +40,17 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
+
+/// An Ed25519 key (RFC 8410 section 10.1).
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+
+const TOKENS: &str = r#"
+[tokens]
+issuer = "https://issuer.example"
+audience = "countersign"
+keys_file = "DIR/tokens.pem"
+"#;
 
 const GOOD: &str = r#"
 [listen]
@@ -150,6 +162,11 @@ fn limits_and_log_settings_have_ranges() {
         ("[limits]\nmax_request_bytes = 1023", "limits.max_request_bytes"),
         ("[limits]\nmax_in_flight = 0", "limits.max_in_flight"),
         ("[limits]\nmax_in_flight = -1", "limits.max_in_flight"),
+        ("[limits]\nmax_at_work = 0", "limits.max_at_work"),
+        ("[limits]\nmax_in_flight_per_tenant = 100001", "limits.max_in_flight_per_tenant"),
+        ("[limits]\nmax_wait_ms = 0", "limits.max_wait_ms"),
+        ("[limits.caller]\nrequests_per_second = 0", "limits.caller.requests_per_second"),
+        ("[limits.caller]\nburst = 10", "limits.caller.requests_per_second"),
         ("[limits]\ndefault_deadline_ms = 1", "limits.default_deadline_ms"),
         ("[limits]\ndefault_deadline_ms = 2000\nmax_deadline_ms = 1000", "limits.default_deadline_ms"),
         ("[limits]\nmax_deadline_ms = 300001", "limits.max_deadline_ms"),
@@ -269,6 +286,105 @@ fn unknown_keys_are_refused() {
     }
 }
 
+/// R42: tokens are taken as configured: by an issuer, for an audience, with keys that can be read; a subject is one
+/// caller's, and nothing about tokens is set where there are none.
+#[test]
+fn tokens_are_checked_before_a_port_opens() {
+    let good = GOOD.replacen("[store.sqlite]", &format!("{TOKENS}[store.sqlite]"), 1);
+    let Exposure::Production { tokens, tls, .. } = check(&good).unwrap().exposure else {
+        panic!("not production")
+    };
+    let settings = tokens.unwrap();
+    assert_eq!(settings.algorithms.len(), 4);
+    assert_eq!(settings.rules.leeway.as_secs(), 30);
+    assert!(tls.is_some());
+    for (from, to, key) in [
+        ("issuer = \"https://issuer.example\"", "", "tokens.issuer"),
+        ("\"countersign\"", "\"\"", "tokens.audience"),
+        ("keys_file = \"DIR/tokens.pem\"", "", "tokens.keys_file"),
+        ("tokens.pem", "none.pem", "tokens.keys_file"),
+        ("tokens.pem", "server.key", "tokens.keys_file"),
+        ("tokens.pem", "root.key", "tokens.keys_file"),
+        ("tokens.pem\"", "tokens.pem\"\njwks_ca_file = \"DIR/ca.pem\"", "tokens.jwks_ca_file"),
+        ("tokens.pem\"", "tokens.pem\"\njwks_url = \"https://a/\"", "tokens.keys_file"),
+        ("keys_file = \"DIR/tokens.pem\"", "jwks_url = \"https://a/\"", "tokens.jwks_ca_file"),
+        (
+            "keys_file = \"DIR/tokens.pem\"",
+            "jwks_url = \"http://a/\"\njwks_ca_file = \"DIR/ca.pem\"",
+            "tokens.jwks_url",
+        ),
+        ("[store.sqlite]", "algorithms = [\"ES256\", \"HS256\"]\n[store.sqlite]", "tokens.algorithms.1"),
+        ("[store.sqlite]", "algorithms = [\"none\"]\n[store.sqlite]", "tokens.algorithms.0"),
+        ("[store.sqlite]", "algorithms = []\n[store.sqlite]", "tokens.algorithms"),
+        ("[store.sqlite]", "leeway_seconds = 61\n[store.sqlite]", "tokens.leeway_seconds"),
+        ("[store.sqlite]", "max_lifetime_seconds = 86401\n[store.sqlite]", "tokens.max_lifetime_seconds"),
+        ("[store.sqlite]", "refresh_seconds = 9\n[store.sqlite]", "tokens.refresh_seconds"),
+        ("[store.sqlite]", "max_stale_seconds = 60\n[store.sqlite]", "tokens.max_stale_seconds"),
+        ("scopes = [\"login\"]", "scopes = [\"login\"]\nsubject = \"\"", "callers.0.subject"),
+        ("scopes = [\"login\"]", "scopes = [\"login\"]\nsubject = \"spiffe://a/b\"", "callers.0.subject"),
+        (
+            "tenants = [\"acme\"]",
+            "tenants = [\"acme\"]\nsubject = \"a\"\n[[callers]]\nname = \"b.test\"\nsubject = \"a\"\n\
+             scopes = [\"login\"]\ntenants = [\"acme\"]",
+            "callers.1.subject",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let told = check(&good.replacen(from, to, 1)).map(drop).unwrap_err().to_string();
+        assert!(told.lines().any(|line| line.starts_with(&format!("{key}: "))), "{key}: {told}");
+    }
+    refused("scopes = [\"login\"]", "scopes = [\"login\"]\nsubject = \"a\"", "callers.0.subject");
+}
+
+/// R46: plain text is spoken on loopback only, with tokens only, and not where there is TLS.
+#[test]
+fn plain_text_is_for_a_sidecar_only() {
+    let mesh = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\nbehind_mesh = true\n{TOKENS}{}",
+        &GOOD[GOOD.find("[[callers]]").unwrap()..]
+    );
+    let Exposure::Production { tokens, tls, .. } = check(&mesh).unwrap().exposure else {
+        panic!("not production")
+    };
+    assert!(tls.is_none() && tokens.is_some());
+    for (from, to, key) in [
+        ("127.0.0.1:0", "0.0.0.0:0", "listen.address"),
+        ("127.0.0.1:0", "10.0.0.1:50051", "listen.address"),
+        (TOKENS, "", "tokens"),
+        (TOKENS, &format!("{TOKENS}[tls]\ncertificate_file = \"DIR/server.pem\"\n"), "listen.behind_mesh"),
+        ("behind_mesh = true", "behind_mesh = false", "tls.certificate_file"),
+    ] {
+        let told = check(&mesh.replacen(from, to, 1)).map(drop).unwrap_err().to_string();
+        assert!(told.lines().any(|line| line.starts_with(&format!("{key}: "))), "{key}: {told}");
+    }
+    let without_authority = GOOD.replacen("client_ca_file = \"DIR/ca.pem\"", TOKENS, 1);
+    assert!(check(&without_authority).is_ok(), "who shows a token needs no certificate");
+}
+
+/// R66: rates are checked where they stand, and a caller's own goes before that of all.
+#[test]
+fn callers_have_rates() {
+    let rate =
+        |text: &str| GOOD.replacen("tenants = [\"acme\"]", &format!("tenants = [\"acme\"]\n{text}"), 1);
+    let config = check(&rate("rate = { requests_per_second = 5 }")).unwrap();
+    let Exposure::Production { rates, .. } = config.exposure else { panic!("not production") };
+    let expected = countersign_api_grpc::Rate { per_second: 5, burst: 5 };
+    assert_eq!(rates["spiffe://example.org/login"], expected);
+    for (text, key) in [
+        ("rate = { requests_per_second = 0 }", "callers.0.rate.requests_per_second"),
+        ("rate = { burst = 5 }", "callers.0.rate.requests_per_second"),
+        ("rate = { requests_per_second = 5, burst = 0 }", "callers.0.rate.burst"),
+        (
+            "rate = { requests_per_second = 5 }\n[[callers]]\nname = \"spiffe://example.org/login\"\n\
+             scopes = [\"account.read\"]\ntenants = [\"*\"]\nrate = { requests_per_second = 6 }",
+            "callers.1.rate",
+        ),
+    ] {
+        let told = check(&rate(text)).map(drop).unwrap_err().to_string();
+        assert!(told.lines().any(|line| line.starts_with(&format!("{key}: "))), "{key}: {told}");
+    }
+}
+
 /// R53: a line that is not TOML is named by its number, not quoted.
 #[test]
 fn a_broken_file_is_not_quoted() {
@@ -332,6 +448,7 @@ fn the_example_is_a_configuration() {
     let text = text
         .replace("/etc/countersign/tls/callers-ca.pem", &format!("{dir}/ca.pem"))
         .replace("/etc/countersign/tls", &dir.to_string())
+        .replace("/etc/countersign/token-keys.json", &format!("{dir}/tokens.pem"))
         .replace("/etc/countersign/postgres-url", &format!("{dir}/url"))
         .replace("/etc/countersign/root-1.key", &format!("{dir}/root.key"))
         .replace("/etc/countersign/smtp-password", &format!("{dir}/password"));
@@ -340,6 +457,18 @@ fn the_example_is_a_configuration() {
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
     assert_eq!(config.notices.rules, NoticeRules::default());
     assert!(matches!(config.notices.channel, Channel::Smtp(_)));
+    let Exposure::Production { tokens: Some(tokens), .. } = config.exposure else { panic!("no tokens") };
+    let bare = format!("{TOKENS}[listen]");
+    let Exposure::Production { tokens: Some(default), .. } =
+        check(&GOOD.replacen("[listen]", &bare, 1)).unwrap().exposure
+    else {
+        panic!("no tokens")
+    };
+    assert_eq!(
+        (tokens.rules.leeway, tokens.rules.max_lifetime),
+        (default.rules.leeway, default.rules.max_lifetime)
+    );
+    assert_eq!((tokens.source.freshness, tokens.algorithms), (default.source.freshness, default.algorithms));
     let StoreConfig::Postgres(options) = config.store else { panic!("not PostgreSQL") };
     assert_eq!((options.max_connections, options.group_commit), (16, true));
     assert_eq!(config.observe.traces.map(|traces| traces.sample_ratio), Some(1.0));

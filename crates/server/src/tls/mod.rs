@@ -10,12 +10,11 @@ pub(crate) use peer::{is_caller_name, names};
 pub(crate) use reload::{Reloading, watch};
 
 use crate::config::{Problem, Readers, read_secret};
-use rustls::RootCertStore;
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,24 +25,26 @@ pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
     /// The key of the first certificate.
     pub(crate) private_key: PathBuf,
-    /// Who issues callers' certificates; several may stand in one file while one replaces the other.
-    pub(crate) client_ca: PathBuf,
+    /// Who issues callers' certificates; several may stand in one file while one replaces the other. `None` where
+    /// callers show tokens instead.
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 /// Reads the files and checks that they fit together.
 pub(crate) fn load(files: &TlsFiles) -> Result<ServerConfig, Problem> {
     let chain = certificates("tls.certificate_file", &files.certificate)?;
     let key = private_key(&files.private_key)?;
-    let mut roots = RootCertStore::empty();
-    for authority in certificates("tls.client_ca_file", &files.client_ca)? {
-        let added = roots.add(authority);
-        added.map_err(|error| unusable("tls.client_ca_file", &files.client_ca, &error))?;
-    }
     let provider = Arc::new(provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| unusable("tls.client_ca_file", &files.client_ca, &error))?;
+    let verifier = match &files.client_ca {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(roots("tls.client_ca_file", path)?);
+            WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| unusable("tls.client_ca_file", path, &error))?
+        }
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         // The defaults of rustls: 1.2 and 1.3, nothing older exists in it.
         .with_safe_default_protocol_versions()
@@ -56,6 +57,22 @@ pub(crate) fn load(files: &TlsFiles) -> Result<ServerConfig, Problem> {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
+}
+
+/// TLS towards a server that one of these authorities vouches for.
+pub(crate) fn client(key: &str, authorities: &Path) -> Result<ClientConfig, Problem> {
+    let config = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(key, authorities, &error))?;
+    Ok(config.with_root_certificates(roots(key, authorities)?).with_no_client_auth())
+}
+
+fn roots(key: &str, path: &Path) -> Result<RootCertStore, Problem> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(key, path)? {
+        roots.add(authority).map_err(|error| unusable(key, path, &error))?;
+    }
+    Ok(roots)
 }
 
 fn provider() -> CryptoProvider {

@@ -63,8 +63,8 @@ fn take_over(files: &TlsFiles, sender: &channel::Sender<Arc<ServerConfig>>) {
 
 /// What the files looked like: enough to see that one was exchanged, without keeping a copy of the key.
 fn fingerprint(files: &TlsFiles) -> [Option<(u64, SystemTime)>; 3] {
-    [&files.certificate, &files.private_key, &files.client_ca].map(|path| {
-        let metadata = std::fs::metadata(path).ok()?;
+    [Some(&files.certificate), Some(&files.private_key), files.client_ca.as_ref()].map(|path| {
+        let metadata = std::fs::metadata(path?).ok()?;
         Some((metadata.len(), metadata.modified().ok()?))
     })
 }

@@ -24,6 +24,9 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ChallengePurpose, FirstFactor};
 use tonic::{Request, Response, Status};
 
+/// No etag of ours is longer.
+const MAX_ETAG: usize = 64;
+
 /// A question as it was asked.
 enum Asked {
     Login { first_factor: Option<FirstFactor>, client: parties::Client, purpose: ChallengePurpose },
@@ -43,6 +46,11 @@ pub(super) async fn explain(app: &Application, request: Request<ExplainRequest>)
         None => fields.refuse("question", "must be one of login and action"),
     };
     let at = message.at_time.map(|time| fields.timestamp("at_time", time)).transpose();
+    if message.proposed_policy.as_ref().is_some_and(|proposed| proposed.etag.len() > MAX_ETAG) {
+        // What the violation says is told by `finish`.
+        let _ =
+            fields.refuse::<()>("proposed_policy.etag", "has at most 64 characters, and is not looked at");
+    }
     let proposed =
         message.proposed_policy.map(|given| document(&mut fields, "proposed_policy", &given)).transpose();
     let actor = message.actor.map(|actor| parties::actor(&mut fields, "actor", Some(actor))).transpose();

@@ -12,10 +12,24 @@ pub(crate) struct Raw(pub(crate) Channel);
 impl Raw {
     /// Calls a method by its path.
     pub(crate) async fn call(&self, path: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
+        self.call_showing(path, message, None).await
+    }
+
+    /// The same, with this `authorization`.
+    pub(crate) async fn call_showing(
+        &self,
+        path: &str,
+        message: Vec<u8>,
+        authorization: Option<&str>,
+    ) -> Result<Vec<u8>, Status> {
         let mut client = tonic::client::Grpc::new(self.0.clone());
         client.ready().await.unwrap();
         let path = PathAndQuery::try_from(path).unwrap();
-        client.unary(Request::new(message), path, Bytes).await.map(Response::into_inner)
+        let mut request = Request::new(message);
+        if let Some(value) = authorization {
+            request.metadata_mut().insert("authorization", value.parse().unwrap());
+        }
+        client.unary(request, path, Bytes).await.map(Response::into_inner)
     }
 }
 

@@ -63,12 +63,10 @@ pub(crate) fn callers(
 /// The options that most tests use.
 pub(crate) fn options(callers: Callers) -> Options {
     Options {
-        callers,
-        max_request_bytes: 32 * 1024,
         max_in_flight: 64,
         default_deadline: Duration::from_secs(10),
         max_deadline: Duration::from_secs(30),
-        reflection: false,
+        ..Options::new(callers)
     }
 }
 

@@ -1,0 +1,163 @@
+//! Turns, shares and rates: one tenant's or caller's storm and the others (R66).
+
+use crate::support::{Client, EVERYTHING, Fault, Person, World, callers, options, reason};
+use countersign_api_grpc::{Options, Rate};
+use countersign_domain::policy::Preset;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+const STORM: &str = "self-service-code";
+const CALM: &str = "password-and-code";
+
+struct Setting {
+    world: World,
+    client: Client,
+    gate: Arc<Semaphore>,
+    done: Arc<Mutex<Vec<String>>>,
+}
+
+impl Setting {
+    /// Two tenants, and a store that lets one commit go on for each permit of the gate.
+    async fn new(options: Options) -> Self {
+        let world = World::with(options);
+        world.tenant(Preset::SelfServiceCode).await;
+        world.tenant_with(CALM, Preset::SelfServiceCode, |_| ()).await;
+        let client = world.client().await;
+        let gate = Arc::new(Semaphore::new(0));
+        world.fail_commits(Fault::Wait(Arc::clone(&gate)));
+        Self { world, client, gate, done: Arc::default() }
+    }
+
+    /// A login of a user of that tenant, which leaves its name when it is answered.
+    fn login(&self, tenant: &str, user: &str) -> JoinHandle<Result<(), Status>> {
+        let (mut login, done) = (self.client.login.clone(), Arc::clone(&self.done));
+        let request = Person::new(tenant, user).check(&self.world, None);
+        let user = user.to_owned();
+        tokio::spawn(async move {
+            let answer = login.check_login(request).await;
+            done.lock().unwrap().push(user);
+            answer.map(drop)
+        })
+    }
+
+    /// Lets everything run until so many calls wait for their turn.
+    async fn until_waiting(&self, calls: usize) {
+        while self.world.service.waiting() != calls {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn until_committing(&self, commits: usize) {
+        while self.world.commits() != commits {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// R66: with a storm of one tenant waiting, a call of another one is next after the one that is next already, and not
+/// behind the storm.
+#[tokio::test]
+async fn a_storm_of_one_tenant_does_not_hold_up_another() {
+    let setting =
+        Setting::new(Options { max_at_work: 1, max_wait: Duration::from_hours(1), ..options(callers([])) })
+            .await;
+    let mut calls = vec![setting.login(STORM, "s0")];
+    setting.until_committing(1).await;
+    for index in 1..=5 {
+        calls.push(setting.login(STORM, &format!("s{index}")));
+        setting.until_waiting(index).await;
+    }
+    calls.push(setting.login(CALM, "calm"));
+    setting.until_waiting(6).await;
+    for _ in 0..calls.len() {
+        let before = setting.done.lock().unwrap().len();
+        setting.gate.add_permits(1);
+        while setting.done.lock().unwrap().len() == before {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(*setting.done.lock().unwrap(), ["s0", "s1", "calm", "s2", "s3", "s4", "s5"]);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+/// R66: what one tenant has waiting is bounded; it is turned away at once with a time to come back, and others are not.
+#[tokio::test]
+async fn the_share_of_a_tenant_is_bounded() {
+    let options = Options {
+        max_at_work: 1,
+        max_in_flight_per_tenant: 3,
+        max_wait: Duration::from_hours(1),
+        ..options(callers([]))
+    };
+    let setting = Setting::new(options).await;
+    let first = setting.login(STORM, "s0");
+    setting.until_committing(1).await;
+    let waiting = [setting.login(STORM, "s1"), setting.login(STORM, "s2")];
+    setting.until_waiting(2).await;
+    let turned_away = setting.login(STORM, "s3").await.unwrap().unwrap_err();
+    assert_eq!((turned_away.code(), reason(&turned_away).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    assert!(turned_away.get_details_retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
+    let calm = setting.login(CALM, "calm");
+    setting.until_waiting(3).await;
+    setting.gate.add_permits(10);
+    calm.await.unwrap().unwrap();
+    first.await.unwrap().unwrap();
+    for call in waiting {
+        call.await.unwrap().unwrap();
+    }
+}
+
+/// R66: who waited for a turn that does not come in time is told so, and has changed nothing.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_does_not_come_is_told() {
+    let options = Options { max_at_work: 1, max_wait: Duration::from_secs(1), ..options(callers([])) };
+    let setting = Setting::new(options).await;
+    let first = setting.login(STORM, "s0");
+    setting.until_committing(1).await;
+    let late = setting.login(CALM, "calm").await.unwrap().unwrap_err();
+    assert_eq!(reason(&late), "OVERLOADED");
+    assert_eq!(setting.world.commits(), 1);
+    setting.gate.add_permits(1);
+    first.await.unwrap().unwrap();
+    assert_eq!(setting.world.service.waiting(), 0);
+}
+
+/// R66: a caller has its rate, which leaves the other callers alone; the answer says when to come back.
+#[tokio::test(start_paused = true)]
+async fn a_caller_has_its_rate() {
+    let slow = "spiffe://test/slow";
+    let grants = vec![("login", countersign_api_grpc::Tenants::All)];
+    let options = Options {
+        rate: Some(Rate { per_second: 1_000, burst: 1_000 }),
+        rates: HashMap::from([(slow.to_owned(), Rate { per_second: 2, burst: 3 })]),
+        ..options(callers([(slow, grants)]))
+    };
+    let world = World::with(options);
+    world.tenant(Preset::SelfServiceCode).await;
+    let ann = Person::new(STORM, "ann");
+    let (slow, quick) = (world.connect(Some(&[slow])).await, world.connect(Some(&[EVERYTHING])).await);
+    let call =
+        async |client: &Client| client.login.clone().check_login(ann.check(&world, None)).await.map(drop);
+    for _ in 0..3 {
+        call(&slow).await.unwrap();
+    }
+    let status = call(&slow).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "CALLER_RATE_EXCEEDED"));
+    let details = status.get_error_details();
+    let wait = details.retry_info().unwrap().retry_delay.unwrap();
+    assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{wait:?}");
+    assert_eq!(details.quota_failure().unwrap().violations[0].subject, "caller");
+    for _ in 0..100 {
+        call(&quick).await.unwrap();
+    }
+    tokio::time::advance(wait).await;
+    call(&slow).await.unwrap();
+    assert!(call(&slow).await.is_err());
+}

@@ -1,0 +1,101 @@
+//! A signed token in its compact form: taken apart, and its signature checked (RFC 7515, RFC 7518). Which keys there are
+//! is `keys`' business, what the claims must say that of `claims`.
+//!
+//! Only asymmetric algorithms have a value here, so that neither `none` nor a symmetric one can be written down.
+
+use super::Refusal;
+use super::keys::Key;
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
+
+/// The longest token: headers of a request have 16 KiB together.
+const MAX_LEN: usize = 8 * 1024;
+/// The longest name of a key.
+const MAX_KID: usize = 256;
+
+/// How a token may be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA PKCS #1 v1.5 with SHA-256, 2,048 bits at least.
+    Rs256,
+    /// RSA PSS with SHA-256, 2,048 bits at least.
+    Ps256,
+}
+
+impl Algorithm {
+    /// All, in the order in which they are recommended.
+    pub(crate) const ALL: [Self; 4] = [Self::EdDsa, Self::Es256, Self::Ps256, Self::Rs256];
+
+    /// The name in `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1).
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+        }
+    }
+
+    /// The algorithm with that name, if it is one of these.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+/// A token whose signature was not checked yet.
+pub(super) struct Jws<'a> {
+    /// What was signed.
+    signed: &'a [u8],
+    signature: Vec<u8>,
+    claims: Vec<u8>,
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    // What must be understood is not: extensions change what is signed.
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+impl<'a> Jws<'a> {
+    /// Takes a token apart. Nothing of it is to be believed before [`Jws::verified`].
+    pub(super) fn parse(token: &'a str) -> Result<Self, Refusal> {
+        if token.len() > MAX_LEN {
+            return Err(Refusal::Malformed);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(Refusal::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(Refusal::Malformed)?;
+        // Strict: padding, stray bits and dots inside a part are no Base64, so that a token has one spelling.
+        let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| Refusal::Malformed);
+        let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Refusal::Malformed)?;
+        if header.crit.is_some() || header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(Refusal::Malformed);
+        }
+        Ok(Self {
+            signed: signed.as_bytes(),
+            signature: decode(signature)?,
+            claims: decode(claims)?,
+            algorithm: Algorithm::from_name(&header.alg).ok_or(Refusal::Algorithm)?,
+            kid: header.kid,
+        })
+    }
+
+    /// The claims, if one of these keys made the signature.
+    pub(super) fn verified<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) -> Result<&[u8], Refusal> {
+        let mut known = false;
+        for key in keys.into_iter().filter(|key| key.is_for(self.kid.as_deref(), self.algorithm)) {
+            known = true;
+            if key.verify(self.algorithm, self.signed, &self.signature) {
+                return Ok(&self.claims);
+            }
+        }
+        Err(if known { Refusal::Signature } else { Refusal::UnknownKey })
+    }
+}
