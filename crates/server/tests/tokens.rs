@@ -1,0 +1,125 @@
+//! Production behind a mesh: plain text on loopback, callers known by signed tokens alone (R42, R46).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+
+mod support;
+
+use countersign_client::{BearerToken, Client, Error, Login, Reason, TokenProvider};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::json;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use support::{Server, command, output, within};
+
+/// Shows one token.
+struct Fixed(String);
+
+#[async_trait::async_trait]
+impl TokenProvider for Fixed {
+    async fn token(&self) -> io::Result<BearerToken> {
+        Ok(BearerToken::new(&self.0))
+    }
+}
+
+fn issuer() -> Ed25519KeyPair {
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap()
+}
+
+fn write_keys(path: &Path, issuer: &Ed25519KeyPair) {
+    let prefix = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00".as_slice();
+    let text = BASE64.encode(&[prefix, issuer.public_key().as_ref()].concat());
+    std::fs::write(path, format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")).unwrap();
+}
+
+/// A token that began a minute before and ends so many seconds after now.
+#[expect(clippy::disallowed_methods, reason = "the program under test goes by the system's clock")]
+fn token(issuer: &Ed25519KeyPair, subject: &str, audience: &str, ends: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    let claims = json!({
+        "iss": "https://issuer.example", "sub": subject, "aud": [audience], "exp": now + ends, "nbf": now - 300,
+    });
+    let part = |value: serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let signed = format!("{}.{}", part(json!({"alg": "EdDSA", "typ": "JWT"})), part(claims));
+    let signature = BASE64URL_NOPAD.encode(issuer.sign(signed.as_bytes()).as_ref());
+    format!("{signed}.{signature}")
+}
+
+async fn start(folder: &Path) -> Server {
+    let dir = folder.display();
+    let key = folder.join("root.key");
+    output(&mut command(&["keys", "new", "--out", key.to_str().unwrap()])).await;
+    let config = format!(
+        r#"
+[listen]
+address = "127.0.0.1:0"
+behind_mesh = true
+[tokens]
+issuer = "https://issuer.example"
+audience = "countersign"
+keys_file = "{dir}/keys.pem"
+[[callers]]
+name = "spiffe://example.org/login"
+scopes = ["login"]
+tenants = ["*"]
+[[callers]]
+name = "settings.internal"
+subject = "system:serviceaccount:a:settings"
+scopes = ["account.read"]
+tenants = ["*"]
+[store.sqlite]
+path = "{dir}/c.db"
+[keys.files]
+1 = "{dir}/root.key"
+"#
+    );
+    let file = folder.join("countersign.toml");
+    std::fs::write(&file, config).unwrap();
+    Server::start(command(&["serve", "--config", file.to_str().unwrap()])).await
+}
+
+/// What a login is told that shows this token.
+async fn told(server: &Server, token: Option<String>) -> Option<Reason> {
+    let mut builder = Client::builder(format!("http://{}", server.address));
+    if let Some(token) = token {
+        builder = builder.tokens(Fixed(token));
+    }
+    let client = builder.connect().await.unwrap();
+    let error: Error =
+        within(client.check_login(Login::after_password("nobody", "ann", UNIX_EPOCH))).await.unwrap_err();
+    error.reason()
+}
+
+/// R42: a good token is its caller, with that caller's scopes; expired ones, those for others, by others and none are
+/// told apart from it and not from each other.
+#[tokio::test]
+async fn callers_behind_a_mesh_are_known_by_their_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (issuer(), issuer());
+    write_keys(&folder.path().join("keys.pem"), &ours);
+    let mut server = start(folder.path()).await;
+    let (login, settings) = ("spiffe://example.org/login", "system:serviceaccount:a:settings");
+    let table = [
+        (Some(token(&ours, login, "countersign", 300)), Reason::TenantNotFound),
+        (Some(token(&ours, settings, "countersign", 300)), Reason::CallerScopeMissing),
+        (Some(token(&ours, "settings.internal", "countersign", 300)), Reason::CallerCredentialsInvalid),
+        (Some(token(&ours, login, "countersign", -31)), Reason::CallerCredentialsInvalid),
+        (Some(token(&ours, login, "countersign", 90_000)), Reason::CallerCredentialsInvalid),
+        (Some(token(&ours, login, "others", 300)), Reason::CallerCredentialsInvalid),
+        (Some(token(&theirs, login, "countersign", 300)), Reason::CallerCredentialsInvalid),
+        (Some("rubbish".to_owned()), Reason::CallerCredentialsInvalid),
+        (None, Reason::CallerCredentialsMissing),
+    ];
+    for (index, (token, expected)) in table.into_iter().enumerate() {
+        let shown = token.clone();
+        assert_eq!(told(&server, token).await, Some(expected), "{index}");
+        if expected == Reason::CallerCredentialsInvalid {
+            let line = server.logged("a caller's credentials were refused").await;
+            assert!(!line.contains(&shown.unwrap()), "R53: {line}");
+        }
+    }
+}
