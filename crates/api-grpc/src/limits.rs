@@ -94,8 +94,9 @@ impl Limits {
         self.places.waiting()
     }
 
-    /// Counts a call that was denied to its caller.
-    pub(crate) fn count_denied(&self) {
+    /// Counts a call that was denied to its caller, for that reason where it is one of the contract.
+    pub(crate) fn count_denied(&self, reason: Option<ErrorReason>) {
+        crate::metrics::denied(reason);
         self.denied.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -1,10 +1,13 @@
 //! What is counted of calls. Names and labels stand in `docs/operations/metrics.md`; labels are words of the contract,
 //! never of a caller, so that their number is bounded and no secret becomes one (R53).
 
+use countersign_api::error_reason_name;
+use countersign_api::v1::ErrorReason;
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::Code;
 
-/// The method of a path that the contract does not have.
+/// The method of a path that the contract does not have, and the reason to deny it.
 const UNKNOWN: &str = "unknown";
 
 /// A call that is being worked on; dropping it ends that.
@@ -25,6 +28,29 @@ impl Drop for InFlight {
     }
 }
 
+/// A call that waits for its turn; dropping it ends that, whether its turn came or its caller's patience ended.
+pub(crate) struct Waiting {
+    waiting: metrics::Gauge,
+    /// By the runtime's clock: it measures, and decides nothing.
+    start: Instant,
+}
+
+impl Waiting {
+    /// One more.
+    pub(crate) fn begin() -> Self {
+        let waiting = metrics::gauge!("countersign_rpc_waiting");
+        waiting.increment(1.0);
+        Self { waiting, start: Instant::now() }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.waiting.decrement(1.0);
+        metrics::histogram!("countersign_rpc_wait_seconds").record(self.start.elapsed().as_secs_f64());
+    }
+}
+
 /// A call ended: how, and how long after its headers came.
 pub(crate) fn finished(method: Option<&str>, code: Code, latency: Duration) {
     let method = method.unwrap_or(UNKNOWN).to_owned();
@@ -35,6 +61,12 @@ pub(crate) fn finished(method: Option<&str>, code: Code, latency: Duration) {
 /// An error of the contract was told.
 pub(crate) fn refused(reason: &'static str) {
     metrics::counter!("countersign_errors_total", "reason" => reason).increment(1);
+}
+
+/// A caller was denied what it asked for (R42); without a reason where it asked for what the contract does not have.
+pub(crate) fn denied(reason: Option<ErrorReason>) {
+    let reason = reason.map_or(UNKNOWN, error_reason_name);
+    metrics::counter!("countersign_denied_total", "reason" => reason).increment(1);
 }
 
 /// A handler panicked (R48).

@@ -180,7 +180,7 @@ impl GrpcService {
             (caller.id.clone(), Arc::clone(&caller.method), Arc::clone(&caller.findings));
         let response = self.within_limits(caller, request).await;
         if let Some((tenant, reason)) = findings.denied() {
-            self.limits.count_denied();
+            self.limits.count_denied(Some(reason));
             self.note(tenant, id, reason, &method, trace_id);
         }
         response
@@ -210,7 +210,7 @@ impl GrpcService {
     /// what it says decides nothing, and the answer is the same whether or not there is such a tenant.
     async fn refuse(&self, denied: Denied, request: Request<Body>, trace_id: String) -> Status {
         let Denied { status, reason, caller } = denied;
-        self.limits.count_denied();
+        self.limits.count_denied(reason);
         let method = self.gate.method(request.uri().path()).map(Arc::clone);
         if let (Some(caller), Some(reason), Some(method), Ok(_permit)) =
             (caller, reason, method, self.limits.enter())

@@ -5,13 +5,13 @@
 //! the time an answer takes whether a tenant exists. So events are written beside the answer, never before it.
 
 use crate::fresh::Source;
-use crate::{AppError, Application};
+use crate::{AppError, Application, measure};
 use countersign_domain::actor::Principal;
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{CallerId, TenantId};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::ClientClaims;
-use countersign_ports::{ChangeSet, EventRecord};
+use countersign_ports::{ChangeSet, Commit, EventRecord};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -141,15 +141,19 @@ impl Application {
             request_id: None,
             trace_id: call.trace_id.clone(),
         };
+        let events = vec![record];
         let change = ChangeSet {
             tenant: call.tenant.clone(),
             users: Vec::new(),
-            events: vec![record],
+            events: events.clone(),
             notices: Vec::new(),
             request: None,
         };
         // It changes no user, so that there is nothing to be in conflict with.
-        deps.users.commit(change).await.map(drop).map_err(AppError::from)
+        if deps.users.commit(change).await? == Commit::Done {
+            measure::committed(&events);
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! a thousand calls waiting and a tenant with one get a place alternately, so that the one waits for one call of the
 //! storm at most for each other tenant, and not for the storm.
 
+use crate::metrics;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -113,8 +114,11 @@ impl Places {
         let arrival = self.turns().arrive(&party, || sender);
         match arrival {
             Arrival::Works => Ok(Place(Some((self.clone(), party)))),
-            // A sender that was dropped is one that nobody will use.
-            Arrival::Waits => receiver.await.map_err(|_| Full),
+            Arrival::Waits => {
+                let _waiting = metrics::Waiting::begin();
+                // A sender that was dropped is one that nobody will use.
+                receiver.await.map_err(|_| Full)
+            }
             Arrival::TurnedAway => Err(Full),
         }
     }
@@ -146,6 +150,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metrics_exporter_prometheus::PrometheusBuilder;
 
     const BOUNDS: Bounds = Bounds { at_work: 2, of_one: 50 };
 
@@ -223,5 +228,32 @@ mod tests {
         drop(granted);
         let turns = places.turns();
         assert_eq!((turns.at_work, turns.parties.len()), (0, 0));
+    }
+    /// R66: operators see how many calls wait and how long they did, those included that were given up; a call that is
+    /// served at once is no part of it.
+    #[test]
+    fn waiting_is_measured() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let told = |line: &str| page.render().lines().any(|told| told == line);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        ::metrics::with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let places = Places::new(Bounds { at_work: 1, of_one: 10 });
+                let first = places.take("a".to_owned()).await.unwrap();
+                assert!(!page.render().contains("countersign_rpc_wait"), "nobody waited");
+                let mut gone = Box::pin(places.take("b".to_owned()));
+                let mut stays = Box::pin(places.take("c".to_owned()));
+                assert!(futures::poll!(&mut gone).is_pending());
+                assert!(futures::poll!(&mut stays).is_pending());
+                assert!(told("countersign_rpc_waiting 2"), "{}", page.render());
+                drop(gone);
+                assert!(told("countersign_rpc_waiting 1"), "{}", page.render());
+                drop(first);
+                stays.await.unwrap();
+            });
+        });
+        assert!(told("countersign_rpc_waiting 0"), "{}", page.render());
+        assert!(told("countersign_rpc_wait_seconds_count 2"), "{}", page.render());
     }
 }

@@ -4,7 +4,10 @@ use crate::harness::node::Data;
 use crate::harness::telemetry::Telemetry;
 use crate::harness::user::patient;
 use crate::harness::{Node, Store, TENANT, User, on_both_stores, production};
+use countersign_api::v1::GetPolicyRequest;
+use countersign_api::v1::policy_service_client::PolicyServiceClient;
 use std::sync::Arc;
+use tonic::Code;
 
 /// The trace that the login belongs to, in the caller's word (W3C Trace Context).
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -27,11 +30,18 @@ async fn a_login_is_measured_and_traced(store: Store) {
     login.metadata_mut().insert("traceparent", traceparent);
     user.login.clone().check_login(login).await.expect("a verdict");
 
+    // This caller was not granted the scope of policies.
+    let policy = GetPolicyRequest { tenant_id: TENANT.to_owned(), ..GetPolicyRequest::default() };
+    let denied =
+        PolicyServiceClient::new(channel.clone()).get_policy(policy).await.expect_err("it is denied");
+    assert_eq!(denied.code(), Code::PermissionDenied);
+
     let page = telemetry.page().await;
     for line in [
         r#"countersign_rpc_total{method="/countersign.v1.LoginService/CheckLogin",code="OK"} 2"#,
         r#"countersign_events_total{type="LOGIN_REFUSED",finding="wrong"} 1"#,
         r#"countersign_events_total{type="LOGIN_ALLOWED",finding="verified"} 1"#,
+        r#"countersign_denied_total{reason="CALLER_SCOPE_MISSING"} 1"#,
         "countersign_totp_step_offset_count 2",
         "countersign_ready 1",
         "countersign_rpc_in_flight 0",

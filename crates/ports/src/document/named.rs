@@ -104,6 +104,7 @@ pub(super) mod optional_name {
     use serde::ser::Serializer;
     use std::borrow::Cow;
 
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
     pub(in super::super) fn serialize<T: Named, S: Serializer>(
         value: &Option<T>,
         to: S,
