@@ -19,6 +19,7 @@ mod proto;
 mod python;
 mod run;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
     Ci(ci::Args),
     /// Measure how fast the service is, against named references in the same run
     Bench(bench::Args),
+    /// Break nodes, databases and connections under load, and hold the history against the laws
+    Torture(torture::Args),
     /// Check which crate depends on which
     Layers,
     /// Check the contract, or rewrite its files in the one format
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Dev(args) => dev::run(&args).map(|()| true),
         Command::Test(args) => test::run(&args),
+        Command::Torture(args) => torture::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Layers => layers::run().and_then(|findings| gates::report(&findings)).map(|()| true),

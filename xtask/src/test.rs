@@ -123,7 +123,7 @@ fn without_colour(line: &str) -> String {
 }
 
 /// The program the end-to-end tests drive.
-fn build_binary() -> Result<PathBuf> {
+pub(crate) fn build_binary() -> Result<PathBuf> {
     run::run(run::cargo().args(["build", "--package", "countersign-server", "--bin", "countersign"]))?;
     Ok(run::target_dir().join("debug/countersign"))
 }

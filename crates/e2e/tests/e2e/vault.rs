@@ -30,8 +30,8 @@ async fn people(data: &Arc<Data>) -> (Vec<(String, App, u64)>, String) {
         let user = User::new(channel.clone(), TENANT, format!("p{number}"));
         let Enrolled { app, recovery_codes, .. } = user.enrol().await.unwrap();
         assert!(!recovery_codes.is_empty());
-        let used = app.step();
-        (user.id, app, used)
+        let confirmed = app.step();
+        (user.id, app, confirmed)
     });
     let people = join_all(people).await;
     node.terminate().await;
