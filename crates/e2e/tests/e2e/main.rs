@@ -20,6 +20,7 @@ mod contract;
 mod durability;
 mod guessing;
 mod harness;
+mod notices;
 mod repeats;
 mod replay;
 mod secrets;

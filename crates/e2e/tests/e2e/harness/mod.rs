@@ -4,6 +4,7 @@
 pub(crate) mod app;
 pub(crate) mod events;
 pub(crate) mod failure;
+pub(crate) mod mail;
 pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod production;

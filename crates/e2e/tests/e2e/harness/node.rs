@@ -44,7 +44,7 @@ impl Data {
     }
 
     /// The arguments of a development server on it.
-    fn development(&self) -> Vec<String> {
+    pub(crate) fn development(&self) -> Vec<String> {
         let folder = self.folder().to_str().expect("a plain path").to_owned();
         let mut arguments =
             ["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"].map(str::to_owned).to_vec();

@@ -6,6 +6,7 @@
 
 mod admin_permissions;
 mod calls;
+mod letters;
 mod mandatory_managed;
 mod password_and_code;
 mod phone;
