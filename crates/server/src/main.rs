@@ -35,6 +35,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// A login is some hundred small allocations, many of them freed by another thread than the one that made them. With the
+/// system's allocator a quarter of the server's CPU time went there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long threads that still work on something keep the program from ending. All that was acknowledged is durable.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -61,7 +66,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Pages of two megabytes would hold a few small things each: resident memory doubles under load and nothing is quicker.
+fn keep_pages_small() {
+    // Where the kernel knows no such wish, memory is as it comes.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 fn run(cli: cli::Cli) -> Result<(), Failure> {
+    keep_pages_small();
     telemetry::forbid_core_dumps().map_err(Failure::io("switching core dumps off"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::io("starting the runtime"))?;
