@@ -14,11 +14,14 @@ use countersign_domain::status::{self, TwoFactorState};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{RESET_REQUEST_LIFETIME, ResetRequest, UserState};
 use countersign_ports::{StoreError, UserQuery};
+use futures::future::try_join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How many users are asked of the store at a time where all of them are wanted; the port gives no more.
 const PAGE: u32 = 1_000;
+/// How many users are loaded at a time: a page, and the one that tells whether there is another.
+const TOGETHER: usize = 201;
 
 /// A user in a list.
 #[derive(Debug, Clone)]
@@ -51,15 +54,11 @@ impl Application {
         actor: &Actor,
     ) -> Result<Result<Vec<MemberStatus>, Denial>, AppError> {
         let sight = self.sight(tenant, actor).await?;
-        let mut statuses = Vec::with_capacity(users.len());
-        for user in users {
-            let (state, status) = self.member(tenant, user, None).await?;
-            if !sight.covers(&state) {
-                return Ok(Err(Denial::ActorNotTeamManager));
-            }
-            statuses.push(status);
+        let members = self.members(tenant, users, None).await?;
+        if members.iter().any(|(state, _)| !sight.covers(state)) {
+            return Ok(Err(Denial::ActorNotTeamManager));
         }
-        Ok(Ok(statuses))
+        Ok(Ok(members.into_iter().map(|(_, status)| status).collect()))
     }
 
     /// A page of statuses after `after`, as they would be at `at`, or are now. Without a team a manager's covers all of
@@ -92,11 +91,9 @@ impl Application {
             limit,
             ..everybody(tenant, FactsAt::of(&policy, time))
         };
-        let mut statuses = Vec::new();
-        for user in self.in_teams(query, &teams).await? {
-            statuses.push(self.member(tenant, &user, at).await?.1);
-        }
-        Ok(Ok(statuses))
+        let users = self.in_teams(query, &teams).await?;
+        let members = self.members(tenant, &users, at).await?;
+        Ok(Ok(members.into_iter().map(|(_, status)| status).collect()))
     }
 
     /// Users by state now or at another time, and how many would be stopped then (B48). A manager's counts cover the
@@ -138,9 +135,10 @@ impl Application {
             ..everybody(tenant, FactsAt { groups: Vec::new(), grace_cutoff: now })
         };
         let mut requests = Vec::new();
-        for user in self.all_in_teams(query, &teams).await? {
-            let (state, _) = self.member(tenant, &user, None).await?;
-            requests.extend(state.settled(now).reset_request.map(|request| (user, request)));
+        for users in self.all_in_teams(query, &teams).await?.chunks(TOGETHER) {
+            for (state, member) in self.members(tenant, users, None).await? {
+                requests.extend(state.settled(now).reset_request.map(|request| (member.user, request)));
+            }
         }
         let place = |request: &ResetRequest| (request.create_time, request.id);
         requests.retain(|(_, request)| after.is_none_or(|after| place(request) > after));
@@ -194,6 +192,20 @@ impl Application {
             counts.push((facts, self.all_in_teams(query, teams).await?.len() as u64));
         }
         Ok(counts)
+    }
+
+    /// These users in their order. All are loaded at the same time, which a store may do as one statement.
+    async fn members(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+        at: Option<Timestamp>,
+    ) -> Result<Vec<(UserState, MemberStatus)>, AppError> {
+        let mut members = Vec::with_capacity(users.len());
+        for some in users.chunks(TOGETHER) {
+            members.extend(try_join_all(some.iter().map(|user| self.member(tenant, user, at))).await?);
+        }
+        Ok(members)
     }
 
     async fn member(

@@ -1,4 +1,4 @@
-//! A change set as statements of one savepoint: guards first, then users, events, notices and the answer to repeat.
+//! A change set as statements of the writer's transaction: guards first, then users, events, notices and the answer to repeat.
 
 use crate::error::{Trouble, signed};
 use crate::seal::Sealer;
