@@ -26,6 +26,14 @@ pub(crate) fn target_dir() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
+    // What the outer cargo says of this package is not about the packages that this one builds: build scripts that look
+    // at it would run again, and all that depends on them be built again, each time that a build came the other way.
+    for (name, _) in env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of_ours| name.to_string_lossy().starts_with(of_ours))
+        {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 
