@@ -13,6 +13,7 @@
 
 mod abilities;
 mod account;
+pub mod audit;
 mod coverage;
 mod denials;
 mod directory;

@@ -1,5 +1,6 @@
 //! [`Keyring`]: all root keys in use, as the purpose keys made of them.
 
+use crate::audit::AuditKey;
 use crate::purpose::{CHECK_INFO, DigestPurpose, PURPOSE_KEY_LEN, SealPurpose, digest_key, purpose_key};
 use crate::root_key::RootKey;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
@@ -27,6 +28,7 @@ struct SealingKeys {
     request_reply: XChaCha20Poly1305,
     phone_number: XChaCha20Poly1305,
     pending_phone_number: XChaCha20Poly1305,
+    audit: AuditKey,
 }
 
 impl SealingKeys {
@@ -40,6 +42,7 @@ impl SealingKeys {
             request_reply: cipher(SealPurpose::RequestReply),
             phone_number: cipher(SealPurpose::PhoneNumber),
             pending_phone_number: cipher(SealPurpose::PendingPhoneNumber),
+            audit: AuditKey::new(root),
         }
     }
 
@@ -108,6 +111,17 @@ impl Keyring {
     /// The digest keys of every purpose.
     pub fn digests(&self) -> Digests {
         self.digests.clone()
+    }
+
+    /// The key of seals of the log under the key `id`, or `None` where that key is gone.
+    pub(crate) fn audit_key(&self, id: KeyId) -> Option<&AuditKey> {
+        let keys = if id == self.newest { Some(&self.newest_keys) } else { self.older.get(&id) };
+        keys.map(|keys| &keys.audit)
+    }
+
+    /// The newest of them.
+    pub(crate) const fn newest_audit_key(&self) -> &AuditKey {
+        &self.newest_keys.audit
     }
 
     /// The newest cipher of a purpose.

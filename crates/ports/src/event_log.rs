@@ -2,19 +2,10 @@
 
 use crate::{EventRecord, StoreError};
 use async_trait::async_trait;
+pub use countersign_domain::audit::EventPosition;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TenantId, UserId};
 use countersign_domain::time::Timestamp;
-
-/// Where an event stands in the log. Positions are ordered so that whoever has read up to one has missed nothing
-/// before it: the transaction first, because commit order is not insertion order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventPosition {
-    /// The transaction that wrote it.
-    pub transaction: u64,
-    /// Its number, ascending within the transaction.
-    pub number: u64,
-}
 
 /// Which events to read.
 #[derive(Debug, Clone, PartialEq, Eq)]

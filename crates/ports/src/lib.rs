@@ -4,6 +4,7 @@
 //! here, no SQL, no encoding of the contract. What a store must do beyond its types is defined by the conformance suite
 //! in `testkit`, which every store passes.
 
+mod audit;
 mod change_set;
 pub mod document;
 mod environment;
@@ -16,6 +17,7 @@ mod queries;
 mod users;
 mod vault;
 
+pub use audit::AuditLog;
 pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
 pub use environment::{Clock, Random};
 pub use erasure::{ClaimErasure, Erasing};

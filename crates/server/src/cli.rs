@@ -15,6 +15,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done, or stopped by a signal after draining
+   1  audit verify found something
   64  the command line or the configuration is wrong; each problem names its key
   69  the store is not available or not trustworthy
   70  a fault of the program itself
@@ -31,6 +32,9 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Make an authority for development, with certificates of a server and of callers
     DevCa(DevCaArgs),
+    /// Prove the log of events
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -82,6 +86,40 @@ pub(crate) struct DevCaArgs {
     /// How long the certificates count, in days
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=825))]
     pub(crate) days: u16,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check the log against its seals, and name the first bad place of each tenant
+    Verify(VerifyArgs),
+    /// Print the seals as JSON lines, to be kept where the database's administrators cannot write
+    Seals(SealsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Which log
+    #[command(flatten)]
+    pub(crate) log: SealsArgs,
+    /// Seals that `audit seals` printed earlier: also finds what was cut off since
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// A key that is no longer configured and still believed, as id:hexadecimal
+    #[arg(long, value_name = "ID:KEY")]
+    pub(crate) public_key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SealsArgs {
+    /// The configuration (TOML), of which only store and keys are looked at
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store: sqlite:PATH or postgres://…
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+    /// Only this tenant
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

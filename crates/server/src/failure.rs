@@ -12,6 +12,8 @@ use std::process::ExitCode;
 pub(crate) enum Failure {
     /// The command line or the configuration: starting again changes nothing. 64, `EX_USAGE`.
     Config(Problems),
+    /// What a check found, a line each. 1.
+    Found(Vec<String>),
     /// The store cannot be reached or cannot be trusted. 69, `EX_UNAVAILABLE`.
     Store(String),
     /// A fault of the program itself. 70, `EX_SOFTWARE`.
@@ -35,6 +37,7 @@ impl Failure {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Found(_) => 1,
             Self::Config(_) => 64,
             Self::Store(_) => 69,
             Self::Internal(_) => 70,
@@ -46,6 +49,7 @@ impl Failure {
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Config(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+            Self::Found(lines) => lines.clone(),
             Self::Store(text) | Self::Internal(text) => vec![text.clone()],
             Self::Io { doing, error } => vec![format!("{doing}: {error}")],
         }

@@ -4,8 +4,9 @@
 use crate::failure::chain;
 use crate::vault;
 use countersign_api_grpc::Health;
+use countersign_application::audit::{SealKey, SealWhen, seal_next};
 use countersign_application::{AppError, Application, NoticeRules};
-use countersign_ports::{ClaimErasure, Clock, Maintenance, Notifier, StoreError, Vault};
+use countersign_ports::{AuditLog, ClaimErasure, Clock, Maintenance, Notifier, StoreError, Vault};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -25,6 +26,12 @@ const RESEAL_EVERY: Duration = Duration::from_mins(1);
 const ERASE_EVERY: Duration = Duration::from_secs(10);
 /// Events looked at by one statement of an erasure.
 const ERASE_ROWS: u32 = 500;
+/// How often what is new in the log is sealed.
+const SEAL_EVERY: Duration = Duration::from_secs(10);
+/// When it is: after a minute, or as soon as there are as many events as one seal covers.
+const SEAL_WHEN: SealWhen = SealWhen { events: 1_000, age: Duration::from_mins(1) };
+/// Tenants read at once.
+const SEAL_TENANTS: u32 = 200;
 /// How often the store is looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// A store that takes longer to answer is not ready.
@@ -152,6 +159,59 @@ async fn erase_all(store: &dyn ClaimErasure, stopped: &CancellationToken) -> Res
         tracing::info!(tenant_id = %tenant, "the claims of an erased user left the log");
     }
     Ok(())
+}
+
+/// Seals the log (R56), tenant by tenant. Several nodes may do it at once: a seal's number is given once, and who comes
+/// later finds the events sealed.
+pub(crate) async fn seal(
+    store: Arc<dyn AuditLog>,
+    key: SealKey,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let stopped = stop.clone();
+    every(SEAL_EVERY, stop, "seal", move || {
+        let (store, key, clock, stopped) =
+            (Arc::clone(&store), key.clone(), Arc::clone(&clock), stopped.clone());
+        async move {
+            if let Err(error) = seal_all(store.as_ref(), &key, clock.as_ref(), &stopped).await {
+                tracing::warn!(error = chain(&error), "the log could not be sealed; trying again");
+            }
+        }
+    })
+    .await;
+}
+
+async fn seal_all(
+    store: &dyn AuditLog,
+    key: &SealKey,
+    clock: &dyn Clock,
+    stopped: &CancellationToken,
+) -> Result<(), StoreError> {
+    let mut last = None;
+    loop {
+        let tenants = store.audited_tenants(last.as_ref(), SEAL_TENANTS).await?;
+        let Some(reached) = tenants.last().cloned() else { return Ok(()) };
+        for tenant in tenants {
+            loop {
+                if stopped.is_cancelled() {
+                    return Ok(());
+                }
+                match seal_next(store, &tenant, key, SEAL_WHEN, clock.now()).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    // A chain that does not read stops its own tenant's seals, and nobody else's.
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        let error = chain(&error);
+                        tracing::error!(alarm = true, tenant_id = %tenant, error, "the log cannot be sealed");
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        last = Some(reached);
+    }
 }
 
 /// Keeps health in step with the store: not serving while it does not answer or is not durable. Nothing is said after

@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) maintenance: Arc<dyn Maintenance>,
     /// What stands under root keys.
     pub(crate) vault: Arc<dyn Vault>,
+    /// Sealing the log.
+    pub(crate) sealing: Job,
     /// Erasing from the log.
     pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// The time.
@@ -88,6 +90,7 @@ impl Node {
         jobs.spawn(jobs::tell_denials(self.app.clone(), self.stop.clone()));
         jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
+        jobs.spawn(self.sealing);
         jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));
         for job in more {
             jobs.spawn(job);

@@ -4,7 +4,8 @@ use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    ClaimErasure, EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore, Vault,
+    AuditLog, ClaimErasure, EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore,
+    Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
@@ -21,6 +22,8 @@ pub(crate) struct Stores {
     pub(crate) outbox: Arc<dyn Outbox>,
     /// The log of security events.
     pub(crate) events: Arc<dyn EventLog>,
+    /// The log as evidence.
+    pub(crate) audit: Arc<dyn AuditLog>,
     /// Erasing from the log.
     pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// Lists and counts.
@@ -38,6 +41,7 @@ impl Stores {
             + PolicyStore
             + Outbox
             + EventLog
+            + AuditLog
             + ClaimErasure
             + UserQueries
             + Maintenance
@@ -50,6 +54,7 @@ impl Stores {
             policies: store.clone(),
             outbox: store.clone(),
             events: store.clone(),
+            audit: store.clone(),
             erasure: store.clone(),
             queries: store.clone(),
             maintenance: store.clone(),

@@ -11,6 +11,7 @@
 //! - `commit`: guards, then what they guard; `commit::hot` is a login's change in one statement, `commit::batch` many.
 //! - `coalesce`: calls that come at the same time, done together: commits by `writer`, loads by `loader`.
 //! - `event_log`: positions, and why a reader stays below a horizon.
+//! - `audit`: raw rows of the log, and the seals over them.
 //! - `erasure`: the one change of rows of the log.
 //! - `queries`: lists and counts of users, over facts that stand in columns.
 //! - `vault`: which rows need which root key, and sealing them again.
@@ -23,6 +24,7 @@
 //!   which changes no state.
 //! - No text of the server leaves this crate: details of errors quote rows.
 
+mod audit;
 mod coalesce;
 mod commit;
 mod convert;

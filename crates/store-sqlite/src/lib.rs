@@ -15,6 +15,7 @@
 //! 2. The statement in `writes` and the row in `rows`; the conformance suite shows what is missing.
 //! 3. `cargo xtask db prepare` writes the query data in `.sqlx` anew.
 
+mod audit;
 mod commit;
 mod erasure;
 mod error;

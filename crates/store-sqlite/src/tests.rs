@@ -6,6 +6,7 @@ mod files;
 mod plans;
 mod schema;
 mod seals;
+mod tamper;
 mod vault;
 
 use crate::SqliteStore;

@@ -27,6 +27,7 @@
 //! Write it as `pub async fn` in the module of its subject, and name it in `store_conformance!`; a test notices
 //! rules that are not named there.
 
+pub mod audit;
 pub mod commits;
 pub mod erasure;
 pub mod events;
@@ -46,8 +47,8 @@ use countersign_domain::ids::{EventId, TenantId, UserRef, Version};
 use countersign_domain::policy::Preset;
 use countersign_domain::user::UserState;
 use countersign_ports::{
-    ChangeSet, ClaimErasure, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded, Maintenance,
-    Outbox, PolicyStore, StoreError, StoredEvent, UserQueries, UserStore,
+    AuditLog, ChangeSet, ClaimErasure, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded,
+    Maintenance, Outbox, PolicyStore, StoreError, StoredEvent, UserQueries, UserStore,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct StoreUnderTest {
     pub events: Arc<dyn EventLog>,
     /// Notices on their way out.
     pub outbox: Arc<dyn Outbox>,
+    /// The log as evidence.
+    pub audit: Arc<dyn AuditLog>,
     /// Erasing from the log.
     pub erasure: Arc<dyn ClaimErasure>,
     /// Upkeep.
@@ -98,7 +101,15 @@ impl StoreUnderTest {
     /// A store that implements every port.
     pub fn new<S>(store: S) -> Self
     where
-        S: UserStore + UserQueries + PolicyStore + EventLog + ClaimErasure + Outbox + Maintenance + 'static,
+        S: UserStore
+            + UserQueries
+            + PolicyStore
+            + EventLog
+            + AuditLog
+            + ClaimErasure
+            + Outbox
+            + Maintenance
+            + 'static,
     {
         Self::sharing(Arc::new(store))
     }
@@ -106,7 +117,15 @@ impl StoreUnderTest {
     /// The same with a store that the test keeps hold of.
     pub fn sharing<S>(store: Arc<S>) -> Self
     where
-        S: UserStore + UserQueries + PolicyStore + EventLog + ClaimErasure + Outbox + Maintenance + 'static,
+        S: UserStore
+            + UserQueries
+            + PolicyStore
+            + EventLog
+            + AuditLog
+            + ClaimErasure
+            + Outbox
+            + Maintenance
+            + 'static,
     {
         Self {
             users: store.clone(),
@@ -114,6 +133,7 @@ impl StoreUnderTest {
             policies: store.clone(),
             events: store.clone(),
             outbox: store.clone(),
+            audit: store.clone(),
             erasure: store.clone(),
             maintenance: store,
             kept: Vec::new(),
@@ -271,6 +291,9 @@ macro_rules! store_conformance {
             events: filters_and_pages_show_each_event_once,
             events: a_reader_behind_concurrent_writers_misses_nothing,
             events: an_event_proves_its_commit,
+            audit: rows_come_back_whole_and_keep_their_hash,
+            audit: a_seal_is_appended_once,
+            audit: tenants_of_the_log_are_listed_in_byte_order,
             erasure: an_erasure_takes_the_claims_of_its_user_and_nothing_else,
             erasure: an_erasure_that_stopped_goes_on,
             isolation: tenants_share_nothing_under_the_same_ids,

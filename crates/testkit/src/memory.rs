@@ -5,12 +5,14 @@
 //! not told whole in writes is found out here too.
 
 mod apply;
+mod audit;
 mod erasure;
 mod outbox;
 mod queries;
 
 use apply::{Refused, apply_user};
 use async_trait::async_trait;
+use countersign_domain::audit::Seal;
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef, Version};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
@@ -40,6 +42,7 @@ struct Tenant {
     events: Vec<StoredEvent>,
     /// Events whose claims were erased, with the commitment to what was there.
     erased: HashMap<EventId, [u8; 32]>,
+    seals: Vec<Seal>,
     outbox: Vec<Queued>,
     requests: HashMap<RequestKey, RequestRecord>,
 }

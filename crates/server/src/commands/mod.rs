@@ -6,11 +6,12 @@
 //! 3. Its row in `docs/operations/running.md`.
 
 mod dev_ca;
+mod audit;
 mod keys;
 mod migrate;
 mod serve;
 
-use crate::cli::{Command, KeysCommand};
+use crate::cli::{AuditCommand, Command, KeysCommand};
 use crate::failure::Failure;
 use std::io::Write;
 
@@ -20,6 +21,8 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::DevCa(args) => dev_ca::run(&args),
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args).await,
+        Command::Audit(AuditCommand::Seals(args)) => audit::seals(&args).await,
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),
         Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
         Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,

@@ -10,7 +10,7 @@ use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
 use crate::tokens::Tokens;
 use crate::traces::Exporting;
-use crate::{listener, metrics, notifier, telemetry, tls, vault};
+use crate::{jobs, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
@@ -41,6 +41,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stores = stores::open(store, Arc::clone(&keyring)).await?;
     vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
     let digests = keyring.digests();
+    let seal_key = super::audit::seal_key(&keyring);
     let app = Application::new(deps(&stores, digests));
     if development {
         dev::create_demo_tenants(&app).await?;
@@ -81,6 +82,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         service,
         maintenance: stores.maintenance,
         vault: stores.vault,
+        sealing: Box::pin(jobs::seal(stores.audit, seal_key, Arc::new(SystemClock), stop.clone())),
         erasure: stores.erasure,
         clock: Arc::new(SystemClock),
         notifier,

@@ -9,6 +9,7 @@ crate::store_conformance!(async || StoreUnderTest::new(MemoryStore::new()));
 #[test]
 fn every_rule_is_run() {
     let sources = [
+        include_str!("audit.rs"),
         include_str!("commits.rs"),
         include_str!("erasure.rs"),
         include_str!("events.rs"),

@@ -1,0 +1,265 @@
+//! Sealing the log, and judging it by its seals (R56). Whoever runs it says when; the rules are the domain's, the keys
+//! the keyring's.
+
+use countersign_domain::audit::{
+    Chain, CheckSignature, Content, Entry, Erasures, EventPosition, Finding, Head, LoggedEvent, Problem,
+    Seal, Segment, Statement, TrustedKeys,
+};
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::TenantId;
+use countersign_domain::time::Timestamp;
+use countersign_ports::{AuditLog, Commit, StoreError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Seals read at once.
+const SEALS: u32 = 32;
+/// Rows read at once.
+const ROWS: u32 = 1_000;
+
+/// The key that seals are signed with.
+#[derive(Clone)]
+pub struct SealKey {
+    /// Its id and public half.
+    pub key: (KeyId, [u8; 32]),
+    /// Signs the bytes of a statement.
+    pub sign: Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>,
+}
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealKey").field("id", &self.key.0).finish_non_exhaustive()
+    }
+}
+
+/// When the next events are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealWhen {
+    /// As soon as there are so many, 1 to 1,000; no seal covers more.
+    pub events: u32,
+    /// Or as soon as the oldest of them is so old.
+    pub age: Duration,
+}
+
+/// Seals the next events of a tenant, if it is time to; whoever is slower than another sealer seals nothing. `Ok(None)`
+/// where nothing is to be sealed, so call it until then to catch up.
+pub async fn seal_next(
+    store: &dyn AuditLog,
+    tenant: &TenantId,
+    key: &SealKey,
+    when: SealWhen,
+    now: Timestamp,
+) -> Result<Option<Seal>, StoreError> {
+    let head = head(store, tenant).await?;
+    let rows = store.logged_events(tenant, head.through, when.events).await?;
+    let full = rows.len() >= when.events as usize;
+    if rows.first().is_none_or(|oldest| !full && now.since(oldest.time) < when.age) {
+        return Ok(None);
+    }
+    let Some((statement, entries)) = head.seal(tenant, &rows, now, key.key) else { return Ok(None) };
+    append(store, key, &statement, Some(Entry::pack(&entries))).await
+}
+
+/// Records that the tenant's events from before `before` may be gone, before they are dropped: from here on their absence
+/// is no finding. Nothing where nothing is sealed yet.
+pub async fn record_retention(
+    store: &dyn AuditLog,
+    tenant: &TenantId,
+    key: &SealKey,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Seal>, StoreError> {
+    let Some(statement) = head(store, tenant).await?.retain(tenant, before, now, key.key) else {
+        return Ok(None);
+    };
+    append(store, key, &statement, None).await
+}
+
+async fn head(store: &dyn AuditLog, tenant: &TenantId) -> Result<Head, StoreError> {
+    let Some(last) = store.last_seal(tenant).await? else { return Ok(Head::START) };
+    let problem = "has a statement that does not read; run `countersign audit verify`";
+    let corrupt = || StoreError::Corrupt { entity: "seal", id: last.number.to_string(), problem };
+    Statement::parse(&last.statement).as_ref().map(Head::after).ok_or_else(corrupt)
+}
+
+async fn append(
+    store: &dyn AuditLog,
+    key: &SealKey,
+    statement: &Statement,
+    entries: Option<Vec<u8>>,
+) -> Result<Option<Seal>, StoreError> {
+    let text = statement.text();
+    let signature = (key.sign)(text.as_bytes());
+    let seal = Seal { number: statement.number, statement: text, signature, entries };
+    let appended = store.append_seal(&statement.tenant, &seal).await?;
+    Ok((appended == Commit::Done).then_some(seal))
+}
+
+/// What a log is judged by.
+pub struct Judge<'a> {
+    /// The keys whose seals are believed.
+    pub keys: TrustedKeys<'a>,
+    /// Whether a signature holds.
+    pub check: CheckSignature<'a>,
+    /// Seals that were exported earlier, by their numbers.
+    pub exported: BTreeMap<u64, Seal>,
+    /// Whether only a part of a log is there: its first seal may be any, and seals may come without their events.
+    pub part: bool,
+}
+
+impl std::fmt::Debug for Judge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").field("part", &self.part).finish_non_exhaustive()
+    }
+}
+
+/// A log in which nothing was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sound {
+    /// Seals that hold.
+    pub seals: u64,
+    /// Events that are proved.
+    pub events: u64,
+    /// Sealed events that are gone, as a retention mark says they may be.
+    pub dropped: u64,
+    /// The latest retention mark.
+    pub dropped_before: Option<Timestamp>,
+    /// Events behind the last seal: not proved yet.
+    pub unsealed: u64,
+}
+
+impl Judge<'_> {
+    /// Walks the tenant's seals and events, and gives the first bad place or what was proved.
+    pub async fn judge(
+        &self,
+        store: &dyn AuditLog,
+        tenant: &TenantId,
+    ) -> Result<Result<Sound, Finding>, StoreError> {
+        let mut sound = Sound::default();
+        let (sound_through, broken) = self.chain(store, tenant, &mut sound).await?;
+        let mut erasures = Erasures::default();
+        match self.events(store, tenant, (sound_through, &mut sound), &mut erasures).await? {
+            Err(finding) => Ok(Err(finding)),
+            // Whatever is wrong with the chain comes behind the events that it still proves.
+            Ok(()) => Ok(match broken.or(if self.part { None } else { erasures.first() }) {
+                Some(finding) => Err(finding),
+                None => Ok(sound),
+            }),
+        }
+    }
+
+    /// Judges all statements: the number of the last good one, and the first that is not.
+    async fn chain(
+        &self,
+        store: &dyn AuditLog,
+        tenant: &TenantId,
+        sound: &mut Sound,
+    ) -> Result<(u64, Option<Finding>), StoreError> {
+        let mut chain = Chain::new(tenant, self.keys, self.check, self.part);
+        loop {
+            let page = store.seals(tenant, chain.head().number, SEALS).await?;
+            if page.is_empty() {
+                break;
+            }
+            for seal in page {
+                let good = chain.head().number;
+                let exported = self.exported.get(&seal.number);
+                if exported.is_some_and(|it| it.statement != seal.statement) {
+                    return Ok((good, Some(chain.finding(seal.number, Problem::Rewritten))));
+                }
+                match chain.follow(&seal) {
+                    Err(finding) => return Ok((good, Some(finding))),
+                    Ok(Statement { content: Content::Retention { before }, .. }) => {
+                        sound.dropped_before = sound.dropped_before.max(Some(before));
+                    }
+                    Ok(_) => {}
+                }
+                sound.seals += 1;
+            }
+        }
+        let last = chain.head().number;
+        let newest = self.exported.keys().next_back().copied().unwrap_or(0);
+        let truncated = (newest > last).then(|| chain.finding(last.saturating_add(1), Problem::Truncated));
+        Ok((last, truncated))
+    }
+
+    /// Judges the events of the statements up to a number, and looks at those behind the last one.
+    async fn events(
+        &self,
+        store: &dyn AuditLog,
+        tenant: &TenantId,
+        (last, sound): (u64, &mut Sound),
+        erasures: &mut Erasures,
+    ) -> Result<Result<(), Finding>, StoreError> {
+        let mut number = 0;
+        let mut after = None;
+        loop {
+            let page = store.seals(tenant, number, SEALS).await?;
+            let Some(reached) = page.last().map(|seal| seal.number) else { break };
+            for seal in page.iter().filter(|seal| seal.number <= last) {
+                // Judged a moment ago; one that no longer reads was edited meanwhile.
+                let Some(statement) = Statement::parse(&seal.statement) else { continue };
+                let through = statement.through;
+                if matches!(statement.content, Content::Events { .. })
+                    && !(self.part && seal.entries.is_none())
+                {
+                    let rows = rows_through(store, tenant, after, through).await?;
+                    let segment = Segment {
+                        statement: &statement,
+                        entries: seal.entries.as_deref().unwrap_or_default(),
+                        after,
+                        dropped_before: sound.dropped_before,
+                    };
+                    match segment.judge(&rows) {
+                        Ok(dropped) => sound.dropped += dropped,
+                        Err(finding) => return truncated(store, tenant, finding).await.map(Err),
+                    }
+                    sound.events += rows.len() as u64;
+                    rows.iter().for_each(|row| erasures.see(tenant, seal.number, row));
+                }
+                after = Some(through);
+            }
+            if reached >= last {
+                break;
+            }
+            number = reached;
+        }
+        if self.part {
+            return Ok(Ok(()));
+        }
+        loop {
+            let page = store.logged_events(tenant, after, ROWS).await?;
+            let Some(row) = page.last() else { return Ok(Ok(())) };
+            after = Some(row.position);
+            sound.unsealed += page.len() as u64;
+            page.iter().for_each(|row| erasures.see(tenant, last.saturating_add(1), row));
+        }
+    }
+}
+
+/// The rows behind `after` up to `through`.
+async fn rows_through(
+    store: &dyn AuditLog,
+    tenant: &TenantId,
+    mut after: Option<EventPosition>,
+    through: EventPosition,
+) -> Result<Vec<LoggedEvent>, StoreError> {
+    let mut rows = Vec::new();
+    loop {
+        let page = store.logged_events(tenant, after, ROWS).await?;
+        let more = page.len() == ROWS as usize && page.last().is_some_and(|row| row.position < through);
+        after = page.last().map(|row| row.position);
+        rows.extend(page.into_iter().filter(|row| row.position <= through));
+        if !more {
+            return Ok(rows);
+        }
+    }
+}
+
+/// A sealed event that is missing where no later one is there either was cut off with all behind it.
+async fn truncated(store: &dyn AuditLog, tenant: &TenantId, finding: Finding) -> Result<Finding, StoreError> {
+    let cut = finding.problem == Problem::Missing
+        && store.logged_events(tenant, finding.position, 1).await?.is_empty();
+    Ok(if cut { Finding { problem: Problem::Truncated, ..finding } } else { finding })
+}

@@ -1,0 +1,35 @@
+//! The log as evidence: its raw rows, and the seals over them.
+
+use crate::{Commit, EventPosition, StoreError};
+use async_trait::async_trait;
+use countersign_domain::audit::{LoggedEvent, Seal};
+use countersign_domain::ids::TenantId;
+
+/// What is sealed, and the seals. Both outlive their tenant.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// At most `limit` tenants that have events or seals, in byte order of their ids, those after `after`.
+    async fn audited_tenants(
+        &self,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError>;
+
+    /// At most `limit` rows of the tenant's log behind `after`, as they stand there, in ascending position. Stops short of
+    /// transactions that might still commit before one it would show, as [`crate::EventLog::events`] does.
+    async fn logged_events(
+        &self,
+        tenant: &TenantId,
+        after: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// At most `limit` seals of the tenant behind the one with the number `after`, in ascending number.
+    async fn seals(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Seal>, StoreError>;
+
+    /// The seal with the highest number.
+    async fn last_seal(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError>;
+
+    /// Appends a seal, unless one with its number is there: then somebody else was faster.
+    async fn append_seal(&self, tenant: &TenantId, seal: &Seal) -> Result<Commit, StoreError>;
+}

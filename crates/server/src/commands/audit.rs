@@ -1,0 +1,146 @@
+//! `countersign audit`: the log judged by its seals, and the seals for keeping elsewhere. What is judged how is
+//! `application::audit`'s.
+
+use super::print;
+use crate::cli::{SealsArgs, VerifyArgs};
+use crate::config::{self, Keys, Problem, Sources};
+use crate::failure::Failure;
+use crate::stores::{self, Stores};
+use countersign_application::audit::{Judge, SealKey};
+use countersign_domain::audit::{Seal, Statement};
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::TenantId;
+use countersign_keyring::{Keyring, audit_signature_holds};
+use countersign_ports::AuditLog;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Tenants or seals read at once.
+const PAGE: u32 = 100;
+
+/// The key that the service signs seals with.
+pub(super) fn seal_key(keyring: &Arc<Keyring>) -> SealKey {
+    let id = keyring.newest();
+    let public_key = keyring.audit_public_key(id).unwrap_or_default();
+    let keyring = Arc::clone(keyring);
+    SealKey { key: (id, public_key), sign: Arc::new(move |statement| keyring.sign_audit(statement)) }
+}
+
+/// A seal as a line of JSON. The statement is what is signed; number and tenant repeat it for searching.
+#[derive(Serialize, Deserialize)]
+struct SealLine {
+    tenant: String,
+    number: u64,
+    statement: String,
+    signature: String,
+}
+
+/// Prints all seals.
+pub(super) async fn seals(args: &SealsArgs) -> Result<(), Failure> {
+    let (stores, _) = open(args).await?;
+    let audit = stores.audit.as_ref();
+    for tenant in tenants(audit, args.tenant.as_deref()).await? {
+        let mut number = 0;
+        loop {
+            let page = audit.seals(&tenant, number, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            number = last.number;
+            for Seal { number, statement, signature, .. } in page {
+                let signature = HEXLOWER.encode(&signature);
+                let line = SealLine { tenant: tenant.to_string(), number, statement, signature };
+                let line =
+                    serde_json::to_string(&line).map_err(|error| Failure::Internal(error.to_string()))?;
+                print(&format!("{line}\n"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Judges the log.
+pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let believed = args.public_key.iter().map(|text| public_key(text)).collect::<Result<_, _>>()?;
+    let mut earlier = match &args.against {
+        None => BTreeMap::new(),
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(Failure::io(format!("reading {}", path.display())))?;
+            exported(&text)?
+        }
+    };
+    let (stores, keyring) = open(&args.log).await?;
+    let mut known: BTreeMap<KeyId, [u8; 32]> = believed;
+    known.extend(keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?))));
+    let keys = |id: KeyId| known.get(&id).copied();
+    let audit = stores.audit.as_ref();
+    // Also those of which only exported seals are left.
+    let mut all: BTreeSet<_> = tenants(audit, args.log.tenant.as_deref()).await?.into_iter().collect();
+    if args.log.tenant.is_none() {
+        all.extend(earlier.keys().cloned());
+    }
+    let mut found = Vec::new();
+    for tenant in all {
+        let exported = earlier.remove(&tenant).unwrap_or_default();
+        let judge = Judge { keys: &keys, check: &audit_signature_holds, exported, part: false };
+        match judge.judge(audit, &tenant).await? {
+            Err(finding) => found.push(finding.to_string()),
+            Ok(sound) => print(&format!(
+                "tenant {tenant}: good: {} seals, {} events, {} dropped by retention, {} not sealed yet\n",
+                sound.seals, sound.events, sound.dropped, sound.unsealed
+            )),
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(Failure::Found(found)) }
+}
+
+async fn open(args: &SealsArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
+    let sources = Sources { file: args.config.clone(), store: args.store.clone(), ..Sources::default() };
+    let (store, Keys { keyring, .. }) = config::load_vault(&sources)?;
+    let keyring = Arc::new(keyring);
+    Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring))
+}
+
+/// The tenant that is asked for, or all.
+async fn tenants(audit: &dyn AuditLog, only: Option<&str>) -> Result<Vec<TenantId>, Failure> {
+    if let Some(id) = only {
+        let id = TenantId::parse(id).map_err(|error| Problem::new("--tenant", error.to_string()))?;
+        return Ok(vec![id]);
+    }
+    let mut all: Vec<TenantId> = Vec::new();
+    loop {
+        let page = audit.audited_tenants(all.last(), PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+fn public_key(text: &str) -> Result<(KeyId, [u8; 32]), Problem> {
+    let parts = text.split_once(':').and_then(|(id, key)| {
+        Some((KeyId(id.parse().ok()?), HEXLOWER.decode(key.as_bytes()).ok()?.try_into().ok()?))
+    });
+    parts.ok_or_else(|| Problem::new("--public-key", "is no key; write ID:KEY with 64 hexadecimal digits"))
+}
+
+/// Exported seals by tenant and number.
+fn exported(text: &str) -> Result<BTreeMap<TenantId, BTreeMap<u64, Seal>>, Problem> {
+    let mut all: BTreeMap<TenantId, BTreeMap<u64, Seal>> = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        let seal = serde_json::from_str::<SealLine>(line).ok().and_then(|line| {
+            let Statement { tenant, number, .. } = Statement::parse(&line.statement)?;
+            let signature = HEXLOWER.decode(line.signature.as_bytes()).ok()?.try_into().ok()?;
+            Some((tenant, Seal { number, statement: line.statement, signature, entries: None }))
+        });
+        let (tenant, seal) = seal.ok_or_else(|| {
+            Problem::new(
+                "--against",
+                format!("has no seal in line {}; give what `audit seals` printed", index + 1),
+            )
+        })?;
+        all.entry(tenant).or_default().insert(seal.number, seal);
+    }
+    Ok(all)
+}

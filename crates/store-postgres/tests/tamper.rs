@@ -1,0 +1,162 @@
+//! Whatever somebody does to the log who owns the database, its seals show where (R56).
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use countersign_application::audit::{Judge, SealKey, SealWhen, record_retention, seal_next};
+use countersign_domain::audit::Seal;
+use countersign_domain::event::EventType;
+use countersign_domain::ids::TenantId;
+use countersign_domain::time::Timestamp;
+use countersign_keyring::audit_signature_holds;
+use countersign_ports::AuditLog;
+use countersign_testkit::SeededRandom;
+use countersign_testkit::conformance::StoreUnderTest;
+use countersign_testkit::fixtures::{self, START, user};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use support::Database;
+
+const WHEN: SealWhen = SealWhen { events: 3, age: Duration::from_mins(1) };
+
+fn key() -> SealKey {
+    let keyring = support::keyring();
+    let public = keyring.audit_public_key(keyring.newest()).expect("the newest key is there");
+    SealKey { key: (keyring.newest(), public), sign: Arc::new(move |text| keyring.sign_audit(text)) }
+}
+
+fn now() -> Timestamp {
+    START.plus(Duration::from_hours(1))
+}
+
+async fn seal_all(audit: &dyn AuditLog, tenant: &TenantId) {
+    while seal_next(audit, tenant, &key(), WHEN, now()).await.expect("the store answers").is_some() {}
+}
+
+/// What is found, in words; "good" where nothing is.
+async fn verdict(audit: &dyn AuditLog, tenant: &TenantId, exported: &[Seal]) -> String {
+    let (id, public) = key().key;
+    let keys = |other| (other == id).then_some(public);
+    let exported: BTreeMap<_, _> = exported.iter().map(|seal| (seal.number, seal.clone())).collect();
+    let judge = Judge { keys: &keys, check: &audit_signature_holds, exported, part: false };
+    match judge.judge(audit, tenant).await.expect("the store answers") {
+        Ok(_) => "good".to_owned(),
+        Err(finding) => finding.to_string(),
+    }
+}
+
+/// Eight events in three seals; the second one's are of the minutes 3, 4 and 5.
+async fn sealed() -> (StoreUnderTest, Arc<Database>, TenantId) {
+    let (store, database) = support::fresh().await;
+    let tenant = store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    for minute in 1..=6 {
+        let mut change = fixtures::event_only(&random, &user("acme", "ann"), EventType::LoginAllowed);
+        change.events[0].time = START.plus(Duration::from_mins(minute));
+        store.done(change).await;
+    }
+    // Waits until all of them are shown.
+    let _ = store.settled_events(&random, &tenant).await;
+    seal_all(store.audit.as_ref(), &tenant).await;
+    assert_eq!(verdict(store.audit.as_ref(), &tenant, &[]).await, "good");
+    (store, database, tenant)
+}
+
+/// What is found after each of these attacks by somebody who switches triggers off first.
+async fn check(attacks: &[(&str, &str, &str)]) {
+    for (sql, place, what) in attacks {
+        let (store, database, tenant) = sealed().await;
+        let exported = store.audit.seals(&tenant, 0, 10).await.expect("the store answers");
+        let mut connection = database.connect().await;
+        let triggers =
+            "ALTER TABLE events DISABLE TRIGGER USER; ALTER TABLE events_default DISABLE TRIGGER USER;
+            ALTER TABLE audit_seals DISABLE TRIGGER USER;
+            ALTER TABLE audit_seals DROP CONSTRAINT audit_seals_signature;";
+        support::run(&mut connection, format!("{triggers} {sql}")).await;
+        let found = verdict(store.audit.as_ref(), &tenant, &exported).await;
+        assert!(found.starts_with(&format!("tenant acme {place}")), "{sql}: {found}");
+        assert!(found.ends_with(&format!(": {what}")), "{sql}: {found}");
+    }
+}
+
+/// R56: each column of an event is proved; the finding names tenant, seal, position and kind.
+#[tokio::test]
+async fn edits_of_events_are_found() {
+    for set in [
+        "event_id = gen_random_uuid()",
+        "user_id = NULL",
+        "kind = 'LOGIN_REFUSED'",
+        "authenticator_id = gen_random_uuid(), authenticator_kind = 'TOTP'",
+        "details = '[[\"finding\",\"else\"]]'",
+        "actor = 'operator:eve'",
+        "actor_claims = '{}'",
+        "caller = 'else'",
+        "client = '{}'",
+        "client_salt = uuid_send(gen_random_uuid())",
+        "client_salt = NULL, client_commitment = sha256('else')",
+        "policy_revision = 7",
+        "request_id = gen_random_uuid()",
+        "trace_id = 'else'",
+        "event_time = event_time + interval '1 microsecond'",
+    ] {
+        let sql = format!("UPDATE events SET {set} WHERE event_time = '2026-01-15T08:04:00Z'");
+        check(&[(sql.as_str(), "seal 2 position ", "edited")]).await;
+    }
+}
+
+/// R56: deletions, insertions, moves, truncations and edited seals are told apart, at their first place.
+#[tokio::test]
+async fn other_attacks_are_told_apart() {
+    let swap = "WITH pair AS (
+            SELECT event_id, transaction_id, lead(transaction_id) OVER (ORDER BY transaction_id) AS next,
+                lag(transaction_id) OVER (ORDER BY transaction_id) AS before
+            FROM events WHERE event_time IN ('2026-01-15T08:03:00Z', '2026-01-15T08:05:00Z')
+        )
+        UPDATE events SET transaction_id = coalesce(pair.next, pair.before) FROM pair
+        WHERE events.event_id = pair.event_id";
+    let insert = "INSERT INTO events (tenant_id, event_id, event_time, transaction_id, number, kind, details, actor,
+            caller, client, policy_revision, trace_id)
+        SELECT tenant_id, gen_random_uuid(), event_time, transaction_id, number + 1, kind, details, actor, caller,
+            client, policy_revision, trace_id
+        FROM events WHERE event_time = '2026-01-15T08:01:00Z'";
+    check(&[
+        ("DELETE FROM events WHERE event_time = '2026-01-15T08:04:00Z'", "seal 2 position ", "missing"),
+        (
+            "DELETE FROM events WHERE transaction_id >= (
+                SELECT transaction_id FROM events WHERE event_time = '2026-01-15T08:05:00Z')",
+            "seal 2 position ",
+            "truncated",
+        ),
+        (insert, "seal 1 position ", "extra"),
+        (swap, "seal 2 position ", "reordered"),
+        ("DELETE FROM audit_seals WHERE number >= 3", "seal 3: ", "truncated"),
+        ("DELETE FROM events; DELETE FROM audit_seals", "seal 1: ", "truncated"),
+        ("DELETE FROM audit_seals WHERE number = 2", "seal 2: ", "seal missing"),
+        (
+            "UPDATE audit_seals SET statement = statement || ' ' WHERE number = 2",
+            "seal 2: ",
+            "seal differs from the exported one",
+        ),
+        ("UPDATE audit_seals SET signature = sha512('else') WHERE number = 2", "seal 2: ", "bad signature"),
+        ("UPDATE audit_seals SET entries = substr(entries, 73) WHERE number = 2", "seal 2: ", "seal edited"),
+    ])
+    .await;
+}
+
+/// Dropping what is older than a signed mark leaves a log that proves itself.
+#[tokio::test]
+async fn retention_leaves_a_sound_log() {
+    let (store, database, tenant) = sealed().await;
+    let audit = store.audit.as_ref();
+    let before = START.plus(Duration::from_mins(3));
+    let mark = record_retention(audit, &tenant, &key(), before, now()).await.expect("the store answers");
+    assert!(mark.is_some());
+    let mut connection = database.connect().await;
+    support::run(&mut connection, "DELETE FROM events WHERE event_time < '2026-01-15T08:03:00Z'").await;
+    assert_eq!(verdict(audit, &tenant, &[]).await, "good");
+    support::run(&mut connection, "DELETE FROM events WHERE event_time = '2026-01-15T08:03:00Z'").await;
+    let found = verdict(audit, &tenant, &[]).await;
+    assert!(found.starts_with("tenant acme seal 2 position ") && found.ends_with(": missing"), "{found}");
+}

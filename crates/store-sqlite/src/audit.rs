@@ -1,0 +1,200 @@
+//! The log as evidence: raw rows, and the seals over them. No row is judged here.
+
+use crate::error::{Row, Trouble, signed, unavailable};
+use crate::open::SqliteStore;
+use crate::seal::Sealer;
+use crate::writer::{Done, Work};
+use async_trait::async_trait;
+use countersign_domain::audit::{LoggedEvent, Seal};
+use countersign_domain::ids::{AuthenticatorId, EventId, RequestId, TenantId};
+use countersign_domain::time::Timestamp;
+use countersign_ports::{AuditLog, Commit, EventPosition, StoreError};
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+struct EventRow {
+    tenant_id: String,
+    transaction_id: i64,
+    number: i64,
+    event_id: Uuid,
+    event_time: i64,
+    user_id: Option<String>,
+    kind: String,
+    authenticator_id: Option<Uuid>,
+    authenticator_kind: Option<String>,
+    details: String,
+    actor: String,
+    actor_claims: Option<String>,
+    caller: String,
+    client: String,
+    client_salt: Option<Vec<u8>>,
+    client_commitment: Option<Vec<u8>>,
+    policy_revision: i64,
+    request_id: Option<Uuid>,
+    trace_id: String,
+}
+
+struct SealRow {
+    number: i64,
+    statement: String,
+    signature: Vec<u8>,
+    entries: Option<Vec<u8>>,
+}
+
+#[async_trait]
+impl AuditLog for SqliteStore {
+    async fn audited_tenants(
+        &self,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        let after = after.map_or("", TenantId::as_str);
+        let mut connection = self.reader().await?;
+        // SQLite skips from one tenant to the next in the index.
+        let tenants = sqlx::query_scalar!(
+            r#"SELECT DISTINCT tenant_id AS "tenant_id!" FROM events WHERE tenant_id > ?1
+            UNION SELECT DISTINCT tenant_id FROM audit_seals WHERE tenant_id > ?1
+            ORDER BY 1 LIMIT ?2"#,
+            after,
+            limit
+        );
+        let tenants = tenants.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let row = Row::new("event", "of an unknown tenant");
+        let parse = |id: String| TenantId::parse(&id).map_err(|_| row.corrupt("has an id that is none"));
+        tenants.into_iter().map(parse).collect()
+    }
+
+    async fn logged_events(
+        &self,
+        tenant: &TenantId,
+        after: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let tenant = tenant.as_str();
+        let (transaction, number) = match after {
+            Some(EventPosition { transaction, number }) => (signed(transaction)?, signed(number)?),
+            None => (-1, -1),
+        };
+        let mut connection = self.reader().await?;
+        let rows = sqlx::query_as!(
+            EventRow,
+            r#"SELECT tenant_id, transaction_id, number, event_id AS "event_id: Uuid", event_time, user_id, kind,
+                authenticator_id AS "authenticator_id: Uuid", authenticator_kind, details, actor, actor_claims, caller,
+                client, client_salt, client_commitment, policy_revision, request_id AS "request_id: Uuid", trace_id
+            FROM events
+            WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3)
+            ORDER BY transaction_id, number LIMIT ?4"#,
+            tenant,
+            transaction,
+            number,
+            limit
+        );
+        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        rows.into_iter().map(EventRow::into_logged).collect()
+    }
+
+    async fn seals(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {
+        let (tenant, after) = (tenant.as_str(), signed(after)?);
+        let mut connection = self.reader().await?;
+        let rows = sqlx::query_as!(
+            SealRow,
+            "SELECT number, statement, signature, entries FROM audit_seals
+            WHERE tenant_id = ? AND number > ? ORDER BY number LIMIT ?",
+            tenant,
+            after,
+            limit
+        );
+        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        rows.into_iter().map(SealRow::into_seal).collect()
+    }
+
+    async fn last_seal(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError> {
+        let tenant = tenant.as_str();
+        let mut connection = self.reader().await?;
+        let row = sqlx::query_as!(
+            SealRow,
+            "SELECT number, statement, signature, entries FROM audit_seals
+            WHERE tenant_id = ? ORDER BY number DESC LIMIT 1",
+            tenant
+        );
+        let row = row.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+        row.map(SealRow::into_seal).transpose()
+    }
+
+    async fn append_seal(&self, tenant: &TenantId, seal: &Seal) -> Result<Commit, StoreError> {
+        self.writer.run(Append { tenant: tenant.clone(), seal: seal.clone() }).await
+    }
+}
+
+struct Append {
+    tenant: TenantId,
+    seal: Seal,
+}
+
+#[async_trait]
+impl Work for Append {
+    type Answer = Commit;
+
+    async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<Commit>, Trouble> {
+        let Seal { number, statement, signature, entries } = &self.seal;
+        let (tenant, number) = (self.tenant.as_str(), signed(*number)?);
+        let (signature, entries) = (signature.as_slice(), entries.as_deref());
+        let done = sqlx::query!(
+            "INSERT INTO audit_seals (tenant_id, number, statement, signature, entries) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (tenant_id, number) DO NOTHING",
+            tenant,
+            number,
+            statement,
+            signature,
+            entries
+        );
+        let inserted = done.execute(at).await?.rows_affected() == 1;
+        Ok(Done::Keep(if inserted { Commit::Done } else { Commit::Conflict }))
+    }
+}
+
+impl EventRow {
+    fn into_logged(self) -> Result<LoggedEvent, StoreError> {
+        let id = EventId::from_uuid(self.event_id);
+        let row = Row::new("event", id);
+        let commitment = self.client_commitment.map(<[u8; 32]>::try_from).transpose();
+        Ok(LoggedEvent {
+            tenant: self.tenant_id,
+            position: EventPosition {
+                transaction: row.unsigned(self.transaction_id)?,
+                number: row.unsigned(self.number)?,
+            },
+            id,
+            time: Timestamp::from_unix_micros(self.event_time),
+            user: self.user_id,
+            kind: self.kind,
+            authenticator: self.authenticator_id.map(AuthenticatorId::from_uuid),
+            authenticator_kind: self.authenticator_kind,
+            details: self.details,
+            actor: self.actor,
+            actor_claims: self.actor_claims,
+            caller: self.caller,
+            client: self.client,
+            client_salt: self.client_salt.unwrap_or_default(),
+            client_commitment: commitment.map_err(|_| row.corrupt("has a commitment of a wrong length"))?,
+            policy_revision: self.policy_revision,
+            request: self.request_id.map(RequestId::from_uuid),
+            trace_id: self.trace_id,
+        })
+    }
+}
+
+impl SealRow {
+    fn into_seal(self) -> Result<Seal, StoreError> {
+        let row = Row::new("seal", self.number);
+        Ok(Seal {
+            number: row.unsigned(self.number)?,
+            statement: self.statement,
+            signature: self
+                .signature
+                .try_into()
+                .map_err(|_| row.corrupt("has a signature of a wrong length"))?,
+            entries: self.entries,
+        })
+    }
+}
