@@ -41,6 +41,9 @@ async fn every_column_of_bytes_is_known() {
             || column.ends_with("digest")
             || column.ends_with("_check")
             || column.ends_with("replaces")
+            // Digests of claims and their salts; signatures and entries of the log's seals.
+            || column.starts_with("events.client_")
+            || column.starts_with("audit_seals.")
     };
     let sealed: Vec<_> =
         found.iter().filter(|column| !plain(column) && !LEFT.contains(&column.as_str())).collect();
