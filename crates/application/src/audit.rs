@@ -18,13 +18,16 @@ const SEALS: u32 = 32;
 /// Rows read at once.
 const ROWS: u32 = 1_000;
 
+/// Signs the bytes of a statement (Ed25519, RFC 8032).
+pub type Sign = Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>;
+
 /// The key that seals are signed with.
 #[derive(Clone)]
 pub struct SealKey {
     /// Its id and public half.
     pub key: (KeyId, [u8; 32]),
     /// Signs the bytes of a statement.
-    pub sign: Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>,
+    pub sign: Sign,
 }
 
 impl std::fmt::Debug for SealKey {
@@ -216,7 +219,9 @@ impl Judge<'_> {
                         Err(finding) => return truncated(store, tenant, finding).await.map(Err),
                     }
                     sound.events += rows.len() as u64;
-                    rows.iter().for_each(|row| erasures.see(tenant, seal.number, row));
+                    for row in &rows {
+                        erasures.see(tenant, seal.number, row);
+                    }
                 }
                 after = Some(through);
             }
@@ -233,7 +238,9 @@ impl Judge<'_> {
             let Some(row) = page.last() else { return Ok(Ok(())) };
             after = Some(row.position);
             sound.unsealed += page.len() as u64;
-            page.iter().for_each(|row| erasures.see(tenant, last.saturating_add(1), row));
+            for row in &page {
+                erasures.see(tenant, last.saturating_add(1), row);
+            }
         }
     }
 }
