@@ -23,7 +23,11 @@ async fn one_event() -> (StoreUnderTest, Arc<Database>, PgConnection) {
 async fn refuses(connection: &mut PgConnection, set: &str) -> bool {
     let sql = format!("UPDATE events SET {set} WHERE kind = 'USER_ERASED'");
     let done = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await;
-    let refused = done.as_ref().err().and_then(|error| error.as_database_error()).and_then(|it| it.code());
+    let refused = done
+        .as_ref()
+        .err()
+        .and_then(|error| error.as_database_error())
+        .and_then(sqlx::error::DatabaseError::code);
     refused.as_deref() == Some("23001")
 }
 

@@ -86,8 +86,8 @@ async fn everything_is_sealed_again_with_the_newest_key() {
         (from, done, broken) = (next, done + resealed, broken + failed);
     }
     assert_eq!((done, broken), (6, 1));
-    let uses: Vec<_> = both.key_uses(START).await.unwrap();
-    let sealed: Vec<_> = uses.iter().filter(|one| one.release == Release::Resealed).collect();
+    let needs: Vec<_> = both.key_uses(START).await.unwrap();
+    let sealed: Vec<_> = needs.iter().filter(|one| one.release == Release::Resealed).collect();
     assert_eq!(sealed.iter().map(|one| (one.key.0, one.rows)).collect::<Vec<_>>(), [(1, 1), (2, 6)]);
 
     let last = StoreUnderTest::sharing(open(&database, &[2]).await);
