@@ -29,6 +29,7 @@ use countersign_ports::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -69,6 +70,8 @@ pub(crate) struct Inner {
     pub(crate) denials: Denials,
     queues: Queues,
     pub(crate) tasks: TaskTracker,
+    /// Told of every commit of this node, so that who follows the log looks at once.
+    pub(crate) committed: Notify,
 }
 
 /// Who calls, beside what is asked.
@@ -190,6 +193,7 @@ impl Application {
             denials: Denials::default(),
             queues: Queues::default(),
             tasks: TaskTracker::new(),
+            committed: Notify::new(),
         }))
     }
 
@@ -352,7 +356,10 @@ impl Inner {
     /// Commits, and finds out where the store cannot say whether it did.
     async fn commit(&self, change: ChangeSet, event: EventId) -> Result<Commit, AppError> {
         let tenant = change.tenant.clone();
-        match self.deps.users.commit(change).await {
+        let result = self.deps.users.commit(change).await;
+        // Whatever came of it: looking once too often harms nobody.
+        self.committed.notify_waiters();
+        match result {
             Err(StoreError::OutcomeUnknown(cause)) => {
                 tracing::warn!(tenant_id = %tenant, event_id = %event, "the reply to a commit was lost; looking for its event");
                 if self.deps.users.is_committed(&tenant, event).await? {

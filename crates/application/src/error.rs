@@ -1,6 +1,7 @@
 //! Why a use case has no answer. Denials are answers and not here.
 
 use countersign_domain::policy::PolicyViolation;
+use countersign_domain::time::Timestamp;
 use countersign_ports::StoreError;
 
 /// No answer: nothing was told, and unless said otherwise nothing was committed.
@@ -38,6 +39,12 @@ pub enum AppError {
     WeakeningDenied {
         /// The fields that would ask less.
         fields: Vec<&'static str>,
+    },
+    /// Events behind the place to read on from are no longer held.
+    #[error("events behind that place are no longer held")]
+    EventsDropped {
+        /// When the oldest event was decided that still is, if there is one.
+        oldest: Option<Timestamp>,
     },
     /// The stored policy contradicts itself: written by something else than this service.
     #[error("the stored policy is not valid")]

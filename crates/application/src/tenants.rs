@@ -7,7 +7,7 @@ use countersign_domain::coverage::{self, FactsAt};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_domain::policy::{self, FieldChange, Policy, PolicyDocument, Preset};
-use countersign_ports::{ChangeSet, Commit, EventRecord, TenantRecord};
+use countersign_ports::{ChangeSet, Commit, EventRecord, StoreError, Tell, TenantRecord};
 
 /// A policy that was changed, or would be.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Application {
             create_time: self.0.deps.clock.now(),
         };
         let event = Event::new(EventType::TenantCreated).with("preset", preset.id());
-        match self.put(&record, meta, actor, event).await? {
+        match self.put(&record, meta, actor, event, Tell::Nobody).await? {
             Commit::Done => Ok(record),
             Commit::Conflict => Err(AppError::TenantExists),
         }
@@ -117,7 +117,26 @@ impl Application {
         let event = Event::new(EventType::PolicyUpdated)
             .with("fields", fields.join(" "))
             .with("weaker", if weaker { "true" } else { "false" });
-        match self.put(&update.record, meta, actor, event).await? {
+        // In the same commit, and by no choice of who changes it (R37, R58).
+        let tell = if weaker { Tell::Managers } else { Tell::Nobody };
+        match self.put(&update.record, meta, actor, event, tell).await? {
+            Commit::Done => Ok(()),
+            Commit::Conflict => Err(AppError::EtagMismatch),
+        }
+    }
+
+    /// Deletes a tenant, whose current policy is this: it is gone at once, and its id is not given again.
+    pub async fn delete_tenant(
+        &self,
+        meta: Meta,
+        actor: &Actor,
+        current: &TenantRecord,
+    ) -> Result<(), AppError> {
+        let gone = TenantRecord { create_time: self.now(), ..current.clone() };
+        let change = self.change_of(&gone, meta, actor, Event::new(EventType::TenantDeleted));
+        let events = change.events.clone();
+        let deleted = self.0.deps.policies.delete_tenant(current.revision, change).await;
+        match self.told(&events, deleted)? {
             Commit::Done => Ok(()),
             Commit::Conflict => Err(AppError::EtagMismatch),
         }
@@ -129,9 +148,26 @@ impl Application {
         meta: Meta,
         actor: &Actor,
         event: Event,
+        tell: Tell,
     ) -> Result<Commit, AppError> {
-        let deps = &self.0.deps;
-        let source = Source { random: deps.random.as_ref(), now: record.create_time };
+        let change = self.change_of(record, meta, actor, event);
+        let events = change.events.clone();
+        let put = self.0.deps.policies.put_policy(record.clone(), change, tell).await;
+        self.told(&events, put)
+    }
+
+    /// Counts what was committed and wakes those who follow the log.
+    fn told(&self, events: &[EventRecord], commit: Result<Commit, StoreError>) -> Result<Commit, AppError> {
+        self.0.committed.notify_waiters();
+        if matches!(commit, Ok(Commit::Done)) {
+            measure::committed(events);
+        }
+        Ok(commit?)
+    }
+
+    /// What goes with a change of a tenant: its event, at the time of the record.
+    fn change_of(&self, record: &TenantRecord, meta: Meta, actor: &Actor, event: Event) -> ChangeSet {
+        let source = Source { random: self.0.deps.random.as_ref(), now: record.create_time };
         let event = EventRecord {
             id: source.event(),
             time: record.create_time,
@@ -145,18 +181,12 @@ impl Application {
             request_id: meta.request.map(|request| request.id),
             trace_id: meta.trace_id,
         };
-        let events = vec![event];
-        let change = ChangeSet {
+        ChangeSet {
             tenant: record.tenant.clone(),
             users: Vec::new(),
-            events: events.clone(),
+            events: vec![event],
             notices: Vec::new(),
             request: None,
-        };
-        let commit = deps.policies.put_policy(record.clone(), change).await?;
-        if commit == Commit::Done {
-            measure::committed(&events);
         }
-        Ok(commit)
     }
 }

@@ -40,4 +40,8 @@ pub struct StoredEvent {
 pub trait EventLog: Send + Sync {
     /// Events in ascending position. Stops short of transactions that might still commit before one it would show.
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
+
+    /// The last event of the tenant that is no longer held, where retention has dropped any: whoever reads on from
+    /// before it would miss events. Asked after the events were read, it covers whatever was dropped by then.
+    async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError>;
 }

@@ -24,7 +24,7 @@ pub use erasure::{ClaimErasure, Erasing};
 pub use error::StoreError;
 pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
 pub use outbox::{Letter, Notifier, NotifyError, Outbox, OutboxEntry};
-pub use policies::{PolicyStore, TenantRecord};
+pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
 pub use queries::{UserQueries, UserQuery};
 pub use users::{Commit, Loaded, Maintenance, UserStore};
 pub use vault::{KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};

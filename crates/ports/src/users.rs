@@ -49,7 +49,15 @@ pub trait Maintenance: Send + Sync {
     /// Whether the store answers and is durable as configured; for readiness.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Deletes what expired before `now` and is not security state (answers to repeat), at most `limit` rows; returns
-    /// how many.
+    /// Deletes what expired before `now` and is not security state (answers to repeat), and users of deleted tenants; of
+    /// each at most `limit`. Returns how many; less than `limit` means that nothing is left.
     async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Makes room for the events of the months to come, where the store keeps them in such pieces.
+    async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Drops events that were decided before `before`, oldest first and in pieces of the store's own; an event that is
+    /// younger is never dropped, an older one may be held longer (until its whole month is over, or its notice gone).
+    /// Returns how many pieces; 0 means that nothing is left to drop.
+    async fn drop_events(&self, before: Timestamp) -> Result<u64, StoreError>;
 }

@@ -40,6 +40,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         listen,
         exposure: Exposure::Development,
         store,
+        retention: None,
         keys: Keys { keyring: keyring(&folder.join("root.key"))?, retired: BTreeSet::new() },
         limits: Limits::default(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },

@@ -18,6 +18,8 @@ const DISPATCH_EVERY: Duration = Duration::from_secs(1);
 const DENIALS_EVERY: Duration = Duration::from_mins(1);
 /// How often expired rows are deleted.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often the log is looked at: retention counts in days.
+const KEEP_EVENTS_EVERY: Duration = Duration::from_hours(1);
 /// Rows deleted by one statement: short enough not to hold up a login.
 const SWEEP_ROWS: u32 = 1_000;
 /// How often is looked for what is under an older root key.
@@ -140,6 +142,30 @@ pub(crate) async fn erase(store: Arc<dyn ClaimErasure>, stop: CancellationToken)
         async move {
             if let Err(error) = erase_all(store.as_ref(), &stopped).await {
                 tracing::warn!(error = chain(&error), "claims could not be erased; trying again");
+            }
+        }
+    })
+    .await;
+}
+
+/// Keeps the log of security events in bounds, and room for what is to come. Where the store lets only the owner of its
+/// tables do so and that is somebody else, each round says so; `countersign migrate` makes the room as well.
+pub(crate) async fn keep_events(
+    app: Application,
+    store: Arc<dyn Maintenance>,
+    retention: Option<Duration>,
+    stop: CancellationToken,
+) {
+    every(KEEP_EVENTS_EVERY, stop, "keep_events", move || {
+        let (app, store) = (app.clone(), Arc::clone(&store));
+        async move {
+            // Seals follow within minutes, and retention is a month at least: nothing holds the log longer.
+            match app.keep_events(store.as_ref(), retention, None).await {
+                Ok(0) => {}
+                Ok(pieces) => tracing::info!(pieces, "security events past their retention were dropped"),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "the log of events was not kept in bounds");
+                }
             }
         }
     })

@@ -76,6 +76,8 @@ pub(crate) struct Node {
     pub(crate) connections: ReceiverStream<io::Result<Connection>>,
     /// What is waited for at most.
     pub(crate) limits: Limits,
+    /// How long security events are kept; for ever where this is `None`.
+    pub(crate) retention: Option<Duration>,
     /// Ends the jobs.
     pub(crate) stop: CancellationToken,
 }
@@ -88,6 +90,8 @@ impl Node {
         let jobs = TaskTracker::new();
         jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.notice_rules, self.stop.clone()));
         jobs.spawn(jobs::tell_denials(self.app.clone(), self.stop.clone()));
+        let (app, maintenance) = (self.app.clone(), Arc::clone(&self.maintenance));
+        jobs.spawn(jobs::keep_events(app, maintenance, self.retention, self.stop.clone()));
         jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
         jobs.spawn(self.sealing);

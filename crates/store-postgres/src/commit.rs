@@ -23,9 +23,9 @@ mod user;
 
 use crate::error::{Failure, is_refusal, outcome_unknown};
 use crate::pool::Pool;
-use countersign_domain::ids::TenantId;
+use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
-use countersign_ports::{ChangeSet, Commit, Random, StoreError, TenantRecord};
+use countersign_ports::{ChangeSet, Commit, Random, StoreError, Tell, TenantRecord};
 use hot::HotChange;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -39,8 +39,17 @@ const ATTEMPTS: u32 = 3;
 pub(crate) struct Work<'a> {
     /// The change.
     pub(crate) change: &'a ChangeSet,
-    /// The revision of a policy that is written with it.
-    pub(crate) policy: Option<&'a TenantRecord>,
+    /// What becomes of the tenant itself.
+    pub(crate) tenant: Option<TenantWork<'a>>,
+}
+
+/// A change of a tenant.
+#[derive(Clone, Copy)]
+pub(crate) enum TenantWork<'a> {
+    /// A revision of its policy, and who is told of it.
+    Put(&'a TenantRecord, Tell),
+    /// It is deleted, if that is its current revision.
+    Delete(PolicyRevision),
 }
 
 /// What seals: the keys, and the randomness of nonces.
@@ -143,12 +152,20 @@ pub(crate) async fn commit_one(
     now: OffsetDateTime,
 ) -> Result<Commit, Failure> {
     let change = work.change;
-    if let Some(record) = work.policy {
-        if policy::put(transaction, record).await? == Commit::Conflict {
-            return Ok(Commit::Conflict);
+    let held = match work.tenant {
+        Some(TenantWork::Put(record, _)) => policy::put(transaction, record).await?,
+        Some(TenantWork::Delete(current)) => {
+            require_tenant(transaction, &change.tenant).await?;
+            policy::delete(transaction, &change.tenant, current, now).await?
         }
-    } else if change.users.is_empty() {
-        require_tenant(transaction, &change.tenant).await?;
+        None if change.users.is_empty() => {
+            require_tenant(transaction, &change.tenant).await?;
+            Commit::Done
+        }
+        None => Commit::Done,
+    };
+    if held == Commit::Conflict {
+        return Ok(Commit::Conflict);
     }
 
     // In the order of their keys, so that two commits never wait for one another.
@@ -179,6 +196,9 @@ pub(crate) async fn commit_one(
     for notice in &change.notices {
         records::insert_notice(transaction, notice, change).await?;
     }
+    if let (Some(TenantWork::Put(_, Tell::Managers)), Some(event)) = (work.tenant, change.events.first()) {
+        records::tell_managers(transaction, &records::EventInsert::new(event)?).await?;
+    }
     Ok(Commit::Done)
 }
 
@@ -189,7 +209,10 @@ pub(crate) fn decided_at(work: &Work<'_>) -> Result<OffsetDateTime, Failure> {
     let tenants = (change.users.iter().map(|user| &user.user.tenant))
         .chain(change.events.iter().map(|event| &event.tenant))
         .chain(change.request.iter().map(|request| &request.key.user.tenant))
-        .chain(work.policy.iter().map(|record| &record.tenant));
+        .chain(work.tenant.iter().filter_map(|work| match work {
+            TenantWork::Put(record, _) => Some(&record.tenant),
+            TenantWork::Delete(_) => None,
+        }));
     if tenants.into_iter().any(|tenant| *tenant != change.tenant) {
         return Err(Failure::change_set("names more than one tenant"));
     }
@@ -198,7 +221,7 @@ pub(crate) fn decided_at(work: &Work<'_>) -> Result<OffsetDateTime, Failure> {
 
 async fn require_tenant(transaction: &mut PgConnection, tenant: &TenantId) -> Result<(), Failure> {
     let exists = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM tenants WHERE tenant_id = $1) AS "exists!""#,
+        r#"SELECT EXISTS (SELECT FROM tenants WHERE tenant_id = $1 AND delete_time IS NULL) AS "exists!""#,
         tenant.as_str()
     );
     if exists.fetch_one(transaction).await? { Ok(()) } else { Err(StoreError::TenantMissing.into()) }

@@ -4,7 +4,7 @@
 //! reader that showed transaction 7 while 5 is still open would never show 5 to whoever resumes after 7. So a reader
 //! stays below the oldest transaction that might still commit an event.
 
-use crate::convert::time_bound;
+use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;
 use crate::rows::EventRow;
 use crate::store::PostgresStore;
@@ -32,6 +32,22 @@ impl PostgresStore {
         let rows = self.pool.within(below_horizon(checkout.connection(), query)).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
         rows.into_iter().map(EventRow::into_event).collect()
+    }
+
+    /// See [`countersign_ports::EventLog::floor`].
+    pub(crate) async fn event_floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        let query = sqlx::query!(
+            "SELECT transaction_id, number FROM event_floors WHERE tenant_id = $1",
+            tenant.as_str()
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let floor = self.pool.within(query.fetch_optional(checkout.connection())).await;
+        let floor = checkout.conclude(floor).map_err(|error| from_sql(&error))?;
+        let row = RowId { entity: "event floor", id: tenant };
+        let position = |transaction, number| {
+            Ok(EventPosition { transaction: row.long(transaction)?, number: row.long(number)? })
+        };
+        floor.map(|floor| position(floor.transaction_id, floor.number)).transpose()
     }
 
     /// See [`countersign_ports::UserStore::is_committed`].

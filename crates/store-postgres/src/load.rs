@@ -37,7 +37,7 @@ pub(crate) async fn select(
     sqlx::query_as!(
         LoadRow,
         r#"SELECT
-            0 AS "n!", t.policy_revision,
+            0 AS "n!", t.policy_revision AS "policy_revision!",
             u.version AS "version?", u.epoch AS "epoch?", u.state_since,
             u.consecutive_failures AS "consecutive_failures?", u.locked_until, u.failure_times AS "failure_times?",
             u.last_wrong_key, u.last_wrong_digest, u.last_wrong_time,
@@ -86,7 +86,7 @@ pub(crate) async fn select(
         LEFT JOIN directory_users d ON d.tenant_id = t.tenant_id AND d.user_id = $2
         LEFT JOIN requests r
             ON r.tenant_id = $3 AND r.user_id = $4 AND r.caller = $5 AND r.request_id = $6
-        WHERE t.tenant_id = $1"#,
+        WHERE t.tenant_id = $1 AND t.delete_time IS NULL"#,
         user.tenant.as_str(),
         user.user.as_str(),
         request.map(|key| key.user.tenant.as_str()),

@@ -42,7 +42,7 @@ impl PostgresStore {
             "SELECT p.tenant_id, p.revision, p.preset, p.document, p.create_time
             FROM tenants t
             JOIN policies p ON p.tenant_id = t.tenant_id AND p.revision = coalesce($2, t.policy_revision)
-            WHERE t.tenant_id = $1",
+            WHERE t.tenant_id = $1 AND t.delete_time IS NULL",
             tenant.as_str(),
             revision.map(|revision| i64::from(revision.0)),
         );

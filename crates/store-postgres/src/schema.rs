@@ -31,6 +31,13 @@ pub async fn migrate(url: &SecretString) -> Result<(), StoreError> {
         }
         _ => untrusted("the migrations do not fit the database".to_owned()),
     })?;
+    // Whoever migrates owns the tables; the service itself may not, and then could not make room for events.
+    // Not checked at compile time: it follows from the migrations that have just run.
+    sqlx::query("SELECT events_make_partitions(now(), $1)")
+        .bind(PARTITIONS_AHEAD)
+        .execute(&mut connection)
+        .await
+        .map_err(|error| from_sql(&error))?;
     // The work is done and committed; a connection that fails at its farewell changes nothing of that.
     let _ = connection.close().await;
     Ok(())
@@ -50,5 +57,8 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
     let newest = migrations().iter().map(|migration| migration.version).max().unwrap_or(0);
     if applied < newest { Err(untrusted(BEHIND.to_owned())) } else { Ok(()) }
 }
+
+/// Months of partitions of the log that are there before they are needed.
+pub(crate) const PARTITIONS_AHEAD: i32 = 3;
 
 const BEHIND: &str = "the schema is older than this version; run the migrations";

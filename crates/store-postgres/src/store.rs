@@ -1,7 +1,7 @@
 //! [`PostgresStore`]: what it is made of, and which module keeps which of its promises.
 
 use crate::coalesce::CoalesceStats;
-use crate::commit::{Committer, Work};
+use crate::commit::{Committer, TenantWork, Work};
 use crate::durability;
 use crate::error::from_sql;
 use crate::loader::{LOADERS, Loader};
@@ -15,9 +15,9 @@ use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef
 use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventQuery, Loaded, Maintenance, NoticeRecord,
-    Outbox, OutboxEntry, PolicyStore, Random, RequestKey, StoreError, StoredEvent, TenantRecord, UserQueries,
-    UserQuery, UserStore,
+    ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Maintenance,
+    NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, StoreError, StoredEvent, Tell,
+    TenantRecord, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl UserStore for PostgresStore {
     async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
         match &self.group {
             Some(group) => group.writer.commit(change).await,
-            None => self.committer.commit_work(Work { change: &change, policy: None }).await,
+            None => self.committer.commit_work(Work { change: &change, tenant: None }).await,
         }
     }
 
@@ -130,8 +130,19 @@ impl PolicyStore for PostgresStore {
         self.load_policy(tenant, revision).await
     }
 
-    async fn put_policy(&self, record: TenantRecord, change: ChangeSet) -> Result<Commit, StoreError> {
-        self.committer.commit_work(Work { change: &change, policy: Some(&record) }).await
+    async fn put_policy(
+        &self,
+        record: TenantRecord,
+        change: ChangeSet,
+        tell: Tell,
+    ) -> Result<Commit, StoreError> {
+        let tenant = Some(TenantWork::Put(&record, tell));
+        self.committer.commit_work(Work { change: &change, tenant }).await
+    }
+
+    async fn delete_tenant(&self, current: PolicyRevision, change: ChangeSet) -> Result<Commit, StoreError> {
+        let tenant = Some(TenantWork::Delete(current));
+        self.committer.commit_work(Work { change: &change, tenant }).await
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
@@ -143,6 +154,10 @@ impl PolicyStore for PostgresStore {
 impl EventLog for PostgresStore {
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
         self.list_events(query).await
+    }
+
+    async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        self.event_floor(tenant).await
     }
 }
 
@@ -186,6 +201,16 @@ impl Maintenance for PostgresStore {
     }
 
     async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.sweep_requests(now, limit).await
+        let requests = self.sweep_requests(now, limit).await?;
+        // Both are bounded; whichever has more left calls for another round.
+        Ok(requests.max(self.sweep_deleted_tenants(limit).await?))
+    }
+
+    async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.make_partitions(now).await
+    }
+
+    async fn drop_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.drop_partitions(before).await
     }
 }

@@ -1,10 +1,15 @@
-//! Deleting what expired and is not security state: answers to repeat.
+//! Keeping the database small: answers to repeat that expired, what deleted tenants left, and the log's old months.
+//!
+//! The log's partitions are made and dropped by functions of the schema, which only the owner of its tables can call
+//! with success: the service itself where it owns them, else whoever runs the migrations.
 
 use crate::convert::time_bound;
 use crate::error::from_sql;
+use crate::schema::PARTITIONS_AHEAD;
 use crate::store::PostgresStore;
 use countersign_domain::time::Timestamp;
 use countersign_ports::StoreError;
+use sqlx::postgres::PgConnection;
 
 impl PostgresStore {
     /// See [`countersign_ports::Maintenance::sweep`]. Several nodes may sweep at once: each skips what another holds.
@@ -21,4 +26,57 @@ impl PostgresStore {
         let swept = self.pool.within(query.execute(checkout.connection())).await;
         checkout.conclude(swept).map(|swept| swept.rows_affected()).map_err(|error| from_sql(&error))
     }
+
+    /// Deletes at most `limit` users of deleted tenants, everything that they own with them; policies once no user is
+    /// left. Notices on their way still leave; dead letters do not stay.
+    pub(crate) async fn sweep_deleted_tenants(&self, limit: u32) -> Result<u64, StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let swept = self.pool.within(sweep_deleted(checkout.connection(), limit)).await;
+        checkout.conclude(swept).map_err(|error| from_sql(&error))
+    }
+
+    /// See [`countersign_ports::Maintenance::prepare_events`].
+    pub(crate) async fn make_partitions(&self, now: Timestamp) -> Result<(), StoreError> {
+        let query =
+            sqlx::query_scalar!("SELECT events_make_partitions($1, $2)", time_bound(now), PARTITIONS_AHEAD);
+        let mut checkout = self.pool.checkout().await?;
+        let made = self.pool.within(query.fetch_one(checkout.connection())).await;
+        checkout.conclude(made).map(drop).map_err(|error| from_sql(&error))
+    }
+
+    /// See [`countersign_ports::Maintenance::drop_events`].
+    pub(crate) async fn drop_partitions(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let query = sqlx::query_scalar!(r#"SELECT events_drop_before($1) AS "dropped!""#, time_bound(before));
+        let mut checkout = self.pool.checkout().await?;
+        let dropped = self.pool.within(query.fetch_one(checkout.connection())).await;
+        let dropped = checkout.conclude(dropped).map_err(|error| from_sql(&error))?;
+        Ok(u64::try_from(dropped).unwrap_or(0))
+    }
+}
+
+async fn sweep_deleted(connection: &mut PgConnection, limit: u32) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query!(
+        "DELETE FROM users WHERE (tenant_id, user_id) IN (
+            SELECT users.tenant_id, users.user_id FROM tenants JOIN users USING (tenant_id)
+            WHERE tenants.delete_time IS NOT NULL LIMIT $1 FOR UPDATE OF users SKIP LOCKED
+        )",
+        i64::from(limit),
+    );
+    let swept = swept.execute(&mut *connection).await?.rows_affected();
+    if swept == 0 {
+        sqlx::query!(
+            "DELETE FROM policies USING tenants
+            WHERE policies.tenant_id = tenants.tenant_id AND tenants.delete_time IS NOT NULL"
+        )
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM outbox USING tenants
+            WHERE outbox.tenant_id = tenants.tenant_id AND tenants.delete_time IS NOT NULL
+                AND outbox.due_time IS NULL"
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(swept)
 }

@@ -65,7 +65,7 @@ impl Writer {
 
     /// See [`countersign_ports::UserStore::commit`].
     pub(crate) async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
-        let work = Work { change: &change, policy: None };
+        let work = Work { change: &change, tenant: None };
         if !batch::takes(&change) {
             return self.committer.commit_work(work).await;
         }
@@ -170,7 +170,7 @@ impl Writing {
     fn alone(&self, job: Pending) -> JoinHandle<()> {
         let committer = Arc::clone(&self.committer);
         tokio::spawn(async move {
-            let answer = committer.commit_work(Work { change: &job.change, policy: None }).await;
+            let answer = committer.commit_work(Work { change: &job.change, tenant: None }).await;
             job.answer(answer);
         })
     }

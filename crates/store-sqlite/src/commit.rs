@@ -92,7 +92,8 @@ fn time_of(change: &ChangeSet) -> Result<Timestamp, StoreError> {
 async fn next_transaction(at: &mut SqliteConnection, tenant: &TenantId) -> Result<i64, Stop> {
     let tenant = tenant.as_str();
     let next = sqlx::query_scalar!(
-        "UPDATE tenants SET last_transaction = last_transaction + 1 WHERE tenant_id = ? RETURNING last_transaction",
+        "UPDATE tenants SET last_transaction = last_transaction + 1 WHERE tenant_id = ? AND delete_time IS NULL
+        RETURNING last_transaction",
         tenant
     );
     Ok(next.fetch_optional(at).await?.ok_or(StoreError::TenantMissing)?)

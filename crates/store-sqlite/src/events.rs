@@ -1,11 +1,11 @@
 //! Reading the log. With one writer, commits follow the order of their numbers: nothing can still come before what is
 //! shown.
 
-use crate::error::{signed, unavailable};
+use crate::error::{Row, signed, unavailable};
 use crate::open::SqliteStore;
 use crate::rows::EventRow;
 use async_trait::async_trait;
-use countersign_domain::ids::UserId;
+use countersign_domain::ids::{TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::Named;
 use countersign_ports::{EventLog, EventPosition, EventQuery, StoreError, StoredEvent};
@@ -65,6 +65,21 @@ impl EventLog for SqliteStore {
             }
         };
         rows.map_err(unavailable)?.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        let mut connection = self.reader().await?;
+        let row = Row::new("event floor of tenant", tenant);
+        let tenant = tenant.as_str();
+        let floor =
+            sqlx::query!("SELECT transaction_id, number FROM event_floors WHERE tenant_id = ?", tenant)
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(unavailable)?;
+        let position = |transaction, number| {
+            Ok(EventPosition { transaction: row.unsigned(transaction)?, number: row.unsigned(number)? })
+        };
+        floor.map(|floor| position(floor.transaction_id, floor.number)).transpose()
     }
 }
 

@@ -6,10 +6,11 @@ use crate::open::SqliteStore;
 use crate::rows::PolicyRow;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
+use crate::writes::log;
 use async_trait::async_trait;
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_ports::document::encode_policy_document;
-use countersign_ports::{ChangeSet, Commit, PolicyStore, StoreError, TenantRecord};
+use countersign_ports::{ChangeSet, Commit, PolicyStore, StoreError, Tell, TenantRecord};
 use sqlx::SqliteConnection;
 
 #[async_trait]
@@ -25,6 +26,7 @@ impl PolicyStore for SqliteStore {
             PolicyRow,
             "SELECT tenant_id, revision, preset, document, create_time FROM policies
             WHERE tenant_id = ?1
+                AND EXISTS (SELECT 1 FROM tenants WHERE tenant_id = ?1 AND delete_time IS NULL)
                 AND revision = ifnull(?2, (SELECT max(revision) FROM policies WHERE tenant_id = ?1))",
             tenant,
             revision
@@ -33,8 +35,17 @@ impl PolicyStore for SqliteStore {
         row.map(TryInto::try_into).transpose()
     }
 
-    async fn put_policy(&self, record: TenantRecord, change: ChangeSet) -> Result<Commit, StoreError> {
-        self.writer.run(PutPolicy { record, change }).await
+    async fn put_policy(
+        &self,
+        record: TenantRecord,
+        change: ChangeSet,
+        tell: Tell,
+    ) -> Result<Commit, StoreError> {
+        self.writer.run(PutPolicy { record, change, tell }).await
+    }
+
+    async fn delete_tenant(&self, current: PolicyRevision, change: ChangeSet) -> Result<Commit, StoreError> {
+        self.writer.run(DeleteTenant { current, change }).await
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
@@ -45,6 +56,9 @@ impl PolicyStore for SqliteStore {
             PolicyRow,
             "SELECT tenant_id, revision, preset, document, create_time FROM policies
             WHERE tenant_id > ?1
+                AND EXISTS (
+                    SELECT 1 FROM tenants WHERE tenants.tenant_id = policies.tenant_id AND delete_time IS NULL
+                )
                 AND revision = (SELECT max(revision) FROM policies AS all_of WHERE all_of.tenant_id = policies.tenant_id)
             ORDER BY tenant_id LIMIT ?2",
             after,
@@ -58,6 +72,7 @@ impl PolicyStore for SqliteStore {
 struct PutPolicy {
     record: TenantRecord,
     change: ChangeSet,
+    tell: Tell,
 }
 
 #[async_trait]
@@ -85,7 +100,7 @@ impl PutPolicy {
             "INSERT INTO policies (tenant_id, revision, preset, document, create_time)
             SELECT ?1, ?2, ?3, ?4, ?5
             WHERE ifnull((SELECT max(revision) FROM policies WHERE tenant_id = ?1), 0) + 1 = ?2
-                AND EXISTS (SELECT 1 FROM tenants WHERE tenant_id = ?1)",
+                AND EXISTS (SELECT 1 FROM tenants WHERE tenant_id = ?1 AND delete_time IS NULL)",
             tenant,
             revision,
             preset,
@@ -93,6 +108,42 @@ impl PutPolicy {
             create_time
         );
         guard(put.execute(&mut *at).await?.rows_affected())?;
-        commit(at, seal, &self.change).await
+        commit(at, seal, &self.change).await?;
+        if let (Tell::Managers, Some(event)) = (self.tell, self.change.events.first()) {
+            log::tell_managers(at, event).await?;
+        }
+        Ok(())
+    }
+}
+
+struct DeleteTenant {
+    current: PolicyRevision,
+    change: ChangeSet,
+}
+
+#[async_trait]
+impl Work for DeleteTenant {
+    type Answer = Commit;
+
+    async fn run(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<Done<Commit>, Trouble> {
+        Stop::answer(self.delete(at, seal).await)
+    }
+}
+
+impl DeleteTenant {
+    /// The event first: it needs the tenant, which must then still be the one that was looked at.
+    async fn delete(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<(), Stop> {
+        commit(at, seal, &self.change).await?;
+        let tenant = self.change.tenant.as_str();
+        let time = self.change.events.first().map(|event| event.time.unix_micros());
+        let current = self.current.0;
+        let deleted = sqlx::query!(
+            "UPDATE tenants SET delete_time = ?2
+            WHERE tenant_id = ?1 AND (SELECT max(revision) FROM policies WHERE tenant_id = ?1) = ?3",
+            tenant,
+            time,
+            current
+        );
+        guard(deleted.execute(at).await?.rows_affected())
     }
 }

@@ -90,7 +90,7 @@ async fn user_row(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Opt
             (SELECT entry FROM directory_users WHERE tenant_id = ?1 AND user_id = ?2) AS "directory?: String"
         FROM tenants
         LEFT JOIN users ON users.tenant_id = tenants.tenant_id AND users.user_id = ?2
-        WHERE tenants.tenant_id = ?1
+        WHERE tenants.tenant_id = ?1 AND tenants.delete_time IS NULL
         "#,
         tenant,
         id

@@ -37,7 +37,9 @@ pub mod outbox;
 pub mod policies;
 pub mod queries;
 pub mod requests;
+pub mod retention;
 pub mod round_trips;
+pub mod tenants;
 pub mod upkeep;
 
 use crate::SeededRandom;
@@ -48,7 +50,7 @@ use countersign_domain::policy::Preset;
 use countersign_domain::user::UserState;
 use countersign_ports::{
     AuditLog, ChangeSet, ClaimErasure, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded,
-    Maintenance, Outbox, PolicyStore, StoreError, StoredEvent, UserQueries, UserStore,
+    Maintenance, Outbox, PolicyStore, StoreError, StoredEvent, Tell, UserQueries, UserStore,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -154,7 +156,8 @@ impl StoreUnderTest {
         // Ids are unique per tenant only, so a seed that follows from the tenant will do.
         let seed = id.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let change = fixtures::policy_change(&SeededRandom::new(seed), &record);
-        let created = self.policies.put_policy(record, change).await.expect("the tenant is created");
+        let created =
+            self.policies.put_policy(record, change, Tell::Nobody).await.expect("the tenant is created");
         assert_eq!(created, Commit::Done, "tenant {id}");
         tenant
     }
@@ -304,6 +307,14 @@ macro_rules! store_conformance {
             policies: old_revisions_stay_readable,
             policies: of_concurrent_revisions_exactly_one_wins,
             policies: tenants_are_listed_in_byte_order_page_by_page,
+            tenants: every_manager_is_told_in_the_commit_of_the_revision,
+            tenants: a_conflicting_revision_tells_nobody,
+            tenants: a_deleted_tenant_is_missing_for_all_but_its_log,
+            tenants: a_tenant_is_deleted_at_its_current_revision_only,
+            tenants: what_a_deleted_tenant_owned_is_swept_and_nothing_else,
+            retention: old_events_are_dropped_and_the_floor_says_up_to_where,
+            retention: an_event_whose_notice_is_on_its_way_is_held,
+            retention: positions_go_on_after_everything_was_dropped,
             queries: every_combination_of_facts_is_counted_and_listed,
             queries: a_grace_period_is_over_from_its_cutoff_on,
             queries: groups_are_named_byte_by_byte,

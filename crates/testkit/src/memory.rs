@@ -9,6 +9,7 @@ mod audit;
 mod erasure;
 mod outbox;
 mod queries;
+mod tenant;
 
 use apply::{Refused, apply_user};
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
 use countersign_ports::{
     ChangeSet, Commit, EventLog, EventPosition, EventQuery, Loaded, Maintenance, NoticeRecord, PolicyStore,
-    RequestKey, RequestRecord, StoreError, StoredEvent, TenantRecord, UserStore,
+    RequestKey, RequestRecord, StoreError, StoredEvent, Tell, TenantRecord, UserStore,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,10 @@ struct Tenant {
     seals: Vec<Seal>,
     outbox: Vec<Queued>,
     requests: HashMap<RequestKey, RequestRecord>,
+    /// Gone for everything but its log.
+    deleted: bool,
+    /// The last event that was dropped.
+    floor: Option<EventPosition>,
 }
 
 /// A notice that waits.
@@ -84,7 +89,8 @@ impl Everything {
         {
             return Err(Refused::TENANTS_MIXED);
         }
-        let tenant = self.tenants.get_mut(&change.tenant).ok_or(Refused::Error(StoreError::TenantMissing))?;
+        let tenant = self.tenants.get_mut(&change.tenant).filter(|tenant| !tenant.deleted);
+        let tenant = tenant.ok_or(Refused::Error(StoreError::TenantMissing))?;
 
         let mut users = Vec::with_capacity(change.users.len());
         for user in change.users {
@@ -114,13 +120,40 @@ impl Everything {
         Ok(())
     }
 
-    fn put_policy(&mut self, record: TenantRecord, change: ChangeSet) -> Result<(), Refused> {
-        let current = self.tenants.get(&record.tenant).map_or(0, |tenant| tenant.revision().0);
-        if record.revision.0 != current + 1 {
+    /// A tenant that is there and not deleted.
+    fn live(&self, tenant: &TenantId) -> Option<&Tenant> {
+        self.tenants.get(tenant).filter(|tenant| !tenant.deleted)
+    }
+
+    fn put_policy(&mut self, record: TenantRecord, mut change: ChangeSet, tell: Tell) -> Result<(), Refused> {
+        let current = self.tenants.get(&record.tenant);
+        if current.is_some_and(|tenant| tenant.deleted)
+            || record.revision.0 != current.map_or(0, |tenant| tenant.revision().0) + 1
+        {
             return Err(Refused::Conflict);
         }
-        self.tenants.entry(record.tenant.clone()).or_default().policies.push(record);
+        let tenant = self.tenants.entry(record.tenant.clone()).or_default();
+        tenant.policies.push(record);
+        if let (Tell::Managers, Some(event)) = (tell, change.events.first()) {
+            change.notices.extend(tenant.notices_to_managers(event));
+        }
         self.commit(change)
+    }
+
+    fn delete_tenant(&mut self, current: PolicyRevision, change: ChangeSet) -> Result<(), Refused> {
+        let tenant = self.live(&change.tenant).ok_or(Refused::Error(StoreError::TenantMissing))?;
+        if tenant.revision() != current {
+            return Err(Refused::Conflict);
+        }
+        let id = change.tenant.clone();
+        self.commit(change)?;
+        let tenant = self.tenants.get_mut(&id).ok_or(Refused::Error(StoreError::TenantMissing))?;
+        tenant.deleted = true;
+        tenant.policies.clear();
+        tenant.users.clear();
+        tenant.requests.clear();
+        tenant.outbox.retain(|queued| queued.due.is_some());
+        Ok(())
     }
 }
 
@@ -137,7 +170,7 @@ fn answer(result: Result<(), Refused>) -> Result<Commit, StoreError> {
 impl UserStore for MemoryStore {
     async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
         let everything = self.lock();
-        Ok(everything.tenants.get(&user.tenant).map(|tenant| {
+        Ok(everything.live(&user.tenant).map(|tenant| {
             let stored = tenant.users.get(&user.user);
             Loaded {
                 policy_revision: tenant.revision(),
@@ -167,20 +200,29 @@ impl PolicyStore for MemoryStore {
         revision: Option<PolicyRevision>,
     ) -> Result<Option<TenantRecord>, StoreError> {
         let everything = self.lock();
-        let Some(tenant) = everything.tenants.get(tenant) else { return Ok(None) };
+        let Some(tenant) = everything.live(tenant) else { return Ok(None) };
         let wanted = revision.unwrap_or(tenant.revision());
         Ok(tenant.policies.iter().find(|record| record.revision == wanted).cloned())
     }
 
-    async fn put_policy(&self, record: TenantRecord, change: ChangeSet) -> Result<Commit, StoreError> {
+    async fn put_policy(
+        &self,
+        record: TenantRecord,
+        change: ChangeSet,
+        tell: Tell,
+    ) -> Result<Commit, StoreError> {
         let mut everything = self.lock();
         // Two changes in one: on a copy, so that a refused event leaves no policy behind.
         let mut next = everything.clone();
-        let result = next.put_policy(record, change);
+        let result = next.put_policy(record, change, tell);
         if result.is_ok() {
             *everything = next;
         }
         answer(result)
+    }
+
+    async fn delete_tenant(&self, current: PolicyRevision, change: ChangeSet) -> Result<Commit, StoreError> {
+        answer(self.lock().delete_tenant(current, change))
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
@@ -207,6 +249,10 @@ impl EventLog for MemoryStore {
         let wanted = events.unwrap_or_default().iter().filter(wanted);
         Ok(wanted.take(query.limit as usize).cloned().collect())
     }
+
+    async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        Ok(self.lock().tenants.get(tenant).and_then(|tenant| tenant.floor))
+    }
 }
 
 #[async_trait]
@@ -225,5 +271,17 @@ impl Maintenance for MemoryStore {
             });
         }
         Ok(swept)
+    }
+
+    async fn prepare_events(&self, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn drop_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut dropped = 0;
+        for tenant in self.lock().tenants.values_mut() {
+            dropped += tenant.drop_events(before);
+        }
+        Ok(dropped)
     }
 }

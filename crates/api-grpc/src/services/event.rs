@@ -51,7 +51,7 @@ impl EventService for EventHandlers {
         let list = List { keys: &self.app.digests().tokens, arguments: &[&arguments] };
         let after = list.position(&page_token).map_err(Status::from)?;
         let after = after.map(|end| place::position(&end).ok_or_else(page_token_invalid)).transpose()?;
-        done(self.app.policy(&tenant, None).await, &caller)?;
+        done(self.app.require_log(&tenant).await, &caller)?;
         let query = EventQuery {
             tenant: tenant.clone(),
             user: filter.user,

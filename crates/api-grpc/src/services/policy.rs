@@ -1,6 +1,7 @@
 //! `PolicyService`: tenants, their policies, and why a policy decides as it does. The trait stands here whole; its
 //! methods are in the files beside it.
 
+mod delete;
 mod explain;
 mod presets;
 mod repeated;
@@ -9,7 +10,6 @@ mod tenants;
 mod update;
 mod warnings;
 
-use super::not_offered;
 use super::shared::Reply;
 use countersign_api::v1::policy_service_server::PolicyService;
 use countersign_api::v1::{
@@ -41,8 +41,8 @@ impl PolicyService for PolicyHandlers {
         tenants::list(&self.0, request).await
     }
 
-    async fn delete_tenant(&self, _: Request<DeleteTenantRequest>) -> Reply<DeleteTenantResponse> {
-        not_offered()
+    async fn delete_tenant(&self, request: Request<DeleteTenantRequest>) -> Reply<DeleteTenantResponse> {
+        delete::delete(&self.0, request).await
     }
 
     async fn get_policy(&self, request: Request<GetPolicyRequest>) -> Reply<GetPolicyResponse> {

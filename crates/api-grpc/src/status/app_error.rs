@@ -2,6 +2,7 @@
 
 use super::{LATER, SOON, internal};
 use crate::caller::CallerContext;
+use crate::convert::time::timestamp;
 use crate::failure::Failure;
 use countersign_api::v1::ErrorReason as R;
 use countersign_application::{AppError, StoreError};
@@ -42,6 +43,14 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             let message = "the change asks less of users, which needs a scope of its own";
             let failure = Failure::new(R::CallerScopeMissing, message).with("scope", WEAKEN_SCOPE);
             fields.iter().fold(failure, |failure, field| failure.violation(field, "asks less of users"))
+        }
+        AppError::EventsDropped { oldest } => {
+            let message = "events behind the token are no longer held; begin with the oldest";
+            let failure = Failure::new(R::ResumeTokenExpired, message);
+            match oldest {
+                Some(oldest) => failure.with("oldest_time", timestamp(*oldest).to_string()),
+                None => failure,
+            }
         }
         AppError::PolicyCorrupt => fault("a stored policy is not valid", error, caller),
     }

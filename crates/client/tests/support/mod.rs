@@ -8,7 +8,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::{Keyring, RootKey};
-use countersign_ports::{Clock, Commit, EventLog, EventQuery, PolicyStore};
+use countersign_ports::{Clock, Commit, EventLog, EventQuery, PolicyStore, Tell};
 use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, VirtualAuthenticator, fixtures};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl World {
         });
         let record = fixtures::tenant_record(&fixtures::tenant(TENANT), Preset::SelfServiceCode);
         let change = fixtures::policy_change(&random, &record);
-        assert_eq!(store.put_policy(record, change).await.unwrap(), Commit::Done);
+        assert_eq!(store.put_policy(record, change, Tell::Nobody).await.unwrap(), Commit::Done);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let routes = service(app, options).unwrap().into_routes();

@@ -30,7 +30,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, keys, limits, observe, notices, .. } = config;
+    let Config { listen, exposure, store, keys, limits, observe, notices, retention, .. } = config;
     let notifier = notifier::of(notices.channel, Arc::new(SystemClock))?;
     let kind = store.kind();
     if let (true, StoreConfig::Postgres(options)) = (development, &store) {
@@ -89,6 +89,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         notice_rules: notices.rules,
         connections: listener::connections(listener, rules),
         limits,
+        retention,
         stop,
     };
     let served = node.serve(signals, jobs).await;

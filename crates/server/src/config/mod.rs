@@ -62,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) observe: Observe,
     /// How people hear of changes.
     pub(crate) notices: NoticesConfig,
+    /// How long security events are kept; for ever where this is `None`.
+    pub(crate) retention: Option<Duration>,
 }
 
 /// Who may connect, and how. One value, so that plain text beyond loopback cannot be written down (R46).

@@ -23,6 +23,7 @@ pub(crate) struct Raw {
     pub(crate) metrics: RawMetrics,
     pub(crate) traces: RawTraces,
     pub(crate) notices: RawNotices,
+    pub(crate) events: RawEvents,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +189,12 @@ pub(crate) struct RawWebhook {
     pub(crate) secret_files: Vec<PathBuf>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) timeout_ms: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawEvents {
+    pub(crate) retention_days: Option<u32>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

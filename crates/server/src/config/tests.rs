@@ -176,6 +176,8 @@ fn limits_and_log_settings_have_ranges() {
         ("[limits]\ndrain_timeout_seconds = 31", "limits.drain_timeout_seconds"),
         ("[limits]\ndrain_timeout_seconds = \"30\"", "limits.drain_timeout_seconds"),
         ("[log]\nformat = \"xml\"", "log.format"),
+        ("[events]\nretention_days = 29", "events.retention_days"),
+        ("[events]\nretention_days = 36501", "events.retention_days"),
         ("[log]\nlevel = \"verbose\"", "log.level"),
         ("[metrics]\naddress = \"9464\"", "metrics.address"),
         ("[traces]\nendpoint = \"collector:4317\"", "traces.endpoint"),

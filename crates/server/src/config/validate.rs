@@ -1,7 +1,7 @@
 //! From what was written to what is meant. Every check of a value is here or in `callers`, `keys`, `limits`, `tokens` and
 //! `store`; all problems are collected.
 
-use super::raw::{Raw, RawLog, RawTls};
+use super::raw::{Raw, RawEvents, RawLog, RawTls};
 use super::{
     Config, Exposure, Log, LogFormat, Problem, Problems, callers, keys, limits, notices, observe, store,
     tokens,
@@ -10,6 +10,7 @@ use crate::tls::{self, TlsFiles};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// Checks everything.
@@ -32,11 +33,12 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     let log = log(&raw.log, &mut problems);
     let observe = observe::validate(raw.metrics, raw.traces, &mut problems);
     let notices = notices::validate(raw.notices, &mut problems);
+    let retention = retention(&raw.events, &mut problems);
     match (listen, store, keys, notices) {
         (Some(listen), Some(store), Some(keys), Some(notices)) if problems.is_empty() => {
             let exposure =
                 Exposure::Production { tls, callers: callers.grants, rates: callers.rates, tokens };
-            Ok(Config { listen, exposure, store, keys, limits, log, observe, notices })
+            Ok(Config { listen, exposure, store, keys, limits, log, observe, notices, retention })
         }
         _ => Err(problems),
     }
@@ -88,6 +90,20 @@ fn tls(
     let files = TlsFiles { certificate: certificate?, private_key: private_key?, client_ca: client_ca? };
     let loaded = problems.take(tls::load(&files))?;
     Some((files, Arc::new(loaded)))
+}
+
+/// How long security events are kept. Never so short that a notice of an event, or a reader who was away for a while,
+/// could still need it.
+fn retention(raw: &RawEvents, problems: &mut Problems) -> Option<Duration> {
+    match raw.retention_days {
+        None | Some(0) => None,
+        Some(days @ 30..=36_500) => Some(Duration::from_hours(24 * u64::from(days))),
+        Some(_) => {
+            let text = "is out of range; write 30 to 36500 days, or 0 to keep events for ever";
+            problems.add(Problem::new("events.retention_days", text));
+            None
+        }
+    }
 }
 
 fn log(raw: &RawLog, problems: &mut Problems) -> Log {

@@ -47,7 +47,7 @@ impl<'a> HotChange<'a> {
     ) -> Result<Option<Self>, Failure> {
         let change = work.change;
         let ([user], [event], [], None) =
-            (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice(), work.policy)
+            (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice(), work.tenant)
         else {
             return Ok(None);
         };

@@ -3,8 +3,10 @@
 use super::held;
 use crate::convert::time_in;
 use crate::error::Failure;
+use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_ports::{Commit, TenantRecord, document};
 use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
 
 /// Moves the tenant on to the revision if it is the next one (revision 1 makes the tenant), and keeps its document.
 pub(super) async fn put(transaction: &mut PgConnection, record: &TenantRecord) -> Result<Commit, Failure> {
@@ -38,4 +40,24 @@ pub(super) async fn put(transaction: &mut PgConnection, record: &TenantRecord) -
     .execute(transaction)
     .await?;
     Ok(Commit::Done)
+}
+
+/// Leaves of the tenant its id alone, if that is its current revision. Who inserts a user at the same time either comes
+/// before, or waits for this and finds the tenant gone.
+pub(super) async fn delete(
+    transaction: &mut PgConnection,
+    tenant: &TenantId,
+    current: PolicyRevision,
+    now: OffsetDateTime,
+) -> Result<Commit, Failure> {
+    sqlx::query!("SELECT FROM tenants WHERE tenant_id = $1 FOR UPDATE", tenant.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    let deleted = sqlx::query!(
+        "UPDATE tenants SET policy_revision = NULL, delete_time = $3 WHERE tenant_id = $1 AND policy_revision = $2",
+        tenant.as_str(),
+        i64::from(current.0),
+        now,
+    );
+    Ok(held(deleted.execute(transaction).await?.rows_affected()))
 }

@@ -5,7 +5,7 @@ use crate::convert::time_in;
 use crate::error::Failure;
 use countersign_domain::ids::{RequestId, UserId};
 use countersign_ports::document::{self, Named};
-use countersign_ports::{ChangeSet, Commit, EventRecord, NoticeRecord, RequestRecord};
+use countersign_ports::{ChangeSet, Commit, EventRecord, MAX_MANAGERS_TOLD, NoticeRecord, RequestRecord};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -102,6 +102,37 @@ pub(super) async fn insert_notice(
         notice.email,
         notice.language_code,
         time_in(notice.create_time)?,
+    )
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// A notice of the event to each manager of its tenant, as the directory has them at this moment.
+pub(super) async fn tell_managers(
+    transaction: &mut PgConnection,
+    event: &EventInsert<'_>,
+) -> Result<(), Failure> {
+    sqlx::query!(
+        "INSERT INTO outbox (
+            tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, due_time
+        )
+        SELECT tenant_id, gen_random_uuid(), user_id, $2, $3, entry ->> 'email', entry ->> 'language_code', $3, $3
+        FROM (
+            SELECT tenant_id, user_id, entry::json AS entry FROM directory_users
+            WHERE tenant_id = $1 AND EXISTS (
+                SELECT FROM team_memberships AS held
+                WHERE held.tenant_id = directory_users.tenant_id AND held.user_id = directory_users.user_id
+                    AND held.role = 'MANAGER'
+            )
+        ) AS manager
+        WHERE NOT (entry ->> 'disabled')::boolean
+        ORDER BY user_id
+        LIMIT $4",
+        event.tenant_id,
+        event.event_id,
+        event.event_time,
+        i64::from(MAX_MANAGERS_TOLD),
     )
     .execute(transaction)
     .await?;

@@ -66,7 +66,14 @@ async fn insert(
             consecutive_failures, locked_until, failure_times,
             last_wrong_key, last_wrong_digest, last_wrong_time,
             grace_started, must_enroll, reset_request_id, reset_reason, reset_create_time, is_on
-        ) VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        )
+        SELECT $1::text, $2::text, 1, $3::bigint, $4::timestamptz, $5::bigint, $6::timestamptz, $7::timestamptz[],
+            $8::bigint, $9::bytea, $10::timestamptz, $11::timestamptz, $12::boolean, $13::uuid, $14::text,
+            $15::timestamptz, $16::boolean
+        -- The lock that the foreign key takes anyway: nobody comes to be in a tenant that is being deleted.
+        FROM (
+            SELECT FROM tenants WHERE tenant_id = $1 AND delete_time IS NULL FOR KEY SHARE
+        ) AS tenant
         ON CONFLICT DO NOTHING",
         user.tenant.as_str(),
         user.user.as_str(),

@@ -50,7 +50,7 @@ SELECT
     r.expire_time AS "expire_time?"
 FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[])
     AS asked (n, tenant_id, user_id, request_tenant_id, request_user_id, caller, request_id)
-CROSS JOIN LATERAL (SELECT * FROM tenants WHERE tenants.tenant_id = asked.tenant_id OFFSET 0) AS t
+CROSS JOIN LATERAL (SELECT * FROM tenants WHERE tenants.tenant_id = asked.tenant_id AND tenants.delete_time IS NULL OFFSET 0) AS t
 LEFT JOIN LATERAL (
     SELECT * FROM users WHERE users.tenant_id = asked.tenant_id AND users.user_id = asked.user_id OFFSET 0
 ) AS u ON true

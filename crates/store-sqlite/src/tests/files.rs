@@ -48,7 +48,9 @@ async fn stores_that_open_at_once_agree() {
         let record =
             fixtures::tenant_record(&fixtures::tenant("acme"), countersign_domain::policy::Preset::ALL[0]);
         let change = fixtures::policy_change(&SeededRandom::new(seed), &record);
-        creating.spawn(async move { store.policies.put_policy(record, change).await.unwrap() });
+        creating.spawn(async move {
+            store.policies.put_policy(record, change, countersign_ports::Tell::Nobody).await.unwrap()
+        });
     }
     let answers = creating.join_all().await;
     assert_eq!(answers.iter().filter(|answer| **answer == Commit::Done).count(), 1);

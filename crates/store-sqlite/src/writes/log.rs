@@ -7,7 +7,7 @@ use countersign_domain::time::Timestamp;
 use countersign_ports::document::{
     Named, encode_actor_claims, encode_client_claims, encode_details, encode_principal,
 };
-use countersign_ports::{EventRecord, NoticeRecord, RequestKey, RequestRecord};
+use countersign_ports::{EventRecord, MAX_MANAGERS_TOLD, NoticeRecord, RequestKey, RequestRecord};
 use sqlx::SqliteConnection;
 
 /// Keeps the answer, unless the request has one that lives.
@@ -110,6 +110,27 @@ pub(crate) async fn queue(
         event,
         notice.email,
         notice.language_code
+    )
+    .execute(at)
+    .await?;
+    Ok(())
+}
+
+/// Queues a notice of the event to each manager of its tenant, as the directory has them at this moment. A notice's id
+/// need only be unique, so the database draws it.
+pub(crate) async fn tell_managers(at: &mut SqliteConnection, event: &EventRecord) -> Result<(), Stop> {
+    let (tenant, id, time) = (event.tenant.as_str(), event.id.uuid(), event.time.unix_micros());
+    sqlx::query!(
+        "INSERT INTO outbox (tenant_id, user_id, create_time, notice_id, event_id, email, language_code, due_time)
+        SELECT tenant_id, user_id, ?3, randomblob(16), ?2, entry ->> 'email', entry ->> 'language_code', ?3
+        FROM directory_users
+        WHERE tenant_id = ?1 AND NOT (entry ->> 'disabled')
+            AND user_id IN (SELECT user_id FROM team_memberships WHERE tenant_id = ?1 AND role = 'MANAGER')
+        ORDER BY user_id LIMIT ?4",
+        tenant,
+        id,
+        time,
+        MAX_MANAGERS_TOLD
     )
     .execute(at)
     .await?;

@@ -5,7 +5,7 @@ use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_domain::policy::Preset;
-use countersign_ports::{Commit, TenantRecord};
+use countersign_ports::{Commit, Tell, TenantRecord};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ pub async fn every_preset_comes_back_as_it_was_put(store: StoreUnderTest) {
         record.document.requirement.groups = vec!["all 'staff'".to_owned(), "漢".to_owned()];
         "call \"us\"\n\\ 🔑".clone_into(&mut record.document.notices.support_contact);
         let change = fixtures::policy_change(&random, &record);
-        let put = store.policies.put_policy(record.clone(), change).await;
+        let put = store.policies.put_policy(record.clone(), change, Tell::Nobody).await;
         assert_eq!(put.expect("the store answers"), Commit::Done);
         assert_eq!(policy(&store, &record.tenant, None).await, Some(record.clone()));
         assert_eq!(policy(&store, &record.tenant, Some(1)).await, Some(record));
@@ -83,7 +83,7 @@ pub async fn of_concurrent_revisions_exactly_one_wins(store: StoreUnderTest) {
         record.document.lockout.rolling_limit = 20 + number;
         let change = fixtures::policy_change(&random, &record);
         let policies = Arc::clone(&store.policies);
-        tasks.spawn(async move { (record.clone(), policies.put_policy(record, change).await) });
+        tasks.spawn(async move { (record.clone(), policies.put_policy(record, change, Tell::Nobody).await) });
     }
     let mut winners = Vec::new();
     for (record, answer) in soon("concurrent revisions", tasks.join_all()).await {
@@ -137,14 +137,14 @@ async fn policy(store: &StoreUnderTest, tenant: &TenantId, revision: Option<u32>
 
 async fn put(store: &StoreUnderTest, random: &SeededRandom, record: TenantRecord) {
     let change = fixtures::policy_change(random, &record);
-    let answer = store.policies.put_policy(record, change).await;
+    let answer = store.policies.put_policy(record, change, Tell::Nobody).await;
     assert_eq!(answer.expect("the store answers"), Commit::Done);
 }
 
 async fn refused(store: &StoreUnderTest, random: &SeededRandom, record: TenantRecord) {
     let change = fixtures::policy_change(random, &record);
     let (tenant, event) = (record.tenant.clone(), change.events[0].id);
-    let answer = store.policies.put_policy(record, change).await;
+    let answer = store.policies.put_policy(record, change, Tell::Nobody).await;
     assert_eq!(answer.expect("the store answers"), Commit::Conflict);
     assert!(!store.is_committed(&tenant, event).await);
 }

@@ -27,7 +27,10 @@ use tonic::{Request, Response, Status};
 
 /// Events of one message.
 const BATCH: u32 = 200;
-/// How often the log is asked while nothing happens.
+/// At least so long between two looks at the log, however much happens.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often the log is asked while nothing happens on this node: commits of other nodes do not wake it. A database that
+/// told of them (`NOTIFY`) would take a lock of its own at each commit, which logins would pay for.
 const POLL: Duration = Duration::from_millis(500);
 /// Watches of one node at the same time.
 pub(super) const MAX_WATCHES: usize = 256;
@@ -78,7 +81,7 @@ pub(super) async fn watch(
             place.ok_or_else(resume_token_invalid)?
         }
     };
-    done(app.policy(&tenant, None).await, &caller)?;
+    done(app.require_log(&tenant).await, &caller)?;
     let slot = Arc::clone(slots).try_acquire_owned().map_err(|_| too_many())?;
     let watch = Watch {
         app: app.clone(),
@@ -145,13 +148,22 @@ impl Watch {
     /// Waits for events, or for the next checkpoint, whichever comes first.
     async fn next(&mut self) -> Result<WatchEventsResponse, Status> {
         loop {
-            let asked = self.app.now();
+            let app = self.app.clone();
+            let committed = app.committed();
+            tokio::pin!(committed);
+            // From here on: what is committed while the log is asked wakes the wait below.
+            committed.as_mut().enable();
+            let (asked, began) = (self.app.now(), Instant::now());
             let events = done(self.app.events(&self.query()).await, &self.caller)?;
             let is_all = events.len() < BATCH as usize;
             if !events.is_empty() || self.due <= Instant::now() {
                 return Ok(self.message(&events, is_all.then_some(asked)));
             }
-            sleep_until(self.due.min(Instant::now() + POLL)).await;
+            tokio::select! {
+                () = sleep_until(self.due.min(began + POLL)) => {}
+                // Under a stream of commits the log is still not asked all the time.
+                () = committed => sleep_until(self.due.min(began + PAUSE)).await,
+            }
         }
     }
 

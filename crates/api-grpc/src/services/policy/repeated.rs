@@ -36,6 +36,16 @@ pub(super) fn before(revision: PolicyRevision) -> PolicyRevision {
     PolicyRevision(revision.0.saturating_sub(1))
 }
 
+/// The revision that was in force when this request deleted the tenant.
+pub(super) async fn deletion(
+    app: &Application,
+    caller: &CallerContext,
+    tenant: &TenantId,
+    request: Option<RequestId>,
+) -> Result<Option<PolicyRevision>, AppError> {
+    event_of(app, caller, tenant, request, EventType::TenantDeleted).await
+}
+
 async fn made_by(
     app: &Application,
     caller: &CallerContext,
@@ -43,6 +53,20 @@ async fn made_by(
     request: Option<RequestId>,
     kind: EventType,
 ) -> Result<Option<TenantRecord>, AppError> {
+    match event_of(app, caller, tenant, request, kind).await? {
+        Some(revision) => app.policy(tenant, Some(revision)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The revision that the event names which this request told.
+async fn event_of(
+    app: &Application,
+    caller: &CallerContext,
+    tenant: &TenantId,
+    request: Option<RequestId>,
+    kind: EventType,
+) -> Result<Option<PolicyRevision>, AppError> {
     let Some(request) = request else { return Ok(None) };
     let query = EventQuery {
         tenant: tenant.clone(),
@@ -57,8 +81,5 @@ async fn made_by(
     let same = |stored: &&StoredEvent| {
         stored.record.request_id == Some(request) && stored.record.caller == caller.id
     };
-    match events.iter().find(same) {
-        Some(made) => app.policy(tenant, Some(made.record.policy_revision)).await.map(Some),
-        None => Ok(None),
-    }
+    Ok(events.iter().find(same).map(|made| made.record.policy_revision))
 }

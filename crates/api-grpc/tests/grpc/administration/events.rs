@@ -299,3 +299,54 @@ async fn watches_are_bounded() {
     }
     panic!("a watch whose caller left kept its place: {:?}", again.unwrap_err());
 }
+
+/// R49, R55: a place in the log that retention has passed is told as such, by lists and watches alike, and is never a
+/// silent gap; a token that nobody made is none.
+#[tokio::test]
+async fn a_place_that_is_no_longer_held_is_told() {
+    let (world, _client, mut desk) = tenant().await;
+    for name in ["ann", "bob", "cid"] {
+        desk.put(&Person::new(TENANT, name), &[]).await;
+    }
+    let page = v1::ListEventsRequest { page_size: 2, ..list() };
+    let first = desk.events.list_events(page.clone()).await.unwrap().into_inner();
+    let whole = desk.events.list_events(list()).await.unwrap().into_inner();
+    let resume = |token: &str| watch(Start::ResumeToken(token.to_owned()));
+    world.clock.advance(Duration::from_hours(24 * 40));
+    let dropped = world.app.keep_events(&*world.store, Some(Duration::from_hours(24 * 30)), None).await;
+    assert_eq!(dropped.unwrap(), whole.events.len() as u64 + 1, "the other tenant's too");
+
+    let next = v1::ListEventsRequest { page_token: first.next_page_token, ..page };
+    let refused = desk.events.list_events(next).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused)), (Code::OutOfRange, "RESUME_TOKEN_EXPIRED".into()));
+    let mut late = desk.events.watch_events(resume(&first.resume_token)).await.unwrap().into_inner();
+    let refused = late.message().await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused)), (Code::OutOfRange, "RESUME_TOKEN_EXPIRED".into()));
+    assert_eq!(denied(desk.events.watch_events(resume("made-up")).await), "RESUME_TOKEN_INVALID");
+
+    // Who has seen all that is gone has missed nothing.
+    let mut in_time = desk.events.watch_events(resume(&whole.resume_token)).await.unwrap().into_inner();
+    desk.put(&Person::new(TENANT, "dan"), &[]).await;
+    let seen = in_time.message().await.unwrap().unwrap();
+    assert_eq!(types(&seen.events), [Type::UserPut]);
+    assert_eq!(types(&desk.events.list_events(list()).await.unwrap().into_inner().events), [Type::UserPut]);
+}
+
+/// Retention drops whole days, and nothing that somebody still needs.
+#[tokio::test]
+async fn retention_keeps_what_somebody_still_needs() {
+    let (world, _client, desk) = tenant().await;
+    desk.put(&Person::new(TENANT, "ann"), &[]).await;
+    let needed = world.now();
+    let keep = async |retention: Option<u64>, from| {
+        let retention = retention.map(|days| Duration::from_hours(24 * days));
+        world.app.keep_events(&*world.store, retention, from).await.unwrap()
+    };
+    world.clock.advance(Duration::from_hours(24 * 30 + 1));
+    assert_eq!(keep(None, None).await, 0, "for ever");
+    assert_eq!(keep(Some(31), None).await, 0, "not old enough");
+    assert_eq!(keep(Some(30), None).await, 0, "the day is not over");
+    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(keep(Some(30), Some(needed)).await, 0, "not sealed yet");
+    assert_eq!(keep(Some(30), None).await, 3);
+}

@@ -215,11 +215,3 @@ async fn revisions_tell_what_changed_and_who_did() {
     }
     assert_eq!((seen, page_token.as_str()), (all.revisions, ""));
 }
-
-/// What no store can do yet is not pretended.
-#[tokio::test]
-async fn deleting_a_tenant_is_not_offered() {
-    let (_, mut desk) = tenant().await;
-    let ask = v1::DeleteTenantRequest { tenant_id: TENANT.to_owned(), ..Default::default() };
-    assert_eq!(desk.policy.delete_tenant(ask).await.unwrap_err().code(), Code::Unimplemented);
-}

@@ -1,7 +1,7 @@
 //! Creating and listing tenants, and the presets that they start from.
 
-use super::desk::{Desk, denied, fields, metadata, time};
-use crate::support::{World, callers, options, reason};
+use super::desk::{Desk, denied, fields, metadata, operator, time};
+use crate::support::{Person, World, callers, options, reason};
 use countersign_api::v1;
 use countersign_api_grpc::Tenants;
 use countersign_domain::event::EventType;
@@ -130,4 +130,46 @@ async fn presets_are_listed_and_described() {
         assert!(preset.description.len() > 80);
         assert!(preset.policy.unwrap().lockout.is_some());
     }
+}
+
+/// R55, R60: a deleted tenant is missing for everybody, is told once however often it is asked for, keeps a readable log,
+/// and its id is not given again.
+#[tokio::test]
+async fn a_deleted_tenant_leaves_its_log_alone() {
+    let world = World::new();
+    let client = world.client().await;
+    let mut desk = Desk::of(&client);
+    desk.policy.create_tenant(create("acme", "self-service-code")).await.unwrap();
+    let ann = Person::new("acme", "ann");
+    ann.enroll(&world, &client).await;
+    let etag = desk.policy("acme").await.etag;
+    let ask = |etag: &str| v1::DeleteTenantRequest {
+        tenant_id: "acme".to_owned(),
+        etag: etag.to_owned(),
+        actor: Some(operator()),
+        request_id: ID.to_owned(),
+    };
+    let stale = v1::DeleteTenantRequest { request_id: String::new(), ..ask("of another life") };
+    assert_eq!(denied(desk.policy.delete_tenant(stale).await), "ETAG_MISMATCH");
+    let missing = v1::DeleteTenantRequest { tenant_id: "nowhere".to_owned(), ..ask("") };
+    assert_eq!(denied(desk.policy.delete_tenant(missing).await), "TENANT_NOT_FOUND");
+
+    desk.policy.delete_tenant(ask(&etag)).await.unwrap();
+    desk.policy.delete_tenant(ask(&etag)).await.unwrap();
+    assert_eq!(denied(desk.policy.delete_tenant(ask("of another life")).await), "REQUEST_ID_REUSED");
+    let another = v1::DeleteTenantRequest { request_id: String::new(), ..ask("") };
+    assert_eq!(denied(desk.policy.delete_tenant(another).await), "TENANT_NOT_FOUND");
+
+    let login = client.login.clone().check_login(ann.check(&world, None)).await;
+    assert_eq!(denied(login), "TENANT_NOT_FOUND");
+    let again = desk.policy.create_tenant(create("acme", "self-service-code")).await;
+    assert_eq!(denied(again), "TENANT_EXISTS");
+    let log = v1::ListEventsRequest { tenant_id: "acme".to_owned(), ..Default::default() };
+    let events = desk.events.list_events(log).await.unwrap().into_inner().events;
+    let deletions: Vec<_> =
+        events.iter().filter(|event| event.r#type() == v1::SecurityEventType::TenantDeleted).collect();
+    assert_eq!((deletions.len(), events.last()), (1, deletions.first().copied()));
+    let by = deletions[0].actor.as_ref().unwrap().principal.clone();
+    assert_eq!(by, Some(v1::recorded_actor::Principal::Operator("ops".to_owned())));
+    assert_eq!(deletions[0].request_id, ID);
 }

@@ -141,7 +141,10 @@ impl World {
         edit(&mut record.document);
         record.document.clone().validated().unwrap();
         let change = fixtures::policy_change(&self.random, &record);
-        assert_eq!(self.store.put_policy(record, change).await.unwrap(), Commit::Done);
+        assert_eq!(
+            self.store.put_policy(record, change, countersign_ports::Tell::Nobody).await.unwrap(),
+            Commit::Done
+        );
     }
 
     pub(crate) fn now(&self) -> Timestamp {

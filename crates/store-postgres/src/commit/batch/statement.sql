@@ -75,7 +75,7 @@ WITH change AS MATERIALIZED (
     UNION ALL
     -- A change that changes no user needs its tenant.
     SELECT telling.n FROM unnest($38::int[], $39::text[]) AS telling (n, tenant_id)
-    WHERE (SELECT true FROM tenants WHERE tenants.tenant_id = telling.tenant_id)
+    WHERE (SELECT true FROM tenants WHERE tenants.tenant_id = telling.tenant_id AND tenants.delete_time IS NULL)
         AND (telling.n IN (SELECT n FROM barred)) IS NOT TRUE
 ), used AS (
     UPDATE authenticators SET
