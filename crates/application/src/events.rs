@@ -3,7 +3,7 @@
 use crate::{AppError, Application};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
-use countersign_ports::{EventQuery, Maintenance, StoredEvent};
+use countersign_ports::{EventPosition, EventQuery, Maintenance, StoredEvent};
 use std::time::Duration;
 use tokio::sync::futures::Notified;
 
@@ -23,6 +23,11 @@ impl Application {
             return Err(AppError::EventsDropped { oldest });
         }
         Ok(events)
+    }
+
+    /// How far the log goes by now: whoever reads on afterwards and finds no more is past it.
+    pub async fn events_head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, AppError> {
+        Ok(self.0.deps.events.head(tenant).await?)
     }
 
     /// Completes at the next commit of this node after it is enabled or first polled. Other nodes' commits are not told.

@@ -44,4 +44,8 @@ pub trait EventLog: Send + Sync {
     /// The last event of the tenant that is no longer held, where retention has dropped any: whoever reads on from
     /// before it would miss events. Asked after the events were read, it covers whatever was dropped by then.
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError>;
+
+    /// The last event of the tenant that [`EventLog::events`] would show by now, whatever it is about. Asked before the
+    /// events are read, it is behind nothing that reading could have missed.
+    async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError>;
 }

@@ -44,10 +44,16 @@ impl PostgresStore {
         let floor = self.pool.within(query.fetch_optional(checkout.connection())).await;
         let floor = checkout.conclude(floor).map_err(|error| from_sql(&error))?;
         let row = RowId { entity: "event floor", id: tenant };
-        let position = |transaction, number| {
-            Ok(EventPosition { transaction: row.long(transaction)?, number: row.long(number)? })
-        };
-        floor.map(|floor| position(floor.transaction_id, floor.number)).transpose()
+        floor.map(|floor| position(&row, floor.transaction_id, floor.number)).transpose()
+    }
+
+    /// See [`countersign_ports::EventLog::head`].
+    pub(crate) async fn event_head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let head = self.pool.within(head_below_horizon(checkout.connection(), tenant)).await;
+        let head = checkout.conclude(head).map_err(|error| from_sql(&error))?;
+        let row = RowId { entity: "last event", id: tenant };
+        head.map(|(transaction, number)| position(&row, transaction, number)).transpose()
     }
 
     /// See [`countersign_ports::UserStore::is_committed`].
@@ -61,6 +67,26 @@ impl PostgresStore {
         let exists = self.pool.within(query.fetch_one(checkout.connection())).await;
         checkout.conclude(exists).map_err(|error| from_sql(&error))
     }
+}
+
+fn position(row: &RowId<'_>, transaction: i64, number: i64) -> Result<EventPosition, StoreError> {
+    Ok(EventPosition { transaction: row.long(transaction)?, number: row.long(number)? })
+}
+
+async fn head_below_horizon(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+) -> Result<Option<(i64, i64)>, sqlx::Error> {
+    let horizon = horizon_now(connection).await?;
+    let last = sqlx::query!(
+        "SELECT transaction_id, number FROM events
+        WHERE tenant_id = $1 AND transaction_id < $2
+        ORDER BY transaction_id DESC, number DESC
+        LIMIT 1",
+        tenant.as_str(),
+        horizon,
+    );
+    Ok(last.fetch_optional(connection).await?.map(|last| (last.transaction_id, last.number)))
 }
 
 async fn below_horizon(

@@ -159,6 +159,10 @@ impl EventLog for PostgresStore {
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
         self.event_floor(tenant).await
     }
+
+    async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        self.event_head(tenant).await
+    }
 }
 
 #[async_trait]

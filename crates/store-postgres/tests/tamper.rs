@@ -72,6 +72,7 @@ async fn check(attacks: &[(&str, &str, &str)]) {
         let mut connection = database.connect().await;
         let triggers =
             "ALTER TABLE events DISABLE TRIGGER USER; ALTER TABLE events_default DISABLE TRIGGER USER;
+            ALTER TABLE events_first DISABLE TRIGGER USER;
             ALTER TABLE audit_seals DISABLE TRIGGER USER;
             ALTER TABLE audit_seals DROP CONSTRAINT audit_seals_signature;";
         support::run(&mut connection, format!("{triggers} {sql}")).await;

@@ -76,11 +76,27 @@ impl EventLog for SqliteStore {
                 .fetch_optional(&mut *connection)
                 .await
                 .map_err(unavailable)?;
-        let position = |transaction, number| {
-            Ok(EventPosition { transaction: row.unsigned(transaction)?, number: row.unsigned(number)? })
-        };
-        floor.map(|floor| position(floor.transaction_id, floor.number)).transpose()
+        floor.map(|floor| position(row, floor.transaction_id, floor.number)).transpose()
     }
+
+    async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        let mut connection = self.reader().await?;
+        let row = Row::new("last event of tenant", tenant);
+        let tenant = tenant.as_str();
+        let last = sqlx::query!(
+            "SELECT transaction_id, number FROM events WHERE tenant_id = ?
+            ORDER BY transaction_id DESC, number DESC LIMIT 1",
+            tenant
+        )
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        last.map(|last| position(row, last.transaction_id, last.number)).transpose()
+    }
+}
+
+fn position(row: Row<&TenantId>, transaction: i64, number: i64) -> Result<EventPosition, StoreError> {
+    Ok(EventPosition { transaction: row.unsigned(transaction)?, number: row.unsigned(number)? })
 }
 
 /// The wanted types as a JSON array, or `None` for all. Their names are plain words.

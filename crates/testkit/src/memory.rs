@@ -253,6 +253,11 @@ impl EventLog for MemoryStore {
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
         Ok(self.lock().tenants.get(tenant).and_then(|tenant| tenant.floor))
     }
+
+    async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        let everything = self.lock();
+        Ok(everything.tenants.get(tenant).and_then(|tenant| tenant.events.last()).map(|last| last.position))
+    }
 }
 
 #[async_trait]

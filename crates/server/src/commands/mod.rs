@@ -5,8 +5,8 @@
 //! 2. A file here with one function that returns `Result<(), Failure>`.
 //! 3. Its row in `docs/operations/running.md`.
 
-mod dev_ca;
 mod audit;
+mod dev_ca;
 mod keys;
 mod migrate;
 mod serve;

@@ -4,8 +4,9 @@ use super::{StoreUnderTest, everything_of};
 use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use countersign_domain::event::EventType;
+use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
-use countersign_ports::{EventQuery, StoredEvent};
+use countersign_ports::{EventPosition, EventQuery, StoredEvent};
 use std::time::Duration;
 
 /// More than a month is long.
@@ -26,6 +27,8 @@ pub async fn old_events_are_dropped_and_the_floor_says_up_to_where(store: StoreU
     let last = tell(&store, &random, late).await;
     let before = store.read_until(&everything_of(&tenant), last).await;
 
+    assert_eq!(head(&store, &tenant).await, before.last().map(|last| last.position));
+
     // The months that are dropped are over; what is left over lies in one that is not.
     prepare(&store).await;
     let kept = drop_all(&store, START).await;
@@ -34,6 +37,8 @@ pub async fn old_events_are_dropped_and_the_floor_says_up_to_where(store: StoreU
     drop_all(&store, FAR).await;
     let held = read(&store, &everything_of(&tenant)).await;
     assert_eq!(held, before[7..], "younger ones stay, older ones go");
+    assert_eq!(head(&store, &tenant).await, Some(held[0].position));
+    assert_eq!(head(&store, &other).await, None, "nothing is held of it");
     let floor = store.events.floor(&tenant).await.expect("the store answers");
     assert_eq!(floor, Some(before[6].position));
     let floor = store.events.floor(&other).await.expect("the store answers");
@@ -96,6 +101,11 @@ async fn drop_all(store: &StoreUnderTest, before: Timestamp) -> u64 {
             pieces => dropped += pieces,
         }
     }
+}
+
+/// How far the log of the tenant goes.
+async fn head(store: &StoreUnderTest, tenant: &TenantId) -> Option<EventPosition> {
+    store.events.head(tenant).await.expect("the store answers")
 }
 
 async fn tell(

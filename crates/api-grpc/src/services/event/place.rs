@@ -46,6 +46,14 @@ impl Place {
         authentic.then(|| Self::read(fields)).flatten()
     }
 
+    /// This place, or behind that event where that is further.
+    pub(super) fn forward(self, position: EventPosition) -> Self {
+        match self {
+            Self::From(_) => Self::After(position),
+            Self::After(end) => Self::After(end.max(position)),
+        }
+    }
+
     fn fields(self) -> Vec<u8> {
         match self {
             Self::From(None) => vec![OLDEST],

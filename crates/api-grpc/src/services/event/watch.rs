@@ -14,7 +14,7 @@ use crate::services::shared::{Reply, done, tenant};
 use crate::status::LATER;
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{ErrorReason, WatchEventsRequest, WatchEventsResponse};
-use countersign_application::{Application, EventQuery, StoredEvent};
+use countersign_application::{Application, EventPosition, EventQuery, StoredEvent};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use futures::StreamExt;
@@ -57,6 +57,14 @@ struct Watch {
     through: Option<Timestamp>,
     /// Given back when the stream is dropped: the caller left, or the watch ended.
     _slot: OwnedSemaphorePermit,
+}
+
+/// A look at the log that found no more than it gave.
+struct Looked {
+    /// When.
+    at: Timestamp,
+    /// How far the log went before, where that was asked.
+    head: Option<EventPosition>,
 }
 
 /// Begins to follow the log.
@@ -154,10 +162,12 @@ impl Watch {
             // From here on: what is committed while the log is asked wakes the wait below.
             committed.as_mut().enable();
             let (asked, began) = (self.app.now(), Instant::now());
+            let is_due = self.due <= began;
+            let head = if is_due { self.head().await? } else { None };
             let events = done(self.app.events(&self.query()).await, &self.caller)?;
             let is_all = events.len() < BATCH as usize;
-            if !events.is_empty() || self.due <= Instant::now() {
-                return Ok(self.message(&events, is_all.then_some(asked)));
+            if !events.is_empty() || is_due {
+                return Ok(self.message(&events, is_all.then_some(Looked { at: asked, head })));
             }
             tokio::select! {
                 () = sleep_until(self.due.min(began + POLL)) => {}
@@ -165,6 +175,11 @@ impl Watch {
                 () = committed => sleep_until(self.due.min(began + PAUSE)).await,
             }
         }
+    }
+
+    /// How far the log goes. Asked before the events, so that none of ours up to there can be left out.
+    async fn head(&self) -> Result<Option<EventPosition>, Status> {
+        done(self.app.events_head(&self.tenant).await, &self.caller)
     }
 
     fn query(&self) -> EventQuery {
@@ -183,15 +198,18 @@ impl Watch {
         }
     }
 
-    /// A batch or a checkpoint. `asked` is when the log was asked, where it had no more than this.
-    fn message(&mut self, events: &[StoredEvent], asked: Option<Timestamp>) -> WatchEventsResponse {
-        if let Some(last) = events.last() {
-            self.place = Place::After(last.position);
+    /// A batch or a checkpoint. `looked` is what was looked at, where there was no more than this.
+    fn message(&mut self, events: &[StoredEvent], looked: Option<Looked>) -> WatchEventsResponse {
+        // What was looked at and is none of ours is behind us too: a watch of rare events would otherwise be told that
+        // its place is gone, although it missed nothing.
+        let head = looked.as_ref().and_then(|looked| looked.head);
+        if let Some(position) = events.last().map(|last| last.position).max(head) {
+            self.place = self.place.forward(position);
         }
         self.due = Instant::now() + self.checkpoint;
         // Events of other types may lie before the last one of ours and say nothing; what is certain is that whatever
         // was decided a while ago would have been shown by now.
-        let settled = asked.map(|asked| asked.minus(COMMIT_TAKES));
+        let settled = looked.map(|looked| looked.at.minus(COMMIT_TAKES));
         self.through = self.through.max(settled);
         WatchEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),

@@ -332,6 +332,48 @@ async fn a_place_that_is_no_longer_held_is_told() {
     assert_eq!(types(&desk.events.list_events(list()).await.unwrap().into_inner().events), [Type::UserPut]);
 }
 
+/// R55: a watch of what seldom happens goes forward with what it looked at: what was none of its own may be dropped, and
+/// it has missed nothing.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_rare_events_goes_forward_with_what_it_looked_at() {
+    let (world, _client, mut desk) = tenant().await;
+    let rare = |start| v1::WatchEventsRequest {
+        filter: Some(kinds(&[Type::TenantCreated, Type::UserErased])),
+        ..watch(start)
+    };
+    let nothing = |start| v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) };
+    let mut some = desk.events.watch_events(rare(Start::Oldest(true))).await.unwrap().into_inner();
+    let mut none = desk.events.watch_events(nothing(Start::Oldest(true))).await.unwrap().into_inner();
+    let before = next(&mut some).await;
+    assert_eq!(types(&before.events), [Type::TenantCreated]);
+    for name in ["ann", "bob"] {
+        desk.put(&Person::new(TENANT, name), &[]).await;
+    }
+    let mut tokens = Vec::new();
+    for stream in [&mut some, &mut none] {
+        let idle = next(stream).await;
+        assert!(idle.events.is_empty());
+        tokens.push(idle.resume_token);
+    }
+    drop((some, none));
+    world.clock.advance(Duration::from_hours(24 * 40));
+    world.app.keep_events(&*world.store, Some(Duration::from_hours(24 * 30)), None).await.unwrap();
+
+    let erase = v1::EraseUserRequest {
+        tenant_id: TENANT.to_owned(),
+        user_id: "ann".to_owned(),
+        ..Default::default()
+    };
+    desk.directory.erase_user(erase).await.unwrap();
+    for token in tokens {
+        let again = desk.events.watch_events(rare(Start::ResumeToken(token))).await.unwrap();
+        assert_eq!(types(&next(&mut again.into_inner()).await.events), [Type::UserErased]);
+    }
+    // Whoever stored no token since then may have missed something.
+    let late = desk.events.watch_events(rare(Start::ResumeToken(before.resume_token))).await.unwrap();
+    assert_eq!(reason(&late.into_inner().message().await.unwrap_err()), "RESUME_TOKEN_EXPIRED");
+}
+
 /// Retention drops whole days, and nothing that somebody still needs.
 #[tokio::test]
 async fn retention_keeps_what_somebody_still_needs() {
