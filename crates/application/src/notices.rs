@@ -273,7 +273,7 @@ fn retry_time(
     let worth_it = matches!(error, NotifyError::Transient(_)) && entry.attempts + 1 < rules.max_attempts;
     let doubled = 1_u32.checked_shl(entry.attempts).unwrap_or(u32::MAX);
     let pause = rules.first_pause.saturating_mul(doubled).min(rules.max_pause);
-    worth_it.then(|| now.plus(pause - spread(entry.notice.id, entry.attempts, pause)))
+    worth_it.then(|| now.plus(pause.saturating_sub(spread(entry.notice.id, entry.attempts, pause))))
 }
 
 /// Up to a quarter of the pause, by the random part of the id: what failed together does not come back together.

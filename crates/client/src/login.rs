@@ -34,7 +34,7 @@ impl Login {
     ) -> Self {
         let mut login = Self::after(tenant, user, passed_at, v1::FirstFactorMethod::Federated);
         if let Some(factor) = &mut login.0.first_factor {
-            factor.identity_provider = provider.to_owned();
+            provider.clone_into(&mut factor.identity_provider);
             factor.amr = amr.into_iter().collect();
         }
         login
@@ -64,16 +64,16 @@ impl Login {
     #[must_use]
     pub fn device(mut self, ip_address: &str, user_agent: &str, application: &str) -> Self {
         let client = self.0.client.get_or_insert_default();
-        client.ip_address = ip_address.to_owned();
-        client.user_agent = user_agent.to_owned();
-        client.application = application.to_owned();
+        ip_address.clone_into(&mut client.ip_address);
+        user_agent.clone_into(&mut client.user_agent);
+        application.clone_into(&mut client.application);
         self
     }
 
     /// The token that this device was given when it was remembered.
     #[must_use]
     pub fn remembered_client_token(mut self, token: &str) -> Self {
-        self.0.client.get_or_insert_default().remembered_client_token = token.to_owned();
+        token.clone_into(&mut self.0.client.get_or_insert_default().remembered_client_token);
         self
     }
 
@@ -101,7 +101,7 @@ impl Login {
     /// An id of your own, for asking again after an error.
     #[must_use]
     pub fn request_id(mut self, id: &str) -> Self {
-        self.0.request_id = id.to_owned();
+        id.clone_into(&mut self.0.request_id);
         self
     }
 

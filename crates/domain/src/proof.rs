@@ -103,6 +103,10 @@ pub(crate) fn evaluate(
 /// What an evaluated code fits. Every key of the user is tried whatever the others gave, so that a pending, disabled or
 /// replayed code costs the same time as a wrong one (R8, R9).
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a finding of its own, and several can hold at once"
+)]
 struct Matches {
     fresh: Option<(AuthenticatorId, Usage)>,
     replayed: bool,

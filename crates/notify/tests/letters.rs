@@ -1,5 +1,7 @@
 //! What people read: every type of event in every language, and nothing that others wrote can change the letter's shape.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+
 use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, UserId};
@@ -17,10 +19,10 @@ fn letter(kind: EventType, language: &str) -> Letter {
     let mut event = fixtures::event_record(&random, &fixtures::user("acme", "ann"), kind);
     event.event =
         event.event.clone().about(AuthenticatorId::at(event.time, [7; 10]), AuthenticatorType::Totp);
-    event.client.application = "portal".to_owned();
-    event.client.ip_address = "203.0.113.7".to_owned();
-    event.client.user_agent =
-        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned();
+    "portal".clone_into(&mut event.client.application);
+    "203.0.113.7".clone_into(&mut event.client.ip_address);
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+        .clone_into(&mut event.client.user_agent);
     if is_of_manager(kind) {
         event.actor = Principal::User(UserId::parse("max").unwrap()).into();
         event.event = event.event.clone().with("justification", "lost the phone, seen in person");

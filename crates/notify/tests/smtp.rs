@@ -1,5 +1,7 @@
 //! The mail channel against a server that answers as scripted: what is sent, and what each answer means.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+
 mod support;
 
 use countersign_domain::secret::SecretString;

@@ -1,5 +1,7 @@
 //! The webhook channel against a receiver that answers as scripted; signatures are checked by another implementation.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+
 mod support;
 
 use countersign_notify::{Texts, WebhookNotifier, WebhookSecret, WebhookSettings, WebhookUrl};

@@ -28,7 +28,7 @@ struct Turns<T> {
     at_work: usize,
     parties: HashMap<Party, Calls<T>>,
     /// Parties with waiting calls, the next one first.
-    turns: VecDeque<Party>,
+    next: VecDeque<Party>,
 }
 
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum Arrival {
 
 impl<T> Turns<T> {
     fn new(bounds: Bounds) -> Self {
-        Self { bounds, at_work: 0, parties: HashMap::new(), turns: VecDeque::new() }
+        Self { bounds, at_work: 0, parties: HashMap::new(), next: VecDeque::new() }
     }
 
     /// A call of that party arrives; `waiting` stands for it where it has to wait.
@@ -63,7 +63,7 @@ impl<T> Turns<T> {
             return Arrival::Works;
         }
         if calls.waiting.is_empty() {
-            self.turns.push_back(party.clone());
+            self.next.push_back(party.clone());
         }
         calls.waiting.push_back(waiting());
         Arrival::Waits
@@ -78,11 +78,11 @@ impl<T> Turns<T> {
                 self.parties.remove(party);
             }
         }
-        let next = self.turns.pop_front()?;
+        let next = self.next.pop_front()?;
         let calls = self.parties.get_mut(&next)?;
         let call = calls.waiting.pop_front()?;
         if !calls.waiting.is_empty() {
-            self.turns.push_back(next.clone());
+            self.next.push_back(next.clone());
         }
         self.at_work += 1;
         Some((next, call))
@@ -204,7 +204,7 @@ mod tests {
             assert_eq!(turns.arrive(&party, || ""), Arrival::Works);
             assert_eq!(turns.leave(&party), None);
         }
-        assert!(turns.parties.is_empty() && turns.turns.is_empty());
+        assert!(turns.parties.is_empty() && turns.next.is_empty());
         assert_eq!(turns.at_work, 0);
     }
 

@@ -114,7 +114,7 @@ async fn base(client: &Client, method: &MethodDescriptor, place: &str) -> Vec<u8
         actor.set_field_by_name(principal, Value::String("ann".to_owned()));
         Value::Message(actor)
     });
-    let get = v1::GetPolicyRequest { tenant_id: TENANT.to_owned(), ..v1::GetPolicyRequest::default() };
+    let get = v1::GetPolicyRequest { tenant_id: TENANT.to_owned() };
     let get = PolicyServiceClient::new(client.channel.clone()).get_policy(get).await.unwrap().into_inner();
     let policy = get.policy.unwrap().encode_to_vec();
     let mut bytes = Vec::new();

@@ -1,5 +1,7 @@
 //! Notices: written with the change, delivered at least once and in order, given up on in the end.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+
 use crate::world::{MockNotifier, World};
 use async_trait::async_trait;
 use countersign_application::{Dispatched, NoticeRules};

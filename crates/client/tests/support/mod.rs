@@ -110,14 +110,14 @@ impl World {
             account_label: "ann".to_owned(),
             ..v1::BeginTotpEnrollmentRequest::default()
         };
-        let begun = client.call(begin).await.unwrap();
-        let app = VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
+        let enrollment = client.call(begin).await.unwrap();
+        let app = VirtualAuthenticator::scan(&enrollment.otpauth_uri).unwrap();
         let code = app.code_at(self.now());
         let confirm = v1::ConfirmEnrollmentRequest {
             tenant_id: TENANT.to_owned(),
             user_id: "ann".to_owned(),
             authority: Some(v1::confirm_enrollment_request::Authority::Actor(actor)),
-            enrollment_id: begun.enrollment_id,
+            enrollment_id: enrollment.enrollment_id,
             proof: Some(v1::Proof { kind: Some(v1::proof::Kind::Code(code)) }),
             ..v1::ConfirmEnrollmentRequest::default()
         };

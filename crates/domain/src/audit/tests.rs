@@ -102,6 +102,14 @@ fn follow(seals: &[Seal], part: bool) -> Result<(), (u64, Problem)> {
     Ok(())
 }
 
+/// A statement that its maker never made, signed as if it were.
+fn forge(seal: &mut Seal, change: fn(&mut Statement)) {
+    let mut statement = Statement::parse(&seal.statement).expect("a statement");
+    change(&mut statement);
+    seal.statement = statement.text();
+    seal.signature = sign(&seal.statement);
+}
+
 /// R56: the first bad seal is named, whatever was done to it.
 #[test]
 fn the_first_bad_seal_is_named() {
@@ -110,13 +118,6 @@ fn the_first_bad_seal_is_named() {
         change(&mut seals);
         follow(&seals, false)
     };
-    // A statement that its maker never made, signed as if it were.
-    fn forge(seal: &mut Seal, change: fn(&mut Statement)) {
-        let mut statement = Statement::parse(&seal.statement).expect("a statement");
-        change(&mut statement);
-        seal.statement = statement.text();
-        seal.signature = sign(&seal.statement);
-    }
     assert_eq!(judge(|_| {}), Ok(()));
     assert_eq!(judge(|seals| drop(seals.remove(1))), Err((2, Problem::SealMissing)));
     assert_eq!(judge(|seals| seals[1].statement.push(' ')), Err((2, Problem::SealEdited)));
@@ -153,7 +154,9 @@ fn erased_claims_need_their_event() {
     };
     let first = |rows: &[LoggedEvent]| {
         let mut erasures = Erasures::default();
-        rows.iter().for_each(|row| erasures.see(&tenant(), 1, row));
+        for row in rows {
+            erasures.see(&tenant(), 1, row);
+        }
         erasures.first().and_then(|it| it.position).map(|place| place.number)
     };
     assert_eq!(first(&[event(1)]), None);

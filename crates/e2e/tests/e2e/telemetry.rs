@@ -31,7 +31,7 @@ async fn a_login_is_measured_and_traced(store: Store) {
     user.login.clone().check_login(login).await.expect("a verdict");
 
     // This caller was not granted the scope of policies.
-    let policy = GetPolicyRequest { tenant_id: TENANT.to_owned(), ..GetPolicyRequest::default() };
+    let policy = GetPolicyRequest { tenant_id: TENANT.to_owned() };
     let denied =
         PolicyServiceClient::new(channel.clone()).get_policy(policy).await.expect_err("it is denied");
     assert_eq!(denied.code(), Code::PermissionDenied);

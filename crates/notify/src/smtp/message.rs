@@ -43,7 +43,7 @@ pub(super) fn build(
     let id = notice.id.0;
     let micros = u64::try_from(notice.create_time.unix_micros()).map_err(|_| SmtpFailure::Message)?;
     let body = MultiPart::alternative()
-        .boundary(boundary(id.simple().to_string(), rendered))
+        .boundary(boundary(&id.simple().to_string(), rendered))
         .singlepart(SinglePart::plain(rendered.plain.clone()))
         .singlepart(SinglePart::html(rendered.html.clone()));
     Message::builder()
@@ -58,7 +58,7 @@ pub(super) fn build(
 }
 
 /// A delimiter of the parts that stands in neither of them (RFC 2046 §5.1.1).
-fn boundary(id: String, rendered: &Rendered) -> String {
+fn boundary(id: &str, rendered: &Rendered) -> String {
     let mut boundary = format!("part-{id}");
     while rendered.plain.contains(&boundary) || rendered.html.contains(&boundary) {
         boundary.push('x');

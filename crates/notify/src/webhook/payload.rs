@@ -32,6 +32,7 @@ struct Data<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the payload, which are those of the contract")]
 struct Event<'a> {
     event_id: String,
     r#type: &'static str,

@@ -76,11 +76,8 @@ fn ehlo(extensions: &[&str]) -> String {
     let mut lines = vec!["test"];
     lines.extend(extensions);
     let last = lines.len() - 1;
-    lines
-        .iter()
-        .enumerate()
-        .map(|(index, line)| format!("250{}{line}\r\n", if index == last { ' ' } else { '-' }))
-        .collect()
+    let parts = lines.iter().enumerate();
+    parts.flat_map(|(index, line)| ["250", if index == last { " " } else { "-" }, line, "\r\n"]).collect()
 }
 
 async fn message(lines: &mut tokio::io::Lines<BufReader<OwnedReadHalf>>) -> Option<String> {

@@ -68,6 +68,7 @@ pub(crate) struct Config {
 
 /// Who may connect, and how. One value, so that plain text beyond loopback cannot be written down (R46).
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process, moved a few times at its start")]
 pub(crate) enum Exposure {
     /// Development: plain text, every caller has every scope, reflection. Only ever with a loopback address.
     Development,

@@ -44,13 +44,13 @@ impl Key {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         };
-        let kind = matches!(
+        let fits = matches!(
             (&self.material, algorithm),
             (Material::P256(_), Algorithm::Es256)
                 | (Material::Ed25519(_), Algorithm::EdDsa)
                 | (Material::Rsa { .. }, Algorithm::Rs256 | Algorithm::Ps256)
         );
-        named && kind && self.only.is_none_or(|only| only == algorithm)
+        named && fits && self.only.is_none_or(|only| only == algorithm)
     }
 
     /// Whether it made the signature.
@@ -140,7 +140,7 @@ fn pem(text: &str) -> Result<Vec<Key>, &'static str> {
     Ok(keys)
 }
 
-/// SubjectPublicKeyInfo up to the key, for the two kinds whose encoding has one form (RFC 5480, RFC 8410).
+/// `SubjectPublicKeyInfo` up to the key, for the two kinds whose encoding has one form (RFC 5480, RFC 8410).
 const P256: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
 const ED25519_KEY: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 /// The algorithm `rsaEncryption` with its parameters (RFC 3279 section 2.3.1).

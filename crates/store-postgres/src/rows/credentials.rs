@@ -152,13 +152,13 @@ fn telephone(
     row: &RowId<'_>,
     keyring: &Keyring,
 ) -> Result<SmsCredential, StoreError> {
-    let Some((Some(sealed), send, key, challenge, send_time, expire_time, used_time)) = columns else {
+    let Some((Some(sealed), send_id, key, challenge, send_time, expire_time, used_time)) = columns else {
         return Err(row.corrupt("lacks a column of its kind"));
     };
     let number = keyring.open_phone_number(user, id, &sealed).map_err(|_| row.seal_broken())?;
-    let sent = match (send, key, challenge, send_time, expire_time) {
-        (Some(send), Some(key), Some(challenge), Some(send_time), Some(expire_time)) => Some(SentCode {
-            id: SendId::from_uuid(send),
+    let sent = match (send_id, key, challenge, send_time, expire_time) {
+        (Some(send_id), Some(key), Some(challenge), Some(send_time), Some(expire_time)) => Some(SentCode {
+            id: SendId::from_uuid(send_id),
             key: KeyId(row.count(key)?),
             challenge: ChallengeId::from_uuid(challenge),
             send_time: time_out(send_time),

@@ -59,8 +59,7 @@ impl MailServer {
     /// Everything that arrived, in its order, as soon as that is enough.
     pub(crate) async fn until(&self, enough: impl FnMut(&Vec<Mail>) -> bool) -> Vec<Mail> {
         let mut arrived = self.arrived.clone();
-        let mails = within(arrived.wait_for(enough)).await.expect("it runs").clone();
-        mails
+        within(arrived.wait_for(enough)).await.expect("it runs").clone()
     }
 }
 
