@@ -42,11 +42,17 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         store,
         retention: None,
         keys: Keys { keyring: keyring(&folder.join("root.key"))?, retired: BTreeSet::new() },
-        limits: Limits::default(),
+        limits: limits(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },
         observe: Observe::default(),
         notices: args.notices.as_deref().map(load_notices).transpose()?.unwrap_or_default(),
     })
+}
+
+/// Whoever develops is alone: one tenant may have all places, and a call waits for its turn as long as its deadline lets it.
+fn limits() -> Limits {
+    let default = Limits::default();
+    Limits { max_in_flight_per_tenant: default.max_in_flight, max_wait: default.max_deadline, ..default }
 }
 
 /// Everybody who can connect may do everything, so nobody from elsewhere may connect.

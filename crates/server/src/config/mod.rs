@@ -120,7 +120,7 @@ impl Default for Limits {
         Self {
             max_request_bytes: 32 * 1024,
             max_in_flight: 1_024,
-            max_at_work: 64,
+            max_at_work: 256,
             max_in_flight_per_tenant: 512,
             max_wait: Duration::from_secs(1),
             caller: None,
