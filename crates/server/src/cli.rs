@@ -51,7 +51,7 @@ pub(crate) struct ServeArgs {
     /// Where --dev keeps its database and key [default: countersign-dev]
     #[arg(long, value_name = "DIR", requires = "dev", conflicts_with = "config")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// How notices leave with --dev: a file with a section [notices] alone [default: they are logged]
+    /// How notices leave with --dev: a file with the section of notices alone; without it they are logged
     #[arg(long, value_name = "FILE", requires = "dev", conflicts_with = "config")]
     pub(crate) notices: Option<PathBuf>,
     /// The address and port to listen on; port 0 picks a free one
