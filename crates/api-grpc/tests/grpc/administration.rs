@@ -11,3 +11,4 @@ mod remembered;
 mod reset;
 mod seeing;
 mod tenants;
+mod walk;
