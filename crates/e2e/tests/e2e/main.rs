@@ -29,3 +29,4 @@ mod tampering;
 mod telemetry;
 mod vault;
 mod walk;
+mod watching;
