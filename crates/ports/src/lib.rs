@@ -23,7 +23,7 @@ pub use environment::{Clock, Random};
 pub use erasure::{ClaimErasure, Erasing};
 pub use error::StoreError;
 pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
-pub use outbox::{Letter, Notifier, NotifyError, Outbox, OutboxEntry};
+pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, OutboxEntry};
 pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
 pub use queries::{UserQueries, UserQuery};
 pub use users::{Commit, Loaded, Maintenance, UserStore};

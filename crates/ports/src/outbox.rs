@@ -15,11 +15,18 @@ pub struct OutboxEntry {
     pub attempts: u32,
 }
 
+/// How often a notice that cannot be read is leased before it is a dead letter. During an upgrade a newer node may be
+/// able to read it, so it is not given up at once.
+pub const MAX_UNREADABLE_LEASES: u32 = 30;
+
 /// The outbox: filled by commits, emptied by a dispatcher. At least once, in order per user (R57).
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Leases at most `limit` notices that are due at `now` until `lease_until`: only the oldest of each user, so that
     /// order is kept while several nodes share the work.
+    ///
+    /// One that cannot be read holds up nobody but its user: it is logged, left out and leased all the same, and a dead
+    /// letter after [`MAX_UNREADABLE_LEASES`].
     async fn lease(
         &self,
         now: Timestamp,

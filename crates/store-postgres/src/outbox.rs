@@ -6,7 +6,7 @@ use crate::rows::EventRow;
 use crate::store::PostgresStore;
 use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{NoticeId, NoticeRecord, OutboxEntry, StoreError};
+use countersign_ports::{MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, OutboxEntry, StoreError};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -37,7 +37,22 @@ impl PostgresStore {
         let leased =
             self.pool.within(lease(checkout.connection(), time_bound(now), lease_until, limit)).await;
         let leased = checkout.conclude(leased).map_err(|error| from_sql(&error))?;
-        leased.into_iter().map(|(notice, event)| entry(notice, event)).collect()
+        let mut entries = Vec::with_capacity(leased.len());
+        for (notice, event) in leased {
+            let (id, attempts) = (notice.notice_id, notice.attempts + 1);
+            match entry(notice, event) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => self.unreadable(id, attempts, &error).await?,
+            }
+        }
+        Ok(entries)
+    }
+
+    /// What becomes of a leased notice that is not as it must be: the others leave without it.
+    async fn unreadable(&self, id: Uuid, attempts: i64, error: &StoreError) -> Result<(), StoreError> {
+        let dead = attempts >= i64::from(MAX_UNREADABLE_LEASES);
+        tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
+        if dead { self.postpone(NoticeId(id), None).await } else { Ok(()) }
     }
 
     /// See [`countersign_ports::Outbox::delivered`].
@@ -54,9 +69,12 @@ impl PostgresStore {
         notice: &NoticeRecord,
         retry_time: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        self.postpone(notice.id, retry_time).await
+    }
+
+    async fn postpone(&self, id: NoticeId, retry_time: Option<Timestamp>) -> Result<(), StoreError> {
         let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
-        let query =
-            sqlx::query!("UPDATE outbox SET due_time = $2 WHERE notice_id = $1", notice.id.0, due_time);
+        let query = sqlx::query!("UPDATE outbox SET due_time = $2 WHERE notice_id = $1", id.0, due_time);
         let mut checkout = self.pool.checkout().await?;
         let done = self.pool.within(query.execute(checkout.connection())).await;
         checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))

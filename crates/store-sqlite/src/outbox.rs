@@ -8,7 +8,9 @@ use crate::writer::{Done, Work};
 use async_trait::async_trait;
 use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, StoredEvent};
+use countersign_ports::{
+    MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, StoredEvent,
+};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -84,10 +86,31 @@ impl Work for Lease {
             )
             .execute(&mut *at)
             .await?;
-            leased.push(entry(at, head).await?);
+            let (id, attempts) = (head.notice_id, head.attempts);
+            match entry(at, head).await {
+                Ok(entry) => leased.push(entry),
+                Err(Trouble::Own(error)) => unreadable(at, id, attempts, &error).await?,
+                Err(broken) => return Err(broken),
+            }
         }
         Ok(Done::Keep(leased))
     }
+}
+
+/// What becomes of a leased notice that is not as it must be: the others leave without it.
+async fn unreadable(
+    at: &mut SqliteConnection,
+    id: Uuid,
+    attempts: i64,
+    error: &StoreError,
+) -> Result<(), Trouble> {
+    let dead = attempts + 1 >= i64::from(MAX_UNREADABLE_LEASES);
+    tracing::error!(alarm = true, notice_id = %id, attempts = attempts + 1, dead, %error, "a notice cannot be read");
+    if dead {
+        let never: Option<i64> = None;
+        sqlx::query!("UPDATE outbox SET due_time = ? WHERE notice_id = ?", never, id).execute(at).await?;
+    }
+    Ok(())
 }
 
 /// The notice with its event.

@@ -3,6 +3,7 @@
 mod append_only;
 mod conformance;
 mod files;
+mod outbox;
 mod plans;
 mod schema;
 mod seals;

@@ -1,0 +1,45 @@
+//! What the outbox makes of a row that this service cannot have written.
+
+use super::{folder, intruder, open};
+use countersign_domain::event::EventType;
+use countersign_domain::time::Timestamp;
+use countersign_ports::MAX_UNREADABLE_LEASES;
+use countersign_testkit::SeededRandom;
+use countersign_testkit::fixtures::{self, START, user};
+use sqlx::SqliteConnection;
+
+/// So many minutes after the notices were committed.
+fn at(minutes: u32) -> Timestamp {
+    Timestamp::from_unix_micros(START.unix_micros() + i64::from(minutes) * 60_000_000)
+}
+
+async fn dead_letters(connection: &mut SqliteConnection) -> i64 {
+    let count = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE due_time IS NULL");
+    count.fetch_one(connection).await.unwrap()
+}
+
+/// R57: a notice that cannot be read holds up nobody but its user, and is a dead letter in the end.
+#[tokio::test]
+async fn an_unreadable_notice_holds_up_no_other_user() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    for name in ["ann", "bob"] {
+        let mut change = fixtures::event_only(&random, &user("acme", name), EventType::MemberReset);
+        change.notices.push(fixtures::notice_record(&random, &change.events[0]));
+        store.done(change).await;
+    }
+    let mut connection = intruder(&path).await;
+    let broken = sqlx::query("UPDATE outbox SET user_id = '' WHERE user_id = 'ann'");
+    assert_eq!(broken.execute(&mut connection).await.unwrap().rows_affected(), 1);
+
+    let leased = store.outbox.lease(at(0), at(1), 10).await.unwrap();
+    assert_eq!(leased.iter().map(|entry| entry.notice.user.as_str()).collect::<Vec<_>>(), ["bob"]);
+    store.outbox.delivered(&leased[0].notice).await.unwrap();
+    for lease in 1..MAX_UNREADABLE_LEASES {
+        assert_eq!(dead_letters(&mut connection).await, 0, "after {lease}");
+        assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);
+    }
+    assert_eq!(dead_letters(&mut connection).await, 1);
+}
