@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a command line tool tells its troubles on standard error")]
 
 mod bench;
+mod browser;
 mod ci;
 mod db;
 mod deny;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::postgres::Server;
-use crate::{packages, python, run};
+use crate::{browser, packages, python, run};
 
 /// The only package whose tests drive the built binary.
 const END_TO_END: &str = "countersign-e2e";
@@ -88,6 +88,9 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
     cargo.env("COUNTERSIGN_TEST_PYTHON", python);
     if args.package.is_empty() || args.package.iter().any(|package| package == END_TO_END) {
         cargo.env("COUNTERSIGN_BIN", build_binary()?);
+        let browser = browser::find_or_install()?;
+        cargo.env("COUNTERSIGN_TEST_CHROMIUM", browser.chromium);
+        cargo.env("COUNTERSIGN_TEST_CHROMEDRIVER", browser.driver);
     }
     // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
     cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);

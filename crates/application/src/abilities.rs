@@ -9,6 +9,7 @@ use countersign_domain::digest::Digests;
 use countersign_domain::explain;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::policy::{DelegatedAction, Policy, ProofKind};
+use countersign_domain::security_key::SecurityKeys;
 use countersign_domain::status::Status;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
@@ -40,6 +41,7 @@ pub struct Abilities {
     state: UserState,
     policy: Arc<Policy>,
     digests: Digests,
+    keys: Arc<dyn SecurityKeys>,
     now: Timestamp,
 }
 
@@ -58,8 +60,8 @@ impl Application {
                 (UserState::default(), policy)
             }
         };
-        let (digests, now) = (self.digests().clone(), self.now());
-        Ok(Abilities { tenant: tenant.clone(), actor: actor.clone(), state, policy, digests, now })
+        let (digests, keys, now) = (self.digests().clone(), Arc::clone(&self.0.deps.keys), self.now());
+        Ok(Abilities { tenant: tenant.clone(), actor: actor.clone(), state, policy, digests, keys, now })
     }
 }
 
@@ -67,7 +69,13 @@ impl Abilities {
     /// What the actor may do to a user with this status.
     pub fn over(&self, user: &UserId, status: &Status) -> Vec<DelegatedAbility> {
         let user = UserRef { tenant: self.tenant.clone(), user: user.clone() };
-        let ctx = Context { user: &user, policy: &self.policy, digests: &self.digests, now: self.now };
+        let ctx = Context {
+            user: &user,
+            policy: &self.policy,
+            digests: &self.digests,
+            keys: &*self.keys,
+            now: self.now,
+        };
         let ability = |action| {
             let explained = explain::delegated_action(&status.user, &ctx, action, (&self.actor, &self.state));
             let explain::Explanation { required_proofs, blocked, .. } = explained;

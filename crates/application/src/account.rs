@@ -8,7 +8,9 @@ use countersign_domain::change::Decision;
 use countersign_domain::clients::{self, Revocation};
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
-use countersign_domain::enrollment::{self, Authority, BeginTotp, BegunTotp, Confirm, Confirmed};
+use countersign_domain::enrollment::{
+    self, Authority, BeginSecurityKey, BeginTotp, BegunSecurityKey, BegunTotp, Confirm, Confirmed,
+};
 use countersign_domain::ids::{AuthenticatorId, TicketId, UserRef, Version};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
@@ -97,7 +99,7 @@ impl Application {
             return Ok(Err(Denial::ActorNotSubject));
         }
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
-        let ctx = Context { user, policy: &policy, digests: self.digests(), now };
+        let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
         Ok(Ok(StatusView { status: status::status(&loaded.state, &ctx), version: loaded.version }))
     }
 
@@ -119,6 +121,21 @@ impl Application {
             let state = states.own;
             enrollment::begin_totp(state, ctx, &command, source.enrollment())
                 .map(|outcome| outcome.map(|begun| Begun { begun, issuer: ctx.policy.totp.issuer.clone() }))
+        })
+        .await
+    }
+
+    /// Begins enrolling a security key.
+    pub async fn begin_security_key_enrollment(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        command: BeginSecurityKey,
+        encode: Encode<BegunSecurityKey>,
+    ) -> Result<Answer<BegunSecurityKey>, AppError> {
+        let subject = by_authority(&user, &command.authority);
+        self.change(meta, subject, encode, move |states, ctx, source| {
+            enrollment::begin_security_key(states.own, ctx, &command, source.enrollment_id())
         })
         .await
     }
@@ -200,7 +217,7 @@ impl Application {
         actor: &Actor,
     ) -> Result<Result<StatusView, Denial>, AppError> {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
-        let ctx = Context { user, policy: &policy, digests: self.digests(), now };
+        let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
         let decision =
             as_owner(&loaded.state, &ctx, actor, || authenticators::preview_disable(&loaded.state, &ctx));
         Ok(decision.outcome.map(|changed| StatusView { status: changed.status, version: loaded.version }))

@@ -217,7 +217,13 @@ impl Application {
         let subject = UserRef { tenant: tenant.clone(), user: user.clone() };
         let snapshot = self.0.snapshot(&subject).await?;
         let now = at.unwrap_or(snapshot.now);
-        let ctx = Context { user: &subject, policy: &snapshot.policy, digests: self.digests(), now };
+        let ctx = Context {
+            user: &subject,
+            policy: &snapshot.policy,
+            digests: self.digests(),
+            keys: self.keys(),
+            now,
+        };
         let status = status::status(&snapshot.loaded.state, &ctx);
         let view = StatusView { status, version: snapshot.loaded.version };
         Ok((snapshot.loaded.state, MemberStatus { user: user.clone(), view }))

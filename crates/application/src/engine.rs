@@ -21,6 +21,7 @@ use countersign_domain::ids::{
 };
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
+use countersign_domain::security_key::SecurityKeys;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
 use countersign_ports::{
@@ -57,6 +58,8 @@ pub struct Deps {
     pub random: Arc<dyn Random>,
     /// Digest keys.
     pub digests: Digests,
+    /// Web Authentication.
+    pub keys: Arc<dyn SecurityKeys>,
 }
 
 /// The use cases. Cheap to clone; clones share queues and caches.
@@ -202,6 +205,11 @@ impl Application {
         &self.0.deps.digests
     }
 
+    /// Web Authentication, for contexts.
+    pub(crate) fn keys(&self) -> &dyn SecurityKeys {
+        &*self.0.deps.keys
+    }
+
     /// The service's time: what every decision is made at.
     pub fn now(&self) -> Timestamp {
         self.0.deps.clock.now()
@@ -310,7 +318,13 @@ impl Inner {
             .get(self.deps.policies.as_ref(), &subject.user.tenant, loaded.policy_revision)
             .await?;
         let parties = self.parties(subject).await?;
-        let ctx = Context { user: &subject.user, policy: &policy, digests: &self.deps.digests, now };
+        let ctx = Context {
+            user: &subject.user,
+            policy: &policy,
+            digests: &self.deps.digests,
+            keys: &*self.deps.keys,
+            now,
+        };
         let source = Source { random: self.deps.random.as_ref(), now };
         let states: Vec<_> = parties.iter().map(|party| party.state.clone()).collect();
         let decision = decide(&States { own: &loaded.state, parties: &states }, &ctx, source);

@@ -38,7 +38,13 @@ impl Application {
             Some(document) => Arc::new(document.validated().map_err(AppError::PolicyInvalid)?),
             None => policy,
         };
-        let ctx = Context { user, policy: &policy, digests: self.digests(), now: at.unwrap_or(now) };
+        let ctx = Context {
+            user,
+            policy: &policy,
+            digests: self.digests(),
+            keys: self.keys(),
+            now: at.unwrap_or(now),
+        };
         Ok(match question {
             Question::Login(command) => explain::login(&loaded.state, &ctx, command),
             Question::Own(action) => explain::own_action(&loaded.state, &ctx, *action),

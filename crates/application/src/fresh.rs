@@ -62,6 +62,10 @@ impl Source<'_> {
         }
     }
 
+    pub(crate) fn enrollment_id(self) -> EnrollmentId {
+        EnrollmentId::at(self.now, self.bytes())
+    }
+
     pub(crate) fn enrollment(self) -> FreshEnrollment {
         FreshEnrollment {
             id: EnrollmentId::at(self.now, self.bytes()),

@@ -126,8 +126,13 @@ impl Application {
         for party in command.parties(&user) {
             states.push(self.0.snapshot(&party).await?.loaded.state);
         }
-        let ctx =
-            Context { user: &user, policy: &snapshot.policy, digests: self.digests(), now: snapshot.now };
+        let ctx = Context {
+            user: &user,
+            policy: &snapshot.policy,
+            digests: self.digests(),
+            keys: self.keys(),
+            now: snapshot.now,
+        };
         let decided =
             command.with(&states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
         Ok(decided.outcome.map(|()| Preview {

@@ -5,6 +5,7 @@ use crate::digest::Digests;
 use crate::event::Event;
 use crate::ids::UserRef;
 use crate::policy::Policy;
+use crate::security_key::SecurityKeys;
 use crate::time::Timestamp;
 use crate::user::UserState;
 
@@ -17,6 +18,8 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// Keys of recovery codes, tokens and guesses.
     pub digests: &'a Digests,
+    /// Web Authentication: pure functions, as the digests are.
+    pub keys: &'a dyn SecurityKeys,
     /// The server's time.
     pub now: Timestamp,
 }

@@ -56,6 +56,11 @@ impl DigestKeys {
         self.newest
     }
 
+    /// The keys that only check what was made before.
+    pub fn older(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.keys.keys().copied().filter(|id| *id != self.newest)
+    }
+
     /// Digests `fields` under the newest key.
     pub fn digest(&self, fields: &[&[u8]]) -> Digest {
         // The newest id is one of the map's keys by construction, so the fallback is never taken.

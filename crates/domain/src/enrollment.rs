@@ -2,6 +2,10 @@
 //!
 //! Only the user enrolls for themself: the authority is the user's own session or a ticket bound to them (B1).
 
+mod security_key;
+
+pub use security_key::{BeginSecurityKey, BegunSecurityKey, begin_security_key};
+
 use crate::actor::Actor;
 use crate::change::Decision;
 use crate::context::{Context, Draft};
@@ -22,6 +26,9 @@ use crate::user::{
     Authenticator, Credential, PendingCredential, PendingEnrollment, SmsCredential, Standing, Ticket,
     TicketIssuer, TotpCredential, UserState,
 };
+
+/// What the log says of a wrong code at confirmation.
+const WRONG: &str = "wrong_at_confirmation";
 
 /// How far off a phone's clock may be to be told about, in seconds (ruling 5).
 const CLOCK_HINT_SECONDS: u32 = 600;
@@ -244,9 +251,16 @@ fn proved(
     pending: &PendingEnrollment,
     code: &PresentedCode,
 ) -> Result<Credential, Denial> {
-    let digits = match &pending.credential {
-        PendingCredential::Totp { parameters, .. } => parameters.digits,
-        PendingCredential::Sms(_) => sms::DIGITS,
+    let digits = match (&pending.credential, code) {
+        (PendingCredential::Totp { parameters, .. }, _) => parameters.digits,
+        (PendingCredential::Sms(_), _) => sms::DIGITS,
+        (PendingCredential::SecurityKey, PresentedCode::SecurityKey(credential)) => {
+            return security_key::proved(draft, ctx, pending, credential);
+        }
+        (PendingCredential::SecurityKey, _) => {
+            let problem = "must be what navigator.credentials.create() gave for this enrollment, as JSON";
+            return Err(Denial::FieldInvalid { field: "proof.webauthn_credential_json", problem });
+        }
     };
     let code = match code {
         PresentedCode::Otp(code) if code.digits() == digits => code,
@@ -263,7 +277,7 @@ fn proved(
                     let (key, parameters) = (key.clone(), *parameters);
                     Ok(Credential::Totp(TotpCredential { key, parameters, last_step }))
                 }
-                None => Err(wrong(draft, pending, clock_offset(ctx, key, *parameters, code))),
+                None => Err(wrong(draft, pending, WRONG, clock_offset(ctx, key, *parameters, code))),
             }
         }
         PendingCredential::Sms(sent) => {
@@ -271,14 +285,20 @@ fn proved(
                 // The enrollment goes with this commit, and its code with it.
                 Ok(Credential::Sms(SmsCredential { number: sent.number.clone(), sent: None }))
             } else {
-                Err(wrong(draft, pending, None))
+                Err(wrong(draft, pending, WRONG, None))
             }
         }
+        PendingCredential::SecurityKey => Err(Denial::EnrollmentExpired),
     }
 }
 
 /// Charges a try, with a hint where the phone's clock is off (B10).
-fn wrong(draft: &mut Draft, pending: &PendingEnrollment, clock_offset_seconds: Option<i64>) -> Denial {
+fn wrong(
+    draft: &mut Draft,
+    pending: &PendingEnrollment,
+    finding: &'static str,
+    clock_offset_seconds: Option<i64>,
+) -> Denial {
     let tries_left = pending.tries_left.saturating_sub(1);
     if tries_left == 0 {
         draft.next.pending.retain(|other| other.id != pending.id);
@@ -288,7 +308,7 @@ fn wrong(draft: &mut Draft, pending: &PendingEnrollment, clock_offset_seconds: O
     }
     draft.lead(
         Event::new(EventType::LoginRefused)
-            .with("finding", "wrong_at_confirmation")
+            .with("finding", finding)
             .with("tries_left", tries_left.to_string()),
     );
     Denial::ConfirmationIncorrect { attempts_remaining: tries_left, clock_offset_seconds }
@@ -349,6 +369,13 @@ pub(crate) fn may_enroll(
 ) -> Result<(), Denial> {
     if !ctx.policy.allows(kind) {
         return Err(Denial::AuthenticatorTypeNotAllowed { kind });
+    }
+    if kind == AuthenticatorType::SecurityKey {
+        security_key::party(ctx)?;
+        let other = |own: &Authenticator| own.kind().takes_codes() && Some(own.id) != replaces;
+        if ctx.policy.security_key.requires_other_type && !state.active().any(other) {
+            return Err(Denial::OtherAuthenticatorRequired);
+        }
     }
     let limit = ctx.policy.enrollment.max_authenticators;
     let mut count = state.authenticators.len();
@@ -430,5 +457,6 @@ const fn default_name(credential: &PendingCredential) -> &'static str {
     match credential {
         PendingCredential::Totp { .. } => "Authenticator app",
         PendingCredential::Sms(_) => "Text message",
+        PendingCredential::SecurityKey => "Security key",
     }
 }

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::otp::OtpCode;
 use crate::recovery_code::RecoveryCode;
+use crate::security_key::PresentedCredential;
 
 /// The longest input looked at, in bytes; the longest code with its separators has 29.
 pub const MAX_INPUT_LEN: usize = 64;
@@ -17,6 +18,8 @@ pub enum PresentedCode {
     Otp(OtpCode),
     /// A recovery code.
     Recovery(RecoveryCode),
+    /// What a security key signed. Not a code, and never typed: it comes in a field of its own.
+    SecurityKey(PresentedCredential),
 }
 
 impl PresentedCode {

@@ -3,6 +3,10 @@
 //!
 //! Not here: the confirmation of a pending enrollment, which has its own small budget.
 
+mod security_key;
+
+pub(crate) use security_key::active as active_security_keys;
+
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
@@ -61,12 +65,21 @@ pub(crate) fn check_digits(
     code: &PresentedCode,
     field: &'static str,
 ) -> Result<(), Denial> {
-    let PresentedCode::Otp(code) = code else { return Ok(()) };
+    let code = match code {
+        PresentedCode::Otp(code) => code,
+        PresentedCode::Recovery(_) => return Ok(()),
+        PresentedCode::SecurityKey(credential) if ctx.keys.is_assertion(credential) => return Ok(()),
+        PresentedCode::SecurityKey(_) => {
+            let problem = "must be what navigator.credentials.get() gave, as JSON";
+            return Err(Denial::FieldInvalid { field: credential_field(field), problem });
+        }
+    };
     let own = draft.next.active().map(|authenticator| match &authenticator.credential {
-        Credential::Totp(totp) => totp.parameters.digits,
-        Credential::Sms(_) => sms::DIGITS,
+        Credential::Totp(totp) => Some(totp.parameters.digits),
+        Credential::Sms(_) => Some(sms::DIGITS),
+        Credential::SecurityKey(_) => None,
     });
-    if own.chain([ctx.policy.totp.parameters.digits]).any(|digits| digits == code.digits()) {
+    if own.flatten().chain([ctx.policy.totp.parameters.digits]).any(|digits| digits == code.digits()) {
         return Ok(());
     }
     let problem = match ctx.policy.totp.parameters.digits {
@@ -74,6 +87,16 @@ pub(crate) fn check_digits(
         Digits::Eight => "must be exactly 8 digits, or a recovery code",
     };
     Err(Denial::FieldInvalid { field, problem })
+}
+
+/// The field beside `field` that takes what a security key signed.
+const fn credential_field(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        b"answer.code" => "answer.webauthn_credential_json",
+        b"existing_proof.code" => "existing_proof.webauthn_credential_json",
+        b"actor_proof.code" => "actor_proof.webauthn_credential_json",
+        _ => "proof.webauthn_credential_json",
+    }
 }
 
 /// What a code is presented for. A code by text message is good for one challenge only (R71).
@@ -97,6 +120,7 @@ pub(crate) fn evaluate(
     match code {
         PresentedCode::Otp(code) => evaluate_otp(draft, ctx, code, presented),
         PresentedCode::Recovery(code) => evaluate_recovery(draft, ctx, code),
+        PresentedCode::SecurityKey(credential) => security_key::evaluate(draft, ctx, credential, presented),
     }
 }
 
@@ -168,6 +192,7 @@ fn fits(
             }
             _ => Fit::Not,
         },
+        Credential::SecurityKey(_) => Fit::Not,
     }
 }
 
@@ -200,12 +225,15 @@ fn waits_for(ctx: &Context<'_>, pending: &PendingEnrollment, code: &OtpCode) -> 
             match_step(key, *parameters, ctx.policy.totp.window, ctx.now.unix_seconds(), code).is_some()
         }
         PendingCredential::Sms(sms) => sms::enrollment_code(ctx, pending.id, sms).as_ref() == Some(code),
+        PendingCredential::SecurityKey => false,
     }
 }
 
 fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presented) -> Finding {
-    if !draft.next.has_active() {
-        return locked(draft, None);
+    if !draft.next.takes_codes() {
+        // A user with security keys alone has nothing that a code could fit; a disabled authenticator stays closed.
+        let disabled = draft.next.authenticators.iter().any(|own| own.kind().takes_codes());
+        return if disabled { locked(draft, None) } else { refused(draft, "no_codes") };
     }
     if let Some(until) = draft.next.failures.locked_until(ctx.now) {
         return locked(draft, Some(until));
@@ -254,6 +282,7 @@ fn same_targets(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) ->
             Step::at(a.unix_seconds(), period) == Step::at(b.unix_seconds(), period)
         }
         Credential::Sms(sms) => sms.sent.is_none_or(|sent| sent.send_time <= a),
+        Credential::SecurityKey(_) => true,
     })
 }
 
@@ -287,7 +316,8 @@ fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
     let policy = &ctx.policy.lockout;
     let lock = draft.next.failures.charge(ctx.now, digest, policy);
     let mut disabled = Vec::new();
-    for authenticator in draft.next.authenticators.iter_mut().filter(|own| own.is_active()) {
+    let evaluated = |own: &&mut Authenticator| own.is_active() && own.kind().takes_codes();
+    for authenticator in draft.next.authenticators.iter_mut().filter(evaluated) {
         authenticator.consecutive_failures = authenticator.consecutive_failures.saturating_add(1);
         if authenticator.consecutive_failures >= policy.consecutive_limit {
             authenticator.standing = Standing::Disabled { since: ctx.now };
@@ -391,6 +421,9 @@ pub(crate) fn demand(
     check_digits(draft, ctx, code, field)?;
     match evaluate(draft, ctx, code, Presented::ForChange) {
         Finding::Verified { .. } | Finding::Recovered => Ok(()),
+        Finding::Refused if matches!(code, PresentedCode::SecurityKey(_)) => {
+            Err(Denial::ProofIncorrect { field: credential_field(field) })
+        }
         Finding::Refused => Err(Denial::ProofIncorrect { field }),
         Finding::Locked { until } => {
             Err(Denial::UserLocked { retry_after: until.map(|until| until.since(ctx.now)) })

@@ -6,8 +6,11 @@
 //! so none can be planted, and a finding names the challenge that it answers, so that it cannot be taken for another
 //! one's (R70).
 
+use crate::context::Context;
+use crate::ids::{ChallengeId, EnrollmentId, Epoch};
 use crate::secret::SecretString;
 use crate::text::AccountLabel;
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::time::Duration;
 
@@ -32,6 +35,26 @@ impl KeyChallenge {
     /// A challenge of these bytes, for tests of verifiers.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// What a login's or step-up's challenge asks of a security key: the form that is handed out first. The others are
+    /// of older keys, so that a rotation does not break what is under way.
+    pub(crate) fn of_challenge(ctx: &Context<'_>, epoch: Epoch, id: ChallengeId) -> Vec<Self> {
+        Self::derived(ctx, b"webauthn.get", epoch, id.as_bytes())
+    }
+
+    /// What a pending enrollment asks of a new security key, in the same order.
+    pub(crate) fn of_enrollment(ctx: &Context<'_>, epoch: Epoch, id: EnrollmentId) -> Vec<Self> {
+        Self::derived(ctx, b"webauthn.create", epoch, id.as_bytes())
+    }
+
+    fn derived(ctx: &Context<'_>, purpose: &[u8], epoch: Epoch, row: &[u8; 16]) -> Vec<Self> {
+        let keys = &ctx.digests.tokens;
+        let epoch = epoch.0.to_be_bytes();
+        let (tenant, user) = (ctx.user.tenant.as_str().as_bytes(), ctx.user.user.as_str().as_bytes());
+        let fields = [purpose, tenant, user, &epoch, row];
+        let newest_first = std::iter::once(keys.newest()).chain(keys.older());
+        newest_first.filter_map(|id| keys.digest_with(id, &fields)).map(|digest| Self(digest.value)).collect()
     }
 }
 
@@ -153,6 +176,20 @@ pub struct RelyingParty<'a> {
     pub requires_user_verification: bool,
 }
 
+impl<'a> RelyingParty<'a> {
+    /// The tenant's relying party; `None` where its policy names none, so that there are no security keys.
+    pub(crate) fn of(ctx: &Context<'a>) -> Option<Self> {
+        let policy = &ctx.policy.security_key;
+        let named = !policy.relying_party_id.is_empty() && !policy.origins.is_empty();
+        named.then(|| Self {
+            id: &policy.relying_party_id,
+            name: ctx.policy.totp.issuer.as_str(),
+            origins: &policy.origins,
+            requires_user_verification: policy.requires_user_verification,
+        })
+    }
+}
+
 /// What the browser is told to make a credential from.
 #[derive(Debug, Clone, Copy)]
 pub struct Creation<'a> {
@@ -166,6 +203,16 @@ pub struct Creation<'a> {
     pub exclude: &'a [&'a SecurityKey],
     /// How long the browser may take.
     pub timeout: Duration,
+}
+
+/// The account as authenticators know it: a digest of tenant and user, so that no personal data lies on a key and the
+/// same user is the same account for ever (Web Authentication §14.6.1).
+pub(crate) fn user_handle(ctx: &Context<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new_with_prefix(b"countersign user handle\0");
+    hash.update(ctx.user.tenant.as_str().as_bytes());
+    hash.update(b"\0");
+    hash.update(ctx.user.user.as_str().as_bytes());
+    hash.finalize().into()
 }
 
 /// A registration that passed every check of Web Authentication §7.1.

@@ -102,7 +102,8 @@ pub fn unlock_member(
             return Err(Denial::TwoFactorNotEnabled);
         }
         draft.next.failures.forgive();
-        for authenticator in &mut draft.next.authenticators {
+        // A security key is disabled because it was copied: that no manager can take back. It is bound anew.
+        for authenticator in draft.next.authenticators.iter_mut().filter(|own| own.kind().takes_codes()) {
             authenticator.standing = Standing::Active;
             authenticator.consecutive_failures = 0;
         }

@@ -29,6 +29,7 @@ struct SealingKeys {
     phone_number: XChaCha20Poly1305,
     pending_phone_number: XChaCha20Poly1305,
     audit: AuditKey,
+    security_key: XChaCha20Poly1305,
 }
 
 impl SealingKeys {
@@ -43,6 +44,7 @@ impl SealingKeys {
             phone_number: cipher(SealPurpose::PhoneNumber),
             pending_phone_number: cipher(SealPurpose::PendingPhoneNumber),
             audit: AuditKey::new(root),
+            security_key: cipher(SealPurpose::SecurityKey),
         }
     }
 
@@ -53,6 +55,7 @@ impl SealingKeys {
             SealPurpose::RequestReply => &self.request_reply,
             SealPurpose::PhoneNumber => &self.phone_number,
             SealPurpose::PendingPhoneNumber => &self.pending_phone_number,
+            SealPurpose::SecurityKey => &self.security_key,
         }
     }
 }

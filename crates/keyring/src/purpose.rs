@@ -19,6 +19,8 @@ pub(crate) enum SealPurpose {
     PhoneNumber,
     /// Phone numbers that wait for their confirmation.
     PendingPhoneNumber,
+    /// Security keys.
+    SecurityKey,
 }
 
 impl SealPurpose {
@@ -30,6 +32,7 @@ impl SealPurpose {
             Self::RequestReply => "countersign/v1/request-reply",
             Self::PhoneNumber => "countersign/v1/phone-number",
             Self::PendingPhoneNumber => "countersign/v1/pending-phone-number",
+            Self::SecurityKey => "countersign/v1/security-key",
         }
     }
 }

@@ -99,6 +99,24 @@ impl Keyring {
         self.open_number(SealPurpose::PendingPhoneNumber, user, id.as_bytes(), sealed)
     }
 
+    /// Seals a security key, as its text: it is no secret, and nobody may plant one. `nonce` is fresh randomness, never
+    /// used before.
+    pub fn seal_security_key(&self, user: &UserRef, id: AuthenticatorId, key: &str, nonce: Nonce) -> Vec<u8> {
+        let text = SecretBytes::new(key.as_bytes().to_vec());
+        self.seal(SealPurpose::SecurityKey, &number_fields(user, id.as_bytes()), &text, nonce)
+    }
+
+    /// Opens what [`Keyring::seal_security_key`] made for exactly this row.
+    pub fn open_security_key(
+        &self,
+        user: &UserRef,
+        id: AuthenticatorId,
+        sealed: &[u8],
+    ) -> Result<String, OpenError> {
+        let text = self.open(SealPurpose::SecurityKey, &number_fields(user, id.as_bytes()), sealed)?;
+        String::from_utf8(text.expose().to_vec()).map_err(|_| OpenError::Malformed)
+    }
+
     /// Seals the answer that is kept for a repeated request; it may carry keys and codes (ruling 8). `nonce` is fresh
     /// randomness, never used before.
     pub fn seal_reply(
@@ -184,7 +202,7 @@ fn with_key_fields<T>(
     ])
 }
 
-/// Tenant, user and row: what a phone number is bound to.
+/// Tenant, user and row: what a phone number or a security key is bound to.
 fn number_fields<'a>(user: &'a UserRef, id: &'a [u8; 16]) -> [&'a [u8]; 3] {
     [user.tenant.as_str().as_bytes(), user.user.as_str().as_bytes(), id]
 }

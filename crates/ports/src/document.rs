@@ -17,6 +17,7 @@
 mod event;
 mod named;
 mod policy;
+mod security_key;
 mod units;
 mod user;
 
@@ -26,6 +27,7 @@ pub use event::{
 };
 pub use named::Named;
 pub use policy::{decode_policy_document, encode_policy_document};
+pub use security_key::{decode_security_key, encode_security_key};
 pub use user::{
     decode_client_claims, decode_directory_entry, decode_failure_times, decode_first_factor,
     decode_ticket_issuer, encode_client_claims, encode_directory_entry, encode_failure_times,

@@ -54,7 +54,8 @@ pub(crate) async fn select(
                     CASE WHEN kind = 'SMS' THEN ROW(
                         sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time,
                         sms_send_expire_time, sms_send_used_time
-                    ) END
+                    ) END,
+                    CASE WHEN kind = 'SECURITY_KEY' THEN ROW(key_sealed, key_sign_count, key_backed_up) END
                 ) FROM authenticators WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
             ) AS "authenticators!: Vec<AuthenticatorRow>",
             ARRAY(

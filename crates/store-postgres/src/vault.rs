@@ -24,6 +24,7 @@ use uuid::Uuid;
 /// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
+    SecurityKey,
     PhoneNumber,
     AuthenticatorKey,
     PendingPhoneNumber,
@@ -38,11 +39,25 @@ struct Statements {
 }
 
 impl Column {
-    const ALL: [Self; 4] =
-        [Self::PhoneNumber, Self::AuthenticatorKey, Self::PendingPhoneNumber, Self::PendingKey];
+    const ALL: [Self; 5] = [
+        Self::SecurityKey,
+        Self::PhoneNumber,
+        Self::AuthenticatorKey,
+        Self::PendingPhoneNumber,
+        Self::PendingKey,
+    ];
 
     const fn statements(self) -> Statements {
         match self {
+            Self::SecurityKey => Statements {
+                due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM authenticators
+                    WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < $1
+                    ORDER BY substr(key_sealed, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+                swap: "UPDATE authenticators SET key_sealed = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND key_sealed = $5",
+            },
             Self::PhoneNumber => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
                         totp_digits, totp_period
@@ -87,6 +102,11 @@ impl Column {
 fn reseal_row(column: Column, row: &Due, keyring: &Keyring, nonce: Nonce) -> Option<Vec<u8>> {
     let Due { user, id, sealed, parameters } = row;
     Some(match column {
+        Column::SecurityKey => {
+            let id = AuthenticatorId::from_uuid(*id);
+            let key = keyring.open_security_key(user, id, sealed).ok()?;
+            keyring.seal_security_key(user, id, &key, nonce)
+        }
         Column::PhoneNumber => {
             let id = AuthenticatorId::from_uuid(*id);
             let number = keyring.open_phone_number(user, id, sealed).ok()?;
@@ -256,6 +276,7 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Op
         ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
         ("pending keys", _) => ("pending keys", Release::Resealed),
         ("phone numbers", _) => ("phone numbers", Release::Resealed),
+        ("security keys", _) => ("security keys", Release::Resealed),
         ("pending phone numbers", _) => ("pending phone numbers", Release::Resealed),
         ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
         ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(time_out(last))),

@@ -24,7 +24,8 @@ async fn open(database: &Database, ids: &[u32]) -> Arc<PostgresStore> {
 }
 
 /// Every column of bytes, and whether it is sealed again: whoever adds one must say what becomes of it.
-const COLUMNS: [(&str, bool); 10] = [
+const COLUMNS: [(&str, bool); 11] = [
+    ("authenticators.key_sealed", true),
     ("authenticators.sms_sealed_number", true),
     ("authenticators.totp_sealed_key", true),
     ("pending_enrollments.sms_sealed_number", true),

@@ -147,7 +147,7 @@ async fn authenticators(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Resu
             consecutive_failures, disabled_since, kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period,
             totp_last_step, sms_sealed_number, sms_send_id AS "sms_send_id: uuid::Uuid", sms_send_key,
             sms_send_challenge_id AS "sms_send_challenge_id: uuid::Uuid", sms_send_time, sms_send_expire_time,
-            sms_send_used_time
+            sms_send_used_time, key_sealed, key_sign_count, key_backed_up
         FROM authenticators WHERE tenant_id = ? AND user_id = ? ORDER BY number
         "#,
         tenant,

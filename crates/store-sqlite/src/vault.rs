@@ -23,6 +23,7 @@ use uuid::Uuid;
 /// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
+    SecurityKey,
     PhoneNumber,
     AuthenticatorKey,
     PendingPhoneNumber,
@@ -43,17 +44,31 @@ pub(crate) fn columns() -> Vec<&'static str> {
         Column::AuthenticatorKey => "authenticators.totp_sealed_key",
         Column::PendingKey => "pending_enrollments.totp_sealed_key",
         Column::PhoneNumber => "authenticators.sms_sealed_number",
+        Column::SecurityKey => "authenticators.key_sealed",
         Column::PendingPhoneNumber => "pending_enrollments.sms_sealed_number",
     };
     Column::ALL.map(name).to_vec()
 }
 
 impl Column {
-    const ALL: [Self; 4] =
-        [Self::PhoneNumber, Self::AuthenticatorKey, Self::PendingPhoneNumber, Self::PendingKey];
+    const ALL: [Self; 5] = [
+        Self::SecurityKey,
+        Self::PhoneNumber,
+        Self::AuthenticatorKey,
+        Self::PendingPhoneNumber,
+        Self::PendingKey,
+    ];
 
     const fn statements(self) -> Statements {
         match self {
+            Self::SecurityKey => Statements {
+                due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
+                        totp_digits, totp_period
+                    FROM authenticators WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < ?
+                    ORDER BY substr(key_sealed, 2, 4) LIMIT ? OFFSET ?",
+                swap: "UPDATE authenticators SET key_sealed = ?
+                    WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND key_sealed = ?",
+            },
             Self::PhoneNumber => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
                         totp_digits, totp_period
@@ -95,6 +110,11 @@ impl Column {
 fn reseal_row(column: Column, row: &Due, seal: &Sealer) -> Option<Vec<u8>> {
     let Due { user, id, sealed, parameters } = row;
     Some(match column {
+        Column::SecurityKey => {
+            let id = AuthenticatorId::from_uuid(*id);
+            let key = seal.keyring.open_security_key(user, id, sealed).ok()?;
+            seal.keyring.seal_security_key(user, id, &key, seal.nonce())
+        }
         Column::PhoneNumber => {
             let id = AuthenticatorId::from_uuid(*id);
             let number = seal.keyring.open_phone_number(user, id, sealed).ok()?;
@@ -242,6 +262,9 @@ const USES: &str = "
     SELECT 'pending phone numbers', hex(substr(sms_sealed_number, 2, 4)), count(*), NULL
     FROM pending_enrollments WHERE sms_sealed_number IS NOT NULL GROUP BY 2
     UNION ALL
+    SELECT 'security keys', hex(substr(key_sealed, 2, 4)), count(*), NULL
+    FROM authenticators WHERE key_sealed IS NOT NULL GROUP BY 2
+    UNION ALL
     SELECT 'recovery code sets', printf('%08x', digest_key), count(DISTINCT tenant_id || ' ' || user_id), NULL
     FROM recovery_codes WHERE used_time IS NULL GROUP BY 2
     UNION ALL
@@ -257,6 +280,7 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<i64>) -> Option<KeyUse
         ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
         ("pending keys", _) => ("pending keys", Release::Resealed),
         ("phone numbers", _) => ("phone numbers", Release::Resealed),
+        ("security keys", _) => ("security keys", Release::Resealed),
         ("pending phone numbers", _) => ("pending phone numbers", Release::Resealed),
         ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
         ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(last)),

@@ -30,6 +30,10 @@ pub(crate) async fn apply(
                 Usage::Sms { sent } => {
                     authenticators::use_telephone(at, user, *id, *sent, time, failures).await
                 }
+                Usage::SecurityKey { sign_count, backed_up } => {
+                    let said = (*sign_count, *backed_up);
+                    authenticators::use_security_key(at, user, *id, said, time, failures).await
+                }
             }
         }
         Write::RemoveAuthenticator(id) => authenticators::remove(at, user, *id).await,

@@ -70,8 +70,7 @@ pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
     v1::Allowed {
         assurance: assurance(login.assurance).into(),
         amr: login.amr.clone(),
-        // No kind of authenticator that can verify a login yet is bound to the origin.
-        phishing_resistant: false,
+        phishing_resistant: login.phishing_resistant,
         second_factor_verify_time: login.second_factor_verify_time.map(timestamp),
         authenticator_id: login.authenticator.map(|id| id.to_string()),
         remembered_client: login.remembered_client.as_ref().map(|client| v1::RememberedClientToken {
@@ -115,7 +114,11 @@ fn method(method: &Method) -> v1::ChallengeMethod {
         authenticator_id,
         display_name,
         obfuscated_phone_number: String::new(),
-        webauthn_request_options_json: String::new(),
+        webauthn_request_options_json: method
+            .request_options
+            .as_ref()
+            .map(|options| options.expose().to_owned())
+            .unwrap_or_default(),
     }
 }
 

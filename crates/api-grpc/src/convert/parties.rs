@@ -7,6 +7,7 @@ use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::ids::UserId;
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::secret::SecretString;
+use countersign_domain::security_key::PresentedCredential;
 use countersign_domain::user::{ClientClaims, FirstFactor};
 use std::net::IpAddr;
 
@@ -175,9 +176,15 @@ pub(crate) fn proof(
             let code = SecretString::new(code);
             fields.take(&format!("{field}.code"), PresentedCode::parse(code.expose())).map(Some)
         }
-        Some(v1::proof::Kind::WebauthnCredentialJson(_)) => {
-            let problem = "no security key was asked for; send a code";
-            fields.refuse(&format!("{field}.webauthn_credential_json"), problem)
+        Some(v1::proof::Kind::WebauthnCredentialJson(json)) => {
+            let json = SecretString::new(json);
+            match PresentedCredential::new(json.expose()) {
+                Some(credential) => Ok(Some(PresentedCode::SecurityKey(credential))),
+                None => {
+                    let problem = "must be JSON of at most 16 KiB";
+                    fields.refuse(&format!("{field}.webauthn_credential_json"), problem)
+                }
+            }
         }
     }
 }

@@ -56,6 +56,7 @@ fn authenticator(own: &Authenticator) -> v1::Authenticator {
         create_time: Some(timestamp(own.create_time)),
         last_use_time: own.last_use_time.map(timestamp),
         obfuscated_phone_number: String::new(),
+        synced: own.credential.security_key().is_some_and(|key| key.backup_eligible),
     }
 }
 

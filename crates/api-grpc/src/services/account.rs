@@ -6,6 +6,7 @@ mod enrollment;
 mod own;
 mod remembered_clients;
 mod reset_request;
+mod security_key;
 mod two_factor;
 
 use super::not_offered;
@@ -56,9 +57,9 @@ impl AccountService for AccountHandlers {
 
     async fn begin_security_key_enrollment(
         &self,
-        _: Request<BeginSecurityKeyEnrollmentRequest>,
+        request: Request<BeginSecurityKeyEnrollmentRequest>,
     ) -> Reply<BeginSecurityKeyEnrollmentResponse> {
-        not_offered()
+        security_key::begin(&self.0, request).await
     }
 
     async fn confirm_enrollment(

@@ -104,6 +104,7 @@ impl World {
             clock: Arc::new(clock),
             random: Arc::new(random),
             digests: keyring.digests(),
+            keys: Arc::new(countersign_webauthn::WebAuthn),
         });
         let world = Self { app, store, now };
         let issuer = Issuer::parse("Example").expect("an issuer");

@@ -42,6 +42,7 @@ impl World {
             clock: clock.clone(),
             random: random.clone(),
             digests: Keyring::new([(KeyId(1), root)].into()).unwrap().digests(),
+            keys: Arc::new(countersign_webauthn::WebAuthn),
         });
         let record = fixtures::tenant_record(&fixtures::tenant(TENANT), Preset::SelfServiceCode);
         let change = fixtures::policy_change(&random, &record);

@@ -15,9 +15,12 @@ use crate::proof::{self, Finding, Presented};
 use crate::recovery::{self, FreshSet};
 use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
+use crate::security_key::{KeyChallenge, RelyingParty};
 use crate::time::Timestamp;
 use crate::token::{self, Opened};
-use crate::user::{Challenge, ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
+use crate::user::{
+    Authenticator, Challenge, ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState,
+};
 
 pub use verdict::{Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict};
 
@@ -83,6 +86,10 @@ fn check_on(
     fresh: &LoginFresh,
 ) -> Result<Verdict, Denial> {
     let first = proof::first_factor(ctx, command.first_factor.as_ref())?;
+    if let Some(PresentedCode::SecurityKey(_)) = &command.answer {
+        let problem = "answers a challenge, and none was asked yet: call without it, then AnswerChallenge";
+        return Err(Denial::FieldInvalid { field: "answer.webauthn_credential_json", problem });
+    }
     if let Some(answer) = &command.answer {
         proof::check_digits(draft, ctx, answer, "answer.code")?;
     }
@@ -277,7 +284,7 @@ fn spared(
 /// Asks for a proof, or says that none is evaluated now.
 fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
     // Where everything is disabled, waiting does not help.
-    let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.has_active());
+    let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.takes_codes());
     if until.is_some() || !draft.next.has_active() {
         draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
@@ -285,7 +292,7 @@ fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: Challe
     }
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
-    let methods = methods(draft, ctx, false);
+    let methods = methods(draft, ctx, false, id);
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
 }
 
@@ -320,27 +327,43 @@ fn lock_out(
     until: Option<Timestamp>,
     id: ChallengeId,
 ) -> Verdict {
-    let methods = methods(draft, ctx, true);
+    let methods = methods(draft, ctx, true, id);
     let still_open = (!methods.is_empty()).then(|| open_challenge(draft, ctx, asked, id, methods));
     Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
 }
 
 /// The ways open to this user; while locked only those that a lock does not close.
-fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool) -> Vec<Method> {
-    let closes = |kind| matches!(kind, AuthenticatorType::Totp | AuthenticatorType::Sms);
+fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> Vec<Method> {
+    let key_options = request_options(draft, ctx, id);
+    let open = |authenticator: &&Authenticator| match authenticator.kind() {
+        AuthenticatorType::SecurityKey => key_options.is_some(),
+        kind => !(locked && kind.takes_codes()),
+    };
     let mut methods: Vec<_> = draft
         .next
         .active()
-        .filter(|authenticator| !(locked && closes(authenticator.kind())))
+        .filter(open)
         .map(|authenticator| Method {
             kind: authenticator.kind(),
             authenticator: Some((authenticator.id, authenticator.display_name.as_str().to_owned())),
+            request_options: key_options
+                .clone()
+                .filter(|_| authenticator.kind() == AuthenticatorType::SecurityKey),
         })
         .collect();
     if ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0 {
-        methods.push(Method { kind: AuthenticatorType::RecoveryCode, authenticator: None });
+        let kind = AuthenticatorType::RecoveryCode;
+        methods.push(Method { kind, authenticator: None, request_options: None });
     }
     methods
+}
+
+/// What the browser asks the user's keys to sign for this challenge; `None` where there is no key that may serve.
+fn request_options(draft: &Draft, ctx: &Context<'_>, id: ChallengeId) -> Option<SecretString> {
+    let keys: Vec<_> = proof::active_security_keys(&draft.next).map(|(_, key)| key).collect();
+    let party = RelyingParty::of(ctx).filter(|_| !keys.is_empty())?;
+    let challenge = *KeyChallenge::of_challenge(ctx, draft.next.epoch, id).first()?;
+    Some(ctx.keys.request_options(&party, challenge, &keys, Challenge::LIFETIME))
 }
 
 fn answered(
@@ -354,7 +377,7 @@ fn answered(
     let (assurance, method, id) = match proof::evaluate(draft, ctx, answer, asked.presented) {
         Finding::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
         Finding::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
-        Finding::Verified { id, kind } => (Assurance::Verified, amr_of(kind), Some((id, kind))),
+        Finding::Verified { id, kind } => (Assurance::Verified, amr_of(draft, id, kind), Some((id, kind))),
         Finding::Recovered => (Assurance::Recovered, "otp", None),
     };
     // The owner is here: a request for help is answered (ruling 15).
@@ -368,6 +391,7 @@ fn answered(
     let reissue = assurance == Assurance::Recovered && ctx.policy.recovery_codes.reissue_on_use;
     let recovery_codes = reissue.then(|| recovery::reissue(draft, ctx, &fresh.recovery));
     let allowed = Allowed {
+        phishing_resistant: id.is_some_and(|(_, kind)| kind == AuthenticatorType::SecurityKey),
         second_factor_verify_time: Some(ctx.now),
         authenticator: id.map(|(id, _)| id),
         remembered_client,
@@ -389,10 +413,11 @@ pub(crate) fn verified_by_enrollment(
     // The owner is here: a request for help is answered (ruling 15).
     draft.next.reset_request = None;
     let mut amr = amr(ctx, first);
-    add_amr(&mut amr, amr_of(kind));
+    add_amr(&mut amr, amr_of(draft, id, kind));
     add_amr(&mut amr, "mfa");
     draft.tell(Event::new(EventType::LoginAllowed).about(id, kind).with("assurance", "verified"));
     let allowed = Allowed {
+        phishing_resistant: kind == AuthenticatorType::SecurityKey,
         second_factor_verify_time: Some(ctx.now),
         authenticator: Some(id),
         ..plain(Assurance::Verified, amr)
@@ -431,6 +456,7 @@ fn plain(assurance: Assurance, amr: Vec<String>) -> Allowed {
     Allowed {
         assurance,
         amr,
+        phishing_resistant: false,
         second_factor_verify_time: None,
         authenticator: None,
         remembered_client: None,
@@ -474,10 +500,13 @@ fn add_amr(amr: &mut Vec<String>, method: &str) {
     }
 }
 
-const fn amr_of(kind: AuthenticatorType) -> &'static str {
-    match kind {
-        AuthenticatorType::Totp | AuthenticatorType::RecoveryCode => "otp",
-        AuthenticatorType::Sms => "sms",
-        AuthenticatorType::SecurityKey => "hwk",
+/// The second factor in the terms of RFC 8176: a key that may leave its device is software.
+fn amr_of(draft: &Draft, id: AuthenticatorId, kind: AuthenticatorType) -> &'static str {
+    let key = draft.next.authenticator(id).and_then(|own| own.credential.security_key());
+    match (kind, key) {
+        (AuthenticatorType::Sms, _) => "sms",
+        (AuthenticatorType::SecurityKey, Some(key)) if key.backup_eligible => "swk",
+        (AuthenticatorType::SecurityKey, _) => "hwk",
+        (AuthenticatorType::Totp | AuthenticatorType::RecoveryCode, _) => "otp",
     }
 }

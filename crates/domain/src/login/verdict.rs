@@ -47,6 +47,8 @@ pub struct Allowed {
     pub assurance: Assurance,
     /// Authentication methods (RFC 8176), first factor's first.
     pub amr: Vec<String>,
+    /// Whether the second factor was bound to the page's origin: safe against a look-alike page.
+    pub phishing_resistant: bool,
     /// When the second factor was proved.
     pub second_factor_verify_time: Option<Timestamp>,
     /// Which authenticator proved it.
@@ -81,6 +83,8 @@ pub struct Method {
     pub kind: AuthenticatorType,
     /// The authenticator and its name; none for recovery codes.
     pub authenticator: Option<(AuthenticatorId, String)>,
+    /// For a security key: `PublicKeyCredentialRequestOptionsJSON`, for any key of the user.
+    pub request_options: Option<SecretString>,
 }
 
 /// A user who must enroll.

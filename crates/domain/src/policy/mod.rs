@@ -30,6 +30,13 @@ pub enum AuthenticatorType {
     RecoveryCode,
 }
 
+impl AuthenticatorType {
+    /// Whether guessing its codes is charged and locks it. Recovery codes and security keys cannot be guessed (R15).
+    pub const fn takes_codes(self) -> bool {
+        matches!(self, Self::Totp | Self::Sms)
+    }
+}
+
 /// Something that proves who is asking, beside the caller's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProofKind {

@@ -9,6 +9,7 @@ fn normal(typed: &str) -> Option<String> {
     let (kind, bytes) = match PresentedCode::parse(typed) {
         Ok(PresentedCode::Otp(code)) => ("otp", code.as_bytes().to_vec()),
         Ok(PresentedCode::Recovery(code)) => ("recovery", code.as_bytes().to_vec()),
+        Ok(PresentedCode::SecurityKey(_)) => panic!("nothing typed is a security key's"),
         Err(MalformedCode) => return None,
     };
     Some(format!("{kind}:{}", String::from_utf8(bytes).unwrap()))

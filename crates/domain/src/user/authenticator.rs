@@ -5,6 +5,7 @@ use crate::ids::{AuthenticatorId, ChallengeId, EnrollmentId, Epoch, RecoverySetI
 use crate::otp::{Step, TotpKey, TotpParameters};
 use crate::phone_number::PhoneNumber;
 use crate::policy::AuthenticatorType;
+use crate::security_key::SecurityKey;
 use crate::text::{AccountLabel, DisplayName};
 use crate::time::Timestamp;
 
@@ -48,6 +49,8 @@ pub enum Credential {
     Totp(TotpCredential),
     /// A telephone that gets codes by text message.
     Sms(SmsCredential),
+    /// A security key or platform authenticator.
+    SecurityKey(SecurityKey),
 }
 
 impl Credential {
@@ -56,6 +59,7 @@ impl Credential {
         match self {
             Self::Totp(_) => AuthenticatorType::Totp,
             Self::Sms(_) => AuthenticatorType::Sms,
+            Self::SecurityKey(_) => AuthenticatorType::SecurityKey,
         }
     }
 
@@ -63,7 +67,7 @@ impl Credential {
     pub const fn totp(&self) -> Option<&TotpCredential> {
         match self {
             Self::Totp(totp) => Some(totp),
-            Self::Sms(_) => None,
+            Self::Sms(_) | Self::SecurityKey(_) => None,
         }
     }
 
@@ -71,7 +75,15 @@ impl Credential {
     pub const fn sms(&self) -> Option<&SmsCredential> {
         match self {
             Self::Sms(sms) => Some(sms),
-            Self::Totp(_) => None,
+            Self::Totp(_) | Self::SecurityKey(_) => None,
+        }
+    }
+
+    /// The security key, where it is one.
+    pub const fn security_key(&self) -> Option<&SecurityKey> {
+        match self {
+            Self::SecurityKey(key) => Some(key),
+            Self::Totp(_) | Self::Sms(_) => None,
         }
     }
 
@@ -80,6 +92,9 @@ impl Credential {
         match self {
             Self::Totp(totp) => Usage::Totp { last_step: totp.last_step },
             Self::Sms(sms) => Usage::Sms { sent: sms.sent },
+            Self::SecurityKey(key) => {
+                Usage::SecurityKey { sign_count: key.sign_count, backed_up: key.backed_up }
+            }
         }
     }
 
@@ -89,7 +104,11 @@ impl Credential {
         match (self, usage) {
             (Self::Totp(totp), Usage::Totp { last_step }) => totp.last_step = last_step,
             (Self::Sms(sms), Usage::Sms { sent }) => sms.sent = sent,
-            (Self::Totp(_), Usage::Sms { .. }) | (Self::Sms(_), Usage::Totp { .. }) => return false,
+            (Self::SecurityKey(key), Usage::SecurityKey { sign_count, backed_up }) => {
+                key.sign_count = sign_count;
+                key.backed_up = backed_up;
+            }
+            (Self::Totp(_) | Self::Sms(_) | Self::SecurityKey(_), _) => return false,
         }
         true
     }
@@ -108,6 +127,13 @@ pub enum Usage {
     Sms {
         /// That code.
         sent: Option<SentCode>,
+    },
+    /// What a security key said last. The counter only grows (R70).
+    SecurityKey {
+        /// Its signature counter.
+        sign_count: u32,
+        /// Whether its private key is backed up.
+        backed_up: bool,
     },
 }
 
@@ -189,6 +215,7 @@ impl PendingEnrollment {
         match self.credential {
             PendingCredential::Totp { .. } => AuthenticatorType::Totp,
             PendingCredential::Sms(_) => AuthenticatorType::Sms,
+            PendingCredential::SecurityKey => AuthenticatorType::SecurityKey,
         }
     }
 }
@@ -207,6 +234,8 @@ pub enum PendingCredential {
     },
     /// A telephone.
     Sms(PendingSms),
+    /// A security key: what it is asked to sign is derived from the enrollment itself.
+    SecurityKey,
 }
 
 /// A telephone that was sent the code which confirms it. The code lives as long as the enrollment.

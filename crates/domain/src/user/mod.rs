@@ -93,6 +93,11 @@ impl UserState {
         self.active().next().is_some()
     }
 
+    /// Whether an authenticator of this user could take a code right now, locks aside.
+    pub fn takes_codes(&self) -> bool {
+        self.active().any(|authenticator| authenticator.kind().takes_codes())
+    }
+
     /// The active authenticators.
     pub fn active(&self) -> impl Iterator<Item = &Authenticator> {
         self.authenticators.iter().filter(|authenticator| authenticator.is_active())

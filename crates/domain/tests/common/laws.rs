@@ -41,6 +41,9 @@ fn grows(was: Usage, is: Usage) {
             });
             assert!(!unused, "R71: a used code stays used");
         }
+        (Usage::SecurityKey { sign_count: was, .. }, Usage::SecurityKey { sign_count: is, .. }) => {
+            assert!(is >= was, "R70: a counter only grows");
+        }
         _ => panic!("an authenticator changed its kind"),
     }
 }

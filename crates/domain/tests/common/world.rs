@@ -103,7 +103,13 @@ impl World {
     }
 
     pub fn ctx(&self) -> Context<'_> {
-        Context { user: &self.user, policy: &self.policy, digests: &self.digests, now: self.now }
+        Context {
+            user: &self.user,
+            policy: &self.policy,
+            digests: &self.digests,
+            keys: &countersign_webauthn::WebAuthn,
+            now: self.now,
+        }
     }
 
     pub fn pass(&mut self, span: Duration) {
@@ -200,7 +206,7 @@ impl World {
             PendingCredential::Totp { key, parameters, .. } => {
                 Some(Phone { key: key.clone(), parameters: *parameters })
             }
-            PendingCredential::Sms(_) => None,
+            PendingCredential::Sms(_) | PendingCredential::SecurityKey => None,
         });
         own.chain(pending).collect()
     }

@@ -343,6 +343,7 @@ impl History {
         let seen = match presented.clone() {
             PresentedCode::Otp(code) => Typed::Digits(code),
             PresentedCode::Recovery(code) => Typed::Paper(code),
+            PresentedCode::SecurityKey(_) => unreachable!("no command of the model presents a security key"),
         };
         (presented, seen)
     }

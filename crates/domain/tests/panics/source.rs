@@ -10,6 +10,7 @@ use countersign_domain::ids::{
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpKey, TotpParameters};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::FirstFactorMethod;
+use countersign_domain::security_key::{CredentialId, SecurityKey, Transport};
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
@@ -169,7 +170,9 @@ impl<'a> Source<'a> {
             last_use_time: self.maybe(Self::time),
             consecutive_failures: self.count(),
             standing: if self.below(3) == 0 { Standing::Disabled { since } } else { Standing::Active },
-            credential: if self.below(2) == 0 {
+            credential: if self.below(4) == 0 {
+                Credential::SecurityKey(self.security_key())
+            } else if self.below(2) == 0 {
                 Credential::Sms(SmsCredential { number: number(), sent: self.maybe(Self::sent) })
             } else {
                 Credential::Totp(TotpCredential {
@@ -178,6 +181,18 @@ impl<'a> Source<'a> {
                     last_step: Step::new([0, 60_000_000, u64::MAX][self.below(3)]),
                 })
             },
+        }
+    }
+
+    fn security_key(&mut self) -> SecurityKey {
+        SecurityKey {
+            id: CredentialId::new(vec![7; [1, 16, 1023][self.below(3)]]).unwrap(),
+            public_key: vec![0xa5; self.below(80)],
+            sign_count: [0, 7, u32::MAX][self.below(3)],
+            user_verified: self.below(2) == 0,
+            backup_eligible: self.below(2) == 0,
+            backed_up: self.below(2) == 0,
+            transports: Transport::ALL[self.below(6)..].to_vec(),
         }
     }
 
@@ -195,7 +210,9 @@ impl<'a> Source<'a> {
     fn pending(&mut self) -> PendingEnrollment {
         PendingEnrollment {
             id: self.id(),
-            credential: if self.below(2) == 0 {
+            credential: if self.below(4) == 0 {
+                PendingCredential::SecurityKey
+            } else if self.below(2) == 0 {
                 PendingCredential::Sms(PendingSms { number: number(), send: self.id(), key: KeyId(1) })
             } else {
                 PendingCredential::Totp {

@@ -15,6 +15,7 @@ use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
 use countersign_ports::Clock;
+use countersign_webauthn::WebAuthn;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -119,6 +120,7 @@ fn deps(stores: &Stores, digests: Digests) -> Deps {
         clock: Arc::new(SystemClock),
         random: Arc::new(OsRandom),
         digests,
+        keys: Arc::new(WebAuthn),
     }
 }
 

@@ -60,9 +60,10 @@ pub(super) async fn put_authenticator(
             consecutive_failures, disabled_since, kind,
             totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step,
             sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time, sms_send_expire_time,
-            sms_send_used_time
+            sms_send_used_time, key_sealed, key_sign_count, key_backed_up
         ) VALUES (
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+            $24, $25, $26
         )
         ON CONFLICT (tenant_id, user_id, authenticator_id) DO UPDATE SET
             display_name = excluded.display_name, display_name_key = excluded.display_name_key,
@@ -74,8 +75,10 @@ pub(super) async fn put_authenticator(
             sms_sealed_number = excluded.sms_sealed_number, sms_send_id = excluded.sms_send_id,
             sms_send_key = excluded.sms_send_key, sms_send_challenge_id = excluded.sms_send_challenge_id,
             sms_send_time = excluded.sms_send_time, sms_send_expire_time = excluded.sms_send_expire_time,
-            sms_send_used_time = excluded.sms_send_used_time
+            sms_send_used_time = excluded.sms_send_used_time, key_sealed = excluded.key_sealed,
+            key_sign_count = excluded.key_sign_count, key_backed_up = excluded.key_backed_up
         WHERE (authenticators.totp_last_step <= excluded.totp_last_step) IS NOT FALSE
+            AND (authenticators.key_sign_count <= excluded.key_sign_count) IS NOT FALSE
             AND (authenticators.sms_send_id IS DISTINCT FROM excluded.sms_send_id
                 OR authenticators.sms_send_used_time IS NULL
                 OR authenticators.sms_send_used_time IS NOT DISTINCT FROM excluded.sms_send_used_time)",
@@ -102,6 +105,9 @@ pub(super) async fn put_authenticator(
         columns.sent.send_time,
         columns.sent.expire_time,
         columns.sent.used_time,
+        columns.key_sealed,
+        columns.key_sign_count,
+        columns.key_backed_up,
     );
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }
@@ -151,6 +157,30 @@ pub(super) async fn use_telephone(
         sent.send_time,
         sent.expire_time,
         sent.used_time,
+        time_in_opt(last_use_time)?,
+        i64::from(consecutive_failures),
+    );
+    Ok(held(done.execute(transaction).await?.rows_affected()))
+}
+
+/// The same for a security key: its counter never falls (R70).
+pub(super) async fn use_security_key(
+    transaction: &mut PgConnection,
+    user: &UserRef,
+    id: AuthenticatorId,
+    (sign_count, backed_up): (u32, bool),
+    last_use_time: Option<Timestamp>,
+    consecutive_failures: u32,
+) -> Result<Commit, Failure> {
+    let done = sqlx::query!(
+        "UPDATE authenticators SET
+            key_sign_count = $4, key_backed_up = $5, last_use_time = $6, consecutive_failures = $7
+        WHERE tenant_id = $1 AND user_id = $2 AND authenticator_id = $3 AND key_sign_count <= $4",
+        user.tenant.as_str(),
+        user.user.as_str(),
+        id.uuid(),
+        i64::from(sign_count),
+        backed_up,
         time_in_opt(last_use_time)?,
         i64::from(consecutive_failures),
     );

@@ -7,7 +7,7 @@ use crate::error::Failure;
 use countersign_domain::ids::UserRef;
 use countersign_domain::otp::{Digits, TotpParameters};
 use countersign_domain::user::{Authenticator, Credential, PendingCredential, PendingEnrollment, SentCode};
-use countersign_ports::document::Named;
+use countersign_ports::document::{Named, encode_security_key};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -42,6 +42,9 @@ pub(super) struct CredentialColumns {
     pub(super) totp_last_step: Option<i64>,
     pub(super) sms_sealed_number: Option<Vec<u8>>,
     pub(super) sent: SentColumns,
+    pub(super) key_sealed: Option<Vec<u8>>,
+    pub(super) key_sign_count: Option<i64>,
+    pub(super) key_backed_up: Option<bool>,
 }
 
 impl CredentialColumns {
@@ -63,6 +66,17 @@ impl CredentialColumns {
             Credential::Sms(sms) => Self {
                 sms_sealed_number: Some(keyring.seal_phone_number(user, row.id, &sms.number, sealer.nonce())),
                 sent: SentColumns::new(sms.sent)?,
+                ..Self::default()
+            },
+            Credential::SecurityKey(key) => Self {
+                key_sealed: Some(keyring.seal_security_key(
+                    user,
+                    row.id,
+                    &encode_security_key(key),
+                    sealer.nonce(),
+                )),
+                key_sign_count: Some(key.sign_count.into()),
+                key_backed_up: Some(key.backed_up),
                 ..Self::default()
             },
         })
@@ -136,6 +150,7 @@ impl<'a> PendingColumns<'a> {
                 sms_send_key: Some(sms.key.0.into()),
                 ..Self::default()
             },
+            PendingCredential::SecurityKey => Self::default(),
         })
     }
 }

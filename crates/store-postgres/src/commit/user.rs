@@ -114,6 +114,11 @@ pub(super) async fn apply(
                 let (time, failures) = (*last_use_time, *consecutive_failures);
                 credentials::use_telephone(transaction, user, *id, *sent, time, failures).await
             }
+            Usage::SecurityKey { sign_count, backed_up } => {
+                let (said, time, failures) =
+                    ((*sign_count, *backed_up), *last_use_time, *consecutive_failures);
+                credentials::use_security_key(transaction, user, *id, said, time, failures).await
+            }
         },
         Write::RemoveAuthenticator(id) => credentials::remove_authenticator(transaction, user, *id).await,
         Write::PutPending(row) => credentials::put_pending(transaction, sealer, user, row).await,

@@ -14,7 +14,7 @@ use countersign_domain::user::{
 };
 use countersign_keyring::Keyring;
 use countersign_ports::StoreError;
-use countersign_ports::document::Named;
+use countersign_ports::document::{Named, decode_security_key};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -26,6 +26,8 @@ pub(crate) type AuthenticatorRow = (
     (String, Option<Vec<u8>>, Option<String>, Option<i16>, Option<i16>, Option<i64>),
     // Null for other kinds.
     Option<SmsColumns>,
+    // key_sealed, key_sign_count, key_backed_up; null for other kinds
+    Option<(Option<Vec<u8>>, Option<i64>, Option<bool>)>,
 );
 
 /// `sms_sealed_number`, `sms_send_id`, `sms_send_key`, `sms_send_challenge_id`, `sms_send_time`, `sms_send_expire_time`,
@@ -64,7 +66,7 @@ pub(super) fn authenticator(
     user: &UserRef,
     keyring: &Keyring,
 ) -> Result<Authenticator, StoreError> {
-    let ((id, name, named, create_time, last_use_time, failures, disabled_since), credential, sms) = row;
+    let ((id, name, named, create_time, last_use_time, failures, disabled_since), credential, sms, key) = row;
     let id = AuthenticatorId::from_uuid(id);
     let row = RowId { entity: "authenticator", id: &id };
     let credential = match (AuthenticatorType::from_name(&credential.0), credential) {
@@ -81,6 +83,14 @@ pub(super) fn authenticator(
             })
         }
         (Some(AuthenticatorType::Sms), _) => Credential::Sms(telephone(sms, user, id, &row, keyring)?),
+        (Some(AuthenticatorType::SecurityKey), _) => {
+            let Some((Some(sealed), Some(sign_count), Some(backed_up))) = key else {
+                return Err(row.corrupt("lacks a column of its kind"));
+            };
+            let text = keyring.open_security_key(user, id, &sealed).map_err(|_| row.seal_broken())?;
+            let key = decode_security_key(&text, row.count(sign_count)?, backed_up);
+            Credential::SecurityKey(key.map_err(|_| row.corrupt("has a security key that is none"))?)
+        }
         (Some(AuthenticatorType::Totp), _) => return Err(row.corrupt("lacks a column of its kind")),
         _ => return Err(row.corrupt("is of an unknown kind")),
     };
@@ -130,6 +140,7 @@ pub(super) fn pending(
                 key: KeyId(row.count(key)?),
             })
         }
+        (Some(AuthenticatorType::SecurityKey), _) => PendingCredential::SecurityKey,
         (Some(AuthenticatorType::Totp), _) => return Err(row.corrupt("lacks a column of its kind")),
         _ => return Err(row.corrupt("is of an unknown kind")),
     };

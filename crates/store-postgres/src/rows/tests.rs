@@ -86,12 +86,19 @@ fn half_a_tuple_is_corrupt() {
     check("recovery set", "lacks a column", |row| row.set_create_time = Some(NOW));
     check("authenticator", "lacks a column of its kind", |row| {
         let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        row.authenticators.push((common, ("TOTP".to_owned(), None, None, None, None, Some(1)), None));
+        row.authenticators.push((common, ("TOTP".to_owned(), None, None, None, None, Some(1)), None, None));
     });
     for sms in [None, Some((None, None, None, None, None, None, None))] {
         check("authenticator", "lacks a column of its kind", |row| {
             let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-            row.authenticators.push((common, ("SMS".to_owned(), None, None, None, None, None), sms));
+            row.authenticators.push((common, ("SMS".to_owned(), None, None, None, None, None), sms, None));
+        });
+    }
+    for key in [None, Some((None, Some(1), Some(false))), Some((Some(vec![0; 61]), None, Some(false)))] {
+        check("authenticator", "lacks a column of its kind", |row| {
+            let common = (Uuid::nil(), "key".to_owned(), true, NOW, None, 0, None);
+            let kind = ("SECURITY_KEY".to_owned(), None, None, None, None, None);
+            row.authenticators.push((common, kind, None, key));
         });
     }
     check("pending enrollment", "lacks a column of its kind", |row| {
@@ -120,12 +127,17 @@ fn values_out_of_range_are_corrupt() {
     });
     check("authenticator", "is of an unknown kind", |row| {
         let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        row.authenticators.push((common, ("CARD".to_owned(), None, None, None, None, None), None));
+        row.authenticators.push((common, ("CARD".to_owned(), None, None, None, None, None), None, None));
     });
     check("authenticator", "has parameters out of range", |row| {
         let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
         let totp = (Some(vec![0; 61]), Some("SHA1".to_owned()), Some(7), Some(30), Some(1));
-        row.authenticators.push((common, ("TOTP".to_owned(), totp.0, totp.1, totp.2, totp.3, totp.4), None));
+        row.authenticators.push((
+            common,
+            ("TOTP".to_owned(), totp.0, totp.1, totp.2, totp.3, totp.4),
+            None,
+            None,
+        ));
     });
     check("challenge", "has an unknown purpose", |row| {
         row.challenges.push((Uuid::nil(), "FUN".to_owned(), NOW, NOW, 0, String::new(), String::new()));

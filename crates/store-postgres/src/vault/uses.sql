@@ -16,6 +16,10 @@ SELECT 'pending phone numbers', encode(substr(sms_sealed_number, 2, 4), 'hex'), 
 FROM pending_enrollments WHERE sms_sealed_number IS NOT NULL
 GROUP BY substr(sms_sealed_number, 2, 4)
 UNION ALL
+SELECT 'security keys', encode(substr(key_sealed, 2, 4), 'hex'), count(*), NULL
+FROM authenticators WHERE key_sealed IS NOT NULL
+GROUP BY substr(key_sealed, 2, 4)
+UNION ALL
 SELECT 'recovery code sets', lpad(to_hex(digest_key), 8, '0'), count(*), NULL
 FROM recovery_sets, LATERAL (
     SELECT DISTINCT code.digest_key FROM unnest(digest_keys, used_times) AS code (digest_key, used_time)

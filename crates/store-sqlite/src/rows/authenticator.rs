@@ -8,6 +8,7 @@ use countersign_domain::ids::{
     AuthenticatorId, ChallengeId, EnrollmentId, Epoch, RecoverySetId, SendId, UserRef,
 };
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
+use countersign_domain::security_key::SecurityKey;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
@@ -16,6 +17,7 @@ use countersign_domain::user::{
 };
 use countersign_keyring::Keyring;
 use countersign_ports::StoreError;
+use countersign_ports::document::decode_security_key;
 use std::fmt::Display;
 use uuid::Uuid;
 
@@ -42,6 +44,9 @@ pub(crate) struct AuthenticatorRow {
     pub(crate) sms_send_time: Option<i64>,
     pub(crate) sms_send_expire_time: Option<i64>,
     pub(crate) sms_send_used_time: Option<i64>,
+    pub(crate) key_sealed: Option<Vec<u8>>,
+    pub(crate) key_sign_count: Option<i64>,
+    pub(crate) key_backed_up: Option<i64>,
 }
 
 impl AuthenticatorRow {
@@ -52,6 +57,7 @@ impl AuthenticatorRow {
         let credential = match self.kind.as_str() {
             "TOTP" => Credential::Totp(self.app(user, keyring, &row)?),
             "SMS" => Credential::Sms(self.telephone(user, keyring, &row)?),
+            "SECURITY_KEY" => Credential::SecurityKey(self.security_key(user, keyring, &row)?),
             _ => return Err(row.corrupt("has columns that fit no kind")),
         };
         Ok(Authenticator {
@@ -127,6 +133,24 @@ impl AuthenticatorRow {
         };
         Ok(SmsCredential { number, sent })
     }
+
+    /// The security key, where every column of one is there.
+    fn security_key(
+        &self,
+        user: &UserRef,
+        keyring: &Keyring,
+        row: &Row<AuthenticatorId>,
+    ) -> Result<SecurityKey, StoreError> {
+        let (Some(sealed), Some(sign_count), Some(backed_up)) =
+            (&self.key_sealed, self.key_sign_count, self.key_backed_up)
+        else {
+            return Err(row.corrupt("has columns that fit no kind"));
+        };
+        let id = AuthenticatorId::from_uuid(self.authenticator_id);
+        let text = row.sealed(keyring.open_security_key(user, id, sealed))?;
+        decode_security_key(&text, row.unsigned(sign_count)?, backed_up != 0)
+            .map_err(|_| row.corrupt("has a security key that is none"))
+    }
 }
 
 /// A pending enrollment as it is stored.
@@ -157,6 +181,7 @@ impl PendingRow {
         let credential = match self.kind.as_str() {
             "TOTP" => self.app(user, keyring, &row)?,
             "SMS" => PendingCredential::Sms(self.telephone(user, keyring, &row)?),
+            "SECURITY_KEY" => PendingCredential::SecurityKey,
             _ => return Err(row.corrupt("has columns that fit no kind")),
         };
         Ok(PendingEnrollment {

@@ -29,15 +29,18 @@ pub(super) async fn put(
         Standing::Disabled { since } => Some(since.unix_micros()),
     };
     let kind = row.kind().name();
-    let CredentialColumns { totp_sealed_key, totp, totp_last_step, sms_sealed_number, sent } = columns;
+    let CredentialColumns { totp_sealed_key, totp, totp_last_step, sms_sealed_number, sent, .. } = columns;
+    let (key_sealed, sign_count, backed_up) =
+        (columns.key_sealed, columns.key_sign_count, columns.key_backed_up);
     let put = sqlx::query!(
         "INSERT INTO authenticators (tenant_id, user_id, authenticator_id, number, display_name, display_name_key,
             named, create_time, last_use_time, consecutive_failures, disabled_since, kind, totp_sealed_key,
             totp_algorithm, totp_digits, totp_period, totp_last_step, sms_sealed_number, sms_send_id, sms_send_key,
-            sms_send_challenge_id, sms_send_time, sms_send_expire_time, sms_send_used_time)
+            sms_send_challenge_id, sms_send_time, sms_send_expire_time, sms_send_used_time,
+            key_sealed, key_sign_count, key_backed_up)
         VALUES (?1, ?2, ?3,
             (SELECT ifnull(max(number), 0) + 1 FROM authenticators WHERE tenant_id = ?1 AND user_id = ?2),
-            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+            ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
         ON CONFLICT (tenant_id, user_id, authenticator_id) DO UPDATE SET
             display_name = excluded.display_name, display_name_key = excluded.display_name_key,
             named = excluded.named, create_time = excluded.create_time, last_use_time = excluded.last_use_time,
@@ -48,8 +51,10 @@ pub(super) async fn put(
             sms_sealed_number = excluded.sms_sealed_number, sms_send_id = excluded.sms_send_id,
             sms_send_key = excluded.sms_send_key, sms_send_challenge_id = excluded.sms_send_challenge_id,
             sms_send_time = excluded.sms_send_time, sms_send_expire_time = excluded.sms_send_expire_time,
-            sms_send_used_time = excluded.sms_send_used_time
+            sms_send_used_time = excluded.sms_send_used_time, key_sealed = excluded.key_sealed,
+            key_sign_count = excluded.key_sign_count, key_backed_up = excluded.key_backed_up
         WHERE ifnull(authenticators.totp_last_step <= excluded.totp_last_step, 1)
+            AND ifnull(authenticators.key_sign_count <= excluded.key_sign_count, 1)
             AND (authenticators.sms_send_id IS NOT excluded.sms_send_id
                 OR authenticators.sms_send_used_time IS NULL
                 OR authenticators.sms_send_used_time IS excluded.sms_send_used_time)",
@@ -75,7 +80,10 @@ pub(super) async fn put(
         sent.challenge_id,
         sent.send_time,
         sent.expire_time,
-        sent.used_time
+        sent.used_time,
+        key_sealed,
+        sign_count,
+        backed_up
     );
     guard(put.execute(at).await?.rows_affected())
 }
@@ -131,6 +139,32 @@ pub(super) async fn use_telephone(
         sent.send_time,
         sent.expire_time,
         sent.used_time,
+        last_use_time,
+        consecutive_failures
+    );
+    guard(done.execute(at).await?.rows_affected())
+}
+
+/// The same for a security key: its counter never falls (R70).
+pub(super) async fn use_security_key(
+    at: &mut SqliteConnection,
+    user: &UserRef,
+    id: AuthenticatorId,
+    (sign_count, backed_up): (u32, bool),
+    last_use_time: Option<Timestamp>,
+    consecutive_failures: u32,
+) -> Result<(), Stop> {
+    let (tenant, user, id) = (user.tenant.as_str(), user.user.as_str(), id.uuid());
+    let last_use_time = last_use_time.map(Timestamp::unix_micros);
+    let done = sqlx::query!(
+        "UPDATE authenticators SET key_sign_count = ?4, key_backed_up = ?5, last_use_time = ?6,
+            consecutive_failures = ?7
+        WHERE tenant_id = ?1 AND user_id = ?2 AND authenticator_id = ?3 AND key_sign_count <= ?4",
+        tenant,
+        user,
+        id,
+        sign_count,
+        backed_up,
         last_use_time,
         consecutive_failures
     );

@@ -8,7 +8,7 @@ use countersign_domain::ids::UserRef;
 use countersign_domain::otp::{Digits, TotpParameters};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{Authenticator, Credential, PendingCredential, PendingEnrollment, SentCode};
-use countersign_ports::document::Named;
+use countersign_ports::document::{Named, encode_security_key};
 use uuid::Uuid;
 
 /// The columns of a confirmed authenticator.
@@ -19,6 +19,9 @@ pub(super) struct CredentialColumns {
     pub(super) totp_last_step: Option<i64>,
     pub(super) sms_sealed_number: Option<Vec<u8>>,
     pub(super) sent: SentColumns,
+    pub(super) key_sealed: Option<Vec<u8>>,
+    pub(super) key_sign_count: Option<u32>,
+    pub(super) key_backed_up: Option<bool>,
 }
 
 impl CredentialColumns {
@@ -40,6 +43,12 @@ impl CredentialColumns {
             Credential::Sms(sms) => Self {
                 sms_sealed_number: Some(keyring.seal_phone_number(user, id, &sms.number, nonce)),
                 sent: SentColumns::new(sms.sent),
+                ..Self::default()
+            },
+            Credential::SecurityKey(key) => Self {
+                key_sealed: Some(keyring.seal_security_key(user, id, &encode_security_key(key), nonce)),
+                key_sign_count: Some(key.sign_count),
+                key_backed_up: Some(key.backed_up),
                 ..Self::default()
             },
         })
@@ -73,6 +82,7 @@ impl<'a> PendingColumns<'a> {
                 sms_send_key: Some(sms.key.0),
                 ..Self::default()
             },
+            PendingCredential::SecurityKey => Self::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use countersign_domain::ids::{
 };
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpKey, TotpParameters};
 use countersign_domain::phone_number::PhoneNumber;
+use countersign_domain::security_key::{CredentialId, SecurityKey, Transport};
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::user::{
     Authenticator, Challenge, ChallengePurpose, Credential, DirectoryEntry, Failures, LastWrong,
@@ -101,6 +102,8 @@ impl Generator {
             credential: if self.one_in(3) {
                 let sent = self.maybe(Self::sent);
                 Credential::Sms(SmsCredential { number: self.phone_number(), sent })
+            } else if self.one_in(3) {
+                Credential::SecurityKey(self.security_key())
             } else {
                 Credential::Totp(TotpCredential {
                     key: self.key(),
@@ -114,6 +117,19 @@ impl Generator {
     fn phone_number(&self) -> PhoneNumber {
         let number = format!("+{}", 10_000_000 + self.random.below(1 << 40));
         PhoneNumber::parse(&number).expect("a number that fits its rules")
+    }
+
+    fn security_key(&self) -> SecurityKey {
+        let length = usize::try_from(self.random.below(100)).expect("a small number") + 1;
+        SecurityKey {
+            id: CredentialId::new(self.random.bytes::<100>()[..length].to_vec()).expect("a length in range"),
+            public_key: self.random.bytes::<77>().to_vec(),
+            sign_count: self.number(),
+            user_verified: self.one_in(2),
+            backup_eligible: self.one_in(2),
+            backed_up: self.one_in(2),
+            transports: Transport::ALL.into_iter().filter(|_| self.one_in(2)).collect(),
+        }
     }
 
     fn sent(&self) -> SentCode {
@@ -140,6 +156,10 @@ impl Generator {
                 Some(sent) if sent.used_time.is_none() => sent.used_time = Some(self.time()),
                 sent => *sent = Some(self.sent()),
             },
+            Credential::SecurityKey(key) => {
+                key.sign_count = key.sign_count.saturating_add(self.number() % 3);
+                key.backed_up = self.one_in(2);
+            }
         }
         if self.one_in(3) {
             row.display_name = self.display_name();
@@ -187,6 +207,8 @@ impl Generator {
                     send: SendId::at(self.time(), self.random.bytes()),
                     key: self.digest().key,
                 })
+            } else if self.one_in(3) {
+                PendingCredential::SecurityKey
             } else {
                 PendingCredential::Totp {
                     key: self.key(),

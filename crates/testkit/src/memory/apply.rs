@@ -97,16 +97,18 @@ fn put_authenticator(state: &mut UserState, row: Authenticator) -> Result<(), Re
     Ok(())
 }
 
-/// Whether a use that was made would be unmade: a step that falls (R4), a sent code that is no longer used (R71).
+/// Whether a use that was made would be unmade: a step that falls (R4), a sent code that is no longer used (R71),
+/// a counter that falls (R70).
 fn takes_back(stored: Usage, given: Usage) -> bool {
     match (stored, given) {
         (Usage::Totp { last_step: stored }, Usage::Totp { last_step: given }) => given < stored,
         (Usage::Sms { sent: Some(stored) }, Usage::Sms { sent: Some(given) }) => {
             stored.id == given.id && stored.used_time.is_some() && given.used_time != stored.used_time
         }
-        (Usage::Sms { .. }, Usage::Sms { .. })
-        | (Usage::Totp { .. }, Usage::Sms { .. })
-        | (Usage::Sms { .. }, Usage::Totp { .. }) => false,
+        (Usage::SecurityKey { sign_count: stored, .. }, Usage::SecurityKey { sign_count: given, .. }) => {
+            given < stored
+        }
+        (Usage::Sms { .. } | Usage::Totp { .. } | Usage::SecurityKey { .. }, _) => false,
     }
 }
 

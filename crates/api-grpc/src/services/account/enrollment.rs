@@ -29,21 +29,21 @@ use countersign_domain::token::MAX_TOKEN_LEN;
 use countersign_domain::user::ClientClaims;
 use tonic::{Request, Status};
 
-const SITE: Site = Site::own(Action::Enroll);
+pub(super) const SITE: Site = Site::own(Action::Enroll);
 
 /// By what right, before a ticket was looked at.
-enum Claim {
+pub(super) enum Claim {
     Actor(Actor),
     /// A ticket of at most [`MAX_TOKEN_LEN`] characters.
     Ticket(String),
 }
 
 impl Claim {
-    fn of_actor(fields: &mut Fields, actor: v1::Actor) -> Parsed<Self> {
+    pub(super) fn of_actor(fields: &mut Fields, actor: v1::Actor) -> Parsed<Self> {
         parties::actor(fields, "actor", Some(actor)).map(Self::Actor)
     }
 
-    fn of_ticket(fields: &mut Fields, ticket: String) -> Parsed<Self> {
+    pub(super) fn of_ticket(fields: &mut Fields, ticket: String) -> Parsed<Self> {
         if (1..=MAX_TOKEN_LEN).contains(&ticket.len()) {
             Ok(Self::Ticket(ticket))
         } else {
@@ -51,12 +51,12 @@ impl Claim {
         }
     }
 
-    fn missing(fields: &mut Fields) -> Parsed<Self> {
+    pub(super) fn missing(fields: &mut Fields) -> Parsed<Self> {
         fields.refuse("authority", "must be one of actor and enrollment_ticket")
     }
 
     /// The right, if a ticket is one of ours. Whose it is and whether it is open is decided with the user's state.
-    fn open(self, app: &Application) -> Result<Authority, Status> {
+    pub(super) fn open(self, app: &Application) -> Result<Authority, Status> {
         match self {
             Self::Actor(actor) => Ok(Authority::Session(actor)),
             Self::Ticket(ticket) => app
@@ -116,7 +116,7 @@ pub(super) async fn begin_totp(
 }
 
 /// The label that the directory has for the user, else one made of their id.
-async fn known_label(
+pub(super) async fn known_label(
     app: &Application,
     caller: &CallerContext,
     user: &UserRef,

@@ -96,6 +96,7 @@ impl World {
             clock: clock.clone(),
             random: random.clone(),
             digests: keyring.digests(),
+            keys: Arc::new(countersign_webauthn::WebAuthn),
         });
         let service = service(app.clone(), options).unwrap();
         let (connections, incoming) = mpsc::unbounded_channel();

@@ -1,0 +1,58 @@
+//! Beginning to enrol a security key: what the browser makes a credential from.
+
+use super::Reply;
+use super::enrollment::{Claim, SITE, known_label};
+use crate::convert::fields::Fields;
+use crate::convert::parties;
+use crate::convert::time::timestamp;
+use crate::reply::{Change, arguments};
+use crate::services::{caller, subject};
+use countersign_api::v1::{BeginSecurityKeyEnrollmentRequest, BeginSecurityKeyEnrollmentResponse};
+use countersign_application::Application;
+use countersign_domain::enrollment::BeginSecurityKey;
+use countersign_domain::ids::AuthenticatorId;
+use countersign_domain::text::AccountLabel;
+use tonic::Request;
+
+/// Begins to enrol a security key or platform authenticator.
+pub(super) async fn begin(
+    app: &Application,
+    request: Request<BeginSecurityKeyEnrollmentRequest>,
+) -> Reply<BeginSecurityKeyEnrollmentResponse> {
+    use countersign_api::v1::begin_security_key_enrollment_request::Authority as Wire;
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
+    let arguments = arguments(&caller, &message, &message.request_id);
+    let claim = match message.authority {
+        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
+        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
+        None => Claim::missing(&mut fields),
+    };
+    let label = fields.optional("account_label", &message.account_label, AccountLabel::parse);
+    let replaces = &message.replaces_authenticator_id;
+    let replaces = fields.optional("replaces_authenticator_id", replaces, AuthenticatorId::parse);
+    let code = parties::proof(&mut fields, "proof", message.proof);
+    let request_id = fields.request_id(&message.request_id);
+    fields.finish()?;
+
+    let user = user?;
+    let authority = claim?.open(app)?;
+    let account_label = match label? {
+        Some(label) => label,
+        None => known_label(app, &caller, &user).await?,
+    };
+    let command = BeginSecurityKey { authority, account_label, replaces: replaces?, code: code? };
+    Change::new(&caller, SITE, request_id?, arguments)
+        .answer(
+            |meta, encode| app.begin_security_key_enrollment(meta, user, command, encode),
+            |done| {
+                Ok(BeginSecurityKeyEnrollmentResponse {
+                    enrollment_id: done.value.id.to_string(),
+                    webauthn_creation_options_json: done.value.creation_options.expose().to_owned(),
+                    expire_time: Some(timestamp(done.value.expire_time)),
+                })
+            },
+        )
+        .await
+}

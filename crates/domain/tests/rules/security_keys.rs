@@ -1,0 +1,326 @@
+//! Security keys: when one may be added, what it proves and for which challenge, what closes it and what does not.
+
+use crate::common::{DAY, FIRST, Phone, SECOND, World, typed, user_ref};
+use countersign_domain::denial::Denial;
+use countersign_domain::enrollment::{self, BeginSecurityKey, BegunSecurityKey, Confirm, Confirmed};
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId};
+use countersign_domain::login::{Allowed, CheckLogin, Offer, RefusedReason, Verdict};
+use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset};
+use countersign_domain::presented::PresentedCode;
+use countersign_domain::proof::Proofs;
+use countersign_domain::security_key::PresentedCredential;
+use countersign_domain::user::{ChallengePurpose, Standing};
+use countersign_testkit::{Page, SoftwareKey};
+
+const ORIGIN: &str = "https://login.example.com";
+const REFUSED: Result<Verdict, Denial> = Ok(Verdict::Refused(RefusedReason::CodeNotAccepted));
+
+fn with_keys(policy: &mut PolicyDocument) {
+    policy.security_key.relying_party_id = "example.com".to_owned();
+    policy.security_key.origins = vec![ORIGIN.to_owned()];
+}
+
+/// A user with an app under the preset that knows keys.
+fn world() -> (World, Phone) {
+    World::on_with(Preset::SelfServicePassword, with_keys)
+}
+
+fn shown(json: &str) -> PresentedCode {
+    PresentedCode::SecurityKey(PresentedCredential::new(json).unwrap())
+}
+
+fn begin_command(world: &World) -> BeginSecurityKey {
+    let authority = world.authority();
+    BeginSecurityKey { authority, account_label: crate::common::label(), replaces: None, code: None }
+}
+
+fn begin(world: &mut World, command: &BeginSecurityKey) -> Result<BegunSecurityKey, Denial> {
+    let id = EnrollmentId::from_uuid(world.draw_id());
+    let decision = enrollment::begin_security_key(&world.state, &world.ctx(), command, id);
+    world.commit(decision)
+}
+
+fn confirm(world: &mut World, begun: &BegunSecurityKey, json: &str) -> Result<Confirmed, Denial> {
+    let authority = world.authority();
+    let code = shown(json);
+    world.confirm(&Confirm { id: begun.id, authority, code, existing_code: None, display_name: None })
+}
+
+/// Adds this key to a user who has an app.
+fn add(world: &mut World, key: &mut SoftwareKey) -> AuthenticatorId {
+    let command = begin_command(world);
+    let begun = begin(world, &command).unwrap();
+    let made = key.register(begun.creation_options.expose(), &Page::at(ORIGIN));
+    confirm(world, &begun, &made).unwrap().id
+}
+
+/// What the challenge's keys are asked to sign.
+fn options(offer: &Offer) -> &str {
+    offer.methods.iter().find_map(|method| method.request_options.as_ref()).unwrap().expose()
+}
+
+fn sign(key: &mut SoftwareKey, offer: &Offer) -> PresentedCode {
+    shown(&key.sign(options(offer), &Page::at(ORIGIN)))
+}
+
+fn log_in(world: &mut World, key: &mut SoftwareKey) -> Result<Verdict, Denial> {
+    let offer = world.challenged();
+    let answer = sign(key, &offer);
+    world.answer(&offer.challenge, answer)
+}
+
+fn allowed(verdict: Result<Verdict, Denial>) -> Allowed {
+    match verdict {
+        Ok(Verdict::Allowed(allowed)) => allowed,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn step_up(world: &mut World) -> Offer {
+    let command = CheckLogin { purpose: ChallengePurpose::StepUp, ..world.login() };
+    match world.check(&command) {
+        Ok(Verdict::ChallengeRequired(offer)) => offer,
+        Ok(Verdict::LockedOut(locked)) => locked.still_open.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// B53: a key is added once an app is active, serves at login, and the verdict says how strong it is.
+#[test]
+fn a_key_is_added_and_serves_at_login() {
+    let (mut world, _) = world();
+    for (mut key, method) in [(SoftwareKey::new(1), "hwk"), (SoftwareKey::passkey(2), "swk")] {
+        let id = add(&mut world, &mut key);
+        assert_eq!(world.told, Some(EventType::AuthenticatorAdded));
+        assert_eq!(world.state.authenticator(id).unwrap().kind(), AuthenticatorType::SecurityKey);
+        let login = allowed(log_in(&mut world, &mut key));
+        assert!(login.phishing_resistant);
+        assert_eq!(login.amr, ["pwd", method, "mfa"]);
+        assert_eq!(login.authenticator, Some(id));
+        assert_eq!(world.state.authenticator(id).unwrap().last_use_time, Some(world.now));
+    }
+}
+
+/// B53: without an active app or telephone, or without a relying party, no key can be added; not at confirmation
+/// either, should the other one be gone by then.
+#[test]
+fn a_key_needs_another_kind_and_a_relying_party() {
+    let mut alone = World::with(Preset::SelfServicePassword, with_keys);
+    let command = begin_command(&alone);
+    assert_eq!(begin(&mut alone, &command), Err(Denial::OtherAuthenticatorRequired));
+    alone.set_policy(|policy| policy.security_key.requires_other_type = false);
+    assert!(begin(&mut alone, &command).is_ok());
+
+    let (mut nowhere, phone) = World::on(Preset::SelfServicePassword);
+    let command = begin_command(&nowhere);
+    let kind = AuthenticatorType::SecurityKey;
+    assert_eq!(begin(&mut nowhere, &command), Err(Denial::AuthenticatorTypeNotAllowed { kind }));
+    nowhere.set_policy(with_keys);
+    let replaces = Some(nowhere.id_of(&phone));
+    let in_its_place = BeginSecurityKey { replaces, ..command };
+    assert_eq!(begin(&mut nowhere, &in_its_place), Err(Denial::OtherAuthenticatorRequired));
+}
+
+/// B53: a key that the user has already is not added again, and costs no try.
+#[test]
+fn a_key_is_added_once() {
+    let (mut world, _) = world();
+    let mut key = SoftwareKey::new(3);
+    add(&mut world, &mut key);
+    let command = begin_command(&world);
+    let begun = begin(&mut world, &command).unwrap();
+    let again = key.register(begun.creation_options.expose(), &Page::at(ORIGIN));
+    assert_eq!(confirm(&mut world, &begun, &again), Err(Denial::AuthenticatorExists));
+    let other = SoftwareKey::new(4).register(begun.creation_options.expose(), &Page::at(ORIGIN));
+    assert!(confirm(&mut world, &begun, &other).is_ok());
+}
+
+/// R20, R70: what was made for another enrollment, by another page or in no form at all confirms nothing; wrong ones
+/// cost a try, and ten end it.
+#[test]
+fn wrong_registrations_confirm_nothing() {
+    let (mut world, phone) = world();
+    let command = begin_command(&world);
+    let earlier = begin(&mut world, &command).unwrap();
+    let begun = begin(&mut world, &command).unwrap();
+    let mut key = SoftwareKey::new(5);
+    let of_earlier = key.register(earlier.creation_options.expose(), &Page::at(ORIGIN));
+    let elsewhere = key.register(begun.creation_options.expose(), &Page::at("https://evil.example"));
+    for (wrong, finding, left) in [(&of_earlier, "wrong_challenge", 9), (&elsewhere, "wrong_origin", 8)] {
+        let outcome = confirm(&mut world, &begun, wrong);
+        assert!(
+            matches!(outcome, Err(Denial::ConfirmationIncorrect { attempts_remaining, .. }) if attempts_remaining == left),
+            "{outcome:?}"
+        );
+        assert_eq!(world.detail("finding"), Some(finding));
+    }
+    let field = "proof.webauthn_credential_json";
+    assert!(
+        matches!(confirm(&mut world, &begun, "{}"), Err(Denial::FieldInvalid { field: f, .. }) if f == field)
+    );
+    let authority = world.authority();
+    let code = phone.code(world.now);
+    let by_code = Confirm { id: begun.id, authority, code, existing_code: None, display_name: None };
+    assert!(matches!(world.confirm(&by_code), Err(Denial::FieldInvalid { field: f, .. }) if f == field));
+    for _ in 0..8 {
+        assert!(confirm(&mut world, &begun, &of_earlier).is_err());
+    }
+    let right = key.register(begun.creation_options.expose(), &Page::at(ORIGIN));
+    assert_eq!(confirm(&mut world, &begun, &right), Err(Denial::EnrollmentExpired));
+}
+
+/// R70: an assertion answers one challenge, once: not another one of the same user, not the same one again, not one of
+/// another user.
+#[test]
+fn an_assertion_answers_its_own_challenge_once() {
+    let (mut world, _) = world();
+    let mut key = SoftwareKey::new(6);
+    add(&mut world, &mut key);
+    let (first, second) = (world.challenged(), world.challenged());
+    let answer = sign(&mut key, &first);
+    assert_eq!(world.answer(&second.challenge, answer.clone()), REFUSED);
+    assert_eq!(world.detail("finding"), Some("wrong_challenge"));
+    allowed(world.answer(&first.challenge, answer.clone()));
+    assert_eq!(world.answer(&first.challenge, answer.clone()), Err(Denial::ChallengeInvalid));
+    assert_eq!(world.answer(&second.challenge, answer), REFUSED);
+
+    let mut other = world.neighbour(user_ref("acme", "bob"));
+    other.enroll();
+    add(&mut other, &mut SoftwareKey::new(7));
+    let foreign = other.challenged();
+    let answer = sign(&mut key, &foreign);
+    assert_eq!(other.answer(&foreign.challenge, answer), REFUSED);
+    assert_eq!(other.detail("finding"), Some("unknown_credential"));
+}
+
+/// R15: wrong codes lock codes, never a key; and a key's failures lock nothing and are charged to nobody.
+#[test]
+fn locks_of_codes_and_keys_are_apart() {
+    let (mut world, phone) = world();
+    let mut key = SoftwareKey::new(8);
+    let id = add(&mut world, &mut key);
+    for _ in 0..3 {
+        let wrong = world.wrong();
+        world.check(&world.login_with(wrong)).unwrap();
+    }
+    assert_eq!(world.state.authenticator(id).unwrap().consecutive_failures, 0);
+    let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("codes are locked") };
+    let open = locked.still_open.unwrap();
+    assert!(open.methods.iter().any(|method| method.kind == AuthenticatorType::SecurityKey));
+    assert!(!open.methods.iter().any(|method| method.kind == AuthenticatorType::Totp));
+    let answer = sign(&mut key, &open);
+    assert!(allowed(world.answer(&open.challenge, answer)).phishing_resistant);
+    assert_eq!(world.status().locked_until, None);
+
+    for _ in 0..30 {
+        let offer = world.challenged();
+        let wrong = shown(&key.sign(options(&offer), &Page::at("https://evil.example")));
+        assert_eq!(world.answer(&offer.challenge, wrong), REFUSED);
+    }
+    assert_eq!(world.state.failures.consecutive, 0);
+    world.log_in(phone.code(world.now));
+}
+
+/// R13, R15: where every code is disabled the key still serves, and a user with keys alone is never locked.
+#[test]
+fn a_key_serves_where_codes_are_closed() {
+    let (mut world, phone) = world();
+    let mut key = SoftwareKey::new(9);
+    add(&mut world, &mut key);
+    while world.state.takes_codes() {
+        let until = world.state.failures.locked_until(world.now);
+        world.pass(until.map_or(DAY / 24, |until| until.since(world.now)));
+        let wrong = world.wrong();
+        world.check(&world.login_with(wrong)).unwrap();
+    }
+    allowed(log_in(&mut world, &mut key));
+
+    let proofs = world.proofs(None);
+    world.remove(world.id_of(&phone), &proofs).unwrap();
+    assert_eq!(world.check(&world.login_with(typed("123456"))), REFUSED);
+    assert_eq!(world.state.failures.consecutive, 0);
+    allowed(log_in(&mut world, &mut key));
+}
+
+/// R70: a counter that falls or stands still is refused, recorded with both values and told to the owner; the key then
+/// serves nobody, and no manager brings it back: it is bound anew.
+#[test]
+fn a_copied_key_is_closed() {
+    let (mut world, _) = world();
+    let mut key = SoftwareKey::new(10);
+    let id = add(&mut world, &mut key);
+    let mut copy = key.clone();
+    allowed(log_in(&mut world, &mut key));
+    assert_eq!(log_in(&mut world, &mut copy), REFUSED);
+    assert_eq!(world.kinds(), [EventType::LoginRefused, EventType::AuthenticatorDisabled]);
+    assert_eq!(world.told, Some(EventType::AuthenticatorDisabled));
+    assert_eq!(world.detail("finding"), Some("sign_count_regressed"));
+    assert_eq!(
+        (world.detail("sign_count_stored"), world.detail("sign_count_presented")),
+        (Some("2"), Some("2"))
+    );
+    assert!(matches!(world.state.authenticator(id).unwrap().standing, Standing::Disabled { .. }));
+    let offer = world.challenged();
+    assert!(offer.methods.iter().all(|method| method.request_options.is_none()));
+}
+
+/// R23: where a change needs a second factor, what a key signed for a step-up is one; for a login's challenge, or
+/// twice, it is none.
+#[test]
+fn a_key_proves_changes_by_a_step_up() {
+    let both = |policy: &mut PolicyDocument| {
+        with_keys(policy);
+        policy.disable.required_proofs = vec![FIRST, SECOND];
+    };
+    let (mut world, _) = World::on_with(Preset::SelfServicePassword, both);
+    world.set_policy(|policy| policy.enrollment.required_proofs = vec![FIRST]);
+    let mut key = SoftwareKey::new(11);
+    add(&mut world, &mut key);
+    let wrong = Err(Denial::ProofIncorrect { field: "proof.webauthn_credential_json" });
+
+    let login = world.challenged();
+    let proofs = |world: &World, proof| Proofs { ..world.proofs(Some(proof)) };
+    let for_login = sign(&mut key, &login);
+    let given = proofs(&world, for_login);
+    assert_eq!(world.generate(&given).map(|_| ()), wrong);
+
+    let offer = step_up(&mut world);
+    let proof = sign(&mut key, &offer);
+    let given = proofs(&world, proof);
+    assert!(world.generate(&given).is_ok());
+    assert_eq!(world.disable(&given), wrong);
+
+    let offer = step_up(&mut world);
+    let malformed = proofs(&world, shown("{}"));
+    assert!(matches!(world.disable(&malformed), Err(Denial::FieldInvalid { .. })));
+    let proof = sign(&mut key, &offer);
+    let given = proofs(&world, proof);
+    assert_eq!(world.disable(&given), Ok(()));
+    assert!(!world.state.is_on());
+}
+
+/// R70: with the login itself nothing was asked, so nothing can be answered.
+#[test]
+fn a_key_answers_challenges_only() {
+    let (mut world, _) = world();
+    let mut key = SoftwareKey::new(12);
+    add(&mut world, &mut key);
+    let offer = world.challenged();
+    let answer = sign(&mut key, &offer);
+    let outcome = world.check(&world.login_with(answer));
+    assert!(matches!(outcome, Err(Denial::FieldInvalid { field: "answer.webauthn_credential_json", .. })));
+}
+
+/// R34: an assertion of an older epoch is worth nothing.
+#[test]
+fn an_assertion_dies_with_its_epoch() {
+    let (mut world, phone) = world();
+    let mut key = SoftwareKey::new(13);
+    add(&mut world, &mut key);
+    let offer = world.challenged();
+    let answer = sign(&mut key, &offer);
+    let proofs = world.proofs(None);
+    world.remove(world.id_of(&phone), &proofs).unwrap();
+    assert_eq!(world.answer(&offer.challenge, answer), Err(Denial::ChallengeInvalid));
+}
