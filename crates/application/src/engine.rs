@@ -297,7 +297,7 @@ impl Inner {
         T: Clone,
         F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
     {
-        let now = self.deps.clock.now();
+        let now = self.trusted_now()?;
         let key = meta.request.as_ref().map(|request| RequestKey {
             caller: meta.caller.clone(),
             user: subject.user.clone(),
@@ -356,6 +356,14 @@ impl Inner {
             }
             Commit::Conflict => Round::Conflicted,
         })
+    }
+
+    /// The time to decide at. Refused while the clock cannot be relied on: a time ahead would consume steps that have not
+    /// come, a time behind take codes that have expired (R65).
+    pub(crate) fn trusted_now(&self) -> Result<Timestamp, AppError> {
+        let now = self.deps.clock.now();
+        // Asked after the time was read: a jump in between is seen.
+        if self.deps.clock.is_trusted() { Ok(now) } else { Err(AppError::ClockUntrusted) }
     }
 
     /// The others that the decision needs, as loaded; unknown ones have the default state.

@@ -28,6 +28,9 @@ pub enum AppError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// The clocks disagree: no code is evaluated and nothing is changed (R65).
+    #[error("the clock cannot be relied on")]
+    ClockUntrusted,
     /// The task of the use case ended without an answer: it panicked, or the service is being stopped.
     #[error("the use case was interrupted")]
     Interrupted,

@@ -27,6 +27,7 @@ mod measure;
 mod notices;
 mod policies;
 mod queues;
+mod restore;
 mod seal_alarms;
 mod team;
 mod tenants;

@@ -132,7 +132,7 @@ impl Application {
         actor: &Actor,
         current: &TenantRecord,
     ) -> Result<(), AppError> {
-        let gone = TenantRecord { create_time: self.now(), ..current.clone() };
+        let gone = TenantRecord { create_time: self.0.trusted_now()?, ..current.clone() };
         let change = self.change_of(&gone, meta, actor, Event::new(EventType::TenantDeleted));
         let events = change.events.clone();
         let deleted = self.0.deps.policies.delete_tenant(current.revision, change).await;
@@ -150,6 +150,7 @@ impl Application {
         event: Event,
         tell: Tell,
     ) -> Result<Commit, AppError> {
+        self.0.trusted_now()?;
         let change = self.change_of(record, meta, actor, event);
         let events = change.events.clone();
         let put = self.0.deps.policies.put_policy(record.clone(), change, tell).await;

@@ -6,6 +6,11 @@ use countersign_domain::time::Timestamp;
 pub trait Clock: Send + Sync {
     /// The current time of the server, in UTC. The only source of time for every decision (R7).
     fn now(&self) -> Timestamp;
+
+    /// Whether it can be relied on just now (R65); nothing is changed while it cannot.
+    fn is_trusted(&self) -> bool {
+        true
+    }
 }
 
 /// Draws randomness from the operating system (R19).

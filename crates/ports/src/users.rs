@@ -49,6 +49,11 @@ pub trait Maintenance: Send + Sync {
     /// Whether the store answers and is durable as configured; for readiness.
     async fn check(&self) -> Result<(), StoreError>;
 
+    /// What the store's own clock shows, where it has one.
+    async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
     /// Deletes what expired before `now` and is not security state (answers to repeat), and users of deleted tenants; of
     /// each at most `limit`. Returns how many; less than `limit` means that nothing is left.
     async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;

@@ -35,6 +35,10 @@ pub(crate) enum Command {
     /// Prove the log of events
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look at everything that a node needs, change nothing, and say what to do
+    Doctor(DoctorArgs),
+    /// Make a database safe that was put back from a backup, so that nodes may serve again
+    PostRestore(PostRestoreArgs),
     /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -86,6 +90,26 @@ pub(crate) struct DevCaArgs {
     /// How long the certificates count, in days
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=825))]
     pub(crate) days: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PostRestoreArgs {
+    /// The configuration (TOML), of which the store and the keys are looked at
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store: sqlite:PATH or postgres://…
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+    /// Void all recovery codes: those used since the backup was taken cannot be told from others
+    #[arg(long)]
+    pub(crate) void_recovery_codes: bool,
 }
 
 #[derive(Debug, Subcommand)]

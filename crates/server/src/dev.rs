@@ -41,6 +41,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         exposure: Exposure::Development,
         store,
         retention: None,
+        witness: None,
         keys: Keys { keyring: keyring(&folder.join("root.key"))?, retired: BTreeSet::new() },
         limits: limits(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },

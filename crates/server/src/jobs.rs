@@ -1,12 +1,15 @@
 //! What the service does without being asked: delivers notices, deletes what expired, looks after the store. Each job is
 //! a loop that the stop token ends between two rounds.
 
-use crate::failure::chain;
+use crate::adapters::GuardedClock;
+use crate::failure::{Failure, chain};
 use crate::vault;
+use crate::witness::Witness;
 use countersign_api_grpc::Health;
 use countersign_application::audit::{SealKey, SealWhen, seal_next};
 use countersign_application::{AppError, Application, NoticeRules};
-use countersign_ports::{AuditLog, ClaimErasure, Clock, Maintenance, Notifier, StoreError, Vault};
+use countersign_domain::clock::Trust;
+use countersign_ports::{AuditLog, ClaimErasure, Clock, Lifeline, Maintenance, Notifier, StoreError, Vault};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -105,7 +108,8 @@ pub(crate) async fn sweep(store: Arc<dyn Maintenance>, clock: Arc<dyn Clock>, st
 
 async fn sweep_all(store: &dyn Maintenance, clock: &dyn Clock, stopped: &CancellationToken) {
     let mut total = 0;
-    while !stopped.is_cancelled() {
+    // By a clock that jumped ahead, everything would have expired.
+    while clock.is_trusted() && !stopped.is_cancelled() {
         match store.sweep(clock.now(), SWEEP_ROWS).await {
             Ok(rows) => {
                 total += rows;
@@ -240,41 +244,85 @@ async fn seal_all(
     }
 }
 
-/// Keeps health in step with the store: not serving while it does not answer or is not durable. Nothing is said after
-/// `stop`, so that the one who stops has the last word.
-pub(crate) async fn check(store: Arc<dyn Maintenance>, health: Health, stop: CancellationToken) {
+/// What readiness rests on.
+pub(crate) struct LookedAt {
+    /// The store.
+    pub(crate) store: Arc<dyn Maintenance>,
+    /// Whether it is the store that it was.
+    pub(crate) lifeline: Arc<dyn Lifeline>,
+    /// What this node has seen of it.
+    pub(crate) witness: Arc<Witness>,
+    /// The clock.
+    pub(crate) clock: Arc<GuardedClock>,
+}
+
+/// Keeps health in step with store and clock: not serving while the store does not answer or is not durable, or the
+/// clocks disagree. Nothing is said after `stop`, so that the one who stops has the last word. Fails where the database is
+/// not the one that it was: a node must not serve on it any longer.
+pub(crate) async fn check(at: LookedAt, health: Health, stop: CancellationToken) -> Result<(), Failure> {
     let mut ready = true;
     let mut ticks = interval(CHECK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
         let result = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
-            result = check_once(store.as_ref()) => result,
+            () = stop.cancelled() => return Ok(()),
+            result = check_once(&at) => result,
         };
-        match (&result, ready) {
-            (Err(error), true) => {
+        let problem = match result {
+            Ok(Trust::Trusted) => None,
+            Ok(Trust::Jumped) => Some("the time of day jumped".to_owned()),
+            Ok(Trust::Apart) => Some("the clock is apart from the database's".to_owned()),
+            Err(Unfit::Store(error)) => Some(chain(&error)),
+            Err(Unfit::Restored(failure)) => {
+                health.set_serving(false).await;
+                return Err(failure);
+            }
+        };
+        match (&problem, ready) {
+            (Some(problem), true) => {
                 tracing::error!(
                     alarm = true,
-                    error = chain(error),
-                    "the store is not trustworthy; not ready"
+                    error = problem,
+                    "store or clock is not trustworthy; not ready"
                 );
             }
-            (Ok(()), false) => tracing::info!("the store is trustworthy again; ready"),
+            (None, false) => tracing::info!("store and clock are trustworthy again; ready"),
             _ => {}
         }
-        ready = result.is_ok();
+        ready = problem.is_none();
         health.set_serving(ready).await;
     }
 }
 
-async fn check_once(store: &dyn Maintenance) -> Result<(), StoreError> {
-    timeout(CHECK_TIMEOUT, store.check())
+/// Why a node is not ready.
+enum Unfit {
+    /// The store does not answer, or not as it must.
+    Store(StoreError),
+    /// The store is not the one that it was.
+    Restored(Failure),
+}
+
+impl From<StoreError> for Unfit {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn look(at: &LookedAt) -> Result<Trust, Unfit> {
+    at.store.check().await?;
+    at.witness.judge(at.lifeline.advance().await?).map_err(Unfit::Restored)?;
+    let asked = at.clock.now();
+    Ok(at.clock.compare(at.store.time().await?, asked))
+}
+
+async fn check_once(at: &LookedAt) -> Result<Trust, Unfit> {
+    timeout(CHECK_TIMEOUT, look(at))
         .await
-        .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(Box::new(elapsed))))
+        .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(Box::new(elapsed)).into()))
 }

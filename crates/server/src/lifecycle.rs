@@ -1,13 +1,15 @@
 //! From ready to stopped: serves, and at a signal says so, closes the port, lets calls under way finish, and ends (R67).
 
+use crate::adapters::GuardedClock;
 use crate::config::Limits;
 use crate::failure::{Failure, chain};
 use crate::jobs;
 use crate::listener::Connection;
 use crate::streams::EndStreams;
+use crate::witness::Witness;
 use countersign_api_grpc::GrpcService;
 use countersign_application::{Application, NoticeRules};
-use countersign_ports::{ClaimErasure, Clock, Maintenance, Notifier, Vault};
+use countersign_ports::{ClaimErasure, Lifeline, Maintenance, Notifier, Vault};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -66,8 +68,12 @@ pub(crate) struct Node {
     pub(crate) sealing: Job,
     /// Erasing from the log.
     pub(crate) erasure: Arc<dyn ClaimErasure>,
+    /// Whether it is the store that it was.
+    pub(crate) lifeline: Arc<dyn Lifeline>,
+    /// What this node has seen of it.
+    pub(crate) witness: Arc<Witness>,
     /// The time.
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<GuardedClock>,
     /// Who delivers notices.
     pub(crate) notifier: Arc<dyn Notifier>,
     /// When it tries again.
@@ -92,7 +98,11 @@ impl Node {
         jobs.spawn(jobs::tell_denials(self.app.clone(), self.stop.clone()));
         let (app, maintenance) = (self.app.clone(), Arc::clone(&self.maintenance));
         jobs.spawn(jobs::keep_events(app, maintenance, self.retention, self.stop.clone()));
-        jobs.spawn(jobs::sweep(Arc::clone(&self.maintenance), self.clock, self.stop.clone()));
+        jobs.spawn(jobs::sweep(
+            Arc::clone(&self.maintenance),
+            Arc::clone(&self.clock) as _,
+            self.stop.clone(),
+        ));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
         jobs.spawn(self.sealing);
         jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));
@@ -100,7 +110,13 @@ impl Node {
             jobs.spawn(job);
         }
         let checking = CancellationToken::new();
-        let checker = tokio::spawn(jobs::check(self.maintenance, health.clone(), checking.clone()));
+        let looked_at = jobs::LookedAt {
+            store: self.maintenance,
+            lifeline: self.lifeline,
+            witness: self.witness,
+            clock: self.clock,
+        };
+        let mut checker = tokio::spawn(jobs::check(looked_at, health.clone(), checking.clone()));
         let closing = CancellationToken::new();
         let (ending, closed) = (closing.clone(), closing.clone().cancelled_owned());
         let mut server = tokio::spawn(
@@ -112,11 +128,15 @@ impl Node {
         let signal = tokio::select! {
             signal = signals.next() => signal,
             ended = &mut server => return Err(ended_early(ended)),
+            // It ends by itself only where the database is not the one that it was.
+            Ok(Err(failure)) = &mut checker => return Err(failure),
         };
         tracing::info!(signal, "stopping: not ready, no new connections, finishing what is under way");
         checking.cancel();
         // It returns at once; joined so that it cannot say "ready" after us.
-        let _ = checker.await;
+        if !checker.is_finished() {
+            let _ = checker.await;
+        }
         health.set_serving(false).await;
         closing.cancel();
         self.stop.cancel();

@@ -5,6 +5,7 @@
 //! - `config` turns file, environment and flags into one checked value; `dev` makes the same value for development.
 //! - `listener` and `tls` accept connections; the gRPC adapter takes over from there.
 //! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
+//! - `witness` remembers how far the database had come.
 //! - `vault` looks after root keys and what is sealed with them.
 //! - `telemetry` is the log, `metrics` the page for Prometheus, `traces` the export to a collector.
 //! - `adapters` are clock and randomness; `stores` opens the configured store, `notifier` the configured channel.
@@ -28,6 +29,7 @@ mod tls;
 mod tokens;
 mod traces;
 mod vault;
+mod witness;
 
 use clap::Parser;
 use failure::Failure;

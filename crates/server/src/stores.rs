@@ -4,8 +4,8 @@ use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    AuditLog, ClaimErasure, EventLog, Maintenance, Outbox, PolicyStore, StoreError, UserQueries, UserStore,
-    Vault,
+    AuditLog, ClaimErasure, EventLog, Lifeline, Maintenance, Outbox, PolicyStore, StoreError, UserQueries,
+    UserStore, Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
@@ -30,6 +30,8 @@ pub(crate) struct Stores {
     pub(crate) queries: Arc<dyn UserQueries>,
     /// Readiness and sweeping.
     pub(crate) maintenance: Arc<dyn Maintenance>,
+    /// Whether it is the store that it was.
+    pub(crate) lifeline: Arc<dyn Lifeline>,
     /// What stands under root keys.
     pub(crate) vault: Arc<dyn Vault>,
 }
@@ -46,6 +48,7 @@ impl Stores {
             + UserQueries
             + Maintenance
             + Vault
+            + Lifeline
             + 'static,
     {
         let store = Arc::new(store);
@@ -58,7 +61,8 @@ impl Stores {
             erasure: store.clone(),
             queries: store.clone(),
             maintenance: store.clone(),
-            vault: store,
+            vault: store.clone(),
+            lifeline: store,
         }
     }
 }

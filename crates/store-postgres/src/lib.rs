@@ -14,6 +14,7 @@
 //! - `audit`: raw rows of the log, and the seals over them.
 //! - `erasure`: the one change of rows of the log.
 //! - `queries`: lists and counts of users, over facts that stand in columns.
+//! - `lifeline`: whether the database is the one that it was.
 //! - `vault`: which rows need which root key, and sealing them again.
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
 //!
@@ -32,6 +33,7 @@ mod durability;
 mod erasure;
 mod error;
 mod event_log;
+mod lifeline;
 mod load;
 mod loader;
 mod options;

@@ -2,6 +2,7 @@
 
 use crate::coalesce::CoalesceStats;
 use crate::commit::{Committer, TenantWork, Work};
+use crate::convert::time_out;
 use crate::durability;
 use crate::error::from_sql;
 use crate::loader::{LOADERS, Loader};
@@ -202,6 +203,13 @@ impl Maintenance for PostgresStore {
         let mut checkout = self.pool.checkout().await?;
         let settings = self.pool.within(durability::read(checkout.connection())).await;
         checkout.conclude(settings).map_err(|error| from_sql(&error))?.check()
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let query = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "time!""#);
+        let mut checkout = self.pool.checkout().await?;
+        let time = self.pool.within(query.fetch_one(checkout.connection())).await;
+        checkout.conclude(time).map(|time| Some(time_out(time))).map_err(|error| from_sql(&error))
     }
 
     async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {

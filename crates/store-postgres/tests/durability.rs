@@ -66,6 +66,20 @@ async fn a_database_without_the_schema_is_refused() {
     assert!(refusal(database.store_with(database.options()).await).contains("run the migrations"));
 }
 
+/// R68: a migration that came late, with a lower number than others that have run, is missed and then run.
+#[tokio::test]
+async fn a_migration_that_came_late_is_missed_and_then_run() {
+    let database = Database::migrated().await;
+    run(
+        &mut database.connect().await,
+        "DROP TABLE incarnation; DELETE FROM _sqlx_migrations WHERE version = 7",
+    )
+    .await;
+    assert!(refusal(database.store_with(database.options()).await).contains("run the migrations"));
+    countersign_store_postgres::migrate(&database.url()).await.unwrap();
+    database.store().await.check().await.unwrap();
+}
+
 /// R68: several processes may migrate at once; each succeeds, and the schema is there once.
 #[tokio::test]
 async fn concurrent_migrations_all_succeed() {

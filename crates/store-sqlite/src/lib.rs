@@ -7,6 +7,7 @@
 //! - `writer` is the one that writes: it drains a bounded queue, makes one transaction of what waits, and answers each
 //!   caller after the commit. A piece of work whose guard does not hold is undone alone.
 //! - `commit` and `writes` turn a change set into statements, each with its guard; `rows` turns rows back into values.
+//! - `lifeline` says whether the database is the one that it was.
 //! - `vault` says which rows need which root key, and seals them again.
 //! - Reads go through a small pool, each load in one snapshot.
 //!
@@ -20,6 +21,7 @@ mod commit;
 mod erasure;
 mod error;
 mod events;
+mod lifeline;
 mod open;
 mod outbox;
 mod policies;

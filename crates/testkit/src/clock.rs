@@ -2,17 +2,17 @@
 
 use countersign_domain::time::Timestamp;
 use countersign_ports::Clock;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 /// A clock for tests: shared by reference, set and advanced from anywhere.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock(AtomicI64, AtomicBool);
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub const fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.unix_micros()))
+        Self(AtomicI64::new(now.unix_micros()), AtomicBool::new(true))
     }
 
     /// Shows `now` from here on, which may be earlier than before.
@@ -27,6 +27,13 @@ impl ManualClock {
     }
 }
 
+impl ManualClock {
+    /// Says from here on whether it can be relied on.
+    pub fn trust(&self, trusted: bool) {
+        self.1.store(trusted, Ordering::SeqCst);
+    }
+}
+
 impl Default for ManualClock {
     /// Shows [`crate::fixtures::START`].
     fn default() -> Self {
@@ -37,6 +44,10 @@ impl Default for ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_unix_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.1.load(Ordering::SeqCst)
     }
 }
 

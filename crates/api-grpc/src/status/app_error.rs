@@ -30,6 +30,10 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             Failure::new(R::Overloaded, "too many calls wait for this user").retry_after(LATER)
         }
         AppError::Store(cause) => store(cause, caller),
+        AppError::ClockUntrusted => {
+            let message = "the clocks of the service disagree, and nothing is changed until they agree";
+            Failure::new(R::ClockUntrusted, message).retry_after(LATER)
+        }
         AppError::Interrupted => fault("a use case was interrupted", error, caller),
         AppError::PolicyInvalid(violations) => {
             let violations = violations

@@ -54,6 +54,61 @@ async fn one_code_allows_one_login() {
     assert_eq!(events(&world, EventType::LoginRefused).await, 199);
 }
 
+/// R65: while the clock cannot be relied on no code is evaluated, no step consumed and no failure charged; afterwards the
+/// same code is good.
+#[tokio::test]
+async fn nothing_is_decided_by_a_clock_that_jumped() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let user = fixtures::user("acme", "ann");
+    let (phone, _) = world.enroll(&user).await;
+    let before = world.store.load(&user, None).await.unwrap();
+    let code = phone.code(world.now(), 0);
+    world.trusted.store(false, Ordering::SeqCst);
+    for code in [code.clone(), phone.wrong(world.now(), 0)] {
+        let login = world.login(Some(code));
+        let encode = Box::new(|_: &_| Vec::new());
+        let answer = world.app.check_login(meta(None), user.clone(), login, encode).await;
+        assert!(matches!(answer, Err(AppError::ClockUntrusted)));
+    }
+    assert_eq!(world.store.load(&user, None).await.unwrap(), before);
+    world.trusted.store(true, Ordering::SeqCst);
+    assert_eq!(assurance(&world.check(&user, Some(code)).await), Some(Assurance::Verified));
+}
+
+/// R50: a user whose rows do not open is refused, and the log of events says so once a minute, however often it is tried.
+#[tokio::test]
+async fn a_broken_seal_refuses_and_is_told_once_a_minute() {
+    let world = World::over(Preset::SelfServiceCode, |store| Arc::new(Broken(store))).await;
+    let user = fixtures::user("acme", "ann");
+    for minute in 1..=2 {
+        for _ in 0..3 {
+            let encode = Box::new(|_: &_| Vec::new());
+            let answer = world.app.check_login(meta(None), user.clone(), world.login(None), encode).await;
+            assert!(matches!(answer, Err(AppError::Store(StoreError::SealBroken { .. }))));
+        }
+        assert_eq!(events(&world, EventType::SealOpenFailed).await, minute);
+        world.advance(std::time::Duration::from_mins(1));
+    }
+}
+
+/// A store in which every user's rows were edited.
+struct Broken(Arc<MemoryStore>);
+
+#[async_trait]
+impl UserStore for Broken {
+    async fn load(&self, _: &UserRef, _: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
+        Err(StoreError::SealBroken { entity: "authenticator", id: String::new() })
+    }
+
+    async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+        self.0.commit(change).await
+    }
+
+    async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        self.0.is_committed(tenant, event).await
+    }
+}
+
 /// R11: of a hundred parallel wrong codes three are evaluated, at the default budget.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parallel_guesses_stay_within_the_budget() {

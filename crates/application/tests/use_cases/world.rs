@@ -20,12 +20,15 @@ use countersign_ports::{Clock, Letter, Notifier, NotifyError, Random, UserStore}
 use countersign_testkit::{MemoryStore, fixtures};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 mockall::mock! {
     pub Clock {}
-    impl Clock for Clock { fn now(&self) -> Timestamp; }
+    impl Clock for Clock {
+        fn now(&self) -> Timestamp;
+        fn is_trusted(&self) -> bool;
+    }
 }
 mockall::mock! {
     pub Random {}
@@ -42,6 +45,8 @@ pub struct World {
     pub app: Application,
     pub store: Arc<MemoryStore>,
     now: Arc<AtomicI64>,
+    /// Whether the clock can be relied on.
+    pub trusted: Arc<AtomicBool>,
 }
 
 /// An enrolled app, as the phone knows it.
@@ -83,6 +88,9 @@ impl World {
         let now = Arc::new(AtomicI64::new(fixtures::START.unix_micros()));
         let mut clock = MockClock::new();
         let shown = Arc::clone(&now);
+        let trusted = Arc::new(AtomicBool::new(true));
+        let told = Arc::clone(&trusted);
+        clock.expect_is_trusted().returning(move || told.load(Ordering::SeqCst));
         clock.expect_now().returning(move || Timestamp::from_unix_micros(shown.load(Ordering::SeqCst)));
         let mut random = MockRandom::new();
         let drawn = AtomicU64::new(0);
@@ -106,7 +114,7 @@ impl World {
             digests: keyring.digests(),
             keys: Arc::new(countersign_webauthn::WebAuthn),
         });
-        let world = Self { app, store, now };
+        let world = Self { app, store, now, trusted };
         let issuer = Issuer::parse("Example").expect("an issuer");
         let ops = Principal::Operator("ops".into()).into();
         let created = world.app.create_tenant(

@@ -2,7 +2,9 @@
 
 use crate::harness::app::unix_seconds;
 use crate::harness::node::Data;
-use crate::harness::{App, Enrolled, Node, Store, TENANT, User, given, on_both_stores, production, within};
+use crate::harness::{
+    self, App, Enrolled, Node, Store, TENANT, User, events, given, on_both_stores, production, within,
+};
 use futures::future::join_all;
 use std::sync::Arc;
 use tokio::process::Command;
@@ -107,4 +109,59 @@ async fn root_keys_change_while_people_sign_in(store: Store) {
     assert!(!node.printed().contains("does not open"));
 }
 
-on_both_stores!(root_keys_change_while_people_sign_in);
+/// R64: a database that was put back from a backup is refused until it was made safe, and then neither a code nor a recovery
+/// code that was used after the backup serves again.
+async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
+    let data = Arc::new(Data::fresh(store).await);
+    let mut node = Node::start_on(Arc::clone(&data)).await;
+    let user = User::new(node.channel().await, TENANT, "ann");
+    let Enrolled { app, recovery_codes, .. } = user.enrol().await.unwrap();
+    let code = app.code(1);
+    node.terminate().await;
+    let (mut node, _) = production::start(Arc::clone(&data)).await;
+    node.terminate().await;
+
+    match data.postgres() {
+        Some(url) => harness::postgres::back_up(url).await,
+        None => harness::sqlite::back_up(data.folder()),
+    }
+    let (mut node, credentials) = production::start(Arc::clone(&data)).await;
+    let user = user.over(production::connect(&node, &credentials).await);
+    for used in [&code, &recovery_codes[0]] {
+        assert!(matches!(user.login_with(used).await.unwrap(), Verdict::Allowed(_)));
+    }
+    assert!(node.terminate().await.success());
+    match data.postgres() {
+        Some(url) => harness::postgres::put_back(url).await,
+        None => harness::sqlite::put_back(data.folder()),
+    }
+
+    let file = data.folder().join("countersign.toml").to_str().unwrap().to_owned();
+    let (ended, told) = run(&["doctor", "--config", &file]).await;
+    assert_eq!(ended, Some(69), "{told}");
+    assert!(told.contains("fail the database was put back"), "{told}");
+    for _ in 0..2 {
+        let (ended, told) = run(&["serve", "--config", &file]).await;
+        assert_eq!(ended, Some(69), "{told}");
+        assert!(told.contains("countersign post-restore"), "{told}");
+    }
+    let (done, told) = run(&["post-restore", "--config", &file, "--void-recovery-codes"]).await;
+    assert_eq!(done, Some(0), "{told}");
+    assert!(told.contains("1 users are safe"), "{told}");
+    let (done, told) = run(&["doctor", "--config", &file]).await;
+    assert_eq!(done, Some(0), "{told}");
+    assert!(told.lines().all(|line| line.starts_with("ok ")), "{told}");
+
+    let (mut node, credentials) = production::start(data).await;
+    let channel = production::connect(&node, &credentials).await;
+    let user = user.over(channel.clone());
+    for used in [&code, &recovery_codes[0]] {
+        let verdict = user.login_with(used).await.unwrap();
+        assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
+    }
+    let log = events::of_user(&channel, TENANT, "ann").await;
+    assert_eq!(events::count(&log, v1::SecurityEventType::ClientsRevoked), 1);
+    assert!(node.terminate().await.success());
+}
+
+on_both_stores!(root_keys_change_while_people_sign_in, a_restored_database_is_refused_until_it_was_made_safe,);

@@ -3,5 +3,5 @@
 mod clock;
 mod random;
 
-pub(crate) use clock::SystemClock;
+pub(crate) use clock::{GuardedClock, SystemClock};
 pub(crate) use random::OsRandom;

@@ -97,7 +97,7 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 
 async fn open(args: &SealsArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
     let sources = Sources { file: args.config.clone(), store: args.store.clone(), ..Sources::default() };
-    let (store, Keys { keyring, .. }) = config::load_vault(&sources)?;
+    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
     let keyring = Arc::new(keyring);
     Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring))
 }

@@ -64,7 +64,7 @@ pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
 
 async fn open(args: VaultArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
     let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
-    let (store, Keys { keyring, .. }) = config::load_vault(&sources)?;
+    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
     let keyring = Arc::new(keyring);
     Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring))
 }

@@ -7,8 +7,10 @@
 
 mod audit;
 mod dev_ca;
+mod doctor;
 mod keys;
 mod migrate;
+mod post_restore;
 mod serve;
 
 use crate::cli::{AuditCommand, Command, KeysCommand};
@@ -23,6 +25,8 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::DevCa(args) => dev_ca::run(&args),
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args).await,
         Command::Audit(AuditCommand::Seals(args)) => audit::seals(&args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::PostRestore(args) => post_restore::run(args).await,
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),
         Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
         Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,

@@ -1,7 +1,7 @@
 //! `countersign serve`: everything put together. The order matters: whatever can be wrong is found before a port opens.
 
 use super::print;
-use crate::adapters::{OsRandom, SystemClock};
+use crate::adapters::{GuardedClock, OsRandom, SystemClock};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Exposure, Keys, Sources, StoreConfig};
 use crate::dev;
@@ -10,6 +10,7 @@ use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
 use crate::tokens::Tokens;
 use crate::traces::Exporting;
+use crate::witness::{self, Witness};
 use crate::{jobs, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::{Application, Deps};
@@ -31,7 +32,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, keys, limits, observe, notices, retention, .. } = config;
+    let Config { listen, exposure, store, witness, keys, limits, observe, notices, retention, .. } = config;
     let notifier = notifier::of(notices.channel, Arc::new(SystemClock))?;
     let kind = store.kind();
     if let (true, StoreConfig::Postgres(options)) = (development, &store) {
@@ -41,9 +42,16 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let keyring = Arc::new(keyring);
     let stores = stores::open(store, Arc::clone(&keyring)).await?;
     vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
+    let witness = Arc::new(Witness::open(witness)?);
+    witness.judge(stores.lifeline.incarnation(witness::fresh_id()).await?)?;
+    // Every start is a step that a backup from before it lacks.
+    witness.judge(stores.lifeline.advance().await?)?;
+    let clock = Arc::new(GuardedClock::start());
+    let asked = clock.now();
+    clock.compare(stores.maintenance.time().await?, asked);
     let digests = keyring.digests();
     let seal_key = super::audit::seal_key(&keyring);
-    let app = Application::new(deps(&stores, digests));
+    let app = Application::new(deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>));
     if development {
         dev::create_demo_tenants(&app).await?;
     }
@@ -85,7 +93,9 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         vault: stores.vault,
         sealing: Box::pin(jobs::seal(stores.audit, seal_key, Arc::new(SystemClock), stop.clone())),
         erasure: stores.erasure,
-        clock: Arc::new(SystemClock),
+        lifeline: stores.lifeline,
+        witness,
+        clock,
         notifier,
         notice_rules: notices.rules,
         connections: listener::connections(listener, rules),
@@ -110,14 +120,15 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     Ok(config::load(&sources)?)
 }
 
-fn deps(stores: &Stores, digests: Digests) -> Deps {
+/// What the use cases need.
+pub(super) fn deps(stores: &Stores, digests: Digests, clock: Arc<dyn Clock>) -> Deps {
     Deps {
         users: Arc::clone(&stores.users),
         policies: Arc::clone(&stores.policies),
         outbox: Arc::clone(&stores.outbox),
         events: Arc::clone(&stores.events),
         queries: Arc::clone(&stores.queries),
-        clock: Arc::new(SystemClock),
+        clock,
         random: Arc::new(OsRandom),
         digests,
         keys: Arc::new(WebAuthn),

@@ -38,7 +38,7 @@ use crate::tokens::Settings;
 use countersign_api_grpc::{Grants, Rate};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) exposure: Exposure,
     /// Where state is kept.
     pub(crate) store: StoreConfig,
+    /// Where this node remembers how far the store had come.
+    pub(crate) witness: Option<PathBuf>,
     /// What it is sealed with.
     pub(crate) keys: Keys,
     /// What is refused as too much.
@@ -164,12 +166,16 @@ pub(crate) fn load_store(sources: &Sources) -> Result<StoreConfig, Problems> {
 }
 
 /// Loads and checks where the store is and what it is sealed with, and nothing else.
-pub(crate) fn load_vault(sources: &Sources) -> Result<(StoreConfig, Keys), Problems> {
+pub(crate) fn load_vault(sources: &Sources) -> Result<(StoreConfig, Keys, Option<PathBuf>), Problems> {
     let mut problems = Problems::default();
     let raw = sources.read()?;
+    let witness = store::witness(&raw.store);
     let store = store::validate(raw.store, &mut problems);
     let keys = keys::validate(&raw.keys, &mut problems);
-    store.zip(keys).filter(|_| problems.is_empty()).ok_or(problems)
+    match (store, keys) {
+        (Some(store), Some(keys)) if problems.is_empty() => Ok((store, keys, witness)),
+        _ => Err(problems),
+    }
 }
 
 /// How notices leave, from a file that says nothing else: for development, which takes no configuration.

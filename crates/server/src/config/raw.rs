@@ -75,6 +75,7 @@ pub(crate) struct RawCaller {
 pub(crate) struct RawStore {
     pub(crate) sqlite: Option<RawSqlite>,
     pub(crate) postgres: Option<RawPostgres>,
+    pub(crate) witness_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! Reading a configuration from its file, the environment and flags, in this order. Values are not judged here.
 
-use super::raw::{Raw, RawNotices, RawNoticesFile};
+use super::raw::{Raw, RawNotices, RawNoticesFile, RawStore};
 use super::{Problem, Problems, store};
 use figment::error::{Actual, Kind};
 use figment::providers::{Env, Serialized};
@@ -36,7 +36,8 @@ impl Sources {
             raw.listen.address = Some(listen.clone());
         }
         if let Some(target) = &self.store {
-            raw.store = store::from_flag(target)?;
+            let witness_file = raw.store.witness_file.take();
+            raw.store = RawStore { witness_file, ..store::from_flag(target)? };
         }
         Ok(raw)
     }

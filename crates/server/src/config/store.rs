@@ -34,13 +34,29 @@ const CONNECTIONS: std::ops::RangeInclusive<u32> = 1..=500;
 /// The value of `--store`: `sqlite:PATH` or a URL of PostgreSQL.
 pub(super) fn from_flag(target: &str) -> Result<RawStore, Problem> {
     if let Some(path) = target.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
-        return Ok(RawStore { sqlite: Some(RawSqlite { path: Some(PathBuf::from(path)) }), postgres: None });
+        return Ok(RawStore {
+            sqlite: Some(RawSqlite { path: Some(PathBuf::from(path)) }),
+            ..RawStore::default()
+        });
     }
     if is_postgres_url(target) {
         let url = Some(SecretString::new(target.to_owned()));
-        return Ok(RawStore { sqlite: None, postgres: Some(RawPostgres { url, ..RawPostgres::default() }) });
+        return Ok(RawStore {
+            postgres: Some(RawPostgres { url, ..RawPostgres::default() }),
+            ..RawStore::default()
+        });
     }
     Err(Problem::new("--store", "is no store; write sqlite:PATH or postgres://USER@HOST/DATABASE"))
+}
+
+/// Where a node remembers how far its store had come: as written, else beside the file of SQLite.
+pub(super) fn witness(raw: &RawStore) -> Option<PathBuf> {
+    let beside = || {
+        let mut path = raw.sqlite.as_ref()?.path.clone()?.into_os_string();
+        path.push("-witness");
+        Some(path.into())
+    };
+    raw.witness_file.clone().or_else(beside)
 }
 
 /// The one store that is meant.

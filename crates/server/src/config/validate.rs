@@ -27,6 +27,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     } else {
         tls(raw.tls, has_tokens, &mut problems)
     };
+    let witness = store::witness(&raw.store);
     let store = store::validate(raw.store, &mut problems);
     let keys = keys::validate(&raw.keys, &mut problems);
     let limits = limits::validate(&raw.limits, &mut problems);
@@ -38,7 +39,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
         (Some(listen), Some(store), Some(keys), Some(notices)) if problems.is_empty() => {
             let exposure =
                 Exposure::Production { tls, callers: callers.grants, rates: callers.rates, tokens };
-            Ok(Config { listen, exposure, store, keys, limits, log, observe, notices, retention })
+            Ok(Config { listen, exposure, store, witness, keys, limits, log, observe, notices, retention })
         }
         _ => Err(problems),
     }

@@ -29,6 +29,32 @@ pub(crate) async fn fresh_database() -> String {
     server.database(&name).to_url_lossy().to_string()
 }
 
+/// Copies a database aside, as a backup does; nobody may be connected to it.
+pub(crate) async fn back_up(url: &str) {
+    let name = PgConnectOptions::from_str(url).expect("a URL").get_database().expect("its name").to_owned();
+    administer(&[format!("CREATE DATABASE {name}_backup TEMPLATE {name}")]).await;
+}
+
+/// Puts what was copied aside in its place.
+pub(crate) async fn put_back(url: &str) {
+    let name = PgConnectOptions::from_str(url).expect("a URL").get_database().expect("its name").to_owned();
+    administer(&[
+        format!("DROP DATABASE {name} WITH (FORCE)"),
+        format!("CREATE DATABASE {name} TEMPLATE {name}_backup"),
+    ])
+    .await;
+}
+
+async fn administer(statements: &[String]) {
+    let server = PgConnectOptions::from_str(&given("COUNTERSIGN_TEST_POSTGRES_URL")).expect("a URL");
+    let mut admin = within(server.connect()).await.expect("the test server answers");
+    for statement in statements {
+        let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone()));
+        within(admin.execute(statement)).await.expect("the statement is taken");
+    }
+    admin.close().await.expect("nothing is left open");
+}
+
 /// Runs a statement as somebody does who has the database; whether it was taken.
 pub(crate) async fn execute(url: &str, sql: &str) -> bool {
     let options = PgConnectOptions::from_str(url).expect("a URL");

@@ -62,7 +62,7 @@ pub(crate) async fn connect(node: &Node, credentials: &Credentials) -> Channel {
 pub(crate) fn configuration(data: &Data, keys: &str) -> String {
     let dir = data.folder().display();
     let store = match data.postgres() {
-        Some(url) => format!("[store.postgres]\nurl = \"{url}\""),
+        Some(url) => format!("[store]\nwitness_file = \"{dir}/witness\"\n[store.postgres]\nurl = \"{url}\""),
         None => format!("[store.sqlite]\npath = \"{dir}/countersign.db\""),
     };
     format!(

@@ -4,12 +4,28 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::path::Path;
 
+const FILE: &str = "countersign.db";
+
 /// Runs a statement as somebody does who has the file; whether the database took it.
 pub(crate) async fn execute(path: &Path, sql: &str) -> bool {
     let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("the file opens");
     let done = connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))).await;
     connection.close().await.expect("nothing is left open");
     taken(done)
+}
+
+/// Copies a database that nobody has open aside, as a backup does.
+pub(crate) fn back_up(folder: &Path) {
+    std::fs::copy(folder.join(FILE), folder.join("backup.db")).expect("it can be copied");
+}
+
+/// Puts what was copied aside in its place.
+pub(crate) fn put_back(folder: &Path) {
+    std::fs::copy(folder.join("backup.db"), folder.join(FILE)).expect("it can be copied");
+    for beside in ["-wal", "-shm"] {
+        // They are there only where somebody was killed.
+        let _ = std::fs::remove_file(folder.join(format!("{FILE}{beside}")));
+    }
 }
 
 /// Whether a statement was taken. One that is refused must be refused by a guard, not misspelled.
