@@ -1,6 +1,14 @@
 //! Sealing the log, and judging it by its seals (R56). Whoever runs it says when; the rules are the domain's, the keys
 //! the keyring's.
 
+mod dump;
+mod export;
+mod retention;
+
+pub use dump::{Piece, Span, dump};
+pub use export::{Export, ExportFailure, Handed};
+pub use retention::Evidence;
+
 use countersign_domain::audit::{
     Chain, CheckSignature, Content, Entry, Erasures, EventPosition, Finding, Head, LoggedEvent, Problem,
     Seal, Segment, Statement, TrustedKeys,

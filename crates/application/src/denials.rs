@@ -152,6 +152,7 @@ impl Application {
         // It changes no user, so that there is nothing to be in conflict with.
         if deps.users.commit(change).await? == Commit::Done {
             measure::committed(&events);
+            self.0.committed.notify_waiters();
         }
         Ok(())
     }

@@ -72,6 +72,15 @@ impl Application {
         let Some(retention) = retention else { return Ok(0) };
         let old = now.minus(retention);
         let before = whole_days(keep_from.map_or(old, |keep_from| old.min(keep_from)));
+        self.drop_events(store, before).await
+    }
+
+    /// Drops all events of before that time that may go. Returns how many pieces of the log they were.
+    pub(crate) async fn drop_events(
+        &self,
+        store: &dyn Maintenance,
+        before: Timestamp,
+    ) -> Result<u64, AppError> {
         let mut dropped = 0;
         loop {
             match store.drop_events(before).await? {
@@ -83,7 +92,7 @@ impl Application {
 }
 
 /// The beginning of the day (UTC) of that time.
-fn whole_days(time: Timestamp) -> Timestamp {
+pub(crate) fn whole_days(time: Timestamp) -> Timestamp {
     let day = i64::try_from(DAY.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_unix_seconds(time.unix_seconds().div_euclid(day) * day)
 }

@@ -188,7 +188,7 @@ impl Round {
         let deps = &self.inner.deps;
         let now = deps.clock.now();
         for (_, entry) in self.entries.drain() {
-            deps.outbox.failed(&entry.notice, Some(now)).await?;
+            deps.outbox.failed(&entry.notice, Some(now), "the service was stopped").await?;
         }
         Ok(())
     }
@@ -246,8 +246,8 @@ impl Inner {
             Err(error) => error,
         };
         let retry = retry_time(entry, &error, rules, self.deps.clock.now());
-        outbox.failed(&entry.notice, retry).await?;
         let error = told(&error);
+        outbox.failed(&entry.notice, retry, &error).await?;
         if retry.is_some() {
             tracing::warn!(%notice_id, %event_id, attempts, error, "a notice was not delivered; trying again later");
             Ok(Settled::Postponed)

@@ -1,7 +1,8 @@
-//! How notices reach people: the texts, and the channels that carry them.
+//! How notices reach people: the texts, and the channels that carry them. And how seals of the log leave.
 //!
 //! - [`SmtpNotifier`] sends mail, [`WebhookNotifier`] posts to a URL of the operator's, [`LogNotifier`] logs that there
 //!   was something to tell. One of them is configured; there is no fan-out.
+//! - [`FileSeals`], [`WebhookSeals`] and [`LogSeals`] take seals; any of them may be configured together.
 //! - [`Texts`] turns a [`countersign_ports::Letter`] into what people read, in their language, as plain text and HTML.
 //!
 //! What must not live here: which change owes a notice and to whom (domain), when delivery is tried again
@@ -17,6 +18,7 @@
 mod letter;
 mod log;
 mod problem;
+mod seals;
 mod smtp;
 mod trust;
 mod webhook;
@@ -24,5 +26,6 @@ mod webhook;
 pub use letter::{Rendered, TextError, Texts};
 pub use log::LogNotifier;
 pub use problem::SettingProblem;
+pub use seals::{FileSeals, LogSeals, SealLine, WebhookSeals};
 pub use smtp::{Sender, SmtpLogin, SmtpNotifier, SmtpSettings, SmtpTls};
 pub use webhook::{WebhookNotifier, WebhookSecret, WebhookSettings, WebhookUrl};

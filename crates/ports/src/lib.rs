@@ -6,6 +6,7 @@
 
 mod audit;
 mod change_set;
+mod dead_letters;
 pub mod document;
 mod environment;
 mod erasure;
@@ -15,11 +16,13 @@ mod lifeline;
 mod outbox;
 mod policies;
 mod queries;
+mod seal_export;
 mod users;
 mod vault;
 
 pub use audit::AuditLog;
 pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
+pub use dead_letters::{DeadLetter, DeadLetters};
 pub use environment::{Clock, Random};
 pub use erasure::{ClaimErasure, Erasing};
 pub use error::StoreError;
@@ -28,5 +31,6 @@ pub use lifeline::Lifeline;
 pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, OutboxEntry};
 pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
 pub use queries::{UserQueries, UserQuery};
+pub use seal_export::{AuditProgress, ExportError, Exported, Kept, SealExporter};
 pub use users::{Commit, Loaded, Maintenance, UserStore};
 pub use vault::{KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};

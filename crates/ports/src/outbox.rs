@@ -37,8 +37,14 @@ pub trait Outbox: Send + Sync {
     /// The notice is delivered: delete it.
     async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError>;
 
-    /// Delivery failed: due again at `retry_time`, or never (dead letter) where that is `None`.
-    async fn failed(&self, notice: &NoticeRecord, retry_time: Option<Timestamp>) -> Result<(), StoreError>;
+    /// Delivery failed, and `why`: due again at `retry_time`, or never (dead letter) where that is `None`. The reason is
+    /// kept for operators; it says nothing of the address (R53).
+    async fn failed(
+        &self,
+        notice: &NoticeRecord,
+        retry_time: Option<Timestamp>,
+        why: &str,
+    ) -> Result<(), StoreError>;
 }
 
 /// A notice complete: with what the tenant's policy lets its text say. What a notifier needs, and nothing else.

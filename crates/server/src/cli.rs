@@ -15,7 +15,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done, or stopped by a signal after draining
-   1  audit verify found something
+   1  something was found: by audit verify, or that what was asked for is not there
   64  the command line or the configuration is wrong; each problem names its key
   69  the store is not available or not trustworthy
   70  a fault of the program itself
@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Make a database safe that was put back from a backup, so that nodes may serve again
     PostRestore(PostRestoreArgs),
+    /// Read the log of events
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Look after notices that were given up
+    #[command(subcommand)]
+    Notices(NoticesCommand),
     /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -118,6 +124,8 @@ pub(crate) enum AuditCommand {
     Verify(VerifyArgs),
     /// Print the seals as JSON lines, to be kept where the database's administrators cannot write
     Seals(SealsArgs),
+    /// Write sealed events with what proves them, for somebody who has no access to the database
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -125,12 +133,86 @@ pub(crate) struct VerifyArgs {
     /// Which log
     #[command(flatten)]
     pub(crate) log: SealsArgs,
-    /// Seals that `audit seals` printed earlier: also finds what was cut off since
+    /// Seals that were exported earlier, as a file or a folder of files: also finds what was cut off since
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
     /// A key that is no longer configured and still believed, as id:hexadecimal
     #[arg(long, value_name = "ID:KEY")]
     pub(crate) public_key: Vec<String>,
+    /// Check what `audit export` wrote, without any database
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "store"])]
+    pub(crate) export: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Which log
+    #[command(flatten)]
+    pub(crate) log: SealsArgs,
+    /// The new file to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Events from this time on (RFC 3339), and those that were sealed with them
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Events before this time (RFC 3339), and those that were sealed with them
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Leave out addresses and browsers: what stands in their place still proves the rest
+    #[arg(long)]
+    pub(crate) without_claims: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventsCommand {
+    /// Print events as they come
+    Tail(TailArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Which store
+    #[command(flatten)]
+    pub(crate) store: VaultArgs,
+    /// The tenant
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: String,
+    /// Only about this user
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// Only of this type, such as LOGIN_REFUSED; may be given several times
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Where to begin: `oldest`, `now`, or a time (RFC 3339)
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    pub(crate) from: String,
+    /// Stop at the end of the log instead of waiting for more
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// A JSON object a line, with the names of the contract
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NoticesCommand {
+    /// Print notices that were given up, the oldest first
+    List(VaultArgs),
+    /// Have notices that were given up sent again
+    Retry(RetryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// Which store
+    #[command(flatten)]
+    pub(crate) store: VaultArgs,
+    /// The notice, as `list` prints it; may be given several times
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) notices: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 
 use crate::cli::ServeArgs;
 use crate::config::{
-    Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, StoreConfig, load_notices,
+    AuditConfig, Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, StoreConfig, load_notices,
     read_root_key, store_of_flag,
 };
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
@@ -47,6 +48,8 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },
         observe: Observe::default(),
         notices: args.notices.as_deref().map(load_notices).transpose()?.unwrap_or_default(),
+        // Whoever develops does not wait for a seal.
+        audit: AuditConfig { seal_after: Duration::from_secs(1), ..AuditConfig::default() },
     })
 }
 

@@ -6,10 +6,12 @@ use crate::failure::{Failure, chain};
 use crate::vault;
 use crate::witness::Witness;
 use countersign_api_grpc::Health;
-use countersign_application::audit::{SealKey, SealWhen, seal_next};
+use countersign_application::audit::{Evidence, SealWhen, seal_next};
 use countersign_application::{AppError, Application, NoticeRules};
 use countersign_domain::clock::Trust;
-use countersign_ports::{AuditLog, ClaimErasure, Clock, Lifeline, Maintenance, Notifier, StoreError, Vault};
+use countersign_ports::{
+    ClaimErasure, Clock, DeadLetters, Lifeline, Maintenance, Notifier, StoreError, Vault,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -31,10 +33,10 @@ const RESEAL_EVERY: Duration = Duration::from_mins(1);
 const ERASE_EVERY: Duration = Duration::from_secs(10);
 /// Events looked at by one statement of an erasure.
 const ERASE_ROWS: u32 = 500;
-/// How often what is new in the log is sealed.
+/// How often is looked for what is to be sealed, unless it is to be sealed sooner.
 const SEAL_EVERY: Duration = Duration::from_secs(10);
-/// When it is: after a minute, or as soon as there are as many events as one seal covers.
-const SEAL_WHEN: SealWhen = SealWhen { events: 1_000, age: Duration::from_mins(1) };
+/// Events that one seal covers at most; as soon as there are as many, they are sealed.
+const SEAL_EVENTS: u32 = 1_000;
 /// Tenants read at once.
 const SEAL_TENANTS: u32 = 200;
 /// How often the store is looked at.
@@ -43,8 +45,12 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs `round` at once and then every `period` until `stop`. A round that panics is told, and the next one comes.
-async fn every<F>(period: Duration, stop: CancellationToken, job: &'static str, round: impl Fn() -> F)
-where
+pub(crate) async fn every<F>(
+    period: Duration,
+    stop: CancellationToken,
+    job: &'static str,
+    round: impl Fn() -> F,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut ticks = interval(period);
@@ -128,6 +134,29 @@ async fn sweep_all(store: &dyn Maintenance, clock: &dyn Clock, stopped: &Cancell
     }
 }
 
+/// Deletes notices that were given up and that nobody wanted sent again for so long (R49).
+pub(crate) async fn sweep_dead_letters(
+    store: Arc<dyn DeadLetters>,
+    keep: Duration,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    every(SWEEP_EVERY, stop, "sweep_dead_letters", move || {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        async move {
+            // One piece a minute: what is left comes next.
+            match store.sweep_dead_letters(clock.now().minus(keep), SWEEP_ROWS).await {
+                Ok(0) => {}
+                Ok(letters) => tracing::info!(letters, "old notices that were given up were deleted"),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "dead letters could not be deleted; trying again");
+                }
+            }
+        }
+    })
+    .await;
+}
+
 /// Seals what is under an older root key with the newest (R52). Every node does; each row is sealed by one of them.
 pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
     let stopped = stop.clone();
@@ -158,13 +187,13 @@ pub(crate) async fn keep_events(
     app: Application,
     store: Arc<dyn Maintenance>,
     retention: Option<Duration>,
+    evidence: Evidence,
     stop: CancellationToken,
 ) {
     every(KEEP_EVENTS_EVERY, stop, "keep_events", move || {
-        let (app, store) = (app.clone(), Arc::clone(&store));
+        let (app, store, evidence) = (app.clone(), Arc::clone(&store), evidence.clone());
         async move {
-            // Seals follow within minutes, and retention is a month at least: nothing holds the log longer.
-            match app.keep_events(store.as_ref(), retention, None).await {
+            match app.keep_sealed_events(store.as_ref(), retention, &evidence).await {
                 Ok(0) => {}
                 Ok(pieces) => tracing::info!(pieces, "security events past their retention were dropped"),
                 Err(error) => {
@@ -194,17 +223,17 @@ async fn erase_all(store: &dyn ClaimErasure, stopped: &CancellationToken) -> Res
 /// Seals the log (R56), tenant by tenant. Several nodes may do it at once: a seal's number is given once, and who comes
 /// later finds the events sealed.
 pub(crate) async fn seal(
-    store: Arc<dyn AuditLog>,
-    key: SealKey,
+    evidence: Evidence,
+    after: Duration,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
+    let when = SealWhen { events: SEAL_EVENTS, age: after };
     let stopped = stop.clone();
-    every(SEAL_EVERY, stop, "seal", move || {
-        let (store, key, clock, stopped) =
-            (Arc::clone(&store), key.clone(), Arc::clone(&clock), stopped.clone());
+    every(SEAL_EVERY.min(after), stop, "seal", move || {
+        let (evidence, clock, stopped) = (evidence.clone(), Arc::clone(&clock), stopped.clone());
         async move {
-            if let Err(error) = seal_all(store.as_ref(), &key, clock.as_ref(), &stopped).await {
+            if let Err(error) = seal_all(&evidence, when, clock.as_ref(), &stopped).await {
                 tracing::warn!(error = chain(&error), "the log could not be sealed; trying again");
             }
         }
@@ -213,11 +242,12 @@ pub(crate) async fn seal(
 }
 
 async fn seal_all(
-    store: &dyn AuditLog,
-    key: &SealKey,
+    evidence: &Evidence,
+    when: SealWhen,
     clock: &dyn Clock,
     stopped: &CancellationToken,
 ) -> Result<(), StoreError> {
+    let store = evidence.log.as_ref();
     let mut last = None;
     loop {
         let tenants = store.audited_tenants(last.as_ref(), SEAL_TENANTS).await?;
@@ -227,7 +257,7 @@ async fn seal_all(
                 if stopped.is_cancelled() {
                     return Ok(());
                 }
-                match seal_next(store, &tenant, key, SEAL_WHEN, clock.now()).await {
+                match seal_next(store, &tenant, &evidence.key, when, clock.now()).await {
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                     // A chain that does not read stops its own tenant's seals, and nobody else's.

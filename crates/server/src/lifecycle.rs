@@ -8,6 +8,7 @@ use crate::listener::Connection;
 use crate::streams::EndStreams;
 use crate::witness::Witness;
 use countersign_api_grpc::GrpcService;
+use countersign_application::audit::Evidence;
 use countersign_application::{Application, NoticeRules};
 use countersign_ports::{ClaimErasure, Lifeline, Maintenance, Notifier, Vault};
 use std::io;
@@ -84,6 +85,8 @@ pub(crate) struct Node {
     pub(crate) limits: Limits,
     /// How long security events are kept; for ever where this is `None`.
     pub(crate) retention: Option<Duration>,
+    /// What proves the log: nothing is dropped before it does.
+    pub(crate) evidence: Evidence,
     /// Ends the jobs.
     pub(crate) stop: CancellationToken,
 }
@@ -97,7 +100,7 @@ impl Node {
         jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.notice_rules, self.stop.clone()));
         jobs.spawn(jobs::tell_denials(self.app.clone(), self.stop.clone()));
         let (app, maintenance) = (self.app.clone(), Arc::clone(&self.maintenance));
-        jobs.spawn(jobs::keep_events(app, maintenance, self.retention, self.stop.clone()));
+        jobs.spawn(jobs::keep_events(app, maintenance, self.retention, self.evidence, self.stop.clone()));
         jobs.spawn(jobs::sweep(
             Arc::clone(&self.maintenance),
             Arc::clone(&self.clock) as _,

@@ -5,6 +5,7 @@
 //! - `config` turns file, environment and flags into one checked value; `dev` makes the same value for development.
 //! - `listener` and `tls` accept connections; the gRPC adapter takes over from there.
 //! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
+//! - `evidence` hands the seals of the log out.
 //! - `witness` remembers how far the database had come.
 //! - `vault` looks after root keys and what is sealed with them.
 //! - `telemetry` is the log, `metrics` the page for Prometheus, `traces` the export to a collector.
@@ -15,6 +16,7 @@ mod cli;
 mod commands;
 mod config;
 mod dev;
+mod evidence;
 mod failure;
 mod jobs;
 mod lifecycle;

@@ -4,8 +4,8 @@ use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    AuditLog, ClaimErasure, EventLog, Lifeline, Maintenance, Outbox, PolicyStore, StoreError, UserQueries,
-    UserStore, Vault,
+    AuditLog, AuditProgress, ClaimErasure, DeadLetters, EventLog, Lifeline, Maintenance, Outbox, PolicyStore,
+    StoreError, UserQueries, UserStore, Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
@@ -24,6 +24,10 @@ pub(crate) struct Stores {
     pub(crate) events: Arc<dyn EventLog>,
     /// The log as evidence.
     pub(crate) audit: Arc<dyn AuditLog>,
+    /// How far its seals have come.
+    pub(crate) progress: Arc<dyn AuditProgress>,
+    /// Notices that were given up.
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
     /// Erasing from the log.
     pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// Lists and counts.
@@ -44,6 +48,8 @@ impl Stores {
             + Outbox
             + EventLog
             + AuditLog
+            + AuditProgress
+            + DeadLetters
             + ClaimErasure
             + UserQueries
             + Maintenance
@@ -58,6 +64,8 @@ impl Stores {
             outbox: store.clone(),
             events: store.clone(),
             audit: store.clone(),
+            progress: store.clone(),
+            dead_letters: store.clone(),
             erasure: store.clone(),
             queries: store.clone(),
             maintenance: store.clone(),

@@ -11,6 +11,9 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// What operators read of a notice that was given up because nobody can read it.
+const UNREADABLE: &str = "the notice cannot be read";
+
 /// A leased notice.
 struct NoticeRow {
     tenant_id: String,
@@ -52,7 +55,7 @@ impl PostgresStore {
     async fn unreadable(&self, id: Uuid, attempts: i64, error: &StoreError) -> Result<(), StoreError> {
         let dead = attempts >= i64::from(MAX_UNREADABLE_LEASES);
         tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
-        if dead { self.postpone(NoticeId(id), None).await } else { Ok(()) }
+        if dead { self.postpone_notice(NoticeId(id), None, UNREADABLE).await } else { Ok(()) }
     }
 
     /// See [`countersign_ports::Outbox::delivered`].
@@ -66,15 +69,17 @@ impl PostgresStore {
     /// See [`countersign_ports::Outbox::failed`].
     pub(crate) async fn postpone_notice(
         &self,
-        notice: &NoticeRecord,
+        id: NoticeId,
         retry_time: Option<Timestamp>,
+        why: &str,
     ) -> Result<(), StoreError> {
-        self.postpone(notice.id, retry_time).await
-    }
-
-    async fn postpone(&self, id: NoticeId, retry_time: Option<Timestamp>) -> Result<(), StoreError> {
         let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
-        let query = sqlx::query!("UPDATE outbox SET due_time = $2 WHERE notice_id = $1", id.0, due_time);
+        let query = sqlx::query!(
+            "UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1",
+            id.0,
+            due_time,
+            why,
+        );
         let mut checkout = self.pool.checkout().await?;
         let done = self.pool.within(query.execute(checkout.connection())).await;
         checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))

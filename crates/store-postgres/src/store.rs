@@ -192,8 +192,13 @@ impl Outbox for PostgresStore {
         self.delete_notice(notice).await
     }
 
-    async fn failed(&self, notice: &NoticeRecord, retry_time: Option<Timestamp>) -> Result<(), StoreError> {
-        self.postpone_notice(notice, retry_time).await
+    async fn failed(
+        &self,
+        notice: &NoticeRecord,
+        retry_time: Option<Timestamp>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        self.postpone_notice(notice.id, retry_time, why).await
     }
 }
 

@@ -34,11 +34,11 @@ struct EventRow {
     trace_id: String,
 }
 
-struct SealRow {
-    number: i64,
-    statement: String,
-    signature: Vec<u8>,
-    entries: Option<Vec<u8>>,
+pub(crate) struct SealRow {
+    pub(crate) number: i64,
+    pub(crate) statement: String,
+    pub(crate) signature: Vec<u8>,
+    pub(crate) entries: Option<Vec<u8>>,
 }
 
 #[async_trait]
@@ -185,7 +185,7 @@ impl EventRow {
 }
 
 impl SealRow {
-    fn into_seal(self) -> Result<Seal, StoreError> {
+    pub(crate) fn into_seal(self) -> Result<Seal, StoreError> {
         let row = Row::new("seal", self.number);
         Ok(Seal {
             number: row.unsigned(self.number)?,

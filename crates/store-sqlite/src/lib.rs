@@ -18,6 +18,7 @@
 
 mod audit;
 mod commit;
+mod dead_letters;
 mod erasure;
 mod error;
 mod events;
@@ -28,6 +29,7 @@ mod policies;
 mod queries;
 mod rows;
 mod seal;
+mod seal_exports;
 mod upkeep;
 mod users;
 mod vault;

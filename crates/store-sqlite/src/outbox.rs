@@ -29,8 +29,13 @@ impl Outbox for SqliteStore {
         self.writer.run(Delivered(notice.id)).await
     }
 
-    async fn failed(&self, notice: &NoticeRecord, retry_time: Option<Timestamp>) -> Result<(), StoreError> {
-        self.writer.run(Failed { notice: notice.id, retry_time }).await
+    async fn failed(
+        &self,
+        notice: &NoticeRecord,
+        retry_time: Option<Timestamp>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        self.writer.run(Failed { notice: notice.id, retry_time, why: why.to_owned() }).await
     }
 }
 
@@ -107,8 +112,8 @@ async fn unreadable(
     let dead = attempts + 1 >= i64::from(MAX_UNREADABLE_LEASES);
     tracing::error!(alarm = true, notice_id = %id, attempts = attempts + 1, dead, %error, "a notice cannot be read");
     if dead {
-        let never: Option<i64> = None;
-        sqlx::query!("UPDATE outbox SET due_time = ? WHERE notice_id = ?", never, id).execute(at).await?;
+        let why = "the notice cannot be read".to_owned();
+        Failed { notice: NoticeId(id), retry_time: None, why }.write(at).await?;
     }
     Ok(())
 }
@@ -157,6 +162,22 @@ impl Work for Delivered {
 struct Failed {
     notice: NoticeId,
     retry_time: Option<Timestamp>,
+    why: String,
+}
+
+impl Failed {
+    async fn write(&self, at: &mut SqliteConnection) -> Result<(), Trouble> {
+        let retry_time = self.retry_time.map(Timestamp::unix_micros);
+        sqlx::query!(
+            "UPDATE outbox SET due_time = ?, last_error = ? WHERE notice_id = ?",
+            retry_time,
+            self.why,
+            self.notice.0
+        )
+        .execute(at)
+        .await?;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -164,10 +185,6 @@ impl Work for Failed {
     type Answer = ();
 
     async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<()>, Trouble> {
-        let retry_time = self.retry_time.map(Timestamp::unix_micros);
-        sqlx::query!("UPDATE outbox SET due_time = ? WHERE notice_id = ?", retry_time, self.notice.0)
-            .execute(at)
-            .await?;
-        Ok(Done::Keep(()))
+        self.write(at).await.map(Done::Keep)
     }
 }

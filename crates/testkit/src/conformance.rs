@@ -29,6 +29,7 @@
 
 pub mod audit;
 pub mod commits;
+pub mod dead_letters;
 pub mod erasure;
 pub mod events;
 pub mod guards;
@@ -49,8 +50,9 @@ use countersign_domain::ids::{EventId, TenantId, UserRef, Version};
 use countersign_domain::policy::Preset;
 use countersign_domain::user::UserState;
 use countersign_ports::{
-    AuditLog, ChangeSet, ClaimErasure, Commit, EventLog, EventPosition, EventQuery, EventRecord, Loaded,
-    Maintenance, Outbox, PolicyStore, StoreError, StoredEvent, Tell, UserQueries, UserStore,
+    AuditLog, AuditProgress, ChangeSet, ClaimErasure, Commit, DeadLetters, EventLog, EventPosition,
+    EventQuery, EventRecord, Loaded, Maintenance, Outbox, PolicyStore, StoreError, StoredEvent, Tell,
+    UserQueries, UserStore,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -71,6 +73,10 @@ pub struct StoreUnderTest {
     pub outbox: Arc<dyn Outbox>,
     /// The log as evidence.
     pub audit: Arc<dyn AuditLog>,
+    /// How far its evidence has come.
+    pub progress: Arc<dyn AuditProgress>,
+    /// Notices that were given up.
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// Erasing from the log.
     pub erasure: Arc<dyn ClaimErasure>,
     /// Upkeep.
@@ -108,8 +114,10 @@ impl StoreUnderTest {
             + PolicyStore
             + EventLog
             + AuditLog
+            + AuditProgress
             + ClaimErasure
             + Outbox
+            + DeadLetters
             + Maintenance
             + 'static,
     {
@@ -124,8 +132,10 @@ impl StoreUnderTest {
             + PolicyStore
             + EventLog
             + AuditLog
+            + AuditProgress
             + ClaimErasure
             + Outbox
+            + DeadLetters
             + Maintenance
             + 'static,
     {
@@ -136,6 +146,8 @@ impl StoreUnderTest {
             events: store.clone(),
             outbox: store.clone(),
             audit: store.clone(),
+            progress: store.clone(),
+            dead_letters: store.clone(),
             erasure: store.clone(),
             maintenance: store,
             kept: Vec::new(),
@@ -297,6 +309,8 @@ macro_rules! store_conformance {
             audit: rows_come_back_whole_and_keep_their_hash,
             audit: a_seal_is_appended_once,
             audit: tenants_of_the_log_are_listed_in_byte_order,
+            audit: the_last_retention_mark_is_found_among_seals,
+            audit: what_was_exported_is_remembered_and_never_goes_back,
             erasure: an_erasure_takes_the_claims_of_its_user_and_nothing_else,
             erasure: an_erasure_that_stopped_goes_on,
             isolation: tenants_share_nothing_under_the_same_ids,
@@ -333,6 +347,9 @@ macro_rules! store_conformance {
             outbox: a_dead_letter_holds_nobody_up,
             outbox: concurrent_leases_share_no_notice,
             outbox: queues_of_two_tenants_are_apart,
+            dead_letters: dead_letters_are_listed_with_their_reason,
+            dead_letters: a_revived_letter_is_like_a_new_notice,
+            dead_letters: old_dead_letters_are_swept_and_nothing_else,
             upkeep: a_sound_store_passes_its_check,
             upkeep: a_sweep_takes_expired_answers_and_nothing_else,
         }

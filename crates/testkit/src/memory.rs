@@ -18,8 +18,8 @@ use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
 use countersign_ports::{
-    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Loaded, Maintenance, NoticeRecord, PolicyStore,
-    RequestKey, RequestRecord, StoreError, StoredEvent, Tell, TenantRecord, UserStore,
+    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Exported, Loaded, Maintenance, NoticeRecord,
+    PolicyStore, RequestKey, RequestRecord, StoreError, StoredEvent, Tell, TenantRecord, UserStore,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +44,8 @@ struct Tenant {
     /// Events whose claims were erased, with the commitment to what was there.
     erased: HashMap<EventId, [u8; 32]>,
     seals: Vec<Seal>,
+    /// By the name of the exporter.
+    exported: HashMap<String, Exported>,
     outbox: Vec<Queued>,
     requests: HashMap<RequestKey, RequestRecord>,
     /// Gone for everything but its log.
@@ -57,6 +59,8 @@ struct Tenant {
 struct Queued {
     notice: NoticeRecord,
     attempts: u32,
+    /// Why the last try failed.
+    last_error: String,
     /// When it is due; `None` is never again.
     due: Option<Timestamp>,
 }
@@ -114,6 +118,7 @@ impl Everything {
         }
         tenant.outbox.extend(change.notices.into_iter().map(|notice| Queued {
             attempts: 0,
+            last_error: String::new(),
             due: Some(notice.create_time),
             notice,
         }));

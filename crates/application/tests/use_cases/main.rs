@@ -9,6 +9,7 @@
 
 mod coverage;
 mod delegation;
+mod evidence;
 mod outbox;
 mod road;
 mod world;

@@ -7,6 +7,7 @@
 
 mod claims;
 mod event;
+mod export;
 mod seal;
 mod verify;
 
@@ -15,5 +16,6 @@ mod tests;
 
 pub use claims::{CLIENT_SALT_LEN, ERASED_CLIENT, client_commitment};
 pub use event::{EventPosition, LoggedEvent};
+pub use export::{ExportJudge, Manifest, Proved};
 pub use seal::{Content, Entry, Hash, Head, Seal, Statement, root};
 pub use verify::{Chain, CheckSignature, Erasures, Finding, Problem, Segment, TrustedKeys};

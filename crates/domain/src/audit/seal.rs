@@ -194,11 +194,11 @@ impl Statement {
     }
 }
 
-fn micros(text: &str) -> Option<Timestamp> {
+pub(super) fn micros(text: &str) -> Option<Timestamp> {
     text.parse().ok().map(Timestamp::from_unix_micros)
 }
 
-fn hash(text: &str) -> Option<Hash> {
+pub(super) fn hash(text: &str) -> Option<Hash> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 

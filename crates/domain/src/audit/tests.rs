@@ -6,24 +6,24 @@ use crate::digest::KeyId;
 use crate::ids::{EventId, TenantId};
 use crate::time::Timestamp;
 
-const KEY: (KeyId, [u8; 32]) = (KeyId(3), [9; 32]);
+pub(super) const KEY: (KeyId, [u8; 32]) = (KeyId(3), [9; 32]);
 
-fn tenant() -> TenantId {
+pub(super) fn tenant() -> TenantId {
     TenantId::parse("acme").expect("a tenant id")
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(1_768_464_000 + seconds)
 }
 
 /// A signature that stands for the statement, without a key.
-fn sign(text: &str) -> [u8; 64] {
+pub(super) fn sign(text: &str) -> [u8; 64] {
     let mut signature = [0; 64];
     signature[..32].copy_from_slice(&client_commitment(EventId::from_uuid(uuid::Uuid::nil()), b"", text));
     signature
 }
 
-fn seal_of(statement: &Statement, entries: &[Entry]) -> Seal {
+pub(super) fn seal_of(statement: &Statement, entries: &[Entry]) -> Seal {
     let text = statement.text();
     let signature = sign(&text);
     Seal { number: statement.number, statement: text, signature, entries: Some(Entry::pack(entries)) }

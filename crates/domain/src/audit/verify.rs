@@ -96,7 +96,7 @@ pub type CheckSignature<'a> = &'a (dyn Fn(&[u8; 32], &[u8], &[u8; 64]) -> bool +
 
 /// The chain of one tenant's statements, judged one after the other.
 pub struct Chain<'a> {
-    tenant: &'a TenantId,
+    tenant: TenantId,
     keys: TrustedKeys<'a>,
     check: CheckSignature<'a>,
     head: Head,
@@ -106,8 +106,8 @@ pub struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     /// A chain before its first statement. In a `part` of a log the first may be any.
-    pub fn new(tenant: &'a TenantId, keys: TrustedKeys<'a>, check: CheckSignature<'a>, part: bool) -> Self {
-        Self { tenant, keys, check, head: Head::START, part }
+    pub fn new(tenant: &TenantId, keys: TrustedKeys<'a>, check: CheckSignature<'a>, part: bool) -> Self {
+        Self { tenant: tenant.clone(), keys, check, head: Head::START, part }
     }
 
     /// What the next statement must follow on.
@@ -129,7 +129,7 @@ impl<'a> Chain<'a> {
         }
         let problem = |problem| self.finding(seal.number, problem);
         let statement = Statement::parse(&seal.statement).ok_or_else(|| problem(Problem::SealEdited))?;
-        if statement.number != seal.number || statement.tenant != *self.tenant {
+        if statement.number != seal.number || statement.tenant != self.tenant {
             return Err(problem(Problem::SealEdited));
         }
         if (self.keys)(statement.key) != Some(statement.public_key) {

@@ -18,6 +18,7 @@
 
 mod contract;
 mod durability;
+mod evidence;
 mod guessing;
 mod harness;
 mod notices;

@@ -2,13 +2,14 @@
 
 use crate::harness::mail::{Directory, Mail, MailServer, section};
 use crate::harness::node::Data;
-use crate::harness::{Node, Store, TENANT, User, on_both_stores, within};
+use crate::harness::{Node, Store, TENANT, User, given, on_both_stores, within};
 use countersign_api::v1::TeamRole;
 use rcgen::{CertificateParams, KeyPair, SanType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::process::Command;
 
 /// How often the service is killed.
 const KILLS_ON_SQLITE: usize = 100;
@@ -128,7 +129,57 @@ async fn mail_goes_over_tls_with_a_login(store: Store) {
     assert!(mails[0].html.contains("<h1"), "{mails:?}");
 }
 
+/// Runs an operator's command on this data: its exit code, and all that it printed.
+async fn operate(data: &Data, arguments: &[&str]) -> (Option<i32>, String) {
+    let store = match data.postgres() {
+        Some(url) => url.to_owned(),
+        None => format!("sqlite:{}", data.folder().join("countersign.db").display()),
+    };
+    let mut command = Command::new(given("COUNTERSIGN_BIN"));
+    command.args(arguments).args(["--store", &store]);
+    command.env("COUNTERSIGN__KEYS__FILES__1", data.folder().join("root.key"));
+    let done = within(command.output()).await.unwrap();
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// R57: an operator sees what was given up and why, without any address (R53), and has it sent again when the mail server is
+/// back.
+async fn what_was_given_up_is_seen_and_sent_again(store: Store) {
+    let down = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = down.local_addr().unwrap().port();
+    drop(down);
+    let data = Arc::new(Data::fresh(store).await);
+    let section = section(port, "none", "").replace("max_attempts = 1000", "max_attempts = 1");
+    let node = Node::start_telling(Arc::clone(&data), &section).await;
+    enrolled(&node, "zoe").await;
+    let list = ["notices", "list"];
+    let told = within(async {
+        loop {
+            let (code, told) = operate(&data, &list).await;
+            assert_eq!(code, Some(0), "{told}");
+            if told.ends_with("1 dead letters\n") {
+                return told;
+            }
+        }
+    });
+    let told = told.await;
+    assert!(told.contains(&format!("tenant {TENANT} type TWO_FACTOR_ENABLED")), "{told}");
+    assert!(told.contains("attempts 1 last error: delivery failed for now"), "{told}");
+    assert!(!told.contains("zoe") && !told.contains("example.com"), "{told}");
+
+    let server = MailServer::start(&["--port", &port.to_string()]).await;
+    let (code, told) = operate(&data, &["notices", "retry", "019bc0b5-0000-7000-8000-000000000000"]).await;
+    assert_eq!(code, Some(1), "{told}");
+    let (code, told) = operate(&data, &["notices", "retry", "--all"]).await;
+    assert_eq!((code, told.as_str()), (Some(0), "1 notices are sent again\n"));
+    let mails = server.until(|mails| !mails.is_empty()).await;
+    assert_eq!(mails[0].to, [address("zoe")]);
+    assert!(operate(&data, &list).await.1.ends_with("0 dead letters\n"));
+}
+
 on_both_stores!(
+    what_was_given_up_is_seen_and_sent_again,
     a_mail_server_that_was_down_gets_everything,
     a_kill_between_commit_and_sending_loses_no_notice,
     mail_goes_over_tls_with_a_login

@@ -122,7 +122,7 @@ pub(super) fn encode(letter: &Letter, rendered: &Rendered) -> Result<Vec<u8>, se
 }
 
 /// The time as in RFC 3339; empty for times that no calendar has.
-fn rfc3339(time: Timestamp) -> String {
+pub(crate) fn rfc3339(time: Timestamp) -> String {
     let nanos = i128::from(time.unix_micros()) * 1_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()

@@ -1,5 +1,10 @@
 //! `countersign audit`: the log judged by its seals, and the seals for keeping elsewhere. What is judged how is
-//! `application::audit`'s.
+//! `application::audit`'s; exports are in `export`.
+
+mod export;
+mod lines;
+
+pub(super) use export::export;
 
 use super::print;
 use crate::cli::{SealsArgs, VerifyArgs};
@@ -11,10 +16,11 @@ use countersign_domain::audit::{Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::TenantId;
 use countersign_keyring::{Keyring, audit_signature_holds};
+use countersign_notify::SealLine;
 use countersign_ports::AuditLog;
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Tenants or seals read at once.
@@ -28,15 +34,6 @@ pub(super) fn seal_key(keyring: &Arc<Keyring>) -> SealKey {
     SealKey { key: (id, public_key), sign: Arc::new(move |statement| keyring.sign_audit(statement)) }
 }
 
-/// A seal as a line of JSON. The statement is what is signed; number and tenant repeat it for searching.
-#[derive(Serialize, Deserialize)]
-struct SealLine {
-    tenant: String,
-    number: u64,
-    statement: String,
-    signature: String,
-}
-
 /// Prints all seals.
 pub(super) async fn seals(args: &SealsArgs) -> Result<(), Failure> {
     let (stores, _) = open(args).await?;
@@ -47,11 +44,9 @@ pub(super) async fn seals(args: &SealsArgs) -> Result<(), Failure> {
             let page = audit.seals(&tenant, number, PAGE).await?;
             let Some(last) = page.last() else { break };
             number = last.number;
-            for Seal { number, statement, signature, .. } in page {
-                let signature = HEXLOWER.encode(&signature);
-                let line = SealLine { tenant: tenant.to_string(), number, statement, signature };
-                let line =
-                    serde_json::to_string(&line).map_err(|error| Failure::Internal(error.to_string()))?;
+            for seal in page {
+                let line = serde_json::to_string(&SealLine::of(&tenant, &seal));
+                let line = line.map_err(|error| Failure::Internal(error.to_string()))?;
                 print(&format!("{line}\n"));
             }
         }
@@ -64,12 +59,11 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let believed = args.public_key.iter().map(|text| public_key(text)).collect::<Result<_, _>>()?;
     let mut earlier = match &args.against {
         None => BTreeMap::new(),
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(Failure::io(format!("reading {}", path.display())))?;
-            exported(&text)?
-        }
+        Some(path) => exported(path)?,
     };
+    if let Some(path) = &args.export {
+        return export::verify(path, believed, only(args.log.tenant.as_deref())?.as_ref(), earlier);
+    }
     let (stores, keyring) = open(&args.log).await?;
     let mut known: BTreeMap<KeyId, [u8; 32]> = believed;
     known.extend(keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?))));
@@ -104,8 +98,7 @@ async fn open(args: &SealsArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
 
 /// The tenant that is asked for, or all.
 async fn tenants(audit: &dyn AuditLog, only: Option<&str>) -> Result<Vec<TenantId>, Failure> {
-    if let Some(id) = only {
-        let id = TenantId::parse(id).map_err(|error| Problem::new("--tenant", error.to_string()))?;
+    if let Some(id) = self::only(only)? {
         return Ok(vec![id]);
     }
     let mut all: Vec<TenantId> = Vec::new();
@@ -118,6 +111,12 @@ async fn tenants(audit: &dyn AuditLog, only: Option<&str>) -> Result<Vec<TenantI
     }
 }
 
+/// The tenant that is asked for, if one is.
+fn only(id: Option<&str>) -> Result<Option<TenantId>, Problem> {
+    let parse = |id| TenantId::parse(id).map_err(|error| Problem::new("--tenant", error.to_string()));
+    id.map(parse).transpose()
+}
+
 fn public_key(text: &str) -> Result<(KeyId, [u8; 32]), Problem> {
     let parts = text.split_once(':').and_then(|(id, key)| {
         Some((KeyId(id.parse().ok()?), HEXLOWER.decode(key.as_bytes()).ok()?.try_into().ok()?))
@@ -125,14 +124,35 @@ fn public_key(text: &str) -> Result<(KeyId, [u8; 32]), Problem> {
     parts.ok_or_else(|| Problem::new("--public-key", "is no key; write ID:KEY with 64 hexadecimal digits"))
 }
 
-/// Exported seals by tenant and number.
-fn exported(text: &str) -> Result<BTreeMap<TenantId, BTreeMap<u64, Seal>>, Problem> {
-    let mut all: BTreeMap<TenantId, BTreeMap<u64, Seal>> = BTreeMap::new();
+/// Seals that were handed out earlier, by tenant and number.
+type Exported = BTreeMap<TenantId, BTreeMap<u64, Seal>>;
+
+/// The seals of a file, or of all files of a folder.
+fn exported(path: &Path) -> Result<Exported, Failure> {
+    let mut all = Exported::new();
+    let fail = |path: &Path| Failure::io(format!("reading {}", path.display()));
+    let mut files = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(fail(path))? {
+            let file = entry.map_err(fail(path))?.path();
+            if file.extension().is_some_and(|extension| extension == "jsonl") {
+                files.push(file);
+            }
+        }
+    } else {
+        files.push(path.to_owned());
+    }
+    for file in files {
+        read_seals(&std::fs::read_to_string(&file).map_err(fail(&file))?, &mut all)?;
+    }
+    Ok(all)
+}
+
+fn read_seals(text: &str, all: &mut Exported) -> Result<(), Problem> {
     for (index, line) in text.lines().enumerate() {
         let seal = serde_json::from_str::<SealLine>(line).ok().and_then(|line| {
             let Statement { tenant, number, .. } = Statement::parse(&line.statement)?;
-            let signature = HEXLOWER.decode(line.signature.as_bytes()).ok()?.try_into().ok()?;
-            Some((tenant, Seal { number, statement: line.statement, signature, entries: None }))
+            Some((tenant, Seal { number, ..line.seal()? }))
         });
         let (tenant, seal) = seal.ok_or_else(|| {
             Problem::new(
@@ -142,5 +162,5 @@ fn exported(text: &str) -> Result<BTreeMap<TenantId, BTreeMap<u64, Seal>>, Probl
         })?;
         all.entry(tenant).or_default().insert(seal.number, seal);
     }
-    Ok(all)
+    Ok(())
 }

@@ -8,14 +8,20 @@
 mod audit;
 mod dev_ca;
 mod doctor;
+mod events;
 mod keys;
 mod migrate;
+mod notices;
 mod post_restore;
 mod serve;
 
-use crate::cli::{AuditCommand, Command, KeysCommand};
+use crate::cli::{AuditCommand, Command, EventsCommand, KeysCommand, NoticesCommand};
+use crate::config::Problem;
 use crate::failure::Failure;
+use countersign_domain::time::Timestamp;
 use std::io::Write;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Does what is asked.
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
@@ -27,6 +33,10 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Seals(args)) => audit::seals(&args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::PostRestore(args) => post_restore::run(args).await,
+        Command::Audit(AuditCommand::Export(args)) => audit::export(&args).await,
+        Command::Events(EventsCommand::Tail(args)) => events::tail(args).await,
+        Command::Notices(NoticesCommand::List(args)) => notices::list(args).await,
+        Command::Notices(NoticesCommand::Retry(args)) => notices::retry(args).await,
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),
         Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
         Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,
@@ -37,4 +47,18 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
 fn print(lines: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A time as people write it.
+fn instant(key: &str, text: &str) -> Result<Timestamp, Problem> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let micros = time.and_then(|time| i64::try_from(time.unix_timestamp_nanos() / 1_000).ok());
+    let fix = "is no time; write it like 2026-01-15T08:00:00Z";
+    micros.map(Timestamp::from_unix_micros).ok_or_else(|| Problem::new(key, fix))
+}
+
+/// A time for people; empty for times that no calendar has.
+fn rfc3339(time: Timestamp) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.unix_micros()) * 1_000).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }

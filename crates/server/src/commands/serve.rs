@@ -11,8 +11,9 @@ use crate::stores::{self, Stores};
 use crate::tokens::Tokens;
 use crate::traces::Exporting;
 use crate::witness::{self, Witness};
-use crate::{jobs, listener, metrics, notifier, telemetry, tls, vault};
+use crate::{evidence, jobs, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
+use countersign_application::audit::Evidence;
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
 use countersign_ports::Clock;
@@ -32,7 +33,9 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, witness, keys, limits, observe, notices, retention, .. } = config;
+    let Config { listen, exposure, store, witness, keys, limits, observe, notices, retention, audit, .. } =
+        config;
+    let exporters = evidence::exporters(&audit)?;
     let notifier = notifier::of(notices.channel, Arc::new(SystemClock))?;
     let kind = store.kind();
     if let (true, StoreConfig::Postgres(options)) = (development, &store) {
@@ -50,14 +53,20 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let asked = clock.now();
     clock.compare(stores.maintenance.time().await?, asked);
     let digests = keyring.digests();
-    let seal_key = super::audit::seal_key(&keyring);
+    let evidence = Evidence {
+        log: Arc::clone(&stores.audit),
+        progress: Arc::clone(&stores.progress),
+        key: super::audit::seal_key(&keyring),
+        exporters,
+    };
     let app = Application::new(deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>));
     if development {
         dev::create_demo_tenants(&app).await?;
     }
     let stop = CancellationToken::new();
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
-    let Exposed { callers, rates, tokens, certificates, jobs } = expose(exposure, &stop)?;
+    let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
+    jobs.extend(evidence::jobs(&evidence, &audit, &stop));
     let options = Options {
         tokens,
         max_request_bytes: limits.max_request_bytes,
@@ -86,12 +95,23 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         max_connections: limits.max_connections,
         handshake_timeout: limits.handshake_timeout,
     };
+    jobs.push(Box::pin(jobs::sweep_dead_letters(
+        stores.dead_letters,
+        notices.keep_dead,
+        Arc::new(SystemClock),
+        stop.clone(),
+    )));
     let node = lifecycle::Node {
         app,
         service,
         maintenance: stores.maintenance,
         vault: stores.vault,
-        sealing: Box::pin(jobs::seal(stores.audit, seal_key, Arc::new(SystemClock), stop.clone())),
+        sealing: Box::pin(jobs::seal(
+            evidence.clone(),
+            audit.seal_after,
+            Arc::new(SystemClock),
+            stop.clone(),
+        )),
         erasure: stores.erasure,
         lifeline: stores.lifeline,
         witness,
@@ -101,6 +121,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         connections: listener::connections(listener, rules),
         limits,
         retention,
+        evidence,
         stop,
     };
     let served = node.serve(signals, jobs).await;

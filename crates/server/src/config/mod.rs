@@ -8,6 +8,7 @@
 //! 2. A line in `docs/operations/countersign.example.toml` and one in the table of `running.md`.
 //! 3. A bad value in the table of `tests`.
 
+mod audit;
 mod callers;
 mod key_command;
 mod keys;
@@ -25,6 +26,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use audit::AuditConfig;
 pub(crate) use keys::Keys;
 pub(crate) use notices::{Channel, NoticesConfig};
 pub(crate) use observe::{Observe, Traces};
@@ -66,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) notices: NoticesConfig,
     /// How long security events are kept; for ever where this is `None`.
     pub(crate) retention: Option<Duration>,
+    /// How the log is sealed, and where its seals go.
+    pub(crate) audit: AuditConfig,
 }
 
 /// Who may connect, and how. One value, so that plain text beyond loopback cannot be written down (R46).

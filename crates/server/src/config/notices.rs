@@ -19,11 +19,13 @@ pub(crate) struct NoticesConfig {
     pub(crate) channel: Channel,
     /// When a failed delivery is tried again.
     pub(crate) rules: NoticeRules,
+    /// How long a notice that was given up is kept, from the change that it tells of.
+    pub(crate) keep_dead: Duration,
 }
 
 impl Default for NoticesConfig {
     fn default() -> Self {
-        Self { channel: Channel::Log, rules: NoticeRules::default() }
+        Self { channel: Channel::Log, rules: NoticeRules::default(), keep_dead: DEFAULT_KEEP_DEAD }
     }
 }
 
@@ -40,6 +42,8 @@ pub(crate) enum Channel {
 
 const SMTP: &str = "notices.smtp";
 const WEBHOOK: &str = "notices.webhook";
+/// Long enough to notice that a channel is down, and to repair it.
+const DEFAULT_KEEP_DEAD: Duration = Duration::from_hours(24 * 30);
 const TIMEOUT_MS: RangeInclusive<u32> = 100..=60_000;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,6 +51,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn validate(raw: RawNotices, problems: &mut Problems) -> Option<NoticesConfig> {
     let before = problems.count();
     let rules = rules(&raw, problems);
+    let keep_dead = number("notices.keep_dead_days", raw.keep_dead_days, &(1..=3_650), problems);
+    let keep_dead = keep_dead.map_or(DEFAULT_KEEP_DEAD, |days| Duration::from_hours(24 * u64::from(days)));
     let chosen = raw.channel.as_deref().unwrap_or("log");
     for (section, channel, given) in
         [(SMTP, "smtp", raw.smtp.is_some()), (WEBHOOK, "webhook", raw.webhook.is_some())]
@@ -61,17 +67,17 @@ pub(super) fn validate(raw: RawNotices, problems: &mut Problems) -> Option<Notic
     let channel = match chosen {
         "log" => Some(Channel::Log),
         "smtp" => smtp(raw.smtp.unwrap_or_default(), problems).map(Channel::Smtp),
-        "webhook" => webhook(raw.webhook.unwrap_or_default(), problems).map(Channel::Webhook),
+        "webhook" => webhook(WEBHOOK, raw.webhook.unwrap_or_default(), problems).map(Channel::Webhook),
         _ => {
             problems.add(Problem::new("notices.channel", "is not known; write smtp, webhook or log"));
             None
         }
     };
-    channel.filter(|_| problems.count() == before).map(|channel| NoticesConfig { channel, rules })
+    channel.filter(|_| problems.count() == before).map(|channel| NoticesConfig { channel, rules, keep_dead })
 }
 
 /// The number in its unit, or the default where none is written.
-fn number(
+pub(super) fn number(
     key: impl Into<String>,
     value: Option<u32>,
     range: &RangeInclusive<u32>,
@@ -189,12 +195,13 @@ fn smtp(raw: RawSmtp, problems: &mut Problems) -> Option<SmtpSettings> {
     Some(settings)
 }
 
-fn webhook(raw: RawWebhook, problems: &mut Problems) -> Option<WebhookSettings> {
-    let url = text(WEBHOOK, "url", raw.url, "write https://HOST/PATH", problems)
-        .and_then(|url| problems.take(WebhookUrl::parse(&url).map_err(keyed(WEBHOOK))));
+/// A webhook of that section.
+pub(super) fn webhook(section: &str, raw: RawWebhook, problems: &mut Problems) -> Option<WebhookSettings> {
+    let url = text(section, "url", raw.url, "write https://HOST/PATH", problems)
+        .and_then(|url| problems.take(WebhookUrl::parse(&url).map_err(keyed(section))));
     let mut secrets = Vec::new();
     for (position, path) in raw.secret_files.iter().enumerate() {
-        let key = format!("notices.webhook.secret_files.{position}");
+        let key = format!("{section}.secret_files.{position}");
         let text = problems.take(read_secret(&key, path, Readers::Group));
         let parsed = text.and_then(|text| {
             let parsed = WebhookSecret::parse(text.expose());
@@ -206,9 +213,9 @@ fn webhook(raw: RawWebhook, problems: &mut Problems) -> Option<WebhookSettings> 
     if secrets.len() != raw.secret_files.len() {
         return None;
     }
-    let timeout = timeout(WEBHOOK, raw.timeout_ms, problems);
-    let authorities = authorities(WEBHOOK, raw.ca_file.as_deref(), problems);
+    let timeout = timeout(section, raw.timeout_ms, problems);
+    let authorities = authorities(section, raw.ca_file.as_deref(), problems);
     let settings = WebhookSettings { url: url?, secrets, timeout, authorities };
-    problems.take(settings.check().map_err(keyed(WEBHOOK)))?;
+    problems.take(settings.check().map_err(keyed(section)))?;
     Some(settings)
 }

@@ -24,6 +24,7 @@ pub(crate) struct Raw {
     pub(crate) traces: RawTraces,
     pub(crate) notices: RawNotices,
     pub(crate) events: RawEvents,
+    pub(crate) audit: RawAudit,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,6 +166,7 @@ pub(crate) struct RawNotices {
     pub(crate) max_retry_seconds: Option<u32>,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) delivery_timeout_seconds: Option<u32>,
+    pub(crate) keep_dead_days: Option<u32>,
     pub(crate) smtp: Option<RawSmtp>,
     pub(crate) webhook: Option<RawWebhook>,
 }
@@ -196,6 +198,22 @@ pub(crate) struct RawWebhook {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawEvents {
     pub(crate) retention_days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawAudit {
+    pub(crate) seal_after_seconds: Option<u32>,
+    pub(crate) alarm_after_seconds: Option<u32>,
+    pub(crate) export_to: Vec<String>,
+    pub(crate) file: Option<RawSealFolder>,
+    pub(crate) webhook: Option<RawWebhook>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSealFolder {
+    pub(crate) folder: Option<PathBuf>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

@@ -219,6 +219,34 @@ fn the_url_of_the_database_is_checked_and_not_told() {
     assert!(!options.group_commit);
 }
 
+/// R56: where seals go is checked whole, each bad value under its key; by default nowhere.
+#[test]
+fn the_export_of_seals_is_checked() {
+    let webhook = "[audit]\nexport_to = [\"webhook\"]\n[audit.webhook]\nurl = \"https://example.org/s\"\nsecret_files = [\"DIR/webhook\"]\n";
+    for (text, key) in [
+        ("[audit]\nseal_after_seconds = 0\n".to_owned(), "audit.seal_after_seconds"),
+        ("[audit]\nalarm_after_seconds = 9\n".to_owned(), "audit.alarm_after_seconds"),
+        ("[audit]\nexport_to = [\"pigeon\"]\n".to_owned(), "audit.export_to.0"),
+        ("[audit]\nexport_to = [\"log\", \"log\"]\n".to_owned(), "audit.export_to.1"),
+        ("[audit]\nexport_to = [\"log\"]\n[log]\nlevel = \"warn\"\n".to_owned(), "audit.export_to"),
+        ("[audit]\nexport_to = [\"file\"]\n".to_owned(), "audit.file.folder"),
+        ("[audit.file]\nfolder = \"seals\"\n".to_owned(), "audit.file"),
+        ("[audit]\nexport_to = [\"webhook\"]\n".to_owned(), "audit.webhook.url"),
+        (webhook.replace("https://", "http://"), "audit.webhook.url"),
+        (webhook.replace("DIR/webhook", "DIR/password"), "audit.webhook.secret_files.0"),
+        (webhook.replace("export_to = [\"webhook\"]\n", ""), "audit.webhook"),
+        ("[notices]\nkeep_dead_days = 0\n".to_owned(), "notices.keep_dead_days"),
+    ] {
+        refused("[listen]", &format!("{text}[listen]"), key);
+    }
+    let audit = check(GOOD).unwrap().audit;
+    assert!(audit.file.is_none() && audit.webhook.is_none() && !audit.log);
+    let all = webhook.replace("[\"webhook\"]", "[\"webhook\", \"log\", \"file\"]");
+    let all = format!("{all}[audit.file]\nfolder = \"DIR/seals\"\n[listen]");
+    let audit = check(&GOOD.replacen("[listen]", &all, 1)).unwrap().audit;
+    assert!(audit.file.is_some() && audit.webhook.is_some() && audit.log);
+}
+
 /// B50, R53: how notices leave is checked whole, each bad value under its key, and no password is told.
 #[test]
 fn the_channel_of_notices_is_checked() {

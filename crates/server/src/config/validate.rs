@@ -1,10 +1,10 @@
-//! From what was written to what is meant. Every check of a value is here or in `callers`, `keys`, `limits`, `tokens` and
+//! From what was written to what is meant. Every check of a value is here or in `audit`, `callers`, `keys`, `limits`, `tokens` and
 //! `store`; all problems are collected.
 
 use super::raw::{Raw, RawEvents, RawLog, RawTls};
 use super::{
-    Config, Exposure, Log, LogFormat, Problem, Problems, callers, keys, limits, notices, observe, store,
-    tokens,
+    Config, Exposure, Log, LogFormat, Problem, Problems, audit, callers, keys, limits, notices, observe,
+    store, tokens,
 };
 use crate::tls::{self, TlsFiles};
 use std::net::SocketAddr;
@@ -35,11 +35,24 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     let observe = observe::validate(raw.metrics, raw.traces, &mut problems);
     let notices = notices::validate(raw.notices, &mut problems);
     let retention = retention(&raw.events, &mut problems);
-    match (listen, store, keys, notices) {
-        (Some(listen), Some(store), Some(keys), Some(notices)) if problems.is_empty() => {
+    let audit = audit::validate(raw.audit, log.level, &mut problems);
+    match (listen, store, keys, notices, audit) {
+        (Some(listen), Some(store), Some(keys), Some(notices), Some(audit)) if problems.is_empty() => {
             let exposure =
                 Exposure::Production { tls, callers: callers.grants, rates: callers.rates, tokens };
-            Ok(Config { listen, exposure, store, witness, keys, limits, log, observe, notices, retention })
+            Ok(Config {
+                listen,
+                exposure,
+                store,
+                witness,
+                keys,
+                limits,
+                log,
+                observe,
+                notices,
+                retention,
+                audit,
+            })
         }
         _ => Err(problems),
     }

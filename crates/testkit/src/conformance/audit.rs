@@ -6,8 +6,8 @@ use crate::generate::Generator;
 use countersign_domain::audit::{LoggedEvent, Seal};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::TenantId;
-use countersign_ports::Commit;
 use countersign_ports::document::{decode_client_claims, encode_details};
+use countersign_ports::{Commit, Exported};
 
 async fn rows(store: &StoreUnderTest, tenant: &TenantId) -> Vec<LoggedEvent> {
     let mut rows: Vec<LoggedEvent> = Vec::new();
@@ -97,4 +97,44 @@ pub async fn tenants_of_the_log_are_listed_in_byte_order(store: StoreUnderTest) 
         }
         assert_eq!(read, tenants, "in pages of {limit}");
     }
+}
+
+/// Retention marks are the seals without entries: the last of them is found, whatever came behind it.
+pub async fn the_last_retention_mark_is_found_among_seals(store: StoreUnderTest) {
+    let tenant = store.create_tenant("acme").await;
+    let other = store.create_tenant("other").await;
+    let seal = |number: u64, entries: Option<Vec<u8>>| Seal {
+        number,
+        statement: format!("statement {number}\n"),
+        signature: [7; 64],
+        entries,
+    };
+    let last = async |tenant| store.progress.last_mark(tenant).await.expect("the store answers");
+    assert_eq!(last(&tenant).await, None);
+    for (number, is_mark, expected) in
+        [(1, false, None), (2, true, Some(2)), (3, true, Some(3)), (4, false, Some(3))]
+    {
+        let appended = store.audit.append_seal(&tenant, &seal(number, (!is_mark).then(|| vec![1]))).await;
+        assert_eq!(appended.expect("the store answers"), Commit::Done);
+        assert_eq!(last(&tenant).await.map(|seal| seal.number), expected);
+    }
+    assert_eq!(last(&tenant).await, Some(seal(3, None)));
+    assert_eq!(last(&other).await, None);
+}
+
+/// R56: what an exporter took is remembered for it and for that tenant alone, and a slower node does not set it back.
+pub async fn what_was_exported_is_remembered_and_never_goes_back(store: StoreUnderTest) {
+    let tenant = store.create_tenant("acme").await;
+    let other = store.create_tenant("other").await;
+    let exported = |number: u8| Exported { number: number.into(), hash: [number; 32] };
+    let read =
+        async |exporter, tenant| store.progress.exported(exporter, tenant).await.expect("the store answers");
+    assert_eq!(read("webhook", &tenant).await, None);
+    for (number, expected) in [(3, 3), (5, 5), (4, 5), (6, 6)] {
+        let remembered = store.progress.remember_exported("webhook", &tenant, &exported(number)).await;
+        remembered.expect("the store answers");
+        assert_eq!(read("webhook", &tenant).await, Some(exported(expected)));
+    }
+    assert_eq!(read("log", &tenant).await, None);
+    assert_eq!(read("webhook", &other).await, None);
 }

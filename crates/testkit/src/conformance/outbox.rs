@@ -82,7 +82,7 @@ pub async fn a_failed_notice_waits_and_holds_up_the_later_ones(store: StoreUnder
     let first = tell(&store, &random, "ann", 0).await;
     let second = tell(&store, &random, "ann", 1).await;
     assert_eq!(only(lease(&store, at(5), at(60), 10).await), first);
-    store.outbox.failed(&first, Some(at(300))).await.expect("the store answers");
+    store.outbox.failed(&first, Some(at(300)), "refused").await.expect("the store answers");
     assert_eq!(lease(&store, at(299), at(400), 10).await, []);
     let again = lease(&store, at(300), at(400), 10).await;
     assert_eq!(again.len(), 1);
@@ -90,7 +90,7 @@ pub async fn a_failed_notice_waits_and_holds_up_the_later_ones(store: StoreUnder
     store.outbox.delivered(&first).await.expect("the store answers");
     // A second word about a notice that is gone changes nothing.
     store.outbox.delivered(&first).await.expect("the store answers");
-    store.outbox.failed(&first, Some(at(0))).await.expect("the store answers");
+    store.outbox.failed(&first, Some(at(0)), "refused").await.expect("the store answers");
     assert_eq!(only(lease(&store, at(300), at(400), 10).await), second);
 }
 
@@ -101,7 +101,7 @@ pub async fn a_dead_letter_holds_nobody_up(store: StoreUnderTest) {
     let first = tell(&store, &random, "ann", 0).await;
     let second = tell(&store, &random, "ann", 1).await;
     assert_eq!(only(lease(&store, at(5), at(60), 10).await), first);
-    store.outbox.failed(&first, None).await.expect("the store answers");
+    store.outbox.failed(&first, None, "refused").await.expect("the store answers");
     assert_eq!(only(lease(&store, at(5), at(60), 10).await), second);
     store.outbox.delivered(&second).await.expect("the store answers");
     assert_eq!(lease(&store, at(1_000_000), at(1_000_060), 10).await, []);
@@ -153,7 +153,7 @@ pub async fn queues_of_two_tenants_are_apart(store: StoreUnderTest) {
 }
 
 /// So many seconds after [`START`].
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_micros(START.unix_micros() + seconds * 1_000_000)
 }
 
@@ -165,19 +165,29 @@ fn told(random: &SeededRandom, user: &UserRef, seconds: i64) -> ChangeSet {
     change
 }
 
-async fn tell(store: &StoreUnderTest, random: &SeededRandom, name: &str, seconds: i64) -> NoticeRecord {
+pub(super) async fn tell(
+    store: &StoreUnderTest,
+    random: &SeededRandom,
+    name: &str,
+    seconds: i64,
+) -> NoticeRecord {
     let change = told(random, &user("acme", name), seconds);
     let notice = change.notices[0].clone();
     store.done(change).await;
     notice
 }
 
-async fn lease(store: &StoreUnderTest, now: Timestamp, until: Timestamp, limit: u32) -> Vec<OutboxEntry> {
+pub(super) async fn lease(
+    store: &StoreUnderTest,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Vec<OutboxEntry> {
     store.outbox.lease(now, until, limit).await.expect("the store answers")
 }
 
 /// The one notice that is leased.
-fn only(entries: Vec<OutboxEntry>) -> NoticeRecord {
+pub(super) fn only(entries: Vec<OutboxEntry>) -> NoticeRecord {
     assert_eq!(entries.len(), 1);
     entries.into_iter().map(|entry| entry.notice).next().expect("just counted")
 }

@@ -61,7 +61,7 @@ pub async fn an_event_whose_notice_is_on_its_way_is_held(store: StoreUnderTest) 
     assert!(store.is_committed(&tenant, id).await);
     let leased = store.outbox.lease(FAR, FAR.plus(Duration::from_mins(1)), 10).await;
     assert_eq!(leased.expect("the store answers").len(), 1);
-    store.outbox.failed(&notice, None).await.expect("the store answers");
+    store.outbox.failed(&notice, None, "refused").await.expect("the store answers");
     drop_all(&store, FAR).await;
     assert!(!store.is_committed(&tenant, id).await);
     let leased = store.outbox.lease(FAR.plus(MONTHS), FAR.plus(2 * MONTHS), 10).await;

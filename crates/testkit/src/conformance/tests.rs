@@ -11,6 +11,7 @@ fn every_rule_is_run() {
     let sources = [
         include_str!("audit.rs"),
         include_str!("commits.rs"),
+        include_str!("dead_letters.rs"),
         include_str!("erasure.rs"),
         include_str!("events.rs"),
         include_str!("guards.rs"),

@@ -8,7 +8,7 @@ use countersign_domain::ids::TenantId;
 use countersign_ports::document::{
     Named, encode_actor_claims, encode_client_claims, encode_details, encode_principal,
 };
-use countersign_ports::{AuditLog, Commit, EventPosition, StoreError, StoredEvent};
+use countersign_ports::{AuditLog, AuditProgress, Commit, EventPosition, Exported, StoreError, StoredEvent};
 
 fn logged(tenant: &Tenant, stored: &StoredEvent) -> LoggedEvent {
     let record = &stored.record;
@@ -80,5 +80,34 @@ impl AuditLog for MemoryStore {
         }
         tenant.seals.push(seal.clone());
         Ok(Commit::Done)
+    }
+}
+
+#[async_trait]
+impl AuditProgress for MemoryStore {
+    async fn last_mark(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError> {
+        let everything = self.lock();
+        let seals = everything.tenants.get(tenant).map(|tenant| tenant.seals.as_slice()).unwrap_or_default();
+        Ok(seals.iter().rev().find(|seal| seal.entries.is_none()).cloned())
+    }
+
+    async fn exported(&self, exporter: &str, tenant: &TenantId) -> Result<Option<Exported>, StoreError> {
+        let everything = self.lock();
+        Ok(everything.tenants.get(tenant).and_then(|tenant| tenant.exported.get(exporter)).copied())
+    }
+
+    async fn remember_exported(
+        &self,
+        exporter: &str,
+        tenant: &TenantId,
+        last: &Exported,
+    ) -> Result<(), StoreError> {
+        let mut everything = self.lock();
+        let tenant = everything.tenants.get_mut(tenant).ok_or(StoreError::TenantMissing)?;
+        let known = tenant.exported.entry(exporter.to_owned()).or_insert(*last);
+        if known.number < last.number {
+            *known = *last;
+        }
+        Ok(())
     }
 }

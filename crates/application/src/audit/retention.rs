@@ -1,0 +1,126 @@
+//! Retention that leaves the log provable: nothing is dropped before it is sealed and its seal has left, and what is
+//! dropped is announced in the chain first.
+
+use super::export::{Export, ExportFailure};
+use super::{SealKey, head, record_retention};
+use crate::events::whole_days;
+use crate::{AppError, Application};
+use countersign_domain::audit::{Content, Statement};
+use countersign_domain::ids::TenantId;
+use countersign_domain::time::Timestamp;
+use countersign_ports::{AuditLog, AuditProgress, Maintenance, SealExporter, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tenants read at once.
+const TENANTS: u32 = 200;
+/// Events stand in the order of their commits, which is that of their times but for the clocks of nodes: whatever is
+/// concluded from the first one of a log is concluded with a day to spare.
+const SLACK: Duration = Duration::from_hours(24);
+
+/// What proves the log, and who takes its seals.
+#[derive(Clone)]
+pub struct Evidence {
+    /// The log and its seals.
+    pub log: Arc<dyn AuditLog>,
+    /// How far they have come.
+    pub progress: Arc<dyn AuditProgress>,
+    /// What marks are signed with.
+    pub key: SealKey,
+    /// Who takes seals.
+    pub exporters: Vec<Arc<dyn SealExporter>>,
+}
+
+impl std::fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evidence").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// As [`Application::keep_events`], and drops no event that is not sealed or whose seal has not left. What is dropped
+    /// is first announced by a retention mark in the chain of its tenant, so that its absence is no finding.
+    pub async fn keep_sealed_events(
+        &self,
+        store: &dyn Maintenance,
+        retention: Option<Duration>,
+        evidence: &Evidence,
+    ) -> Result<u64, AppError> {
+        let now = self.now();
+        store.prepare_events(now).await?;
+        let Some(retention) = retention else { return Ok(0) };
+        let old = now.minus(retention);
+        let mut before = whole_days(old);
+        let tenants = evidence.tenants().await?;
+        for tenant in &tenants {
+            let needed = match evidence.needed_from(tenant, old).await {
+                Ok(needed) => needed,
+                Err(ExportFailure::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    tracing::warn!(tenant_id = %tenant, error, "no events are dropped: their seals have not left");
+                    return Ok(0);
+                }
+            };
+            before = needed.map_or(before, |needed| before.min(whole_days(needed.minus(SLACK))));
+        }
+        for tenant in &tenants {
+            evidence.announce(tenant, before, now).await?;
+        }
+        self.drop_events(store, before).await
+    }
+}
+
+impl Evidence {
+    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let mut all: Vec<TenantId> = Vec::new();
+        loop {
+            let page = self.log.audited_tenants(all.last(), TENANTS).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// The earliest time of an event of the tenant that is still needed; `None` where nothing that is older than `old` is.
+    async fn needed_from(
+        &self,
+        tenant: &TenantId,
+        old: Timestamp,
+    ) -> Result<Option<Timestamp>, ExportFailure> {
+        let through = head(self.log.as_ref(), tenant).await?.through;
+        let unsealed = self.log.logged_events(tenant, through, 1).await?;
+        let mut needed = unsealed.first().map(|event| event.time);
+        for exporter in &self.exporters {
+            let (log, progress) = (self.log.as_ref(), self.progress.as_ref());
+            let export = Export { log, progress, exporter: exporter.as_ref() };
+            needed = [needed, export.needed_from(tenant).await?].into_iter().flatten().min();
+        }
+        Ok(needed.filter(|needed| needed.minus(SLACK) < old))
+    }
+
+    /// Says in the chain of the tenant that events from before `before` may be gone, where that was not said and there
+    /// may be such.
+    async fn announce(&self, tenant: &TenantId, before: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let log = self.log.as_ref();
+        let oldest = log.logged_events(tenant, None, 1).await?;
+        if oldest.first().is_none_or(|oldest| oldest.time >= before.plus(SLACK)) {
+            return Ok(());
+        }
+        loop {
+            let mark = self.progress.last_mark(tenant).await?;
+            let mark = mark.as_ref().and_then(|mark| Statement::parse(&mark.statement));
+            let said = mark.is_some_and(
+                |mark| matches!(mark.content, Content::Retention { before: said } if said >= before),
+            );
+            // Another node may append a seal at the same moment; nothing is dropped before it is said.
+            if said || record_retention(log, tenant, &self.key, before, now).await?.is_some() {
+                return Ok(());
+            }
+            if log.last_seal(tenant).await?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Seals leave at least once and in order, retention waits for them, and whoever follows the log is woken.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+
+use crate::world::World;
+use async_trait::async_trait;
+use countersign_application::DeniedCall;
+use countersign_application::audit::{
+    Evidence, Export, ExportFailure, Judge, SealKey, SealWhen, Sound, seal_next,
+};
+use countersign_domain::audit::{Seal, Statement};
+use countersign_domain::digest::KeyId;
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{CallerId, TenantId};
+use countersign_domain::policy::Preset;
+use countersign_ports::{AuditLog, EventQuery, ExportError, Exported, Kept, Outbox, SealExporter};
+use countersign_testkit::fixtures;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// An exporter that remembers nothing, or what it took; and that can be down.
+#[derive(Default)]
+struct Taking {
+    seals: Mutex<Vec<Seal>>,
+    down: AtomicBool,
+    keeps: bool,
+}
+
+#[async_trait]
+impl SealExporter for Taking {
+    fn name(&self) -> &'static str {
+        "taking"
+    }
+
+    async fn kept(&self, _: &TenantId) -> Result<Kept, ExportError> {
+        if !self.keeps {
+            return Ok(Kept::InStore);
+        }
+        let last = self.seals.lock().unwrap().last().map(|seal| Exported {
+            number: seal.number,
+            hash: Statement::parse(&seal.statement).unwrap().hash(),
+        });
+        Ok(Kept::Here(last))
+    }
+
+    async fn export(&self, _: &TenantId, seal: &Seal) -> Result<(), ExportError> {
+        // Taken, and then the answer is lost: it comes again.
+        self.seals.lock().unwrap().push(seal.clone());
+        if self.down.load(Ordering::SeqCst) { Err(ExportError("no answer".into())) } else { Ok(()) }
+    }
+}
+
+impl Taking {
+    fn numbers(&self) -> Vec<u64> {
+        self.seals.lock().unwrap().iter().map(|seal| seal.number).collect()
+    }
+}
+
+fn key() -> SealKey {
+    SealKey { key: (KeyId(1), [9; 32]), sign: Arc::new(|_| [7; 64]) }
+}
+
+/// Seals whatever is in the log by now, event by event.
+async fn seal(world: &World, tenant: &TenantId) {
+    let when = SealWhen { events: 1, age: Duration::ZERO };
+    while seal_next(world.store.as_ref(), tenant, &key(), when, world.now()).await.unwrap().is_some() {}
+}
+
+/// A world whose tenant has a seal for each of a few events.
+async fn sealed() -> (World, TenantId) {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&fixtures::user("acme", "ann")).await;
+    let tenant = fixtures::tenant("acme");
+    seal(&world, &tenant).await;
+    (world, tenant)
+}
+
+fn export<'a>(world: &'a World, exporter: &'a Taking) -> Export<'a> {
+    Export { log: world.store.as_ref(), progress: world.store.as_ref(), exporter }
+}
+
+/// R56: every seal leaves once and in order where nothing fails, and goes on where it stood, whoever remembers that.
+#[tokio::test]
+async fn seals_leave_in_order_and_once() {
+    for keeps in [false, true] {
+        let (world, tenant) = sealed().await;
+        let exporter = Taking { keeps, ..Taking::default() };
+        let first = world.store.last_seal(&tenant).await.unwrap().unwrap().number;
+        assert!(first > 2, "there is something to hand out");
+        assert_eq!(export(&world, &exporter).catch_up(&tenant).await.seals, first);
+        assert_eq!(export(&world, &exporter).catch_up(&tenant).await.seals, 0);
+        world.enroll(&fixtures::user("acme", "bob")).await;
+        seal(&world, &tenant).await;
+        let last = world.store.last_seal(&tenant).await.unwrap().unwrap().number;
+        assert!(last > first);
+        assert_eq!(export(&world, &exporter).catch_up(&tenant).await.seals, last - first);
+        assert_eq!(exporter.numbers(), (1..=last).collect::<Vec<_>>());
+    }
+}
+
+/// R56: a seal whose taking is not confirmed comes again, and none before it is left out.
+#[tokio::test]
+async fn a_seal_that_was_not_confirmed_comes_again() {
+    let (world, tenant) = sealed().await;
+    let exporter = Taking { down: true.into(), ..Taking::default() };
+    for _ in 0..2 {
+        let handed = export(&world, &exporter).catch_up(&tenant).await;
+        assert_eq!(handed.seals, 0);
+        let (made, failure) = handed.stuck.unwrap();
+        assert_eq!(made, Some(world.now()), "the age of what waits is known");
+        assert!(matches!(failure, ExportFailure::Exporter(_)));
+    }
+    exporter.down.store(false, Ordering::SeqCst);
+    assert!(export(&world, &exporter).catch_up(&tenant).await.stuck.is_none());
+    assert_eq!(exporter.numbers()[..4], [1, 1, 1, 2]);
+}
+
+/// R56: a chain that was made anew does not leave under the numbers of the old one: it is an alarm.
+#[tokio::test]
+async fn another_chain_does_not_leave() {
+    let (world, tenant) = sealed().await;
+    let exporter = Taking { keeps: true, ..Taking::default() };
+    let mut other = world.store.seals(&tenant, 0, 1).await.unwrap().remove(0);
+    other.statement = other.statement.replace("tenant: acme", "tenant: other");
+    exporter.seals.lock().unwrap().push(other);
+    let (_, failure) = export(&world, &exporter).catch_up(&tenant).await.stuck.unwrap();
+    assert!(matches!(failure, ExportFailure::Diverged { number: 1 }), "{failure}");
+    assert_eq!(exporter.numbers(), [1]);
+}
+
+/// Judges the log of the tenant.
+async fn judged(world: &World, tenant: &TenantId) -> Sound {
+    let keys = |id: KeyId| (id == KeyId(1)).then_some([9; 32]);
+    let check = |_: &[u8; 32], _: &[u8], _: &[u8; 64]| true;
+    let judge = Judge { keys: &keys, check: &check, exported: BTreeMap::new(), part: false };
+    judge.judge(world.store.as_ref(), tenant).await.unwrap().unwrap()
+}
+
+/// R56: nothing is dropped that is not sealed, nor whose seal has not left; what is dropped is announced in the chain, once,
+/// and the log is good afterwards.
+#[tokio::test]
+async fn retention_waits_for_seals_and_their_export() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&fixtures::user("acme", "ann")).await;
+    // A notice on its way would hold its event for another reason.
+    for entry in world.store.lease(world.now(), world.now().plus(DAY), 10).await.unwrap() {
+        world.store.delivered(&entry.notice).await.unwrap();
+    }
+    let tenant = fixtures::tenant("acme");
+    let exporter = Arc::new(Taking::default());
+    let evidence = Evidence {
+        log: world.store.clone(),
+        progress: world.store.clone(),
+        key: key(),
+        exporters: vec![exporter.clone()],
+    };
+    let keep = async || {
+        let kept = world.app.keep_sealed_events(world.store.as_ref(), Some(DAY * 30), &evidence);
+        kept.await.unwrap()
+    };
+    world.advance(DAY * 40);
+    assert_eq!(keep().await, 0, "nothing is sealed");
+    seal(&world, &tenant).await;
+    assert_eq!(keep().await, 0, "no seal has left");
+    let sealed = export(&world, &exporter).catch_up(&tenant).await.seals;
+    world.enroll(&fixtures::user("acme", "bob")).await;
+
+    assert_eq!(keep().await, sealed, "younger ones stay");
+    assert_eq!(keep().await, 0);
+    let sound = judged(&world, &tenant).await;
+    assert_eq!((sound.dropped, sound.seals), (sealed, sealed + 1), "one mark");
+    assert!(sound.dropped_before.is_some() && sound.unsealed > 0);
+}
+
+/// R42, R55: whoever follows the log is woken by a denied call as by any other commit.
+#[tokio::test]
+async fn a_denied_call_wakes_whoever_follows_the_log() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let mut woken = std::pin::pin!(world.app.committed());
+    woken.as_mut().enable();
+    world.app.note_denial(DeniedCall {
+        tenant: fixtures::tenant("acme"),
+        caller: CallerId::parse("shop").unwrap(),
+        reason: "CALLER_SCOPE_MISSING",
+        method: "/countersign.v1.LoginService/CheckLogin".to_owned(),
+        trace_id: String::new(),
+    });
+    // It hangs where nobody is woken.
+    tokio::time::timeout(Duration::from_secs(30), woken).await.unwrap();
+    let events = world.app.events(&whole_log()).await.unwrap();
+    assert_eq!(events.last().unwrap().record.event.kind, EventType::CallerDenied);
+}
+
+fn whole_log() -> EventQuery {
+    EventQuery {
+        tenant: fixtures::tenant("acme"),
+        user: None,
+        kinds: Vec::new(),
+        start_time: None,
+        end_time: None,
+        after: None,
+        limit: 100,
+    }
+}

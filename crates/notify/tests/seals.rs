@@ -1,0 +1,144 @@
+//! Seals that leave: files that are their own record, and signed requests.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+
+mod support;
+
+use countersign_domain::audit::{EventPosition, Head, LoggedEvent, Seal, Statement};
+use countersign_domain::digest::KeyId;
+use countersign_domain::ids::{EventId, TenantId};
+use countersign_notify::{FileSeals, SealLine, WebhookSeals, WebhookSecret, WebhookSettings, WebhookUrl};
+use countersign_ports::{Exported, Kept, SealExporter};
+use countersign_testkit::{ManualClock, fixtures};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use support::http::Receiver;
+
+/// So many seals of a tenant, each of one event and following on the one before.
+fn seals(tenant: &TenantId, count: u64) -> Vec<Seal> {
+    let mut head = Head::START;
+    let mut seals = Vec::new();
+    for number in 1..=count {
+        let event = LoggedEvent {
+            tenant: tenant.to_string(),
+            position: EventPosition { transaction: number, number: 0 },
+            id: EventId::from_uuid(uuid::Uuid::from_u128(number.into())),
+            time: fixtures::START,
+            user: None,
+            kind: "LOGIN_ALLOWED".to_owned(),
+            authenticator: None,
+            authenticator_kind: None,
+            details: "[]".to_owned(),
+            actor: "user:ann".to_owned(),
+            actor_claims: None,
+            caller: "login".to_owned(),
+            client: "{}".to_owned(),
+            client_salt: vec![7; 16],
+            client_commitment: None,
+            policy_revision: 1,
+            request: None,
+            trace_id: String::new(),
+        };
+        let (statement, _) = head.seal(tenant, &[event], fixtures::START, (KeyId(1), [9; 32])).unwrap();
+        head = Head::after(&statement);
+        seals.push(Seal {
+            number,
+            statement: statement.text(),
+            signature: [7; 64],
+            entries: Some(vec![0; 72]),
+        });
+    }
+    seals
+}
+
+async fn kept(folder: &Path, tenant: &TenantId) -> Kept {
+    FileSeals::new(folder).unwrap().kept(tenant).await.unwrap()
+}
+
+fn exported(seal: &Seal) -> Kept {
+    let hash = Statement::parse(&seal.statement).unwrap().hash();
+    Kept::Here(Some(Exported { number: seal.number, hash }))
+}
+
+/// R56: a file has every seal a line, knows after a restart where it goes on, and keeps tenants apart.
+#[tokio::test]
+async fn a_file_is_its_own_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seals");
+    let (acme, other) = (fixtures::tenant("acme"), fixtures::tenant("other"));
+    assert_eq!(kept(&path, &acme).await, Kept::Here(None));
+    let all = seals(&acme, 40);
+    for seal in &all {
+        FileSeals::new(&path).unwrap().export(&acme, seal).await.unwrap();
+        assert_eq!(kept(&path, &acme).await, exported(seal));
+    }
+    assert_eq!(kept(&path, &other).await, Kept::Here(None));
+    let file = path.join("acme.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<SealLine> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let read: Vec<_> = lines.iter().map(|line| line.seal().unwrap()).collect();
+    let bare: Vec<_> = all.into_iter().map(|seal| Seal { entries: None, ..seal }).collect();
+    assert_eq!(read, bare);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// R56: half a line, whose writer was killed, is not taken for a seal, and the whole one comes in its place.
+#[tokio::test]
+async fn half_a_line_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let acme = fixtures::tenant("acme");
+    let all = seals(&acme, 3);
+    let exporter = FileSeals::new(folder.path()).unwrap();
+    for seal in &all {
+        exporter.export(&acme, seal).await.unwrap();
+    }
+    let file = folder.path().join("acme.jsonl");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let last = whole.lines().next_back().unwrap().len() + 1;
+    for cut in [1, last / 2, last - 1] {
+        std::fs::write(&file, &whole[..whole.len() - cut]).unwrap();
+        assert_eq!(kept(folder.path(), &acme).await, exported(&all[1]), "{cut}");
+        exporter.export(&acme, &all[2]).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), whole, "{cut}");
+    }
+    std::fs::write(&file, "something else\n").unwrap();
+    assert!(exporter.kept(&acme).await.is_err(), "a file of somebody else's is not continued");
+}
+
+/// R56: a seal leaves signed as notices do, under an id that stays the same over all tries; whatever is not taken is told.
+#[tokio::test]
+async fn a_seal_is_posted_signed() {
+    const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let acme = fixtures::tenant("acme");
+    let seal = seals(&acme, 1).remove(0);
+    for (answer, taken) in
+        [("HTTP/1.1 204 No Content\r\n\r\n", true), ("HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", false)]
+    {
+        let receiver = Receiver::start(answer).await;
+        let settings = WebhookSettings {
+            url: WebhookUrl::parse(&format!("http://127.0.0.1:{}/seals", receiver.port)).unwrap(),
+            secrets: vec![WebhookSecret::parse(SECRET).unwrap()],
+            timeout: Duration::from_secs(30),
+            authorities: None,
+        };
+        let clock = Arc::new(ManualClock::at(fixtures::START.plus(Duration::from_secs(42))));
+        let exporter = WebhookSeals::new(settings, clock).unwrap();
+        assert_eq!(exporter.kept(&acme).await.unwrap(), Kept::InStore);
+        assert_eq!(exporter.export(&acme, &seal).await.is_ok(), taken);
+        let request = &receiver.requests()[0];
+        let (id, time) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+        assert_eq!((id, time), ("acme.1", "1768464042"));
+        let other = standardwebhooks::Webhook::new(SECRET).unwrap();
+        let signature = other.sign(id, time.parse().unwrap(), &request.body).unwrap();
+        assert_eq!(request.header("webhook-signature"), signature);
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(
+            (&body["type"], &body["timestamp"]),
+            (&"countersign.seal".into(), &"2026-01-15T08:00:00Z".into())
+        );
+        let line: SealLine = serde_json::from_value(body["data"].clone()).unwrap();
+        assert_eq!(line, SealLine::of(&acme, &seal));
+    }
+}

@@ -1,0 +1,178 @@
+//! `countersign events`: the log of a tenant, for people and for programs. It reads the database, where an operator is
+//! and no caller; services follow the log with `WatchEvents`.
+
+use super::{instant, print, rfc3339};
+use crate::cli::TailArgs;
+use crate::config::{self, Keys, Problem, Sources};
+use crate::failure::Failure;
+use crate::stores::{self, Stores};
+use countersign_domain::actor::Principal;
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{TenantId, UserId};
+use countersign_ports::document::Named as _;
+use countersign_ports::{EventQuery, EventRecord};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Events read at once.
+const PAGE: u32 = 200;
+/// How long a new event waits at most before it is printed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Prints events until there are no more, or for ever.
+pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
+    let mut query = query(&args)?;
+    let sources = Sources { file: args.store.config, store: args.store.store, ..Sources::default() };
+    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
+    let stores = stores::open(store, Arc::new(keyring)).await?;
+    require_log(&stores, &query).await?;
+    if args.from == "now" {
+        query.after = stores.events.head(&query.tenant).await?;
+    }
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let page = stores.events.events(&query).await?;
+        // Asked afterwards: what was dropped while the page was read is known by now.
+        let floor = stores.events.floor(&query.tenant).await?;
+        if query.after.is_some_and(|after| floor.is_some_and(|floor| after < floor)) {
+            return Err(Failure::Found(vec![
+                "events were dropped by retention before they were read".to_owned(),
+            ]));
+        }
+        for event in &page {
+            print(&if args.json { json(&event.record)? } else { line(&event.record) });
+        }
+        query.after = page.last().map(|event| event.position).or(query.after);
+        if page.len() < PAGE as usize {
+            if args.once {
+                return Ok(());
+            }
+            looks.tick().await;
+        }
+    }
+}
+
+/// Which events are asked for.
+fn query(args: &TailArgs) -> Result<EventQuery, Failure> {
+    let tenant =
+        TenantId::parse(&args.tenant).map_err(|error| Problem::new("--tenant", error.to_string()))?;
+    let user = args.user.as_deref().map(UserId::parse).transpose();
+    let user = user.map_err(|error| Problem::new("--user", error.to_string()))?;
+    let mut kinds = Vec::new();
+    for name in &args.types {
+        let kind = EventType::from_name(name);
+        let fix =
+            || Problem::new("--type", format!("{name} is no type of event; write one such as LOGIN_REFUSED"));
+        kinds.push(kind.ok_or_else(fix)?);
+    }
+    let start_time = match args.from.as_str() {
+        "now" | "oldest" => None,
+        time => Some(instant("--from", time)?),
+    };
+    Ok(EventQuery { tenant, user, kinds, start_time, end_time: None, after: None, limit: PAGE })
+}
+
+/// A tenant that was never there is a mistake; a deleted one has a log.
+async fn require_log(stores: &Stores, query: &EventQuery) -> Result<(), Failure> {
+    let there = stores.policies.policy(&query.tenant, None).await?.is_some()
+        || stores.events.head(&query.tenant).await?.is_some();
+    if there { Ok(()) } else { Err(Problem::new("--tenant", "does not exist; look at its spelling").into()) }
+}
+
+/// An event as the contract names its fields. No token, code or key ever is in one.
+#[derive(Serialize)]
+struct Event<'a> {
+    event_id: String,
+    r#type: &'static str,
+    event_time: String,
+    tenant_id: &'a str,
+    user_id: &'a str,
+    actor: Actor<'a>,
+    caller: &'a str,
+    client: Client<'a>,
+    authenticator_id: String,
+    authenticator_type: &'static str,
+    details: BTreeMap<&'a str, &'a str>,
+    policy_revision: u32,
+    request_id: String,
+    trace_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Actor<'a> {
+    UserId(&'a str),
+    Operator(&'a str),
+    Job(&'a str),
+}
+
+#[derive(Serialize)]
+struct Client<'a> {
+    ip_address: &'a str,
+    user_agent: &'a str,
+    application: &'a str,
+}
+
+fn actor(principal: &Principal) -> Actor<'_> {
+    match principal {
+        Principal::User(user) => Actor::UserId(user.as_str()),
+        Principal::Operator(name) => Actor::Operator(name),
+        Principal::Job(name) => Actor::Job(name),
+    }
+}
+
+fn json(record: &EventRecord) -> Result<String, Failure> {
+    let event = &record.event;
+    let told = Event {
+        event_id: record.id.to_string(),
+        r#type: event.kind.name(),
+        event_time: rfc3339(record.time),
+        tenant_id: record.tenant.as_str(),
+        user_id: record.user.as_ref().map_or("", UserId::as_str),
+        actor: actor(&record.actor.principal),
+        caller: record.caller.as_str(),
+        client: Client {
+            ip_address: &record.client.ip_address,
+            user_agent: &record.client.user_agent,
+            application: &record.client.application,
+        },
+        authenticator_id: event.authenticator.map(|(id, _)| id.to_string()).unwrap_or_default(),
+        authenticator_type: event.authenticator.map_or("", |(_, kind)| kind.name()),
+        details: event.details.iter().map(|(name, value)| (&**name, value.as_str())).collect(),
+        policy_revision: record.policy_revision.0,
+        request_id: record.request_id.map(|id| id.to_string()).unwrap_or_default(),
+        trace_id: &record.trace_id,
+    };
+    let text = serde_json::to_string(&told).map_err(|error| Failure::Internal(error.to_string()))?;
+    Ok(format!("{text}\n"))
+}
+
+/// A line for people. Words of others are quoted, so that no character of theirs moves the terminal's cursor.
+fn line(record: &EventRecord) -> String {
+    let event = &record.event;
+    let mut text = format!("{} {}", rfc3339(record.time), event.kind.name());
+    if let Some(user) = &record.user {
+        text.push_str(&format!(" user {}", user.as_str()));
+    }
+    let by = match &record.actor.principal {
+        Principal::User(user) if Some(user) == record.user.as_ref() => String::new(),
+        Principal::User(user) => format!(" by user {}", user.as_str()),
+        Principal::Operator(name) => format!(" by operator {name:?}"),
+        Principal::Job(name) => format!(" by job {name:?}"),
+    };
+    text.push_str(&by);
+    if let Some((id, kind)) = event.authenticator {
+        text.push_str(&format!(" {} {id}", kind.name()));
+    }
+    for (name, value) in &event.details {
+        text.push_str(&format!(" {name}={value:?}"));
+    }
+    if !record.client.ip_address.is_empty() {
+        text.push_str(&format!(" from {:?}", record.client.ip_address));
+    }
+    format!("{text} event {}\n", record.id)
+}
