@@ -20,7 +20,7 @@ const PREFIX: &str = "countersign-";
 
 /// Our crates without their prefix, and which of ours each may use in production. Tests may use more; no rule
 /// names `testkit` and `e2e`, so that nothing of them ships.
-const OURS: [(&str, &[&str]); 15] = [
+const OURS: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("ports", &["domain"]),
     ("application", &["domain", "ports"]),
@@ -29,6 +29,7 @@ const OURS: [(&str, &[&str]); 15] = [
     ("store-sqlite", &["domain", "ports", "keyring"]),
     ("notify", &["domain", "ports"]),
     ("webauthn", &["domain"]),
+    ("sms", &["domain", "ports"]),
     ("api", &[]),
     ("api-grpc", &["domain", "application", "api"]),
     ("client", &["api"]),
@@ -43,6 +44,7 @@ const OURS: [(&str, &[&str]); 15] = [
             "store-sqlite",
             "notify",
             "webauthn",
+            "sms",
             "api",
             "api-grpc",
             "client",

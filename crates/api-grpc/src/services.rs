@@ -68,8 +68,3 @@ fn subject(
         (Err(invalid), _) | (_, Err(invalid)) => Err(invalid),
     })
 }
-
-/// A method of the contract that this version does not offer yet.
-fn not_offered<T>() -> Result<T, Status> {
-    Err(Status::unimplemented("this method is not offered yet"))
-}

@@ -45,10 +45,11 @@ fn own(user: &UserRef, actor: &Actor) -> Subject {
         device: Device::Told(actor.client.clone()),
         etag: None,
         parties: Vec::new(),
+        counted: None,
     }
 }
 
-fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
+pub(crate) fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
     match authority {
         Authority::Session(actor) => own(user, actor),
         Authority::Ticket(opened) => Subject {
@@ -57,6 +58,7 @@ fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
             device: Device::OfTicket(opened.id),
             etag: None,
             parties: Vec::new(),
+            counted: None,
         },
     }
 }

@@ -148,6 +148,7 @@ impl Application {
             events: events.clone(),
             notices: Vec::new(),
             request: None,
+            send: None,
         };
         // It changes no user, so that there is nothing to be in conflict with.
         if deps.users.commit(change).await? == Commit::Done {

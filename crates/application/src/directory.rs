@@ -12,7 +12,7 @@ use countersign_domain::user::{DirectoryEntry, ResetRequest};
 
 fn told(user: UserRef, actor: &Actor) -> Subject {
     let device = Device::Told(actor.client.clone());
-    Subject { user, actor: actor.into(), device, etag: None, parties: Vec::new() }
+    Subject { user, actor: actor.into(), device, etag: None, parties: Vec::new(), counted: None }
 }
 
 impl Application {

@@ -19,14 +19,17 @@ use countersign_domain::event::Event;
 use countersign_domain::ids::{
     CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TenantId, TicketId, UserId, UserRef, Version,
 };
+use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::security_key::SecurityKeys;
+use countersign_domain::sms::budget::{self, SendCounts, SendLimits};
+use countersign_domain::sms::sending::{self, SendCode};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
 use countersign_ports::{
     ChangeSet, Clock, Commit, EventLog, EventRecord, Loaded, NoticeRecord, Outbox, PolicyStore, Random,
-    RequestKey, RequestRecord, StoreError, UserChange, UserQueries, UserStore,
+    RequestKey, RequestRecord, SendLedger, SmsSender, StoreError, UserChange, UserQueries, UserStore,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +59,12 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// How many text messages were sent.
+    pub sends: Arc<dyn SendLedger>,
+    /// Who delivers text messages; none where nobody is configured.
+    pub text_messages: Option<Arc<dyn SmsSender>>,
+    /// How many text messages a day allows.
+    pub send_limits: SendLimits,
     /// Digest keys.
     pub digests: Digests,
     /// Web Authentication.
@@ -139,6 +148,16 @@ pub(crate) struct Subject {
     pub(crate) etag: Option<Etag>,
     /// Others whose state the decision needs: the actor first, then a second approver.
     pub(crate) parties: Vec<UserRef>,
+    /// The telephone whose messages the decision counts, where it does.
+    pub(crate) counted: Option<Counted>,
+}
+
+/// A telephone that a message may go to.
+pub(crate) enum Counted {
+    /// One that the command names.
+    Number(PhoneNumber),
+    /// The one that the user has for the challenge.
+    Challenge(SendCode),
 }
 
 /// The version that a caller looked at; `None` inside for a user who was never stored.
@@ -151,6 +170,8 @@ pub(crate) struct States<'a> {
     pub(crate) own: &'a UserState,
     /// Those of the parties, in their order.
     pub(crate) parties: &'a [UserState],
+    /// What was sent today, where the subject has it counted.
+    pub(crate) sent: SendCounts,
 }
 
 /// The device that events tell of: told in this call, or in the one that opened the challenge or ticket.
@@ -327,7 +348,8 @@ impl Inner {
         };
         let source = Source { random: self.deps.random.as_ref(), now };
         let states: Vec<_> = parties.iter().map(|party| party.state.clone()).collect();
-        let decision = decide(&States { own: &loaded.state, parties: &states }, &ctx, source);
+        let sent = self.sent(subject, &loaded.state, &ctx).await?;
+        let decision = decide(&States { own: &loaded.state, parties: &states, sent }, &ctx, source);
         let event = source.event();
         let outcome = decision.outcome.clone().map(|value| Done {
             value,
@@ -364,6 +386,22 @@ impl Inner {
         let now = self.deps.clock.now();
         // Asked after the time was read: a jump in between is seen.
         if self.deps.clock.is_trusted() { Ok(now) } else { Err(AppError::ClockUntrusted) }
+    }
+
+    /// What was sent today to the telephone that is counted.
+    async fn sent(
+        &self,
+        subject: &Subject,
+        state: &UserState,
+        ctx: &Context<'_>,
+    ) -> Result<SendCounts, AppError> {
+        let number = match &subject.counted {
+            None => None,
+            Some(Counted::Number(number)) => Some(number.clone()),
+            Some(Counted::Challenge(command)) => sending::number_of(state, command),
+        };
+        let Some(number) = number else { return Ok(SendCounts::default()) };
+        Ok(self.deps.sends.counts(&subject.user.tenant, &budget::counters(ctx, &number)).await?)
     }
 
     /// The others that the decision needs, as loaded; unknown ones have the default state.
@@ -447,7 +485,7 @@ fn change_set<T>(
         teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice);
     }
     let Teller { events, notices, .. } = teller;
-    ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request }
+    ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request, send: decision.send }
 }
 
 /// What one command tells, to whomever: one workload, actor and device behind all of it.

@@ -31,6 +31,9 @@ pub enum AppError {
     /// The clocks disagree: no code is evaluated and nothing is changed (R65).
     #[error("the clock cannot be relied on")]
     ClockUntrusted,
+    /// The text message is durable, and was not delivered: the same request delivers it again.
+    #[error("the text message was not delivered")]
+    DeliveryUnavailable,
     /// The task of the use case ended without an answer: it panicked, or the service is being stopped.
     #[error("the use case was interrupted")]
     Interrupted,

@@ -1,8 +1,9 @@
 //! Draws what a decision needs at random, from the port alone.
 
-use countersign_domain::enrollment::{FreshConfirmation, FreshEnrollment};
+use countersign_domain::enrollment::{FreshConfirmation, FreshEnrollment, FreshSms};
 use countersign_domain::ids::{
-    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, EventId, RecoverySetId, ResetRequestId, TicketId,
+    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, EventId, RecoverySetId, ResetRequestId, SendId,
+    TicketId,
 };
 use countersign_domain::login::LoginFresh;
 use countersign_domain::otp::TotpKey;
@@ -71,6 +72,14 @@ impl Source<'_> {
             id: EnrollmentId::at(self.now, self.bytes()),
             key: TotpKey::from_entropy(&self.bytes()),
         }
+    }
+
+    pub(crate) fn sms_enrollment(self, send: SendId) -> FreshSms {
+        FreshSms { id: EnrollmentId::at(self.now, self.bytes()), send }
+    }
+
+    pub(crate) fn send(self) -> SendId {
+        SendId::at(self.now, self.bytes())
     }
 
     pub(crate) fn confirmation(self) -> FreshConfirmation {

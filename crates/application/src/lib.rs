@@ -29,6 +29,7 @@ mod policies;
 mod queues;
 mod restore;
 mod seal_alarms;
+mod sms;
 mod team;
 mod tenants;
 

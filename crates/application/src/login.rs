@@ -55,5 +55,6 @@ fn themself(user: UserRef, device: Device) -> Subject {
         device,
         etag: None,
         parties: Vec::new(),
+        counted: None,
     }
 }

@@ -16,6 +16,7 @@ impl Application {
         let caller = CallerId::parse(NAME).map_err(|_| AppError::Interrupted)?;
         let meta = Meta { caller, request: None, trace_id: String::new() };
         let subject = Subject {
+            counted: None,
             user,
             actor: Principal::Job(NAME.to_owned()).into(),
             device: Device::Told(ClientClaims::default()),

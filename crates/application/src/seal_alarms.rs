@@ -84,6 +84,7 @@ impl Inner {
             events: vec![event],
             notices: Vec::new(),
             request: None,
+            send: None,
         };
         if !matches!(self.deps.users.commit(change).await, Ok(Commit::Done)) {
             tracing::warn!(tenant_id = %user.tenant, "the event of a broken seal could not be written");

@@ -71,6 +71,7 @@ impl Delegation {
             device: Device::Told(self.actor.client.clone()),
             etag: None,
             parties: self.parties(&user),
+            counted: None,
             user,
         }
     }

@@ -183,6 +183,7 @@ impl Application {
             trace_id: meta.trace_id,
         };
         ChangeSet {
+            send: None,
             tenant: record.tenant.clone(),
             users: Vec::new(),
             events: vec![event],

@@ -6,6 +6,7 @@
 use crate::event::Event;
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, TicketId};
 use crate::otp::Step;
+use crate::sms::budget::SendCharge;
 use crate::time::Timestamp;
 use crate::user::{
     Authenticator, Challenge, DirectoryEntry, Failures, PendingEnrollment, RecoverySet, RememberedClient,
@@ -28,6 +29,8 @@ pub struct Decision<T> {
     pub steps: Vec<RuleStep>,
     /// What it does to the actor, where a command on another user evaluated a proof of theirs.
     pub actor: Option<ActorChange>,
+    /// A text message to count in the same commit.
+    pub send: Option<SendCharge>,
 }
 
 /// What a command on another user does to the one who acts: their proof is charged or consumed in the same commit, and
@@ -77,6 +80,7 @@ impl<T> Decision<T> {
             notice: self.notice,
             steps: self.steps,
             actor: self.actor,
+            send: self.send,
         }
     }
 
@@ -89,6 +93,7 @@ impl<T> Decision<T> {
             notice: None,
             steps: Vec::new(),
             actor: None,
+            send: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::ids::UserRef;
 use crate::policy::Policy;
 use crate::security_key::SecurityKeys;
+use crate::sms::budget::SendCharge;
 use crate::time::Timestamp;
 use crate::user::UserState;
 
@@ -32,17 +33,23 @@ pub(crate) struct Draft {
     events: Vec<Event>,
     notice: Option<Notice>,
     steps: Vec<RuleStep>,
+    send: Option<SendCharge>,
 }
 
 impl Draft {
     /// Starts from the state without what has expired.
     pub(crate) fn new(state: &UserState, ctx: &Context<'_>) -> Self {
-        Self { next: state.settled(ctx.now), events: Vec::new(), notice: None, steps: Vec::new() }
+        Self { next: state.settled(ctx.now), events: Vec::new(), notice: None, steps: Vec::new(), send: None }
     }
 
     /// Notes a rule that was asked, for explanations.
     pub(crate) fn step(&mut self, field: &'static str, finding: &'static str) {
         self.steps.push(RuleStep { field, finding });
+    }
+
+    /// Counts a text message.
+    pub(crate) fn send(&mut self, charge: SendCharge) {
+        self.send = Some(charge);
     }
 
     /// Tells an event.
@@ -86,6 +93,7 @@ impl Draft {
             notice: self.notice,
             steps: self.steps,
             actor: None,
+            send: self.send,
         }
     }
 }

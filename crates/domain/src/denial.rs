@@ -126,6 +126,15 @@ pub enum Denial {
     /// The user has a second factor already.
     #[error("the user has an authenticator already")]
     AuthenticatorExists,
+    /// A text message was sent a moment ago, or enough of them today.
+    #[error("no message is sent for now")]
+    SendTooSoon {
+        /// When another one may be.
+        retry_after: Duration,
+    },
+    /// Nobody delivers text messages.
+    #[error("text messages cannot be delivered")]
+    DeliveryUnavailable,
     /// Another authenticator of the user has this name.
     #[error("another authenticator has this name")]
     DisplayNameExists,

@@ -1,10 +1,12 @@
-//! Enrolling an authenticator app: begin hands out a key once, confirm takes the code that proves it arrived.
+//! Enrolling: begin hands out a key once, or sends a code; confirm takes the code that proves it arrived.
 //!
 //! Only the user enrolls for themself: the authority is the user's own session or a ticket bound to them (B1).
 
 mod security_key;
+mod telephone;
 
 pub use security_key::{BeginSecurityKey, BegunSecurityKey, begin_security_key};
+pub use telephone::{BeginSms, BegunSms, FreshSms, begin_sms};
 
 use crate::actor::Actor;
 use crate::change::Decision;

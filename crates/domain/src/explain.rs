@@ -153,6 +153,8 @@ fn step_of(denial: &Denial) -> RuleStep {
         | Denial::ResourceNotFound { .. }
         | Denial::AuthenticatorExists
         | Denial::DisplayNameExists => ("", "the state of the user does not allow it"),
+        Denial::SendTooSoon { .. } => ("sms.resend_interval", "a text message was sent a moment ago"),
+        Denial::DeliveryUnavailable => ("sms.delivery", "nobody delivers text messages"),
     };
     RuleStep { field, finding }
 }

@@ -136,9 +136,10 @@ fn may_enroll_any(user: &UserState, ctx: &Context<'_>) -> Result<(), Denial> {
         .first()
         .map(|first| first.id)
         .filter(|_| ctx.policy.enrollment.replace == Replace::AnyTime);
-    enrollment::may_enroll(user, ctx, AuthenticatorType::Totp, None).or_else(|full| {
-        replaces.map_or(Err(full), |id| enrollment::may_enroll(user, ctx, AuthenticatorType::Totp, Some(id)))
-    })
+    // The first kind that the policy names stands for the others: what differs between them is told by the call itself.
+    let kind = ctx.policy.allowed_types.first().copied().unwrap_or(AuthenticatorType::Totp);
+    enrollment::may_enroll(user, ctx, kind, None)
+        .or_else(|full| replaces.map_or(Err(full), |id| enrollment::may_enroll(user, ctx, kind, Some(id))))
 }
 
 fn may_remove_any(user: &UserState, ctx: &Context<'_>) -> Result<(), Denial> {

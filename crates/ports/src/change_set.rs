@@ -8,6 +8,7 @@ use countersign_domain::ids::{
     CallerId, EventId, PolicyRevision, RequestId, TenantId, UserId, UserRef, Version,
 };
 use countersign_domain::secret::SecretBytes;
+use countersign_domain::sms::budget::SendCharge;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::ClientClaims;
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub struct ChangeSet {
     pub notices: Vec<NoticeRecord>,
     /// The answer to repeat, where the caller gave a `request_id`.
     pub request: Option<RequestRecord>,
+    /// A text message to count: where a counter has reached its limit, a guard does not hold.
+    pub send: Option<SendCharge>,
 }
 
 /// The change of one user, to be made only while the stored version is the expected one.

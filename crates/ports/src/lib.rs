@@ -17,6 +17,7 @@ mod outbox;
 mod policies;
 mod queries;
 mod seal_export;
+mod text_messages;
 mod users;
 mod vault;
 
@@ -32,5 +33,6 @@ pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, O
 pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
 pub use queries::{UserQueries, UserQuery};
 pub use seal_export::{AuditProgress, ExportError, Exported, Kept, SealExporter};
+pub use text_messages::{SendLedger, SmsError, SmsSender, TextMessage};
 pub use users::{Commit, Loaded, Maintenance, UserStore};
 pub use vault::{KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};

@@ -3,8 +3,8 @@
 
 use crate::cli::ServeArgs;
 use crate::config::{
-    AuditConfig, Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, StoreConfig, load_notices,
-    read_root_key, store_of_flag,
+    AuditConfig, Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, SmsConfig, StoreConfig,
+    load_notices, read_root_key, store_of_flag,
 };
 use crate::failure::Failure;
 use crate::root_key;
@@ -44,6 +44,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
         retention: None,
         witness: None,
         keys: Keys { keyring: keyring(&folder.join("root.key"))?, retired: BTreeSet::new() },
+        sms: SmsConfig::default(),
         limits: limits(),
         log: Log { format: LogFormat::Human, level: LevelFilter::INFO },
         observe: Observe::default(),

@@ -5,7 +5,7 @@ use crate::config::StoreConfig;
 use countersign_keyring::Keyring;
 use countersign_ports::{
     AuditLog, AuditProgress, ClaimErasure, DeadLetters, EventLog, Lifeline, Maintenance, Outbox, PolicyStore,
-    StoreError, UserQueries, UserStore, Vault,
+    SendLedger, StoreError, UserQueries, UserStore, Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
@@ -32,6 +32,8 @@ pub(crate) struct Stores {
     pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// Lists and counts.
     pub(crate) queries: Arc<dyn UserQueries>,
+    /// Counts of text messages.
+    pub(crate) sends: Arc<dyn SendLedger>,
     /// Readiness and sweeping.
     pub(crate) maintenance: Arc<dyn Maintenance>,
     /// Whether it is the store that it was.
@@ -52,6 +54,7 @@ impl Stores {
             + DeadLetters
             + ClaimErasure
             + UserQueries
+            + SendLedger
             + Maintenance
             + Vault
             + Lifeline
@@ -68,6 +71,7 @@ impl Stores {
             dead_letters: store.clone(),
             erasure: store.clone(),
             queries: store.clone(),
+            sends: store.clone(),
             maintenance: store.clone(),
             vault: store.clone(),
             lifeline: store,

@@ -184,6 +184,11 @@ pub(crate) async fn commit_one(
             }
         }
     }
+    if let Some(charge) = &change.send
+        && crate::sends::charge(transaction, &change.tenant, charge).await? == Commit::Conflict
+    {
+        return Ok(Commit::Conflict);
+    }
     if let Some(request) = &change.request {
         let request = records::RequestInsert::new(request, sealer)?;
         if records::insert_request(transaction, &request, now).await? == Commit::Conflict {
@@ -228,6 +233,6 @@ async fn require_tenant(transaction: &mut PgConnection, tenant: &TenantId) -> Re
 }
 
 /// `Done` where a guarded statement found its row.
-fn held(rows: u64) -> Commit {
+pub(crate) fn held(rows: u64) -> Commit {
     if rows == 1 { Commit::Done } else { Commit::Conflict }
 }

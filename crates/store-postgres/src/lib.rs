@@ -45,6 +45,7 @@ mod queries;
 mod rows;
 mod schema;
 mod seal_exports;
+mod sends;
 mod store;
 mod sweep;
 mod vault;

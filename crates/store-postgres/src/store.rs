@@ -13,12 +13,13 @@ use crate::writer::{WRITERS, Writer};
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
+use countersign_domain::sms::budget::{SendCounters, SendCounts};
 use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Maintenance,
-    NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, StoreError, StoredEvent, Tell,
-    TenantRecord, UserQueries, UserQuery, UserStore,
+    NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, SendLedger, StoreError, StoredEvent,
+    Tell, TenantRecord, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -203,6 +204,17 @@ impl Outbox for PostgresStore {
 }
 
 #[async_trait]
+impl SendLedger for PostgresStore {
+    async fn counts(&self, tenant: &TenantId, counters: &SendCounters) -> Result<SendCounts, StoreError> {
+        self.send_counts(tenant, counters).await
+    }
+
+    async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError> {
+        self.give_back_send(tenant, counters).await
+    }
+}
+
+#[async_trait]
 impl Maintenance for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
         let mut checkout = self.pool.checkout().await?;
@@ -219,8 +231,9 @@ impl Maintenance for PostgresStore {
 
     async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let requests = self.sweep_requests(now, limit).await?;
-        // Both are bounded; whichever has more left calls for another round.
-        Ok(requests.max(self.sweep_deleted_tenants(limit).await?))
+        let sends = self.sweep_sends(now, limit).await?;
+        // Each is bounded; whichever has more left calls for another round.
+        Ok(requests.max(sends).max(self.sweep_deleted_tenants(limit).await?))
     }
 
     async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError> {

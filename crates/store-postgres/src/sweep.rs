@@ -1,4 +1,5 @@
-//! Keeping the database small: answers to repeat that expired, what deleted tenants left, and the log's old months.
+//! Keeping the database small: answers to repeat that expired, counts of text messages of days that are over, what
+//! deleted tenants left, and the log's old months.
 //!
 //! The log's partitions are made and dropped by functions of the schema, which only the owner of its tables can call
 //! with success: the service itself where it owns them, else whoever runs the migrations.
@@ -7,6 +8,7 @@ use crate::convert::time_bound;
 use crate::error::from_sql;
 use crate::schema::PARTITIONS_AHEAD;
 use crate::store::PostgresStore;
+use countersign_domain::sms::budget;
 use countersign_domain::time::Timestamp;
 use countersign_ports::StoreError;
 use sqlx::postgres::PgConnection;
@@ -20,6 +22,21 @@ impl PostgresStore {
                 WHERE expire_time <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
             )",
             time_bound(now),
+            i64::from(limit),
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let swept = self.pool.within(query.execute(checkout.connection())).await;
+        checkout.conclude(swept).map(|swept| swept.rows_affected()).map_err(|error| from_sql(&error))
+    }
+
+    /// The counts of days that are over.
+    pub(crate) async fn sweep_sends(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let query = sqlx::query!(
+            "DELETE FROM text_message_counts WHERE (tenant_id, counter_digest, day) IN (
+                SELECT tenant_id, counter_digest, day FROM text_message_counts
+                WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+            )",
+            budget::day(now),
             i64::from(limit),
         );
         let mut checkout = self.pool.checkout().await?;

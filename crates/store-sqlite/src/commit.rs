@@ -62,6 +62,9 @@ pub(crate) async fn commit(at: &mut SqliteConnection, seal: &Sealer, change: &Ch
     for user in &change.users {
         commit_user(at, seal, user).await?;
     }
+    if let Some(charge) = &change.send {
+        crate::sends::charge(at, &change.tenant, charge).await?;
+    }
     if let Some(request) = &change.request {
         log::remember(at, seal, request, now).await?;
     }

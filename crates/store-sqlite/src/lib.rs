@@ -30,6 +30,7 @@ mod queries;
 mod rows;
 mod seal;
 mod seal_exports;
+mod sends;
 mod upkeep;
 mod users;
 mod vault;

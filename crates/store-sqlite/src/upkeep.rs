@@ -5,6 +5,7 @@ use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
 use async_trait::async_trait;
+use countersign_domain::sms::budget;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{Maintenance, StoreError};
 use sqlx::SqliteConnection;
@@ -90,8 +91,17 @@ impl Work for Sweep {
             self.limit
         );
         let requests = swept.execute(&mut *at).await?.rows_affected();
-        // Both are bounded; whichever has more left calls for another round.
-        Ok(Done::Keep(requests.max(sweep_deleted_tenants(at, self.limit).await?)))
+        let today = budget::day(self.now);
+        let counts = sqlx::query!(
+            "DELETE FROM text_message_counts WHERE (tenant_id, counter_digest, day) IN (
+                SELECT tenant_id, counter_digest, day FROM text_message_counts WHERE day < ? LIMIT ?
+            )",
+            today,
+            self.limit
+        );
+        let counts = counts.execute(&mut *at).await?.rows_affected();
+        // Each is bounded; whichever has more left calls for another round.
+        Ok(Done::Keep(requests.max(counts).max(sweep_deleted_tenants(at, self.limit).await?)))
     }
 }
 

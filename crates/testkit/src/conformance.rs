@@ -40,6 +40,7 @@ pub mod queries;
 pub mod requests;
 pub mod retention;
 pub mod round_trips;
+pub mod sends;
 pub mod tenants;
 pub mod upkeep;
 
@@ -51,8 +52,8 @@ use countersign_domain::policy::Preset;
 use countersign_domain::user::UserState;
 use countersign_ports::{
     AuditLog, AuditProgress, ChangeSet, ClaimErasure, Commit, DeadLetters, EventLog, EventPosition,
-    EventQuery, EventRecord, Loaded, Maintenance, Outbox, PolicyStore, StoreError, StoredEvent, Tell,
-    UserQueries, UserStore,
+    EventQuery, EventRecord, Loaded, Maintenance, Outbox, PolicyStore, SendLedger, StoreError, StoredEvent,
+    Tell, UserQueries, UserStore,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub struct StoreUnderTest {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Erasing from the log.
     pub erasure: Arc<dyn ClaimErasure>,
+    /// Counts of text messages.
+    pub sends: Arc<dyn SendLedger>,
     /// Upkeep.
     pub maintenance: Arc<dyn Maintenance>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
@@ -118,6 +121,7 @@ impl StoreUnderTest {
             + ClaimErasure
             + Outbox
             + DeadLetters
+            + SendLedger
             + Maintenance
             + 'static,
     {
@@ -136,6 +140,7 @@ impl StoreUnderTest {
             + ClaimErasure
             + Outbox
             + DeadLetters
+            + SendLedger
             + Maintenance
             + 'static,
     {
@@ -149,6 +154,7 @@ impl StoreUnderTest {
             progress: store.clone(),
             dead_letters: store.clone(),
             erasure: store.clone(),
+            sends: store.clone(),
             maintenance: store,
             kept: Vec::new(),
         }
@@ -289,6 +295,9 @@ macro_rules! store_conformance {
             guards: two_users_change_together,
             guards: last_step_never_falls,
             guards: a_sent_code_is_used_once,
+            sends: a_full_count_is_a_conflict_and_leaves_nothing_behind,
+            sends: counts_are_exact_where_many_send_at_once,
+            sends: what_was_not_sent_is_given_back,
             guards: a_recovery_code_is_used_once,
             guards: rows_that_are_gone_cannot_be_used,
             guards: two_authenticators_of_a_user_never_share_a_name,

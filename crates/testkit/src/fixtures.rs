@@ -162,6 +162,7 @@ pub fn event_only(random: &SeededRandom, user: &UserRef, kind: EventType) -> Cha
         events: vec![event_record(random, user, kind)],
         notices: Vec::new(),
         request: None,
+        send: None,
     }
 }
 
@@ -195,5 +196,6 @@ pub fn policy_change(random: &SeededRandom, record: &TenantRecord) -> ChangeSet 
         events: vec![event],
         notices: Vec::new(),
         request: None,
+        send: None,
     }
 }

@@ -15,11 +15,13 @@ use apply::{Refused, apply_user};
 use async_trait::async_trait;
 use countersign_domain::audit::Seal;
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef, Version};
+use countersign_domain::sms::budget::{self, SendCharge, SendCounters, SendCounts};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
 use countersign_ports::{
     ChangeSet, Commit, EventLog, EventPosition, EventQuery, Exported, Loaded, Maintenance, NoticeRecord,
-    PolicyStore, RequestKey, RequestRecord, StoreError, StoredEvent, Tell, TenantRecord, UserStore,
+    PolicyStore, RequestKey, RequestRecord, SendLedger, StoreError, StoredEvent, Tell, TenantRecord,
+    UserStore,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,6 +54,8 @@ struct Tenant {
     deleted: bool,
     /// The last event that was dropped.
     floor: Option<EventPosition>,
+    /// Messages sent, by day and counter.
+    sends: HashMap<(i64, [u8; 32]), u32>,
 }
 
 /// A notice that waits.
@@ -108,7 +112,17 @@ impl Everything {
             }
         }
 
+        let count = |day, counter| tenant.sends.get(&(day, counter)).copied().unwrap_or(0);
+        let day = change.send.map(|charge| charge.counters.day);
+        let charged = change.send.iter().flat_map(SendCharge::all);
+        if charged.clone().any(|(counter, limit)| day.is_some_and(|day| count(day, counter) >= limit)) {
+            return Err(Refused::Conflict);
+        }
+
         // Every guard held: from here on nothing can fail.
+        for (counter, _) in charged {
+            *tenant.sends.entry((day.unwrap_or_default(), counter)).or_default() += 1;
+        }
         tenant.users.extend(users);
         tenant.requests.extend(change.request.map(|request| (request.key.clone(), request)));
         self.last_position += 1;
@@ -266,6 +280,32 @@ impl EventLog for MemoryStore {
 }
 
 #[async_trait]
+impl SendLedger for MemoryStore {
+    async fn counts(&self, tenant: &TenantId, counters: &SendCounters) -> Result<SendCounts, StoreError> {
+        let everything = self.lock();
+        let sends = everything.tenants.get(tenant).map(|tenant| &tenant.sends);
+        let count =
+            |counter| sends.and_then(|sends| sends.get(&(counters.day, counter))).copied().unwrap_or(0);
+        Ok(SendCounts {
+            user: count(counters.user),
+            number: count(counters.number),
+            tenant: count(counters.tenant),
+        })
+    }
+
+    async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError> {
+        let mut everything = self.lock();
+        let Some(tenant) = everything.tenants.get_mut(tenant) else { return Ok(()) };
+        for counter in counters.all() {
+            if let Some(count) = tenant.sends.get_mut(&(counters.day, counter)) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl Maintenance for MemoryStore {
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
@@ -276,6 +316,14 @@ impl Maintenance for MemoryStore {
         for tenant in self.lock().tenants.values_mut() {
             tenant.requests.retain(|_, record| {
                 let goes = record.expire_time <= now && swept < u64::from(limit);
+                swept += u64::from(goes);
+                !goes
+            });
+        }
+        for tenant in self.lock().tenants.values_mut() {
+            let today = budget::day(now);
+            tenant.sends.retain(|(day, _), _| {
+                let goes = *day < today && swept < u64::from(limit);
                 swept += u64::from(goes);
                 !goes
             });

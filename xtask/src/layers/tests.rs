@@ -38,7 +38,7 @@ fn nothing_that_ships_depends_on_test_code() {
         package("countersign-server", &["countersign-domain", "countersign-testkit"], &[]),
         &[
             "countersign-server -> countersign-testkit: of our crates it may depend on domain, ports, application, \
-           keyring, store-postgres, store-sqlite, notify, webauthn, api, api-grpc, client only",
+           keyring, store-postgres, store-sqlite, notify, webauthn, sms, api, api-grpc, client only",
         ],
     );
     check(package("countersign-application", &["countersign-ports"], &["countersign-testkit"]), &[]);

@@ -113,7 +113,7 @@ fn method(method: &Method) -> v1::ChallengeMethod {
         r#type: enums::authenticator_type(method.kind).into(),
         authenticator_id,
         display_name,
-        obfuscated_phone_number: String::new(),
+        obfuscated_phone_number: method.obfuscated_number.clone(),
         webauthn_request_options_json: method
             .request_options
             .as_ref()

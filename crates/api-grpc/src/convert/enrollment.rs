@@ -6,8 +6,11 @@ use super::time::{count, timestamp, whole_seconds};
 use crate::qr::{DrawError, Picture};
 use countersign_api::v1::{self, QrFormat};
 use countersign_application::Begun;
+use countersign_domain::enrollment::BegunSms;
 use countersign_domain::ids::UserId;
 use countersign_domain::otpauth;
+use countersign_domain::policy::SmsDelivery;
+use countersign_domain::sms::sending::Message;
 use countersign_domain::text::{AccountLabel, TextError};
 use std::time::Duration;
 
@@ -48,6 +51,34 @@ impl Pictures {
 /// The label that stands in for one that nobody gave: the user's id, whose colons a label cannot have.
 pub(crate) fn label_of(user: &UserId) -> Result<AccountLabel, TextError> {
     AccountLabel::parse(&user.as_str().replace(':', "."))
+}
+
+/// A telephone that waits for its code.
+pub(crate) fn begun_sms(begun: &BegunSms) -> v1::BeginSmsEnrollmentResponse {
+    v1::BeginSmsEnrollmentResponse {
+        enrollment_id: begun.id.to_string(),
+        obfuscated_phone_number: begun.message.number.obfuscated(),
+        code: told_code(&begun.message),
+        next_send_time: Some(timestamp(begun.message.next_send_time)),
+        expire_time: Some(timestamp(begun.message.expire_time)),
+    }
+}
+
+/// A code that is on its way.
+pub(crate) fn sent_code(message: &Message) -> v1::SendChallengeCodeResponse {
+    v1::SendChallengeCodeResponse {
+        obfuscated_phone_number: message.number.obfuscated(),
+        next_send_time: Some(timestamp(message.next_send_time)),
+        code: told_code(message),
+    }
+}
+
+/// The code, where it is the caller who delivers it; else nothing.
+fn told_code(message: &Message) -> String {
+    match message.delivery {
+        SmsDelivery::Caller => String::from_utf8_lossy(message.code.as_bytes()).into_owned(),
+        SmsDelivery::Gateway => String::new(),
+    }
 }
 
 /// A key as it is shown once (R22).

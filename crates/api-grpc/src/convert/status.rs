@@ -55,7 +55,7 @@ fn authenticator(own: &Authenticator) -> v1::Authenticator {
         unnamed: !own.named,
         create_time: Some(timestamp(own.create_time)),
         last_use_time: own.last_use_time.map(timestamp),
-        obfuscated_phone_number: String::new(),
+        obfuscated_phone_number: own.credential.sms().map_or_else(String::new, |sms| sms.number.obfuscated()),
         synced: own.credential.security_key().is_some_and(|key| key.backup_eligible),
     }
 }

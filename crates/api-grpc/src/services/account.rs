@@ -9,7 +9,6 @@ mod reset_request;
 mod security_key;
 mod two_factor;
 
-use super::not_offered;
 use super::shared::Reply;
 use countersign_api::v1::account_service_server::AccountService;
 use countersign_api::v1::{
@@ -50,9 +49,9 @@ impl AccountService for AccountHandlers {
 
     async fn begin_sms_enrollment(
         &self,
-        _: Request<BeginSmsEnrollmentRequest>,
+        request: Request<BeginSmsEnrollmentRequest>,
     ) -> Reply<BeginSmsEnrollmentResponse> {
-        not_offered()
+        enrollment::begin_sms(&self.0, request).await
     }
 
     async fn begin_security_key_enrollment(

@@ -1,8 +1,9 @@
 //! `LoginService`: may this login go ahead?
 
-use super::{caller, not_offered, subject};
+use super::{caller, subject};
 use crate::caller::CallerContext;
 use crate::convert::decision::login_decision;
+use crate::convert::enrollment::sent_code;
 use crate::convert::enums;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
@@ -16,8 +17,9 @@ use countersign_api::v1::{
 };
 use countersign_application::Application;
 use countersign_domain::denial::Denial;
-use countersign_domain::ids::ChallengeId;
+use countersign_domain::ids::{AuthenticatorId, ChallengeId};
 use countersign_domain::login::{AnswerChallenge, CheckLogin};
+use countersign_domain::sms::sending::SendCode;
 use countersign_domain::token::{MAX_TOKEN_LEN, Opened};
 use countersign_domain::user::ChallengePurpose;
 use tonic::{Request, Response, Status};
@@ -119,8 +121,25 @@ impl LoginService for LoginHandlers {
 
     async fn send_challenge_code(
         &self,
-        _: Request<SendChallengeCodeRequest>,
+        request: Request<SendChallengeCodeRequest>,
     ) -> Result<Response<SendChallengeCodeResponse>, Status> {
-        not_offered()
+        let (caller, message) = caller(request)?;
+        let mut fields = Fields::default();
+        let challenge = self.open(&mut fields, &caller, &message.challenge)?;
+        let arguments = arguments(&caller, &message, &message.request_id);
+        let authenticator =
+            fields.optional("authenticator_id", &message.authenticator_id, AuthenticatorId::parse);
+        let request_id = fields.request_id(&message.request_id);
+        fields.finish()?;
+
+        let invalid = || status::denial(&Denial::ChallengeInvalid, Site::LOGIN);
+        let challenge = challenge.ok_or_else(invalid).map_err(Failure::into_status)?;
+        let command = SendCode { challenge, authenticator: authenticator? };
+        Change::new(&caller, Site::LOGIN, request_id?, arguments)
+            .answer(
+                |meta, encode| self.0.send_challenge_code(meta, command, encode),
+                |done| Ok(sent_code(&done.value)),
+            )
+            .await
     }
 }

@@ -29,6 +29,9 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             tracing::warn!("too many calls wait for one user");
             Failure::new(R::Overloaded, "too many calls wait for this user").retry_after(LATER)
         }
+        AppError::DeliveryUnavailable => {
+            Failure::new(R::DeliveryUnavailable, "the text message was not delivered").retry_after(LATER)
+        }
         AppError::Store(cause) => store(cause, caller),
         AppError::ClockUntrusted => {
             let message = "the clocks of the service disagree, and nothing is changed until they agree";

@@ -76,6 +76,8 @@ pub(crate) const fn reason(denial: &Denial) -> R {
         Denial::ResourceNotFound { .. } => R::ResourceNotFound,
         Denial::AuthenticatorExists => R::AuthenticatorExists,
         Denial::DisplayNameExists => R::DisplayNameExists,
+        Denial::SendTooSoon { .. } => R::SendTooSoon,
+        Denial::DeliveryUnavailable => R::DeliveryUnavailable,
     }
 }
 
@@ -129,13 +131,19 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
         }
         Denial::ResourceNotFound { what } => plain.missing_resource(&what.replace(' ', "_")),
         Denial::DisplayNameExists => plain.about_field("display_name"),
+        Denial::SendTooSoon { retry_after } => {
+            plain.quota("text messages", "too many are asked for").retry_after(*retry_after)
+        }
         Denial::TwoFactorNotEnabled
         | Denial::LastAuthenticator
         | Denial::EnrollmentExpired
         | Denial::EnrollmentTicketInvalid
         | Denial::ChallengeInvalid
         | Denial::RecoveryCodesOff => plain.unmet("user"),
-        Denial::ActorNotSubject | Denial::ActorIsSubject | Denial::AuthenticatorExists => plain,
+        Denial::ActorNotSubject
+        | Denial::ActorIsSubject
+        | Denial::AuthenticatorExists
+        | Denial::DeliveryUnavailable => plain,
     }
 }
 

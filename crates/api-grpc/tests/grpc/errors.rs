@@ -8,7 +8,7 @@ use countersign_api::v1::event_service_client::EventServiceClient;
 use countersign_api::v1::policy_service_client::PolicyServiceClient;
 use countersign_api::v1::team_service_client::TeamServiceClient;
 use countersign_api_grpc::{Options, Rate, Tenants};
-use countersign_domain::policy::{FirstFactorMethod, Preset, ProofKind};
+use countersign_domain::policy::{FirstFactorMethod, Preset, ProofKind, SmsDelivery};
 use countersign_testkit::fixtures;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,12 +20,9 @@ use tonic::{Response, Status};
 const ID: &str = "0192f0c1-2345-7678-9abc-def012345678";
 
 /// Reasons that no call can lead to so far, and what would.
-const NOT_YET: [&str; 7] = [
-    // Text messages and security keys.
+const NOT_YET: [&str; 4] = [
+    // Security keys.
     "OTHER_AUTHENTICATOR_REQUIRED",
-    "AUTHENTICATOR_EXISTS",
-    "SEND_TOO_SOON",
-    "DELIVERY_UNAVAILABLE",
     // Budgets and states that nothing keeps yet.
     "TOO_MANY_ATTEMPTS",
     "REQUEST_IN_PROGRESS",
@@ -158,6 +155,29 @@ async fn enrolling(told: &mut Collected) {
     let replace =
         v1::BeginTotpEnrollmentRequest { replaces_authenticator_id: ID.to_owned(), ..ann.begin(&world) };
     told.add("replacing nothing", account.begin_totp_enrollment(replace).await);
+}
+
+async fn text_messages(told: &mut Collected) {
+    let world = World::new();
+    let preset = Preset::SelfServicePassword;
+    world.tenant(preset).await;
+    world.tenant_with("caller-delivers", preset, |p| p.sms.delivery = SmsDelivery::Caller).await;
+    let Client { mut account, .. } = world.client().await;
+    let begin = |person: &Person| v1::BeginSmsEnrollmentRequest {
+        tenant_id: person.tenant.clone(),
+        user_id: person.user.clone(),
+        authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(&world))),
+        phone_number: "+5511987654321".to_owned(),
+        ..v1::BeginSmsEnrollmentRequest::default()
+    };
+    let nobody = Person::new(preset.id(), "ann");
+    told.add("nobody delivers messages", account.begin_sms_enrollment(begin(&nobody)).await);
+    let ann = Person::new("caller-delivers", "ann");
+    let begun = account.begin_sms_enrollment(begin(&ann)).await.unwrap().into_inner();
+    told.add("two messages in a row", account.begin_sms_enrollment(begin(&ann)).await);
+    let confirm = ann.confirm(&world, &begun.enrollment_id, code(begun.code));
+    account.confirm_enrollment(confirm).await.unwrap();
+    told.add("one telephone twice", account.begin_sms_enrollment(begin(&ann)).await);
 }
 
 async fn changing(told: &mut Collected) {
@@ -393,6 +413,7 @@ async fn every_reason_is_told_as_the_contract_says() {
     callers_and_requests(&mut told).await;
     first_factors(&mut told).await;
     enrolling(&mut told).await;
+    text_messages(&mut told).await;
     changing(&mut told).await;
     guessing(&mut told).await;
     delegating(&mut told).await;

@@ -17,4 +17,5 @@ mod idempotency;
 mod limits;
 mod lists;
 mod malformed;
+mod text_messages;
 mod uniform;

@@ -12,6 +12,7 @@ use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
 use countersign_domain::policy::{FirstFactorMethod, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::secret::SecretBytes;
+use countersign_domain::sms::budget::SendLimits;
 use countersign_domain::text::{AccountLabel, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ChallengePurpose, ClientClaims, FirstFactor};
@@ -113,6 +114,9 @@ impl World {
             random: Arc::new(random),
             digests: keyring.digests(),
             keys: Arc::new(countersign_webauthn::WebAuthn),
+            sends: store.clone(),
+            text_messages: None,
+            send_limits: SendLimits::default(),
         });
         let world = Self { app, store, now, trusted };
         let issuer = Issuer::parse("Example").expect("an issuer");

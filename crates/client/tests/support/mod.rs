@@ -6,6 +6,7 @@ use countersign_client::{Client, Login, v1};
 use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
+use countersign_domain::sms::budget::SendLimits;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::{Clock, Commit, EventLog, EventQuery, PolicyStore, Tell};
@@ -43,6 +44,9 @@ impl World {
             random: random.clone(),
             digests: Keyring::new([(KeyId(1), root)].into()).unwrap().digests(),
             keys: Arc::new(countersign_webauthn::WebAuthn),
+            sends: store.clone(),
+            text_messages: None,
+            send_limits: SendLimits::default(),
         });
         let record = fixtures::tenant_record(&fixtures::tenant(TENANT), Preset::SelfServiceCode);
         let change = fixtures::policy_change(&random, &record);

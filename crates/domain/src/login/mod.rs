@@ -349,11 +349,19 @@ fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> V
             request_options: key_options
                 .clone()
                 .filter(|_| authenticator.kind() == AuthenticatorType::SecurityKey),
+            obfuscated_number: authenticator
+                .credential
+                .sms()
+                .map_or_else(String::new, |sms| sms.number.obfuscated()),
         })
         .collect();
     if ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0 {
-        let kind = AuthenticatorType::RecoveryCode;
-        methods.push(Method { kind, authenticator: None, request_options: None });
+        methods.push(Method {
+            kind: AuthenticatorType::RecoveryCode,
+            authenticator: None,
+            request_options: None,
+            obfuscated_number: String::new(),
+        });
     }
     methods
 }

@@ -85,6 +85,8 @@ pub struct Method {
     pub authenticator: Option<(AuthenticatorId, String)>,
     /// For a security key: `PublicKeyCredentialRequestOptionsJSON`, for any key of the user.
     pub request_options: Option<SecretString>,
+    /// Where a code would be sent, obfuscated; empty for other kinds.
+    pub obfuscated_number: String,
 }
 
 /// A user who must enroll.

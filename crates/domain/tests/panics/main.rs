@@ -14,7 +14,7 @@ use countersign_domain::context::Context;
 use countersign_domain::coverage::{Facts, FactsAt, standing};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{
-    self, Authority, BeginTotp, Confirm, FreshConfirmation, FreshEnrollment,
+    self, Authority, BeginSms, BeginTotp, Confirm, FreshConfirmation, FreshEnrollment, FreshSms,
 };
 use countersign_domain::explain::Expected;
 use countersign_domain::login::{self, AnswerChallenge, CheckLogin, LoginFresh, Verdict};
@@ -23,6 +23,8 @@ use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, FreshSet};
 use countersign_domain::secret::{SecretBytes, SecretString};
+use countersign_domain::sms::budget::{SendCounts, SendLimits};
+use countersign_domain::sms::sending::{self, Means, SendCode};
 use countersign_domain::status::{OwnAction, status};
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::token::{self, Opened};
@@ -49,6 +51,7 @@ proptest! {
         let ctx = Context { now, ..world.ctx() };
         logins(&state, &ctx, source);
         enrollments(&state, &ctx, source);
+        text_messages(&state, &ctx, source);
         changes(&state, &ctx, source);
         others(&state, &ctx, source);
         reads(&state, &ctx, source);
@@ -240,6 +243,24 @@ fn enrollments(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
     };
     let fresh = FreshConfirmation { id: source.id(), recovery: fresh_set(source) };
     check(state, &enrollment::confirm(state, ctx, &command, &fresh));
+}
+
+fn text_messages(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
+    let counts = SendCounts { user: source.count(), number: source.count(), tenant: source.count() };
+    let means = Means { gateway: source.below(2) == 0, limits: SendLimits::default(), counts };
+    let command = BeginSms {
+        authority: Authority::Session(common::session(ctx.user, source.maybe(Source::first_factor))),
+        number: source::number(),
+        replaces: source.maybe(Source::id),
+        code: source.maybe(code),
+    };
+    let fresh = FreshSms { id: source.id(), send: source.id() };
+    check(state, &enrollment::begin_sms(state, ctx, &command, &means, fresh));
+    let challenge = Opened { user: ctx.user.clone(), epoch: state.epoch, id: source.id() };
+    let command = SendCode { challenge, authenticator: source.maybe(Source::id) };
+    drop(sending::number_of(state, &command));
+    check(state, &sending::send_code(state, ctx, &command, &means, source.id()));
+    drop(sending::still_good(state, ctx, source.id()));
 }
 
 fn changes(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {

@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
         (0..count).map(|_| make(self)).collect()
     }
 
-    fn count(&mut self) -> u32 {
+    pub(crate) fn count(&mut self) -> u32 {
         let number = self.number();
         [0, 1, 3, u32::MAX - 1, u32::MAX][usize::try_from(number % 5).unwrap()]
     }
@@ -300,6 +300,6 @@ impl<'a> Source<'a> {
     }
 }
 
-fn number() -> PhoneNumber {
+pub(crate) fn number() -> PhoneNumber {
     PhoneNumber::parse("+5511987654321").unwrap()
 }

@@ -20,5 +20,6 @@ mod security_keys;
 mod status;
 mod switching_off;
 mod teams;
+mod text_messages;
 mod tickets;
 mod writes;

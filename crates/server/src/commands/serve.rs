@@ -16,6 +16,7 @@ use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::audit::Evidence;
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
+use countersign_domain::sms::budget::SendLimits;
 use countersign_ports::Clock;
 use countersign_webauthn::WebAuthn;
 use std::collections::HashMap;
@@ -33,8 +34,20 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     if development {
         tracing::warn!("development only: plain text, every caller on this machine may do everything");
     }
-    let Config { listen, exposure, store, witness, keys, limits, observe, notices, retention, audit, .. } =
-        config;
+    let Config {
+        listen,
+        exposure,
+        store,
+        witness,
+        keys,
+        sms,
+        limits,
+        observe,
+        notices,
+        retention,
+        audit,
+        ..
+    } = config;
     let exporters = evidence::exporters(&audit)?;
     let notifier = notifier::of(notices.channel, Arc::new(SystemClock))?;
     let kind = store.kind();
@@ -59,7 +72,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         key: super::audit::seal_key(&keyring),
         exporters,
     };
-    let app = Application::new(deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>));
+    let send_limits = sms.limits;
+    let text_messages = sms.gateway.map(|gateway| gateway.sender(Arc::new(SystemClock))).transpose()?;
+    let deps = deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>);
+    let app = Application::new(Deps { text_messages, send_limits, ..deps });
     if development {
         dev::create_demo_tenants(&app).await?;
     }
@@ -153,6 +169,9 @@ pub(super) fn deps(stores: &Stores, digests: Digests, clock: Arc<dyn Clock>) -> 
         random: Arc::new(OsRandom),
         digests,
         keys: Arc::new(WebAuthn),
+        sends: Arc::clone(&stores.sends),
+        text_messages: None,
+        send_limits: SendLimits::default(),
     }
 }
 

@@ -18,6 +18,7 @@ mod observe;
 mod problem;
 mod raw;
 mod secret_file;
+mod sms;
 mod sources;
 mod store;
 mod tokens;
@@ -32,6 +33,7 @@ pub(crate) use notices::{Channel, NoticesConfig};
 pub(crate) use observe::{Observe, Traces};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use secret_file::{Readers, read as read_secret, read_root_key};
+pub(crate) use sms::SmsConfig;
 pub(crate) use sources::Sources;
 pub(crate) use store::StoreConfig;
 
@@ -58,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) witness: Option<PathBuf>,
     /// What it is sealed with.
     pub(crate) keys: Keys,
+    /// Text messages.
+    pub(crate) sms: SmsConfig,
     /// What is refused as too much.
     pub(crate) limits: Limits,
     /// How to log.

@@ -18,6 +18,7 @@ pub(crate) struct Raw {
     pub(crate) callers: Vec<RawCaller>,
     pub(crate) store: RawStore,
     pub(crate) keys: RawKeys,
+    pub(crate) sms: RawSms,
     pub(crate) limits: RawLimits,
     pub(crate) log: RawLog,
     pub(crate) metrics: RawMetrics,
@@ -104,6 +105,34 @@ pub(crate) struct RawKeys {
     pub(crate) commands: BTreeMap<String, Vec<String>>,
     pub(crate) seal_with: Option<u32>,
     pub(crate) retired: Vec<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSms {
+    pub(crate) webhook: Option<RawSmsWebhook>,
+    pub(crate) twilio: Option<RawTwilio>,
+    pub(crate) daily_limit_per_user: Option<u32>,
+    pub(crate) daily_limit_per_number: Option<u32>,
+    pub(crate) daily_limit_per_tenant: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSmsWebhook {
+    pub(crate) url: Option<String>,
+    pub(crate) secret_file: Option<PathBuf>,
+    pub(crate) timeout_ms: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawTwilio {
+    pub(crate) account: Option<String>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) from: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) timeout_ms: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -189,6 +189,45 @@ fn limits_and_log_settings_have_ranges() {
     }
 }
 
+/// Settings of text messages name their key: a gateway without its secret, or over plain text to elsewhere, is refused
+/// before the service starts; what its files and URLs hold is not told (R53).
+#[test]
+fn settings_of_text_messages_are_checked() {
+    let webhook = "[sms.webhook]\nurl = \"https://sms.example.com/\"";
+    let twilio = "[sms.twilio]\ntoken_file = \"DIR/url\"\nfrom = \"+15005550006\"";
+    for (text, key) in [
+        ("[sms]\ndaily_limit_per_user = 0", "sms.daily_limit_per_user"),
+        ("[sms]\ndaily_limit_per_number = 0", "sms.daily_limit_per_number"),
+        ("[sms]\ndaily_limit_per_tenant = -1", "sms.daily_limit_per_tenant"),
+        ("[sms.webhook]", "sms.webhook.url"),
+        ("[sms.webhook]\nurl = \"http://sms.example.com/\"", "sms.webhook.url"),
+        ("[sms.webhook]\nurl = \"https://user:canary@sms.example.com/\"", "sms.webhook.url"),
+        (webhook, "sms.webhook.secret_file"),
+        (&format!("{webhook}\nsecret_file = \"DIR/none\""), "sms.webhook.secret_file"),
+        (&format!("{webhook}\nsecret_file = \"DIR/not-a-url\""), "sms.webhook.secret_file"),
+        (&format!("{webhook}\ntimeout_ms = 99"), "sms.webhook.timeout_ms"),
+        (&format!("{webhook}\ntimeout_ms = 30001"), "sms.webhook.timeout_ms"),
+        (twilio, "sms.twilio.account"),
+        (&format!("{twilio}\naccount = \"AC1\""), "sms.twilio.account"),
+        ("[sms.twilio]", "sms.twilio.token_file"),
+        ("[sms.twilio]\nfrom = \"5005550006\"", "sms.twilio.from"),
+        ("[sms.twilio]\nbase_url = \"ftp://api.example.com/\"", "sms.twilio.base_url"),
+        (&format!("{webhook}\n{twilio}"), "sms"),
+    ] {
+        refused("[listen]", &format!("{text}\n[listen]"), key);
+    }
+}
+
+/// Text messages as configured: a gateway, and what a day allows.
+#[test]
+fn a_gateway_of_text_messages_is_taken() {
+    let secret = "[sms]\ndaily_limit_per_user = 3\n[sms.webhook]\nurl = \"http://127.0.0.1:8080/send\"\n\
+                  secret_file = \"DIR/webhook\"\n[listen]";
+    let sms = check(&GOOD.replacen("[listen]", secret, 1)).unwrap().sms;
+    assert!(matches!(sms.gateway, Some(super::sms::SmsGateway::Webhook(_))));
+    assert_eq!((sms.limits.user, sms.limits.number, sms.limits.tenant), (3, 10, 10_000));
+}
+
 /// A database's URL is checked where it stands, and its password is not told (R53).
 #[test]
 fn the_url_of_the_database_is_checked_and_not_told() {

@@ -3,7 +3,7 @@
 
 use super::raw::{Raw, RawEvents, RawLog, RawTls};
 use super::{
-    Config, Exposure, Log, LogFormat, Problem, Problems, audit, callers, keys, limits, notices, observe,
+    Config, Exposure, Log, LogFormat, Problem, Problems, audit, callers, keys, limits, notices, observe, sms,
     store, tokens,
 };
 use crate::tls::{self, TlsFiles};
@@ -31,6 +31,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     let store = store::validate(raw.store, &mut problems);
     let keys = keys::validate(&raw.keys, &mut problems);
     let limits = limits::validate(&raw.limits, &mut problems);
+    let sms = sms::validate(raw.sms, &mut problems);
     let log = log(&raw.log, &mut problems);
     let observe = observe::validate(raw.metrics, raw.traces, &mut problems);
     let notices = notices::validate(raw.notices, &mut problems);
@@ -46,6 +47,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
                 store,
                 witness,
                 keys,
+                sms,
                 limits,
                 log,
                 observe,

@@ -59,6 +59,7 @@ pub(crate) fn takes(change: &ChangeSet) -> bool {
     let told = |event| change.events.iter().any(|told| told.id == event);
     one_user
         && same_user
+        && change.send.is_none()
         && change.events.len() <= MOST_TOLD
         && change.notices.len() <= MOST_TOLD
         && change.notices.iter().all(|notice| told(notice.event))

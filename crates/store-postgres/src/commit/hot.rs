@@ -31,6 +31,7 @@ pub(crate) fn takes(change: &ChangeSet) -> bool {
         (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice()),
         ([user], [_], [])
             if user.expected.is_some()
+                && change.send.is_none()
                 && matches!(
                     user.writes.as_slice(),
                     [] | [Write::UseAuthenticator { usage: Usage::Totp { .. }, .. }]
@@ -51,7 +52,7 @@ impl<'a> HotChange<'a> {
         else {
             return Ok(None);
         };
-        let Some(version) = user.expected else { return Ok(None) };
+        let Some(version) = user.expected.filter(|_| change.send.is_none()) else { return Ok(None) };
         let usage = match user.writes.as_slice() {
             [] => None,
             [

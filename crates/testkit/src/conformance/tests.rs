@@ -22,6 +22,7 @@ fn every_rule_is_run() {
         include_str!("requests.rs"),
         include_str!("retention.rs"),
         include_str!("round_trips.rs"),
+        include_str!("sends.rs"),
         include_str!("tenants.rs"),
         include_str!("upkeep.rs"),
     ];

@@ -4,7 +4,7 @@ use super::Reply;
 use super::own::status_after;
 use crate::caller::CallerContext;
 use crate::convert::decision::allowed;
-use crate::convert::enrollment::{Pictures, begun_totp, label_of};
+use crate::convert::enrollment::{Pictures, begun_sms, begun_totp, label_of};
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
 use crate::convert::recovery::recovery_codes;
@@ -16,14 +16,15 @@ use crate::services::{caller, subject};
 use crate::status::{self, Site, internal};
 use countersign_api::v1;
 use countersign_api::v1::{
-    Action, BeginTotpEnrollmentRequest, BeginTotpEnrollmentResponse, ConfirmEnrollmentRequest,
-    ConfirmEnrollmentResponse,
+    Action, BeginSmsEnrollmentRequest, BeginSmsEnrollmentResponse, BeginTotpEnrollmentRequest,
+    BeginTotpEnrollmentResponse, ConfirmEnrollmentRequest, ConfirmEnrollmentResponse,
 };
 use countersign_application::Application;
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
-use countersign_domain::enrollment::{Authority, BeginTotp, Confirm};
+use countersign_domain::enrollment::{Authority, BeginSms, BeginTotp, Confirm};
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, UserRef};
+use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::token::MAX_TOKEN_LEN;
 use countersign_domain::user::ClientClaims;
@@ -111,6 +112,41 @@ pub(super) async fn begin_totp(
                     internal(&incident)
                 })
             },
+        )
+        .await
+}
+
+/// Begins to enrol a telephone.
+pub(super) async fn begin_sms(
+    app: &Application,
+    request: Request<BeginSmsEnrollmentRequest>,
+) -> Reply<BeginSmsEnrollmentResponse> {
+    use v1::begin_sms_enrollment_request::Authority as Wire;
+    let (caller, message) = caller(request)?;
+    let mut fields = Fields::default();
+    let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
+    let arguments = arguments(&caller, &message, &message.request_id);
+    let claim = match message.authority {
+        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
+        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
+        None => Claim::missing(&mut fields),
+    };
+    let number = fields.required("phone_number", &message.phone_number, PhoneNumber::parse);
+    let replaces = fields.optional(
+        "replaces_authenticator_id",
+        &message.replaces_authenticator_id,
+        AuthenticatorId::parse,
+    );
+    let code = parties::proof(&mut fields, "proof", message.proof);
+    let request_id = fields.request_id(&message.request_id);
+    fields.finish()?;
+
+    let (user, authority) = (user?, claim?.open(app)?);
+    let command = BeginSms { authority, number: number?, replaces: replaces?, code: code? };
+    Change::new(&caller, SITE, request_id?, arguments)
+        .answer(
+            |meta, encode| app.begin_sms_enrollment(meta, user, command, encode),
+            |done| Ok(begun_sms(&done.value)),
         )
         .await
 }

@@ -8,9 +8,10 @@ use countersign_application::{Application, Deps};
 use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::{PolicyDocument, Preset};
+use countersign_domain::sms::budget::SendLimits;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::{Keyring, RootKey};
-use countersign_ports::{Clock, Commit, EventLog, EventQuery, EventRecord, PolicyStore};
+use countersign_ports::{Clock, Commit, EventLog, EventQuery, EventRecord, PolicyStore, SmsSender};
 use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, fixtures};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
@@ -76,6 +77,15 @@ impl World {
     }
 
     pub(crate) fn with(options: Options) -> Self {
+        Self::with_all(options, None)
+    }
+
+    /// A world with somebody who delivers text messages.
+    pub(crate) fn with_gateway(gateway: Arc<dyn SmsSender>) -> Self {
+        Self::with_all(options(callers([])), Some(gateway))
+    }
+
+    fn with_all(options: Options, text_messages: Option<Arc<dyn SmsSender>>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FaultyStore {
             inner: Arc::clone(&store),
@@ -97,6 +107,9 @@ impl World {
             random: random.clone(),
             digests: keyring.digests(),
             keys: Arc::new(countersign_webauthn::WebAuthn),
+            sends: store.clone(),
+            text_messages,
+            send_limits: SendLimits::default(),
         });
         let service = service(app.clone(), options).unwrap();
         let (connections, incoming) = mpsc::unbounded_channel();

@@ -3,7 +3,10 @@
 //! A code is not stored, nor is a digest of it. It is HMAC-SHA-256 under a key of its own purpose over everything that
 //! it is good for and the identity of one message, cut to eight digits; so the very message can be sent again after a
 //! lost reply, and a thief of the database learns no code. Whether a presented code is right is decided in `proof`, where
-//! all codes have one budget (R12).
+//! all codes have one budget (R12). When a code is sent, and how many: [`sending`] and [`budget`].
+
+pub mod budget;
+pub mod sending;
 
 use crate::context::Context;
 use crate::digest::KeyId;

@@ -1,0 +1,201 @@
+//! Text messages over the contract: enrolling, sending and answering, with a gateway that the test plays.
+
+use crate::support::{Person, World, answer, code, reason};
+use async_trait::async_trait;
+use countersign_api::v1;
+use countersign_domain::policy::{Preset, SmsDelivery};
+use countersign_ports::{SmsError, SmsSender, TextMessage};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tonic::Code;
+
+const NUMBER: &str = "+5511987654321";
+const ID: &str = "0192f0c1-2345-7678-9abc-def012345678";
+
+/// What the gateway does with the next messages.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Takes,
+    Refuses,
+    SaysNothing,
+}
+
+struct Gateway {
+    mood: Mutex<Mood>,
+    seen: Mutex<Vec<TextMessage>>,
+}
+
+impl Gateway {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { mood: Mutex::new(Mood::Takes), seen: Mutex::default() })
+    }
+
+    fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// The messages that it was handed so far.
+    fn seen(&self) -> Vec<TextMessage> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn last_code(&self) -> String {
+        let last = self.seen().pop().unwrap();
+        last.text.expose().chars().filter(char::is_ascii_digit).collect()
+    }
+}
+
+#[async_trait]
+impl SmsSender for Gateway {
+    async fn send(&self, message: &TextMessage) -> Result<(), SmsError> {
+        self.seen.lock().unwrap().push(message.clone());
+        match *self.mood.lock().unwrap() {
+            Mood::Takes => Ok(()),
+            Mood::Refuses => Err(SmsError::NotTaken("refused".into())),
+            Mood::SaysNothing => Err(SmsError::Unknown("silence".into())),
+        }
+    }
+}
+
+async fn world() -> (World, Arc<Gateway>, Person) {
+    let gateway = Gateway::new();
+    let world = World::with_gateway(gateway.clone());
+    world.tenant(Preset::SelfServicePassword).await;
+    (world, gateway, Person::new("self-service-password", "ann"))
+}
+
+fn begin(ann: &Person, world: &World, request_id: &str) -> v1::BeginSmsEnrollmentRequest {
+    v1::BeginSmsEnrollmentRequest {
+        tenant_id: ann.tenant.clone(),
+        user_id: ann.user.clone(),
+        authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(ann.actor(world))),
+        phone_number: "+55 (11) 98765-4321".to_owned(),
+        request_id: request_id.to_owned(),
+        ..v1::BeginSmsEnrollmentRequest::default()
+    }
+}
+
+async fn enrolled(world: &World, gateway: &Gateway, ann: &Person) {
+    let client = world.client().await;
+    let begun =
+        client.account.clone().begin_sms_enrollment(begin(ann, world, "")).await.unwrap().into_inner();
+    let confirm = ann.confirm(world, &begun.enrollment_id, code(gateway.last_code()));
+    let confirmed = client.account.clone().confirm_enrollment(confirm).await.unwrap().into_inner();
+    let own = confirmed.authenticator.unwrap();
+    assert_eq!(own.r#type(), v1::AuthenticatorType::Sms);
+    assert_eq!(own.obfuscated_phone_number, begun.obfuscated_phone_number);
+}
+
+fn send(challenge: &str, request_id: &str) -> v1::SendChallengeCodeRequest {
+    v1::SendChallengeCodeRequest {
+        challenge: challenge.to_owned(),
+        request_id: request_id.to_owned(),
+        ..v1::SendChallengeCodeRequest::default()
+    }
+}
+
+/// B22, B52: from the number to a login, through a gateway; the reply carries neither number nor code (R53).
+#[tokio::test]
+async fn a_telephone_is_enrolled_and_signs_in() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    enrolled(&world, &gateway, &ann).await;
+    let challenge = ann.challenge(&world, &client).await;
+    assert_eq!(gateway.seen().len(), 1, "a challenge alone sends nothing");
+    let sent = client.login.clone().send_challenge_code(send(&challenge, "")).await.unwrap().into_inner();
+    assert_eq!(sent.code, "");
+    assert!(sent.obfuscated_phone_number.ends_with("21") && !sent.obfuscated_phone_number.contains("98765"));
+    assert_eq!(gateway.seen()[1].number.expose(), NUMBER);
+    let proof = code(gateway.last_code());
+    let decision = client.login.clone().answer_challenge(answer(&challenge, proof)).await.unwrap();
+    match decision.into_inner().decision.unwrap().verdict.unwrap() {
+        v1::login_decision::Verdict::Allowed(allowed) => {
+            assert_eq!(allowed.assurance(), v1::Assurance::Verified);
+            assert_eq!(allowed.amr, ["pwd", "sms", "mfa"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// R60, R71: a repeat after silence hands over the very same message and is not counted; another request has to wait.
+#[tokio::test]
+async fn a_repeat_hands_over_the_same_message() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    enrolled(&world, &gateway, &ann).await;
+    let challenge = ann.challenge(&world, &client).await;
+    gateway.is(Mood::SaysNothing);
+    let silence = client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap_err();
+    assert_eq!((silence.code(), reason(&silence).as_str()), (Code::Unavailable, "DELIVERY_UNAVAILABLE"));
+    let other = client.login.clone().send_challenge_code(send(&challenge, "")).await.unwrap_err();
+    assert_eq!((other.code(), reason(&other).as_str()), (Code::ResourceExhausted, "SEND_TOO_SOON"));
+    gateway.is(Mood::Takes);
+    client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap();
+    let seen = gateway.seen();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[1], seen[2], "the same id, number and text");
+    let proof = code(gateway.last_code());
+    client.login.clone().answer_challenge(answer(&challenge, proof)).await.unwrap();
+    // The code is used: a further repeat gives the same answer and sends nothing.
+    client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap();
+    assert_eq!(gateway.seen().len(), 3);
+}
+
+/// R71: a refused message is not counted; every other one is, up to the day's limit.
+#[tokio::test]
+async fn what_the_gateway_refused_is_not_counted() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    gateway.is(Mood::Refuses);
+    for _ in 0..12 {
+        let refused = client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap_err();
+        assert_eq!(reason(&refused), "DELIVERY_UNAVAILABLE");
+        world.clock.advance(Duration::from_secs(60));
+    }
+    gateway.is(Mood::Takes);
+    for _ in 0..10 {
+        client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap();
+        world.clock.advance(Duration::from_secs(60));
+    }
+    let full = client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap_err();
+    assert_eq!(reason(&full), "SEND_TOO_SOON");
+    assert_eq!(gateway.seen().len(), 22);
+}
+
+/// Where policy lets the caller deliver, the code is in the reply, and no gateway is asked.
+#[tokio::test]
+async fn the_caller_delivers_where_policy_says_so() {
+    let gateway = Gateway::new();
+    let world = World::with_gateway(gateway.clone());
+    let preset = Preset::SelfServicePassword;
+    world.tenant_with(preset.id(), preset, |p| p.sms.delivery = SmsDelivery::Caller).await;
+    let ann = Person::new("self-service-password", "ann");
+    let client = world.client().await;
+    let begun =
+        client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap().into_inner();
+    assert_eq!(begun.code.len(), 8);
+    let confirm = ann.confirm(&world, &begun.enrollment_id, code(begun.code));
+    client.account.clone().confirm_enrollment(confirm).await.unwrap();
+    let again = client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap_err();
+    assert_eq!((again.code(), reason(&again).as_str()), (Code::AlreadyExists, "AUTHENTICATOR_EXISTS"));
+    let challenge = ann.challenge(&world, &client).await;
+    let sent = client.login.clone().send_challenge_code(send(&challenge, "")).await.unwrap().into_inner();
+    client.login.clone().answer_challenge(answer(&challenge, code(sent.code))).await.unwrap();
+    assert_eq!(gateway.seen(), []);
+}
+
+/// Without a gateway nobody is sent anything, and a number that is none is named.
+#[tokio::test]
+async fn without_a_gateway_nothing_is_sent() {
+    let world = World::new();
+    world.tenant(Preset::SelfServicePassword).await;
+    let ann = Person::new("self-service-password", "ann");
+    let client = world.client().await;
+    let nobody = client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap_err();
+    assert_eq!(reason(&nobody), "DELIVERY_UNAVAILABLE");
+    let malformed =
+        v1::BeginSmsEnrollmentRequest { phone_number: "0049 1511".to_owned(), ..begin(&ann, &world, "") };
+    let malformed = client.account.clone().begin_sms_enrollment(malformed).await.unwrap_err();
+    assert_eq!(reason(&malformed), "FIELD_INVALID");
+    assert!(!format!("{malformed:?}").contains("1511"));
+}

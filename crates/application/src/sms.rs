@@ -1,0 +1,153 @@
+//! Codes by text message: decided and committed like everything else, then delivered.
+//!
+//! The order is what loses and doubles nothing: the message is durable before it leaves, so its code is never unknown to
+//! the service; it leaves under an id of its own before the caller is answered, so an answer means that a gateway took it. A
+//! repeat of the request finds the message and delivers that very one again, under the same id.
+
+use crate::account::by_authority;
+use crate::engine::{Counted, Device, Snapshot, Subject};
+use crate::{Answer, AppError, Application, Encode, Meta};
+use countersign_domain::actor::Principal;
+use countersign_domain::context::Context;
+use countersign_domain::enrollment::{self, BeginSms, BegunSms};
+use countersign_domain::ids::{SendId, UserRef};
+use countersign_domain::policy::SmsDelivery;
+use countersign_domain::secret::SecretString;
+use countersign_domain::sms::budget;
+use countersign_domain::sms::sending::{self, Means, Message, SendCode};
+use countersign_ports::{SmsError, TextMessage};
+use tracing::Instrument;
+
+impl Application {
+    /// Sends a code for an open challenge.
+    pub async fn send_challenge_code(
+        &self,
+        meta: Meta,
+        command: SendCode,
+        encode: Encode<Message>,
+    ) -> Result<Answer<Message>, AppError> {
+        let user = command.challenge.user.clone();
+        let subject = Subject {
+            actor: Principal::User(user.user.clone()).into(),
+            device: Device::OfChallenge(command.challenge.id),
+            etag: None,
+            parties: Vec::new(),
+            counted: Some(Counted::Challenge(command.clone())),
+            user: user.clone(),
+        };
+        let (app, id) = (self.clone(), self.id_of_request(&meta, &user));
+        self.in_own_task(async move {
+            let means = app.means();
+            let answer = app.change(meta, subject, encode, move |states, ctx, source| {
+                let means = Means { counts: states.sent, ..means };
+                let id = id.unwrap_or_else(|| source.send());
+                sending::send_code(states.own, ctx, &command, &means, id)
+            });
+            let answer = answer.await?;
+            match &answer {
+                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value, true).await?,
+                Answer::Fresh(Err(_)) => {}
+                Answer::Repeated(_) => app.deliver_again(&user, id).await?,
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Begins enrolling a telephone.
+    pub async fn begin_sms_enrollment(
+        &self,
+        meta: Meta,
+        user: UserRef,
+        command: BeginSms,
+        encode: Encode<BegunSms>,
+    ) -> Result<Answer<BegunSms>, AppError> {
+        let counted = Some(Counted::Number(command.number.clone()));
+        let subject = Subject { counted, ..by_authority(&user, &command.authority) };
+        let (app, id) = (self.clone(), self.id_of_request(&meta, &user));
+        self.in_own_task(async move {
+            let means = app.means();
+            let answer = app.change(meta, subject, encode, move |states, ctx, source| {
+                let means = Means { counts: states.sent, ..means };
+                let fresh = source.sms_enrollment(id.unwrap_or_else(|| source.send()));
+                enrollment::begin_sms(states.own, ctx, &command, &means, fresh)
+            });
+            let answer = answer.await?;
+            match &answer {
+                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value.message, true).await?,
+                Answer::Fresh(Err(_)) => {}
+                Answer::Repeated(_) => app.deliver_again(&user, id).await?,
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Commit and delivery go together: a caller who leaves stops neither (R17).
+    async fn in_own_task<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, AppError>> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| AppError::Interrupted)?
+    }
+
+    /// Without the counts, which are read with the user.
+    fn means(&self) -> Means {
+        let deps = &self.0.deps;
+        let gateway = deps.text_messages.is_some();
+        Means { gateway, limits: deps.send_limits, counts: budget::SendCounts::default() }
+    }
+
+    fn id_of_request(&self, meta: &Meta, user: &UserRef) -> Option<SendId> {
+        let request = meta.request.as_ref()?;
+        Some(sending::id_of_request(self.digests(), user, &meta.caller, request.id))
+    }
+
+    /// Delivers the message of an earlier request again, as long as its code may still be used.
+    async fn deliver_again(&self, user: &UserRef, id: Option<SendId>) -> Result<(), AppError> {
+        let Some(id) = id else { return Ok(()) };
+        let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
+        let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
+        match sending::still_good(&loaded.state, &ctx, id) {
+            Some(message) => self.deliver(user, &message, false).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Hands the message to the gateway, where it is this service that delivers. What the gateway did not take the first
+    /// time is taken out of the counts: nobody pays for it with a message of theirs.
+    async fn deliver(&self, user: &UserRef, message: &Message, first: bool) -> Result<(), AppError> {
+        if message.delivery == SmsDelivery::Caller {
+            return Ok(());
+        }
+        let Some(gateway) = &self.0.deps.text_messages else { return Err(AppError::DeliveryUnavailable) };
+        let Snapshot { policy, now, .. } = self.0.snapshot(user).await?;
+        let outgoing = TextMessage {
+            id: message.id,
+            tenant: user.tenant.clone(),
+            number: message.number.clone(),
+            text: text(policy.totp.issuer.as_str(), message),
+        };
+        let Err(error) = gateway.send(&outgoing).await else { return Ok(()) };
+        tracing::warn!(tenant_id = %user.tenant, send_id = %message.id, error = chain(&error), "a text message was not delivered");
+        if first && matches!(error, SmsError::NotTaken(_)) {
+            let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
+            self.0.deps.sends.give_back(&user.tenant, &budget::counters(&ctx, &message.number)).await?;
+        }
+        Err(AppError::DeliveryUnavailable)
+    }
+}
+
+/// What the message says. The code is alone in its groups of four, so that telephones offer to fill it in.
+fn text(issuer: &str, message: &Message) -> SecretString {
+    let code = String::from_utf8_lossy(message.code.as_bytes());
+    let (head, tail) = code.split_at_checked(4).unwrap_or((&code, ""));
+    SecretString::new(format!("{issuer}: your code is {head} {tail}. Never tell it to anybody."))
+}
+
+/// An error with its cause. Adapters' errors carry neither numbers nor texts (R53).
+fn chain(error: &SmsError) -> String {
+    match error {
+        SmsError::NotTaken(cause) | SmsError::Unknown(cause) => format!("{error}: {cause}"),
+    }
+}

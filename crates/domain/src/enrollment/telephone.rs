@@ -1,0 +1,98 @@
+//! Beginning to enroll a telephone: a code is sent to the number, and confirms it when it comes back.
+
+use super::{Authority, demand, may_enroll, right};
+use crate::change::Decision;
+use crate::context::{Context, Draft};
+use crate::denial::Denial;
+use crate::event::{Event, EventType};
+use crate::ids::{AuthenticatorId, EnrollmentId, SendId};
+use crate::phone_number::PhoneNumber;
+use crate::policy::{AuthenticatorType, ProofStage};
+use crate::presented::PresentedCode;
+use crate::sms::sending::{self, Means, Message};
+use crate::sms::{LIFETIME, enrollment_code};
+use crate::user::{PendingCredential, PendingEnrollment, PendingSms, UserState};
+
+/// Begin enrolling a telephone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeginSms {
+    /// By what right.
+    pub authority: Authority,
+    /// Where codes are to be sent.
+    pub number: PhoneNumber,
+    /// The authenticator whose place it takes.
+    pub replaces: Option<AuthenticatorId>,
+    /// A code of an active authenticator, where adding one needs it.
+    pub code: Option<PresentedCode>,
+}
+
+/// What a new enrollment is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreshSms {
+    /// Its id.
+    pub id: EnrollmentId,
+    /// The message's.
+    pub send: SendId,
+}
+
+/// An enrollment that waits for the code that is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunSms {
+    /// The enrollment to confirm.
+    pub id: EnrollmentId,
+    /// The message to deliver. The enrollment is gone when its code is worth nothing any more.
+    pub message: Message,
+}
+
+/// Begins an enrollment; one that was pending is gone, and its code with it. What is active stays untouched (R20).
+pub fn begin_sms(
+    state: &UserState,
+    ctx: &Context<'_>,
+    command: &BeginSms,
+    means: &Means,
+    fresh: FreshSms,
+) -> Decision<Result<BegunSms, Denial>> {
+    let mut draft = Draft::new(state, ctx);
+    let outcome = begin_sms_on(&mut draft, ctx, command, means, fresh);
+    draft.decide(outcome)
+}
+
+fn begin_sms_on(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    command: &BeginSms,
+    means: &Means,
+    fresh: FreshSms,
+) -> Result<BegunSms, Denial> {
+    let right = right(draft, ctx, &command.authority)?;
+    may_enroll(&draft.next, ctx, AuthenticatorType::Sms, command.replaces)?;
+    let mut staying = draft.next.authenticators.iter().filter(|own| Some(own.id) != command.replaces);
+    if staying.any(|own| own.credential.sms().is_some_and(|sms| sms.number == command.number)) {
+        return Err(Denial::AuthenticatorExists);
+    }
+    // Before a proof is looked at: a message that is not sent must not cost one.
+    sending::may_send(draft, ctx, means)?;
+    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
+    let sms = PendingSms {
+        number: command.number.clone(),
+        send: fresh.send,
+        key: ctx.digests.text_messages.newest(),
+    };
+    // The newest key is there by construction.
+    let code = enrollment_code(ctx, fresh.id, &sms).ok_or(Denial::EnrollmentExpired)?;
+    let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after.min(LIFETIME));
+    draft.next.pending.retain(|pending| pending.kind() != AuthenticatorType::Sms);
+    draft.next.pending.push(PendingEnrollment {
+        id: fresh.id,
+        credential: PendingCredential::Sms(sms),
+        replaces: command.replaces,
+        tries_left: PendingEnrollment::MAX_TRIES,
+        create_time: ctx.now,
+        expire_time,
+        epoch: draft.next.epoch,
+    });
+    sending::charge(draft, ctx, means, &command.number);
+    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", "SMS"));
+    let message = sending::message(ctx, &command.number, fresh.send, code, expire_time);
+    Ok(BegunSms { id: fresh.id, message })
+}

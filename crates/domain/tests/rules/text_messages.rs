@@ -1,0 +1,331 @@
+//! Codes by text message: enrolling a telephone, sending a code for a challenge, and what that code is good for.
+
+use crate::common::{MINUTE, World, secs};
+use countersign_domain::denial::Denial;
+use countersign_domain::enrollment::{self, BeginSms, BegunSms, Confirm, Confirmed, FreshSms};
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId, SendId};
+use countersign_domain::login::{Assurance, Offer, RefusedReason, Verdict};
+use countersign_domain::phone_number::PhoneNumber;
+use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, SmsDelivery};
+use countersign_domain::presented::PresentedCode;
+use countersign_domain::secret::SecretString;
+use countersign_domain::sms::budget::{SendCounts, SendLimits};
+use countersign_domain::sms::sending::{self, Means, Message, SendCode};
+use countersign_domain::token;
+use countersign_domain::user::ChallengePurpose;
+use std::time::Duration;
+
+const REFUSED: Verdict = Verdict::Refused(RefusedReason::CodeNotAccepted);
+const MEANS: Means = Means {
+    gateway: true,
+    limits: SendLimits { user: 10, number: 10, tenant: 100 },
+    counts: SendCounts { user: 0, number: 0, tenant: 0 },
+};
+
+fn number(text: &str) -> PhoneNumber {
+    PhoneNumber::parse(text).unwrap()
+}
+
+fn world() -> World {
+    World::new(Preset::SelfServicePassword)
+}
+
+fn begin_with(world: &mut World, number: &PhoneNumber, means: &Means) -> Result<BegunSms, Denial> {
+    let fresh =
+        FreshSms { id: EnrollmentId::from_uuid(world.draw_id()), send: SendId::from_uuid(world.draw_id()) };
+    let command =
+        BeginSms { authority: world.authority(), number: number.clone(), replaces: None, code: None };
+    let decision = enrollment::begin_sms(&world.state, &world.ctx(), &command, means, fresh);
+    assert_eq!(decision.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
+    world.commit(decision)
+}
+
+fn begin(world: &mut World) -> BegunSms {
+    begin_with(world, &number("+5511987654321"), &MEANS).unwrap()
+}
+
+fn confirm(world: &mut World, begun: &BegunSms, code: PresentedCode) -> Result<Confirmed, Denial> {
+    let authority = world.authority();
+    world.confirm(&Confirm { id: begun.id, authority, code, existing_code: None, display_name: None })
+}
+
+fn code(message: &Message) -> PresentedCode {
+    PresentedCode::Otp(message.code.clone())
+}
+
+/// Another code of the same length.
+fn other(message: &Message) -> PresentedCode {
+    let first = message.code.as_bytes()[0];
+    let rest = std::str::from_utf8(&message.code.as_bytes()[1..]).unwrap();
+    PresentedCode::parse(&format!("{}{rest}", (first - b'0' + 1) % 10)).unwrap()
+}
+
+/// A user whose only second factor is a telephone.
+fn on() -> (World, AuthenticatorId) {
+    let mut world = world();
+    let begun = begin(&mut world);
+    let confirmed = confirm(&mut world, &begun, code(&begun.message)).unwrap();
+    (world, confirmed.id)
+}
+
+fn send_with(world: &mut World, challenge: &SecretString, means: &Means) -> Result<Message, Denial> {
+    let challenge = token::open_challenge(&world.digests.tokens, challenge.expose()).unwrap();
+    let command = SendCode { challenge, authenticator: None };
+    let id = SendId::from_uuid(world.draw_id());
+    let decision = sending::send_code(&world.state, &world.ctx(), &command, means, id);
+    assert_eq!(decision.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
+    world.commit(decision)
+}
+
+fn send(world: &mut World, challenge: &SecretString) -> Message {
+    send_with(world, challenge, &MEANS).unwrap()
+}
+
+fn verified(verdict: Result<Verdict, Denial>) {
+    match verdict {
+        Ok(Verdict::Allowed(allowed)) => {
+            assert_eq!(allowed.assurance, Assurance::Verified);
+            assert!(allowed.amr.ends_with(&["sms".to_owned(), "mfa".to_owned()]), "{:?}", allowed.amr);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// B52: a code by text message is a second factor: from the number to the login.
+#[test]
+fn a_code_by_text_message_is_a_second_factor() {
+    let mut world = world();
+    let begun = begin(&mut world);
+    assert_eq!(world.kinds(), [EventType::EnrollmentStarted]);
+    assert!(!world.state.is_on());
+    let confirmed = confirm(&mut world, &begun, code(&begun.message)).unwrap();
+    assert_eq!(world.told, Some(EventType::TwoFactorEnabled));
+    assert!(confirmed.recovery_codes.is_some());
+
+    let Offer { challenge, methods, .. } = world.challenged();
+    assert_eq!(methods[0].kind, AuthenticatorType::Sms);
+    assert_eq!(methods[0].obfuscated_number, number("+5511987654321").obfuscated());
+    let sent = send(&mut world, &challenge);
+    assert_eq!(sent.number, number("+5511987654321"));
+    verified(world.answer(&challenge, code(&sent)));
+    assert!(world.state.challenges.is_empty());
+}
+
+/// B52, R71: no code is sent before somebody asks for it.
+#[test]
+fn a_challenge_alone_sends_nothing() {
+    let (mut world, _) = on();
+    world.challenged();
+    let sms = world.state.authenticators[0].credential.sms().unwrap();
+    assert_eq!(sms.sent, None);
+}
+
+/// R71: a code has more than 20 bits and lives no longer than ten minutes, nor than what it is bound to.
+#[test]
+fn codes_are_long_and_short_lived() {
+    let mut world = World::with(Preset::SelfServicePassword, |p| {
+        p.enrollment.expire_after = Duration::from_mins(30);
+    });
+    let begun = begin(&mut world);
+    assert!(10_f64.powi(i32::try_from(begun.message.code.as_bytes().len()).unwrap()).log2() >= 20.0);
+    assert_eq!(begun.message.expire_time, world.now.plus(Duration::from_mins(10)));
+    let mut late = world.clone();
+    late.pass(Duration::from_mins(10));
+    assert_eq!(confirm(&mut late, &begun, code(&begun.message)), Err(Denial::EnrollmentExpired));
+
+    confirm(&mut world, &begun, code(&begun.message)).unwrap();
+    let offer = world.challenged();
+    world.pass(MINUTE);
+    assert_eq!(send(&mut world, &offer.challenge).expire_time, offer.expire_time);
+}
+
+/// R71, R16: once. Used again it is refused like any wrong code, and not charged.
+#[test]
+fn a_code_is_good_once() {
+    let (mut world, _) = on();
+    let first = world.challenged().challenge;
+    let sent = send(&mut world, &first);
+    verified(world.answer(&first, code(&sent)));
+    let second = world.challenged().challenge;
+    assert_eq!(world.answer(&second, code(&sent)), Ok(REFUSED));
+    assert_eq!(world.detail("finding"), Some("replayed"));
+    assert_eq!(world.state.failures.consecutive, 0);
+}
+
+/// R71, R8: a code answers the challenge that it was sent for and no other, nor a login without one; each is refused in
+/// one and the same way, and charged.
+#[test]
+fn a_code_is_bound_to_its_challenge() {
+    let (mut world, _) = on();
+    let (mine, other) = (world.challenged().challenge, world.challenged().challenge);
+    let sent = send(&mut world, &mine);
+    assert_eq!(world.answer(&other, code(&sent)), Ok(REFUSED));
+    assert_eq!(world.state.failures.consecutive, 1);
+    assert_eq!(world.check(&world.login_with(code(&sent))), Ok(REFUSED));
+    verified(world.answer(&mine, code(&sent)));
+}
+
+/// R71: another message voids the one before it; the interval holds between two that are not used.
+#[test]
+fn resending_voids_the_old_code() {
+    let (mut world, _) = on();
+    let challenge = world.challenged().challenge;
+    let old = send(&mut world, &challenge);
+    world.pass(secs(20));
+    let denied = send_with(&mut world, &challenge, &MEANS);
+    assert_eq!(denied, Err(Denial::SendTooSoon { retry_after: secs(40) }));
+    let elsewhere = world.challenged().challenge;
+    assert!(matches!(send_with(&mut world, &elsewhere, &MEANS), Err(Denial::SendTooSoon { .. })));
+    world.pass(secs(40));
+    let new = send(&mut world, &challenge);
+    assert_ne!(old.code, new.code);
+    assert_eq!(world.answer(&challenge, code(&old)), Ok(REFUSED));
+    verified(world.answer(&challenge, code(&new)));
+    // Who used the last one need not wait for the next.
+    let next = world.challenged().challenge;
+    send(&mut world, &next);
+}
+
+/// R10, R12, R13: wrong codes are charged to the one budget, and the lock closes sending and evaluating alike (R14).
+#[test]
+fn wrong_codes_are_charged_to_the_one_budget() {
+    let (mut world, id) = on();
+    let challenge = world.challenged().challenge;
+    let sent = send(&mut world, &challenge);
+    let mut wrong = other(&sent);
+    for guess in 1..=3 {
+        assert_eq!(world.answer(&challenge, wrong.clone()), Ok(REFUSED), "guess {guess}");
+        assert_eq!(world.state.authenticator(id).unwrap().consecutive_failures, guess);
+        wrong = PresentedCode::parse(&format!("0000000{guess}")).unwrap();
+    }
+    assert!(world.state.failures.locked_until(world.now).is_some());
+    assert_eq!(world.answer(&challenge, code(&sent)), Err(Denial::ChallengeInvalid));
+    let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("not locked") };
+    let open = locked.still_open.unwrap();
+    assert!(open.methods.iter().all(|method| method.kind == AuthenticatorType::RecoveryCode));
+    let denied = send_with(&mut world, &open.challenge, &MEANS);
+    assert!(matches!(denied, Err(Denial::UserLocked { .. })), "{denied:?}");
+}
+
+/// R21: the code of a pending enrollment is good at its own confirmation only.
+#[test]
+fn a_pending_code_is_no_second_factor() {
+    let (mut world, _) = on();
+    let begun = begin_with(&mut world, &number("+4915112345678"), &MEANS).unwrap();
+    let challenge = world.challenged().challenge;
+    assert_eq!(world.answer(&challenge, code(&begun.message)), Ok(REFUSED));
+    assert_eq!(world.detail("finding"), Some("pending"));
+}
+
+/// Ruling 5: ten wrong codes end an enrollment; until then the right one confirms it.
+#[test]
+fn tries_to_confirm_are_counted() {
+    let mut world = world();
+    let begun = begin(&mut world);
+    for left in (0..10).rev() {
+        let wrong = confirm(&mut world, &begun, other(&begun.message));
+        let denial = Denial::ConfirmationIncorrect { attempts_remaining: left, clock_offset_seconds: None };
+        assert_eq!(wrong, Err(denial));
+    }
+    assert_eq!(confirm(&mut world, &begun, code(&begun.message)), Err(Denial::EnrollmentExpired));
+}
+
+/// R71: a day's limits, per user, number and tenant, deny what would go beyond, until the day is over.
+#[test]
+fn a_days_limits_hold() {
+    let (mut world, _) = on();
+    let challenge = world.challenged().challenge;
+    for counts in [
+        SendCounts { user: 10, ..MEANS.counts },
+        SendCounts { number: 10, ..MEANS.counts },
+        SendCounts { tenant: 100, ..MEANS.counts },
+    ] {
+        let means = Means { counts, ..MEANS };
+        let Err(Denial::SendTooSoon { retry_after }) = send_with(&mut world, &challenge, &means) else {
+            panic!("{counts:?}");
+        };
+        assert_eq!(world.now.plus(retry_after).unix_seconds() % 86_400, 0);
+        let begun = begin_with(&mut world, &number("+4915112345678"), &means);
+        assert!(matches!(begun, Err(Denial::SendTooSoon { .. })), "{counts:?}");
+    }
+    send(&mut world, &challenge);
+}
+
+/// Without anybody to deliver nothing is sent, unless it is the caller who does.
+#[test]
+fn somebody_must_deliver() {
+    let nobody = Means { gateway: false, ..MEANS };
+    let mut world = world();
+    let denied = begin_with(&mut world, &number("+5511987654321"), &nobody);
+    assert_eq!(denied, Err(Denial::DeliveryUnavailable));
+    world.set_policy(|p| p.sms.delivery = SmsDelivery::Caller);
+    begin_with(&mut world, &number("+5511987654321"), &nobody).unwrap();
+}
+
+/// Policy decides whether telephones may be enrolled at all; one number is one authenticator.
+#[test]
+fn telephones_are_authenticators_like_others() {
+    let mut other = World::new(Preset::SelfServiceCode);
+    let denied = begin_with(&mut other, &number("+5511987654321"), &MEANS);
+    let kind = AuthenticatorType::Sms;
+    assert_eq!(denied, Err(Denial::AuthenticatorTypeNotAllowed { kind }));
+
+    let (mut world, _) = on();
+    let again = begin_with(&mut world, &number("+55 11 98765-4321"), &MEANS);
+    assert_eq!(again, Err(Denial::AuthenticatorExists));
+    world.set_policy(|p| p.enrollment.max_authenticators = 1);
+    let full = begin_with(&mut world, &number("+4915112345678"), &MEANS);
+    assert_eq!(full, Err(Denial::AuthenticatorLimitReached { limit: 1 }));
+}
+
+/// B31, R71: where a change needs a code, one that was sent for an open step-up challenge is a proof, once; one that was
+/// sent for a login is none.
+#[test]
+fn a_code_of_a_step_up_challenge_proves_a_change() {
+    let (mut world, _) = on();
+    world.set_policy(|p| p.disable.required_proofs = vec![ProofKind::SecondFactor]);
+    let login = world.challenged().challenge;
+    let sent = send(&mut world, &login);
+    let proofs = world.proofs(Some(code(&sent)));
+    assert_eq!(world.disable(&proofs), Err(Denial::ProofIncorrect { field: "proof.code" }));
+    world.pass(MINUTE);
+    let mut step_up = world.login();
+    step_up.purpose = ChallengePurpose::StepUp;
+    let Ok(Verdict::ChallengeRequired(offer)) = world.check(&step_up) else { panic!("not asked") };
+    let sent = send(&mut world, &offer.challenge);
+    let proofs = world.proofs(Some(code(&sent)));
+    assert_eq!(world.disable(&proofs), Ok(()));
+    assert!(!world.state.is_on());
+}
+
+/// A repeated request finds its message and gives the same code; a used, expired or voided one is not sent again.
+#[test]
+fn a_message_can_be_sent_again() {
+    let (mut world, _) = on();
+    let challenge = world.challenged().challenge;
+    let sent = send(&mut world, &challenge);
+    let again = |world: &World| sending::still_good(&world.state, &world.ctx(), sent.id);
+    assert_eq!(again(&world).map(|message| (message.id, message.code)), Some((sent.id, sent.code.clone())));
+    let mut late = world.clone();
+    late.pass(5 * MINUTE);
+    assert_eq!(again(&late), None);
+    let mut voided = world.clone();
+    voided.pass(MINUTE);
+    send(&mut voided, &challenge);
+    assert_eq!(again(&voided), None);
+    verified(world.answer(&challenge, code(&sent)));
+    assert_eq!(again(&world), None);
+}
+
+/// B25, R71: the same row identities under another user or tenant make another code.
+#[test]
+fn codes_differ_between_users() {
+    let (mut mine, _) = on();
+    let mut theirs = mine.clone();
+    theirs.user = crate::common::user_ref("acme", "bob");
+    let (mine_too, theirs_too) = (mine.challenged().challenge, theirs.challenged().challenge);
+    let (a, b) = (send(&mut mine, &mine_too), send(&mut theirs, &theirs_too));
+    assert_eq!(a.id, b.id, "the same numbers were drawn");
+    assert_ne!(a.code, b.code);
+}

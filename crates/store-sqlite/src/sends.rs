@@ -1,0 +1,88 @@
+//! Counts of text messages: raised inside commits, read and given back by themselves.
+
+use crate::commit::{Stop, guard};
+use crate::error::{Row, Trouble, unavailable};
+use crate::open::SqliteStore;
+use crate::seal::Sealer;
+use crate::writer::{Done, Work};
+use async_trait::async_trait;
+use countersign_domain::ids::TenantId;
+use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
+use countersign_ports::{SendLedger, StoreError};
+use sqlx::SqliteConnection;
+
+/// Raises every counter that is below its limit; the first that is not is a guard that does not hold.
+pub(crate) async fn charge(
+    at: &mut SqliteConnection,
+    tenant: &TenantId,
+    charge: &SendCharge,
+) -> Result<(), Stop> {
+    let (tenant, day) = (tenant.as_str(), charge.counters.day);
+    for (counter, limit) in charge.all() {
+        let counter = counter.as_slice();
+        let raised = sqlx::query!(
+            "INSERT INTO text_message_counts (tenant_id, counter_digest, day, count) SELECT ?1, ?2, ?3, 1 WHERE ?4 > 0
+            ON CONFLICT (tenant_id, counter_digest, day) DO UPDATE SET count = count + 1 WHERE count < ?4",
+            tenant,
+            counter,
+            day,
+            limit
+        );
+        guard(raised.execute(&mut *at).await?.rows_affected())?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl SendLedger for SqliteStore {
+    async fn counts(&self, tenant: &TenantId, counters: &SendCounters) -> Result<SendCounts, StoreError> {
+        let mut connection = self.reader().await?;
+        let row = Row::new("count of text messages of tenant", tenant);
+        let (tenant, day) = (tenant.as_str(), counters.day);
+        let mut counts = [0_u32; 3];
+        for (count, counter) in counts.iter_mut().zip(counters.all()) {
+            let counter = counter.as_slice();
+            let found = sqlx::query_scalar!(
+                "SELECT count FROM text_message_counts WHERE tenant_id = ? AND counter_digest = ? AND day = ?",
+                tenant,
+                counter,
+                day
+            );
+            let found = found.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+            *count = row.unsigned(found.unwrap_or(0))?;
+        }
+        let [user, number, tenant] = counts;
+        Ok(SendCounts { user, number, tenant })
+    }
+
+    async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError> {
+        self.writer.run(GiveBack { tenant: tenant.clone(), counters: *counters }).await
+    }
+}
+
+struct GiveBack {
+    tenant: TenantId,
+    counters: SendCounters,
+}
+
+#[async_trait]
+impl Work for GiveBack {
+    type Answer = ();
+
+    async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<()>, Trouble> {
+        let (tenant, day) = (self.tenant.as_str(), self.counters.day);
+        for counter in self.counters.all() {
+            let counter = counter.as_slice();
+            sqlx::query!(
+                "UPDATE text_message_counts SET count = count - 1
+                WHERE tenant_id = ? AND counter_digest = ? AND day = ? AND count > 0",
+                tenant,
+                counter,
+                day
+            )
+            .execute(&mut *at)
+            .await?;
+        }
+        Ok(Done::Keep(()))
+    }
+}
