@@ -39,8 +39,9 @@ with tempfile.TemporaryDirectory() as folder:
     }
     sys.path.remove(folder)
 
-account, login, types = (modules[f"{name}_pb2"] for name in ("account_service", "login_service", "types"))
-account_grpc, login_grpc = (modules[f"{name}_service_pb2_grpc"] for name in ("account", "login"))
+account, login, policy = (modules[f"{name}_service_pb2"] for name in ("account", "login", "policy"))
+types, policy_types = (modules[f"{name}_pb2"] for name in ("types", "policy"))
+account_grpc, login_grpc, policy_grpc = (modules[f"{name}_service_pb2_grpc"] for name in ("account", "login", "policy"))
 
 
 def value(name):
@@ -83,6 +84,7 @@ class Countersign:
         self.channel = grpc.insecure_channel(target)
         self.login = login_grpc.LoginServiceStub(self.channel)
         self.account = account_grpc.AccountServiceStub(self.channel)
+        self.policy = policy_grpc.PolicyServiceStub(self.channel)
 
     def __enter__(self):
         return self
@@ -90,8 +92,35 @@ class Countersign:
     def __exit__(self, *_):
         self.channel.close()
 
-    def user(self, tenant_id, user_id):
-        return User(self, tenant_id, user_id)
+    def user(self, tenant_id, user_id, **fields):
+        return User(self, tenant_id, user_id, **fields)
+
+    def name_relying_party(self, tenant_id, relying_party_id, origins):
+        """Says which pages may ask for the tenant's security keys; an operator's business, once."""
+        security_key = policy_types.SecurityKeyPolicy(
+            requires_other_type=True, relying_party_id=relying_party_id, origins=origins
+        )
+        request = policy.UpdatePolicyRequest(
+            tenant_id=tenant_id,
+            policy=policy_types.Policy(security_key=security_key),
+            actor=types.Actor(operator="olga"),
+            request_id=str(uuid.uuid4()),
+        )
+        return call(self.policy.UpdatePolicy, request)
+
+
+def call(method, request):
+    try:
+        return method(request, timeout=TIMEOUT_SECONDS)
+    except grpc.RpcError as error:
+        raise Refusal(error) from error
+
+
+def first_factor(**fields):
+    """The password has just passed, or what `fields` say."""
+    now = Timestamp()
+    now.GetCurrentTime()
+    return types.FirstFactor(**{"verify_time": now, "method": value("FIRST_FACTOR_METHOD_PASSWORD")} | fields)
 
 
 class User:
@@ -99,52 +128,63 @@ class User:
 
     value = staticmethod(value)
 
-    def __init__(self, service, tenant_id, user_id):
+    def __init__(self, service, tenant_id, user_id, first_factor_passed=False):
         self.service = service
         self.ids = {"tenant_id": tenant_id, "user_id": user_id}
-
-    def call(self, method, request):
-        try:
-            return method(request, timeout=TIMEOUT_SECONDS)
-        except grpc.RpcError as error:
-            raise Refusal(error) from error
+        self.first_factor_passed = first_factor_passed
 
     def actor(self):
-        return types.Actor(user_id=self.ids["user_id"])
+        """The user; where they gave the password for what they are about to do, with the word that it passed."""
+        passed = first_factor() if self.first_factor_passed else None
+        return types.Actor(user_id=self.ids["user_id"], first_factor=passed)
 
     def own(self, method, request, **fields):
         """One of the user's own calls. A `request_id` makes it safe to repeat where the answer got lost."""
         message = request(**self.ids, actor=self.actor(), **fields)
         if "request_id" in request.DESCRIPTOR.fields_by_name:
             message.request_id = str(uuid.uuid4())
-        return self.call(method, message)
+        return call(method, message)
 
     def status(self):
         return self.own(self.service.account.GetStatus, account.GetStatusRequest).status
 
-    def login(self, answer=None, **first_factor):
-        """Asks for a verdict; the password has just passed, or what `first_factor` says, or nothing if None."""
+    def login(self, answer=None, **passed):
+        """Asks for a verdict; the password has just passed, or what `passed` says, or nothing if `first_factor=None`."""
         request = login.CheckLoginRequest(**self.ids, purpose=value("LOGIN_PURPOSE_LOGIN"))
-        if first_factor != {"first_factor": None}:
-            passed = {"method": value("FIRST_FACTOR_METHOD_PASSWORD"), **first_factor}
-            now = Timestamp()
-            now.GetCurrentTime()
-            request.first_factor.CopyFrom(types.FirstFactor(verify_time=now, **passed))
+        if passed != {"first_factor": None}:
+            request.first_factor.CopyFrom(first_factor(**passed))
         if answer is not None:
             request.answer.code = answer
         request.request_id = str(uuid.uuid4())
-        return self.call(self.service.login.CheckLogin, request).decision
+        return call(self.service.login.CheckLogin, request).decision
 
     def answer(self, challenge, code):
-        request = login.AnswerChallengeRequest(challenge=challenge, answer=types.Proof(code=code))
+        return self.answer_by(challenge, types.Proof(code=code))
+
+    def answer_with_key(self, challenge, credential):
+        """With the JSON of what `navigator.credentials.get()` gave for the method's options."""
+        return self.answer_by(challenge, types.Proof(webauthn_credential_json=credential))
+
+    def answer_by(self, challenge, answer):
+        request = login.AnswerChallengeRequest(challenge=challenge, answer=answer)
         request.request_id = str(uuid.uuid4())
-        return self.call(self.service.login.AnswerChallenge, request).decision
+        return call(self.service.login.AnswerChallenge, request).decision
 
     def begin_totp(self, **fields):
         return self.own(self.service.account.BeginTotpEnrollment, account.BeginTotpEnrollmentRequest, **fields)
 
+    def begin_security_key(self, **fields):
+        request = account.BeginSecurityKeyEnrollmentRequest
+        return self.own(self.service.account.BeginSecurityKeyEnrollment, request, **fields)
+
     def confirm(self, enrollment_id, code, **fields):
-        proof = types.Proof(code=code)
+        return self.confirm_by(enrollment_id, types.Proof(code=code), **fields)
+
+    def confirm_security_key(self, enrollment_id, credential, **fields):
+        """With the JSON of what `navigator.credentials.create()` gave for the options of the enrollment."""
+        return self.confirm_by(enrollment_id, types.Proof(webauthn_credential_json=credential), **fields)
+
+    def confirm_by(self, enrollment_id, proof, **fields):
         fields |= {"enrollment_id": enrollment_id, "proof": proof}
         return self.own(self.service.account.ConfirmEnrollment, account.ConfirmEnrollmentRequest, **fields)
 

@@ -3,7 +3,9 @@
 
 mod canaries;
 mod run;
+mod telephone;
 
+use crate::harness::gateway::{self, Gateway};
 use crate::harness::node::Data;
 use crate::harness::telemetry::Telemetry;
 use crate::harness::{Node, Store, on_both_stores, postgres as server, production};
@@ -32,9 +34,12 @@ async fn secrets_stay_secret(store: Store) {
     canaries.text(Place::Nowhere, "root key", root_key.trim());
 
     let telemetry = Telemetry::start().await;
-    let (mut node, credentials) = production::start_with(Arc::clone(&data), &telemetry.configuration()).await;
+    let messages = Gateway::open();
+    canaries.text(Place::Nowhere, "secret of the gateway", &gateway::secret_text());
+    let settings = telemetry.configuration() + &messages.configuration(data.folder());
+    let (mut node, credentials) = production::start_with(Arc::clone(&data), &settings).await;
     let channel = production::connect(&node, &credentials).await;
-    let told = run::everything(&channel, &mut canaries).await;
+    let told = run::everything(&channel, &messages, &mut canaries).await;
     drop(channel);
     let metrics = telemetry.page().await;
     assert!(node.terminate().await.success());

@@ -123,7 +123,7 @@ async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
 
     match data.postgres() {
         Some(url) => harness::postgres::back_up(url).await,
-        None => harness::sqlite::back_up(data.folder()),
+        None => harness::sqlite::back_up(data.folder()).await,
     }
     let (mut node, credentials) = production::start(Arc::clone(&data)).await;
     let user = user.over(production::connect(&node, &credentials).await);
@@ -164,4 +164,4 @@ async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
     assert!(node.terminate().await.success());
 }
 
-on_both_stores!(root_keys_change_while_people_sign_in, a_restored_database_is_refused_until_it_was_made_safe,);
+on_both_stores!(root_keys_change_while_people_sign_in, a_restored_database_is_refused_until_it_was_made_safe);

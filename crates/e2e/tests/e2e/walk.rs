@@ -8,10 +8,20 @@ use tokio::process::Command;
 /// B2–B11, B14, B17–B22, B26–B36: enrolling, logging in, recovery codes and switching off, with pyotp as the app and
 /// zxing-cpp as its camera.
 async fn the_python_client_walks_to_the_end(store: Store) {
+    tell("walk.py", TENANT, store).await;
+}
+
+/// B53, R70: a security key that soft-webauthn plays is enrolled beside an app and signs in; what it signed for another
+/// page or another login does not, and neither does a copy of it.
+async fn a_security_key_of_another_house_signs_in(store: Store) {
+    tell("security_key.py", "self-service-password", store).await;
+}
+
+async fn tell(script: &str, tenant: &str, store: Store) {
     let node = Node::start(store).await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/python/walk.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/python").join(script);
     let mut python = Command::new(given("COUNTERSIGN_TEST_PYTHON"));
-    python.arg("-B").arg(script).args(["--target", node.address(), "--tenant", TENANT]).kill_on_drop(true);
+    python.arg("-B").arg(script).args(["--target", node.address(), "--tenant", tenant]).kill_on_drop(true);
     let output = within(python.output()).await.unwrap();
     let transcript = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -42,4 +52,4 @@ async fn the_line_to_paste_works() {
     assert!(answer.contains("ASSURANCE_NOT_REQUIRED"), "{line}\n{answer}\n{complaint}");
 }
 
-on_both_stores!(the_python_client_walks_to_the_end);
+on_both_stores!(the_python_client_walks_to_the_end, a_security_key_of_another_house_signs_in);

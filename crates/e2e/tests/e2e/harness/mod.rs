@@ -2,8 +2,10 @@
 //! No rule is tested here, but that the codes are those of RFC 4226.
 
 pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod events;
 pub(crate) mod failure;
+pub(crate) mod gateway;
 pub(crate) mod mail;
 pub(crate) mod node;
 pub(crate) mod postgres;

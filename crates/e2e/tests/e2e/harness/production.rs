@@ -75,7 +75,7 @@ private_key_file = "{dir}/server.key"
 client_ca_file = "{dir}/ca.pem"
 [[callers]]
 name = "{CALLER}"
-scopes = ["login", "account.read", "account.write", "directory", "events.read"]
+scopes = ["login", "account.read", "account.write", "directory", "events.read", "policy.write", "policy.weaken"]
 tenants = ["*"]
 {store}
 [keys.files]

@@ -2,6 +2,8 @@
 //! to refuse one. What the answers must be is tested elsewhere; here only what they and the log must not carry.
 
 use super::canaries::{Canaries, Place};
+use super::telephone;
+use crate::harness::gateway::Gateway;
 use crate::harness::user::{password, patient, proof};
 use crate::harness::{App, TENANT, User, events};
 use countersign_api::v1;
@@ -37,7 +39,7 @@ struct Run<'a> {
 }
 
 /// Does everything, and returns what was told that must carry no secret.
-pub(crate) async fn everything(channel: &Channel, canaries: &mut Canaries) -> Told {
+pub(crate) async fn everything(channel: &Channel, gateway: &Gateway, canaries: &mut Canaries) -> Told {
     for (what, text) in [
         ("user id", USER),
         ("account label", LABEL),
@@ -58,6 +60,7 @@ pub(crate) async fn everything(channel: &Channel, canaries: &mut Canaries) -> To
     run.managed().await;
     run.garbage().await;
     let mut told = run.told;
+    told.extend(telephone::everything(channel, gateway, run.canaries).await);
     for tenant in [TENANT, MANAGED] {
         let log = events::of_user(channel, tenant, USER).await;
         assert!(log.len() > 5, "the log of {tenant} has {} events", log.len());

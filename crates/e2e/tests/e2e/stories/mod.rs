@@ -10,7 +10,6 @@ mod letters;
 mod mandatory_managed;
 mod password_and_code;
 mod phone;
-mod security_keys;
 mod self_service_code;
 mod self_service_password;
 mod table;

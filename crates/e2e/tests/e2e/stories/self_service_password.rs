@@ -1,5 +1,9 @@
 //! `self-service-password`: a fresh password, and nothing but a fresh password, switches off.
 
+mod security_keys;
+mod text_messages;
+mod three_kinds;
+
 use super::phone::Phone;
 use super::verdicts::{allowed, challenged, refused};
 use crate::harness::{Failed as _, Node, Store, User, on_both_stores};

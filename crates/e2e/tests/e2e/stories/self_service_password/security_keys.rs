@@ -1,13 +1,11 @@
-//! `self-service-password` with security keys: an app first, then a key, which serves at login. Told twice: with a key in
-//! software that this house wrote, and with a real browser's authenticator, which it did not.
+//! An app first, then a security key, which serves at login. Told twice: with a key in software that this house wrote,
+//! and with a real browser's authenticator, which it did not.
 
-mod browser;
-
-use super::phone::Phone;
-use super::verdicts::{allowed, challenged, refused};
+use super::super::phone::Phone;
+use super::super::verdicts::{allowed, challenged, refused};
+use crate::harness::browser::Browser;
 use crate::harness::user::patient;
 use crate::harness::{Failed as _, Node, Store, User, events, on_both_stores};
-use browser::Browser;
 use countersign_api::v1;
 use countersign_testkit::{Page, SoftwareKey};
 use tonic::Status;
@@ -20,7 +18,7 @@ const TENANT: &str = "self-service-password";
 const ORIGIN: &str = "https://login.example.com";
 
 /// Says whose keys they are.
-async fn name_relying_party(channel: Channel, id: &str, origin: &str) {
+pub(super) async fn name_relying_party(channel: Channel, id: &str, origin: &str) {
     let security_key = v1::SecurityKeyPolicy {
         requires_other_type: true,
         relying_party_id: id.to_owned(),
@@ -44,13 +42,13 @@ fn by_key(json: &str) -> v1::Proof {
 }
 
 /// What the challenge asks keys to sign.
-fn request_options(methods: &[v1::ChallengeMethod]) -> String {
+pub(super) fn request_options(methods: &[v1::ChallengeMethod]) -> String {
     let mut keys = methods.iter().filter(|method| method.r#type() == AuthenticatorType::SecurityKey);
     keys.next().expect("a key among the methods").webauthn_request_options_json.clone()
 }
 
 impl User {
-    async fn begin_key(&self) -> Result<v1::BeginSecurityKeyEnrollmentResponse, Status> {
+    pub(super) async fn begin_key(&self) -> Result<v1::BeginSecurityKeyEnrollmentResponse, Status> {
         let request = v1::BeginSecurityKeyEnrollmentRequest {
             tenant_id: self.tenant.clone(),
             user_id: self.id.clone(),
@@ -61,7 +59,7 @@ impl User {
         Ok(self.account.clone().begin_security_key_enrollment(patient(request)).await?.into_inner())
     }
 
-    async fn confirm_key(
+    pub(super) async fn confirm_key(
         &self,
         begun: &v1::BeginSecurityKeyEnrollmentResponse,
         credential: &str,
@@ -71,7 +69,7 @@ impl User {
         self.confirm(v1::ConfirmEnrollmentRequest { proof, ..request }).await
     }
 
-    async fn answer_with_key(&self, challenge: &str, credential: &str) -> Result<Verdict, Status> {
+    pub(super) async fn answer_with_key(&self, challenge: &str, credential: &str) -> Result<Verdict, Status> {
         let request = v1::AnswerChallengeRequest {
             challenge: challenge.to_owned(),
             answer: Some(by_key(credential)),

@@ -19,7 +19,7 @@ const GET: &str = "const [options, done] = arguments;
         .then(signed => done(JSON.stringify(signed.toJSON())), error => done(error.name));";
 
 /// A browser with a page open and a security key plugged in.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     /// Killed when dropped, and with it the browser.
     _driver: Child,
     _profile: tempfile::TempDir,
@@ -29,7 +29,7 @@ pub(super) struct Browser {
 }
 
 impl Browser {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         within(Self::started()).await
     }
 
@@ -65,22 +65,22 @@ impl Browser {
     }
 
     /// The origin of the page.
-    pub(super) fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("http://localhost:{}", self.page_port)
     }
 
     /// What `navigator.credentials.create()` gives for these options.
-    pub(super) async fn create(&self, options: &str) -> String {
+    pub(crate) async fn create(&self, options: &str) -> String {
         self.run(CREATE, options).await
     }
 
     /// What `navigator.credentials.get()` gives for these options.
-    pub(super) async fn get(&self, options: &str) -> String {
+    pub(crate) async fn get(&self, options: &str) -> String {
         self.run(GET, options).await
     }
 
     /// Ends the browser; a test that fails leaves that to the driver, which dies with it.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         let path = format!("/session/{}", self.session);
         within(call(self.driver_port, "DELETE", &path, "")).await;
     }
