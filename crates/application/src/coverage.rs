@@ -13,13 +13,11 @@ use countersign_domain::policy::Policy;
 use countersign_domain::status::{self, TwoFactorState};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{RESET_REQUEST_LIFETIME, ResetRequest, UserState};
-use countersign_ports::{StoreError, UserQuery};
+use countersign_ports::{ResetRequestQuery, StoreError, UserQuery};
 use futures::future::try_join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How many users are asked of the store at a time where all of them are wanted; the port gives no more.
-const PAGE: u32 = 1_000;
 /// How many users are loaded at a time: a page, and the one that tells whether there is another.
 const TOGETHER: usize = 201;
 
@@ -85,11 +83,13 @@ impl Application {
             .filter(|facts| !filter.required_only || coverage::is_required(*facts, &policy, time))
             .collect();
         let query = UserQuery {
+            tenant: tenant.clone(),
+            at: FactsAt::of(&policy, time),
             facts,
+            team: None,
             locked_at: filter.locked_only.then_some(now),
             after,
             limit,
-            ..everybody(tenant, FactsAt::of(&policy, time))
         };
         let users = self.in_teams(query, &teams).await?;
         let members = self.members(tenant, &users, at).await?;
@@ -110,11 +110,7 @@ impl Application {
         let policy = self.current_policy(tenant).await?;
         let time = at.unwrap_or_else(|| self.now());
         let at = FactsAt::of(&policy, time);
-        let counts = if teams.iter().any(Option::is_none) {
-            self.0.deps.queries.count(tenant, &at).await?
-        } else {
-            self.count_in_teams(tenant, &at, &teams).await?
-        };
+        let counts = self.0.deps.queries.count(tenant, &at, narrowed(teams).as_deref()).await?;
         Ok(Ok(coverage::coverage(counts, &policy, time)))
     }
 
@@ -124,27 +120,21 @@ impl Application {
         tenant: &TenantId,
         team: Option<TeamId>,
         actor: &Actor,
-        (after, limit): (Option<(Timestamp, ResetRequestId)>, usize),
+        (after, limit): (Option<(Timestamp, ResetRequestId)>, u32),
     ) -> Result<Result<Vec<(UserId, ResetRequest)>, Denial>, AppError> {
         let Some(teams) = self.sight(tenant, actor).await?.scope(team) else {
             return Ok(Err(Denial::ActorNotTeamManager));
         };
-        let now = self.now();
-        let query = UserQuery {
-            reset_requested_after: Some(now.minus(RESET_REQUEST_LIFETIME)),
-            ..everybody(tenant, FactsAt { groups: Vec::new(), grace_cutoff: now })
+        // Who does not exist has no requests, and is told so.
+        self.policy(tenant, None).await?;
+        let query = ResetRequestQuery {
+            tenant: tenant.clone(),
+            teams: narrowed(teams),
+            made_after: self.now().minus(RESET_REQUEST_LIFETIME),
+            after,
+            limit,
         };
-        let mut requests = Vec::new();
-        for users in self.all_in_teams(query, &teams).await?.chunks(TOGETHER) {
-            for (state, member) in self.members(tenant, users, None).await? {
-                requests.extend(state.settled(now).reset_request.map(|request| (member.user, request)));
-            }
-        }
-        let place = |request: &ResetRequest| (request.create_time, request.id);
-        requests.retain(|(_, request)| after.is_none_or(|after| place(request) > after));
-        requests.sort_by_key(|(_, request)| place(request));
-        requests.truncate(limit);
-        Ok(Ok(requests))
+        Ok(Ok(self.0.deps.queries.reset_requests(&query).await?))
     }
 
     /// The page of users that the query asks for, over these teams together.
@@ -159,39 +149,6 @@ impl Application {
             users.extend(self.0.deps.queries.list(&query).await?);
         }
         Ok(users.into_iter().take(query.limit as usize).collect())
-    }
-
-    /// All users that the query asks for, over these teams together.
-    async fn all_in_teams(
-        &self,
-        mut query: UserQuery,
-        teams: &[Option<TeamId>],
-    ) -> Result<Vec<UserId>, StoreError> {
-        let mut all = Vec::new();
-        loop {
-            let users = self.in_teams(query.clone(), teams).await?;
-            let last = users.last().filter(|_| users.len() >= query.limit as usize).cloned();
-            all.extend(users);
-            match last {
-                Some(last) => query.after = Some(last),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    /// How many users of these teams together have each combination of facts.
-    async fn count_in_teams(
-        &self,
-        tenant: &TenantId,
-        at: &FactsAt,
-        teams: &[Option<TeamId>],
-    ) -> Result<Vec<(Facts, u64)>, StoreError> {
-        let mut counts = Vec::new();
-        for facts in Facts::all() {
-            let query = UserQuery { facts: vec![facts], ..everybody(tenant, at.clone()) };
-            counts.push((facts, self.all_in_teams(query, teams).await?.len() as u64));
-        }
-        Ok(counts)
     }
 
     /// These users in their order. All are loaded at the same time, which a store may do as one statement.
@@ -235,16 +192,7 @@ impl Application {
     }
 }
 
-/// A query that nothing narrows.
-fn everybody(tenant: &TenantId, at: FactsAt) -> UserQuery {
-    UserQuery {
-        tenant: tenant.clone(),
-        at,
-        facts: Facts::all().collect(),
-        team: None,
-        locked_at: None,
-        reset_requested_after: None,
-        after: None,
-        limit: PAGE,
-    }
+/// These teams, or none where one of them is the whole tenant.
+fn narrowed(teams: Vec<Option<TeamId>>) -> Option<Vec<TeamId>> {
+    teams.into_iter().collect()
 }

@@ -86,7 +86,7 @@ impl Application {
             return Err(AppError::WeakeningDenied { fields: weaker });
         }
         let counted = |policy: Policy| async move {
-            let counts = deps.queries.count(&current.tenant, &FactsAt::of(&policy, now)).await?;
+            let counts = deps.queries.count(&current.tenant, &FactsAt::of(&policy, now), None).await?;
             Ok::<_, AppError>(coverage::coverage(counts, &policy, now))
         };
         let (before, after) = (counted(old).await?, counted(new).await?);

@@ -31,7 +31,7 @@ pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
 pub use lifeline::Lifeline;
 pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, OutboxEntry};
 pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
-pub use queries::{UserQueries, UserQuery};
+pub use queries::{ResetRequestQuery, UserQueries, UserQuery};
 pub use seal_export::{AuditProgress, ExportError, Exported, Kept, SealExporter};
 pub use text_messages::{SendLedger, SmsError, SmsSender, TextMessage};
 pub use users::{Commit, Loaded, Maintenance, UserStore};

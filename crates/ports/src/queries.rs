@@ -4,8 +4,9 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
-use countersign_domain::ids::{TeamId, TenantId, UserId};
+use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
+use countersign_domain::user::ResetRequest;
 
 /// Which users to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +21,23 @@ pub struct UserQuery {
     pub team: Option<TeamId>,
     /// Only users whose codes are not evaluated at this time.
     pub locked_at: Option<Timestamp>,
-    /// Only users with a request for a reset made after this time.
-    pub reset_requested_after: Option<Timestamp>,
     /// Only users after this one, in byte order.
     pub after: Option<UserId>,
+    /// At most this many, 1 to 1,000.
+    pub limit: u32,
+}
+
+/// Which requests for a reset to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResetRequestQuery {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Only of members and managers of one of these teams; of everybody where there are none.
+    pub teams: Option<Vec<TeamId>>,
+    /// Only requests made after this time.
+    pub made_after: Timestamp,
+    /// Only requests after this one, in the order of the list.
+    pub after: Option<(Timestamp, ResetRequestId)>,
     /// At most this many, 1 to 1,000.
     pub limit: u32,
 }
@@ -34,6 +48,19 @@ pub trait UserQueries: Send + Sync {
     /// Ids in byte order of the users that match.
     async fn list(&self, query: &UserQuery) -> Result<Vec<UserId>, StoreError>;
 
-    /// How many users have each combination of facts; combinations nobody has may be left out.
-    async fn count(&self, tenant: &TenantId, at: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError>;
+    /// How many users have each combination of facts, of the tenant or of these teams together; combinations nobody has
+    /// may be left out. Of the tenant it costs no more than the members of the groups of `at`, however many users
+    /// there are.
+    async fn count(
+        &self,
+        tenant: &TenantId,
+        at: &FactsAt,
+        teams: Option<&[TeamId]>,
+    ) -> Result<Vec<(Facts, u64)>, StoreError>;
+
+    /// Requests for a reset with their users, in the order of their time and then of their id.
+    async fn reset_requests(
+        &self,
+        query: &ResetRequestQuery,
+    ) -> Result<Vec<(UserId, ResetRequest)>, StoreError>;
 }

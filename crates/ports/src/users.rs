@@ -58,6 +58,10 @@ pub trait Maintenance: Send + Sync {
     /// each at most `limit`. Returns how many; less than `limit` means that nothing is left.
     async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
+    /// Brings changes of counts together with what was counted before, at most `limit` of them, so that counting stays
+    /// short; what is counted does not change. Returns how many; less than `limit` means that nothing is left.
+    async fn fold_counts(&self, limit: u32) -> Result<u64, StoreError>;
+
     /// Makes room for the events of the months to come, where the store keeps them in such pieces.
     async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError>;
 

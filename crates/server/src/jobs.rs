@@ -25,6 +25,8 @@ const DENIALS_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often the log is looked at: retention counts in days.
 const KEEP_EVENTS_EVERY: Duration = Duration::from_hours(1);
+/// How often changes of counts are brought together: so many of them a list of coverage reads one by one.
+const FOLD_EVERY: Duration = Duration::from_secs(10);
 /// Rows deleted by one statement: short enough not to hold up a login.
 const SWEEP_ROWS: u32 = 1_000;
 /// How often is looked for what is under an older root key.
@@ -150,6 +152,27 @@ pub(crate) async fn sweep_dead_letters(
                 Ok(letters) => tracing::info!(letters, "old notices that were given up were deleted"),
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "dead letters could not be deleted; trying again");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Keeps counting short (P9). Every node does; each change is folded by one of them.
+pub(crate) async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
+    let stopped = stop.clone();
+    every(FOLD_EVERY, stop, "fold", move || {
+        let (store, stopped) = (Arc::clone(&store), stopped.clone());
+        async move {
+            while !stopped.is_cancelled() {
+                match store.fold_counts(SWEEP_ROWS).await {
+                    Ok(rows) if rows < u64::from(SWEEP_ROWS) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "counts could not be folded; trying again");
+                        break;
+                    }
                 }
             }
         }

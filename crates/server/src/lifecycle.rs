@@ -106,6 +106,7 @@ impl Node {
             Arc::clone(&self.clock) as _,
             self.stop.clone(),
         ));
+        jobs.spawn(jobs::fold(Arc::clone(&self.maintenance), self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
         jobs.spawn(self.sealing);
         jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));

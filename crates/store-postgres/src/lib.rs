@@ -19,7 +19,7 @@
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
 //!
 //! # Invariants
-//! - Every statement names its tenant, but for the outbox's and the sweeper's, which serve all tenants.
+//! - Every statement names its tenant, but for the outbox's, the sweeper's and the folding of tallies, which serve all tenants.
 //! - The guard is in the statement, and its row count is looked at.
 //! - What belongs to a user changes only while the user's row is locked and its version raised; but for sealing again,
 //!   which changes no state.
@@ -42,12 +42,14 @@ mod outbox;
 mod policies;
 mod pool;
 mod queries;
+mod reset_requests;
 mod rows;
 mod schema;
 mod seal_exports;
 mod sends;
 mod store;
 mod sweep;
+mod tallies;
 mod vault;
 mod writer;
 

@@ -1,4 +1,4 @@
-//! Lists and counts over the users of a tenant, one statement each, without loading a user.
+//! Lists of the users of a tenant, one statement each, without loading a user. Counts are not here.
 //!
 //! What facts mean is the domain's. Here a combination of facts is a number, its place in [`Facts::all`], so that a
 //! statement compares numbers and its text is the same for any combinations.
@@ -9,8 +9,8 @@
 use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;
 use crate::store::PostgresStore;
-use countersign_domain::coverage::{Facts, FactsAt};
-use countersign_domain::ids::{TenantId, UserId};
+use countersign_domain::coverage::Facts;
+use countersign_domain::ids::UserId;
 use countersign_ports::{StoreError, UserQuery};
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::QueryAs;
@@ -32,23 +32,6 @@ impl PostgresStore {
             UserId::parse(&id).map_err(|_| row.corrupt("has a user id that is none"))
         };
         rows.into_iter().map(user).collect()
-    }
-
-    /// See [`countersign_ports::UserQueries::count`].
-    pub(crate) async fn count_users(
-        &self,
-        tenant: &TenantId,
-        at: &FactsAt,
-    ) -> Result<Vec<(Facts, u64)>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
-        let rows = self.pool.within(count(checkout.connection(), tenant, at)).await;
-        let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
-        let counted = |(number, count): (i32, i64)| {
-            let row = RowId { entity: "counts of tenant", id: tenant };
-            let facts = usize::try_from(number).ok().and_then(|number| Facts::all().nth(number));
-            Ok((facts.ok_or_else(|| row.corrupt("has facts that are none"))?, row.long(count)?))
-        };
-        rows.into_iter().map(counted).collect()
     }
 }
 
@@ -89,34 +72,24 @@ macro_rules! select_users {
 
 async fn list(connection: &mut PgConnection, query: &UserQuery) -> Result<Vec<(String,)>, Error> {
     let locked_at = query.locked_at.map(time_bound);
-    let statement = match (&query.team, query.reset_requested_after.map(time_bound)) {
-        (Some(team), reset_after) => planned_anew(select_users!(
+    let statement = match &query.team {
+        Some(team) => planned_anew(select_users!(
             "SELECT u.user_id
             FROM team_memberships AS m JOIN users AS u ON u.tenant_id = m.tenant_id AND u.user_id = m.user_id
             WHERE m.tenant_id = $1 AND m.team_id = $7 AND ",
             " AND ($8::timestamptz IS NULL OR u.locked_until > $8)
-                AND ($9::timestamptz IS NULL OR u.reset_create_time > $9)
             ORDER BY u.user_id LIMIT $6",
             query,
             team.as_str(),
-            locked_at,
-            reset_after
-        )),
-        (None, Some(reset_after)) => planned_anew(select_users!(
-            "SELECT u.user_id FROM users AS u WHERE u.tenant_id = $1 AND ",
-            " AND u.reset_create_time > $7 AND ($8::timestamptz IS NULL OR u.locked_until > $8)
-            ORDER BY u.user_id LIMIT $6",
-            query,
-            reset_after,
             locked_at
         )),
-        (None, None) => in_tenant(query, locked_at),
+        None => in_tenant(query, locked_at),
     };
     statement?.fetch_all(connection).await
 }
 
 /// The first users of each wanted pair of the facts that lead the index, and the first of these together; or, where
-/// only locked users are wanted, all that the tenant has: no index knows of locks, because they change with logins.
+/// only locked users are wanted, those that were not unlocked by a right code since, who have an index of their own.
 fn in_tenant(
     query: &UserQuery,
     locked_at: Option<OffsetDateTime>,
@@ -146,34 +119,10 @@ fn in_tenant(
     }
 }
 
-async fn count(
-    connection: &mut PgConnection,
-    tenant: &TenantId,
-    at: &FactsAt,
-) -> Result<Vec<(i32, i64)>, Error> {
-    let checked = sqlx::query!(
-        r#"SELECT 12 * is_on::int + 6 * must_enroll::int + 3 * in_groups::int + grace AS "facts!", count(*) AS "count!"
-        FROM (
-            SELECT u.is_on, u.must_enroll, g.user_id IS NOT NULL AS in_groups,
-                CASE WHEN u.grace_started IS NULL THEN 0 WHEN u.grace_started > $3 THEN 1 ELSE 2 END AS grace
-            FROM users AS u
-            LEFT JOIN (
-                SELECT DISTINCT user_id FROM user_groups WHERE tenant_id = $1 AND group_name = ANY ($2::text[])
-            ) AS g ON g.user_id = u.user_id
-            WHERE u.tenant_id = $1
-        ) AS facts
-        GROUP BY is_on, must_enroll, in_groups, grace"#,
-        tenant.as_str(),
-        &at.groups,
-        time_bound(at.grace_cutoff),
-    );
-    planned_anew(checked)?.fetch_all(connection).await
-}
-
-type Statement<'q, O> = QueryAs<'q, Postgres, O, PgArguments>;
+pub(crate) type Statement<'q, O> = QueryAs<'q, Postgres, O, PgArguments>;
 
 /// The checked statement, to be planned at each call.
-fn planned_anew<'q, O>(mut checked: impl Execute<'q, Postgres>) -> Result<Statement<'q, O>, Error>
+pub(crate) fn planned_anew<'q, O>(mut checked: impl Execute<'q, Postgres>) -> Result<Statement<'q, O>, Error>
 where
     O: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
 {

@@ -12,14 +12,15 @@ use crate::schema;
 use crate::writer::{WRITERS, Writer};
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
-use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
+use countersign_domain::ids::{EventId, PolicyRevision, TeamId, TenantId, UserId, UserRef};
 use countersign_domain::sms::budget::{SendCounters, SendCounts};
 use countersign_domain::time::Timestamp;
+use countersign_domain::user::ResetRequest;
 use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Maintenance,
-    NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, SendLedger, StoreError, StoredEvent,
-    Tell, TenantRecord, UserQueries, UserQuery, UserStore,
+    NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery, SendLedger,
+    StoreError, StoredEvent, Tell, TenantRecord, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -117,8 +118,20 @@ impl UserQueries for PostgresStore {
         self.list_users(query).await
     }
 
-    async fn count(&self, tenant: &TenantId, at: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError> {
-        self.count_users(tenant, at).await
+    async fn count(
+        &self,
+        tenant: &TenantId,
+        at: &FactsAt,
+        teams: Option<&[TeamId]>,
+    ) -> Result<Vec<(Facts, u64)>, StoreError> {
+        self.count_users(tenant, at, teams).await
+    }
+
+    async fn reset_requests(
+        &self,
+        query: &ResetRequestQuery,
+    ) -> Result<Vec<(UserId, ResetRequest)>, StoreError> {
+        self.list_reset_requests(query).await
     }
 }
 
@@ -234,6 +247,10 @@ impl Maintenance for PostgresStore {
         let sends = self.sweep_sends(now, limit).await?;
         // Each is bounded; whichever has more left calls for another round.
         Ok(requests.max(sends).max(self.sweep_deleted_tenants(limit).await?))
+    }
+
+    async fn fold_counts(&self, limit: u32) -> Result<u64, StoreError> {
+        self.fold_tallies(limit).await
     }
 
     async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError> {

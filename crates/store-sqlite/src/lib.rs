@@ -31,6 +31,7 @@ mod rows;
 mod seal;
 mod seal_exports;
 mod sends;
+mod tallies;
 mod upkeep;
 mod users;
 mod vault;

@@ -5,13 +5,17 @@
 
 use crate::error::{Row, unavailable};
 use crate::open::SqliteStore;
+use crate::tallies;
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
-use countersign_domain::ids::{TeamId, TenantId, UserId};
+use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{StoreError, UserQueries, UserQuery};
+use countersign_domain::user::ResetRequest;
+use countersign_ports::{ResetRequestQuery, StoreError, UserQueries, UserQuery};
+use uuid::Uuid;
 
-/// One statement with one of two beginnings: users follow the key of their own table, or that of a team. The wanted
+/// One statement with one of several beginnings: users follow the key of their own table, of an index of those who are
+/// locked, or of a team. The wanted
 /// facts (`?2`) are a set of bits, the groups (`?3`) a JSON array.
 macro_rules! select_users {
     ($from:tt, $($argument:expr),+) => {
@@ -30,8 +34,8 @@ macro_rules! select_users {
                     END
                     + CASE WHEN u.grace_started IS NULL THEN 0 WHEN u.grace_started > ?4 THEN 1 ELSE 2 END
                 )) & 1
-                AND (?6 IS NULL OR u.locked_until > ?6) AND (?7 IS NULL OR u.reset_create_time > ?7)
-            ORDER BY 1 LIMIT ?8"#,
+                AND (?6 IS NULL OR u.locked_until > ?6)
+            ORDER BY 1 LIMIT ?7"#,
             $($argument),+
         )
     };
@@ -43,17 +47,26 @@ impl UserQueries for SqliteStore {
         let mut connection = self.reader().await?;
         let tenant = query.tenant.as_str();
         let facts = bits(&query.facts);
-        let (groups, cutoff) = (json(&query.at.groups), query.at.grace_cutoff.unix_micros());
+        let (groups, cutoff) =
+            (json(query.at.groups.iter().map(String::as_str)), query.at.grace_cutoff.unix_micros());
         // Every id is greater than the empty text.
         let after = query.after.as_ref().map_or("", UserId::as_str);
         let locked_at = query.locked_at.map(Timestamp::unix_micros);
-        let reset_after = query.reset_requested_after.map(Timestamp::unix_micros);
         let limit = query.limit;
         let ids = match query.team.as_ref().map(TeamId::as_str) {
+            None if locked_at.is_some() => {
+                select_users!(
+                    r#"SELECT u.user_id AS "user_id!: String" FROM users AS u INDEXED BY users_by_lock
+                    WHERE u.locked_until IS NOT NULL AND "#,
+                    tenant, facts, groups, cutoff, after, locked_at, limit
+                )
+                .fetch_all(&mut *connection)
+                .await
+            }
             None => {
                 select_users!(
                     r#"SELECT u.user_id AS "user_id!: String" FROM users AS u WHERE "#,
-                    tenant, facts, groups, cutoff, after, locked_at, reset_after, limit
+                    tenant, facts, groups, cutoff, after, locked_at, limit
                 )
                 .fetch_all(&mut *connection)
                 .await
@@ -62,8 +75,8 @@ impl UserQueries for SqliteStore {
             Some(team) => {
                 select_users!(
                     r#"SELECT m.user_id AS "user_id!: String" FROM team_memberships AS m CROSS JOIN users AS u
-                    WHERE m.tenant_id = ?1 AND m.team_id = ?9 AND m.user_id > ?5 AND u.user_id = m.user_id AND "#,
-                    tenant, facts, groups, cutoff, after, locked_at, reset_after, limit, team
+                    WHERE m.tenant_id = ?1 AND m.team_id = ?8 AND m.user_id > ?5 AND u.user_id = m.user_id AND "#,
+                    tenant, facts, groups, cutoff, after, locked_at, limit, team
                 )
                 .fetch_all(&mut *connection)
                 .await
@@ -74,38 +87,68 @@ impl UserQueries for SqliteStore {
         ids.map_err(unavailable)?.into_iter().map(user).collect()
     }
 
-    async fn count(&self, tenant: &TenantId, at: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError> {
+    async fn count(
+        &self,
+        tenant: &TenantId,
+        at: &FactsAt,
+        teams: Option<&[TeamId]>,
+    ) -> Result<Vec<(Facts, u64)>, StoreError> {
         let mut connection = self.reader().await?;
+        let counts = match teams {
+            None => tallies::of_tenant(&mut connection, tenant, at).await,
+            Some(teams) => tallies::of_teams(&mut connection, tenant, at, teams).await,
+        };
         let row = Row::new("counts of tenant", tenant);
-        let tenant = tenant.as_str();
-        let (groups, cutoff) = (json(&at.groups), at.grace_cutoff.unix_micros());
-        let counts = sqlx::query!(
-            r#"
-            SELECT
-                12 * u.is_on + 6 * u.must_enroll
-                + CASE
-                    WHEN EXISTS (
-                        SELECT 1 FROM user_groups AS g
-                        WHERE g.tenant_id = ?1 AND g.user_id = u.user_id
-                            AND g.group_name IN (SELECT value FROM json_each(?2))
-                    ) THEN 3
-                    ELSE 0
-                END
-                + CASE WHEN u.grace_started IS NULL THEN 0 WHEN u.grace_started > ?3 THEN 1 ELSE 2 END
-                    AS "facts!: i64",
-                count(*) AS "count!: i64"
-            FROM users AS u WHERE u.tenant_id = ?1 GROUP BY 1
-            "#,
-            tenant,
-            groups,
-            cutoff
-        );
-        let counts = counts.fetch_all(&mut *connection).await.map_err(unavailable)?;
-        let counted = |number: i64, count: i64| {
+        let counted = |(number, count): (i64, i64)| {
             let facts = usize::try_from(number).ok().and_then(|number| Facts::all().nth(number));
             Ok((facts.ok_or_else(|| row.corrupt("has facts that are none"))?, row.unsigned(count)?))
         };
-        counts.into_iter().map(|counts| counted(counts.facts, counts.count)).collect()
+        counts.map_err(unavailable)?.into_iter().map(counted).collect()
+    }
+
+    async fn reset_requests(
+        &self,
+        query: &ResetRequestQuery,
+    ) -> Result<Vec<(UserId, ResetRequest)>, StoreError> {
+        let mut connection = self.reader().await?;
+        let tenant = query.tenant.as_str();
+        let everybody = query.teams.is_none();
+        let teams = json(query.teams.iter().flatten().map(TeamId::as_str));
+        // No id is above this one: a list begins after its first time.
+        let (after, after_id) = match query.after.filter(|(time, _)| *time > query.made_after) {
+            Some((time, id)) => (time.unix_micros(), id.uuid()),
+            None => (query.made_after.unix_micros(), Uuid::max()),
+        };
+        let limit = query.limit;
+        let requests = sqlx::query!(
+            r#"SELECT u.user_id, u.reset_request_id AS "id!: Uuid", u.reset_reason AS "reason!",
+                u.reset_create_time AS "time!"
+            FROM users AS u INDEXED BY users_by_reset_request
+            WHERE u.tenant_id = ?1 AND u.reset_create_time >= ?2
+                AND (u.reset_create_time, u.reset_request_id) > (?2, ?3)
+                AND (?4 OR EXISTS (
+                    SELECT 1 FROM team_memberships AS m
+                    WHERE m.tenant_id = ?1 AND m.user_id = u.user_id
+                        AND m.team_id IN (SELECT value FROM json_each(?5))
+                ))
+            ORDER BY u.reset_create_time, u.reset_request_id LIMIT ?6"#,
+            tenant,
+            after,
+            after_id,
+            everybody,
+            teams,
+            limit
+        );
+        let requests = requests.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let row = Row::new("user of tenant", &query.tenant);
+        let read = requests.into_iter().map(|found| {
+            let user =
+                UserId::parse(&found.user_id).map_err(|_| row.corrupt("has a user id that is none"))?;
+            let (id, create_time) =
+                (ResetRequestId::from_uuid(found.id), Timestamp::from_unix_micros(found.time));
+            Ok((user, ResetRequest { id, reason: found.reason, create_time }))
+        });
+        read.collect()
     }
 }
 
@@ -116,6 +159,6 @@ fn bits(facts: &[Facts]) -> i64 {
 }
 
 /// Names as a JSON array.
-fn json(names: &[String]) -> String {
-    serde_json::Value::from(names).to_string()
+pub(crate) fn json<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    serde_json::Value::from_iter(names).to_string()
 }

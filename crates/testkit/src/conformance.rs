@@ -38,9 +38,11 @@ pub mod outbox;
 pub mod policies;
 pub mod queries;
 pub mod requests;
+pub mod reset_requests;
 pub mod retention;
 pub mod round_trips;
 pub mod sends;
+pub mod tallies;
 pub mod tenants;
 pub mod upkeep;
 
@@ -344,11 +346,16 @@ macro_rules! store_conformance {
             queries: nobody_is_in_groups_that_are_not_asked_for,
             queries: a_team_lists_its_members_and_its_managers,
             queries: a_lock_ends_at_its_time,
-            queries: requests_for_a_reset_are_listed_after_their_time,
             queries: pages_follow_in_byte_order,
             queries: lists_and_counts_keep_to_their_tenant,
             queries: lists_and_counts_follow_commits,
             queries: any_narrowing_agrees_with_the_states,
+            reset_requests: requests_for_a_reset_are_listed_after_their_time,
+            reset_requests: requests_follow_commits,
+            reset_requests: pages_of_requests_follow_in_the_order_of_their_age,
+            tallies: counts_equal_a_recount_after_any_history,
+            tallies: a_login_changes_no_count,
+            tallies: concurrent_commits_and_foldings_lose_nobody,
             outbox: a_notice_is_leased_with_its_event,
             outbox: a_lease_holds_until_it_ends,
             outbox: notices_of_a_user_leave_in_order,

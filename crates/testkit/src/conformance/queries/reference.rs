@@ -12,21 +12,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The smallest difference between two times.
-pub(super) const TICK: Duration = Duration::from_micros(1);
+pub(in crate::conformance) const TICK: Duration = Duration::from_micros(1);
 
-pub(super) fn user_id(id: &str) -> UserId {
+pub(in crate::conformance) fn user_id(id: &str) -> UserId {
     UserId::parse(id).expect("a plain user id")
 }
 
-pub(super) fn team_id(id: &str) -> TeamId {
+pub(in crate::conformance) fn team_id(id: &str) -> TeamId {
     TeamId::parse(id).expect("a plain team id")
 }
 
-pub(super) fn membership(team: &str, role: Role) -> TeamMembership {
+pub(in crate::conformance) fn membership(team: &str, role: Role) -> TeamMembership {
     TeamMembership { team: team_id(team), role }
 }
 
-pub(super) fn in_teams(teams: &[(&str, Role)]) -> UserState {
+pub(in crate::conformance) fn in_teams(teams: &[(&str, Role)]) -> UserState {
     let teams = teams.iter().map(|(team, role)| membership(team, *role)).collect();
     UserState {
         directory: Some(DirectoryEntry { teams, ..DirectoryEntry::default() }),
@@ -34,7 +34,7 @@ pub(super) fn in_teams(teams: &[(&str, Role)]) -> UserState {
     }
 }
 
-pub(super) fn in_groups(groups: &[&str]) -> UserState {
+pub(in crate::conformance) fn in_groups(groups: &[&str]) -> UserState {
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
     UserState {
         directory: Some(DirectoryEntry { groups, ..DirectoryEntry::default() }),
@@ -43,7 +43,7 @@ pub(super) fn in_groups(groups: &[&str]) -> UserState {
 }
 
 /// A user with these facts, against a cutoff at [`START`] and the group "staff".
-pub(super) fn with_facts(random: &SeededRandom, facts: Facts) -> UserState {
+pub(in crate::conformance) fn with_facts(random: &SeededRandom, facts: Facts) -> UserState {
     let mut state = if facts.in_groups { in_groups(&["a", "staff", "z"]) } else { in_groups(&["a"]) };
     if facts.on {
         state.authenticators = vec![fixtures::totp_authenticator(random, "phone")];
@@ -58,7 +58,11 @@ pub(super) fn with_facts(random: &SeededRandom, facts: Facts) -> UserState {
 }
 
 /// Stores users of one or more tenants for the first time, many in one commit.
-pub(super) async fn store_all(store: &StoreUnderTest, random: &SeededRandom, users: &[(UserRef, UserState)]) {
+pub(in crate::conformance) async fn store_all(
+    store: &StoreUnderTest,
+    random: &SeededRandom,
+    users: &[(UserRef, UserState)],
+) {
     let mut of_tenant: BTreeMap<&TenantId, Vec<_>> = BTreeMap::new();
     for (user, state) in users {
         let change = fixtures::user_change(user, None, &UserState::default(), state);
@@ -75,27 +79,40 @@ pub(super) async fn store_all(store: &StoreUnderTest, random: &SeededRandom, use
 }
 
 /// The query for all users of a tenant.
-pub(super) fn everybody(tenant: &TenantId) -> UserQuery {
+pub(in crate::conformance) fn everybody(tenant: &TenantId) -> UserQuery {
     UserQuery {
         tenant: tenant.clone(),
         at: FactsAt { groups: Vec::new(), grace_cutoff: START },
         facts: Facts::all().collect(),
         team: None,
         locked_at: None,
-        reset_requested_after: None,
         after: None,
         limit: 1_000,
     }
 }
 
-pub(super) async fn list(store: &StoreUnderTest, query: &UserQuery) -> Vec<String> {
+pub(in crate::conformance) async fn list(store: &StoreUnderTest, query: &UserQuery) -> Vec<String> {
     let listed = store.queries.list(query).await.expect("the store answers");
     listed.iter().map(|user| user.as_str().to_owned()).collect()
 }
 
-/// The counts, without combinations that nobody has; each combination may come once.
-pub(super) async fn counts(store: &StoreUnderTest, tenant: &TenantId, at: &FactsAt) -> BTreeMap<Facts, u64> {
-    let counts = store.queries.count(tenant, at).await.expect("the store answers");
+/// The tenant's counts, without combinations that nobody has; each combination may come once.
+pub(in crate::conformance) async fn counts(
+    store: &StoreUnderTest,
+    tenant: &TenantId,
+    at: &FactsAt,
+) -> BTreeMap<Facts, u64> {
+    counts_in(store, tenant, at, None).await
+}
+
+/// The same of these teams together.
+pub(in crate::conformance) async fn counts_in(
+    store: &StoreUnderTest,
+    tenant: &TenantId,
+    at: &FactsAt,
+    teams: Option<&[TeamId]>,
+) -> BTreeMap<Facts, u64> {
+    let counts = store.queries.count(tenant, at, teams).await.expect("the store answers");
     let known = counts.len();
     let mut counts: BTreeMap<_, _> = counts.into_iter().collect();
     assert_eq!(counts.len(), known, "a combination was counted twice");
@@ -104,19 +121,35 @@ pub(super) async fn counts(store: &StoreUnderTest, tenant: &TenantId, at: &Facts
 }
 
 /// The counts that the states give.
-pub(super) fn reference(
+pub(in crate::conformance) fn reference(
     users: &[(UserRef, UserState)],
     tenant: &TenantId,
     at: &FactsAt,
 ) -> BTreeMap<Facts, u64> {
+    reference_in(users, tenant, at, None)
+}
+
+/// The same of these teams together.
+pub(in crate::conformance) fn reference_in(
+    users: &[(UserRef, UserState)],
+    tenant: &TenantId,
+    at: &FactsAt,
+    teams: Option<&[TeamId]>,
+) -> BTreeMap<Facts, u64> {
     let mut counts = BTreeMap::new();
-    for (_, state) in users.iter().filter(|(user, _)| user.tenant == *tenant) {
+    let wanted = |state: &UserState| teams.is_none_or(|teams| teams.iter().any(|team| is_in(state, team)));
+    for (_, state) in users.iter().filter(|(user, state)| user.tenant == *tenant && wanted(state)) {
         *counts.entry(facts_of(state, at)).or_default() += 1;
     }
     counts
 }
 
-pub(super) fn facts_of(state: &UserState, at: &FactsAt) -> Facts {
+/// Whether the user is a member or a manager of the team.
+pub(in crate::conformance) fn is_in(state: &UserState, team: &TeamId) -> bool {
+    state.directory.as_ref().is_some_and(|entry| entry.teams.iter().any(|own| own.team == *team))
+}
+
+pub(in crate::conformance) fn facts_of(state: &UserState, at: &FactsAt) -> Facts {
     let groups = state.directory.as_ref().map_or(&[][..], |entry| entry.groups.as_slice());
     Facts {
         on: !state.authenticators.is_empty(),
@@ -130,15 +163,9 @@ pub(super) fn facts_of(state: &UserState, at: &FactsAt) -> Facts {
     }
 }
 
-pub(super) fn matches(user: &UserId, state: &UserState, query: &UserQuery) -> bool {
-    let in_team = |team: &TeamId| {
-        state.directory.as_ref().is_some_and(|entry| entry.teams.iter().any(|own| own.team == *team))
-    };
+pub(in crate::conformance) fn matches(user: &UserId, state: &UserState, query: &UserQuery) -> bool {
     query.facts.contains(&facts_of(state, &query.at))
-        && query.team.as_ref().is_none_or(in_team)
+        && query.team.as_ref().is_none_or(|team| is_in(state, team))
         && query.locked_at.is_none_or(|at| state.failures.locked_until.is_some_and(|until| at < until))
-        && query.reset_requested_after.is_none_or(|after| {
-            state.reset_request.as_ref().is_some_and(|request| after < request.create_time)
-        })
         && query.after.as_ref().is_none_or(|after| after.as_str() < user.as_str())
 }
