@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -16,6 +17,10 @@ use crate::run;
 
 /// The DNS name in the certificate of the one caller there is.
 pub(super) const CALLER: &str = "login.bench.example";
+
+/// Waits until its standard input closes, which happens when the owner lets go or dies in whatever way, and only then
+/// kills the service: even `kill -9` of the owner leaves no service behind.
+const GUARD: &str = r#"cat >/dev/null; kill -KILL "$1""#;
 
 /// Where a service keeps its state.
 pub(super) enum Store {
@@ -61,18 +66,22 @@ impl Service {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let begin = Instant::now();
         let mut process = command.spawn().context("cannot start the service")?;
+        let mut guard = guard(process.id())?;
         let mut output = BufReader::new(process.stdout.take().context("no output")?);
         let mut line = String::new();
         output.read_line(&mut line)?;
         let took = begin.elapsed();
         let Some(address) = line.trim_end().strip_prefix("listening on ") else {
+            // It ends by itself, and tells why.
+            guard.kill()?;
+            guard.wait()?;
             process.wait()?;
             bail!("the service does not start:\n{}", fs::read_to_string(&log)?);
         };
         let address = address.to_owned();
         // Nothing it prints may make it wait.
         thread::spawn(move || output.lines().map_while(Result::ok).for_each(drop));
-        Ok(Running { process, address, took })
+        Ok(Running { process, guard, address, took })
     }
 
     fn command(&self) -> Command {
@@ -90,6 +99,7 @@ impl Service {
 /// A running service. Dropping it ends it.
 pub(super) struct Running {
     process: Child,
+    guard: Child,
     /// Where it listens.
     pub(super) address: String,
     /// From its start to its listening.
@@ -104,10 +114,21 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It is thrown away with all that it wrote; how it ends decides nothing.
+        // It is thrown away with all that it wrote; how it ends decides nothing. The guard goes first: while the service
+        // is not waited for, its id is nobody else's.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The guard of the process with this id, in a group of its own: an interrupt typed at the terminal must not reach it.
+fn guard(service: u32) -> Result<Child> {
+    let mut guard = Command::new("sh");
+    guard.args(["-c", GUARD, "guard", &service.to_string()]).process_group(0);
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    guard.spawn().context("cannot start the guard of the service")
 }
 
 /// Production as it comes: mutual TLS, one caller, every limit and the log at its default.
@@ -137,4 +158,21 @@ tenants = ["*"]
         Store::Sqlite(path) => write!(text, "[store.sqlite]\npath = \"{}\"\n", path.display()),
     };
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that is guarded ends when the guard's owner does, in whatever way.
+    #[test]
+    fn whoever_is_guarded_ends_with_the_owner() {
+        let mut guarded = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut guard = guard(guarded.id()).unwrap();
+        assert!(guarded.try_wait().unwrap().is_none());
+        // What the kernel does when the owner is killed.
+        drop(guard.stdin.take());
+        assert!(guard.wait().unwrap().success());
+        assert!(!guarded.wait().unwrap().success());
+    }
 }
