@@ -160,5 +160,5 @@ fn bits(facts: &[Facts]) -> i64 {
 
 /// Names as a JSON array.
 pub(crate) fn json<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    serde_json::Value::from_iter(names).to_string()
+    names.collect::<serde_json::Value>().to_string()
 }
