@@ -80,6 +80,9 @@ pub(crate) struct MigrateArgs {
     /// The store: sqlite:PATH or postgres://…
     #[arg(long, value_name = "STORE")]
     pub(crate) store: Option<String>,
+    /// A role of PostgreSQL that is to serve and owns nothing: give it the rights that it needs, and no others
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) service_role: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -87,7 +87,7 @@ impl AuditLog for PostgresStore {
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let after = after.unwrap_or(EventPosition { transaction: 0, number: 0 });
         let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let read = async {
             let connection = checkout.connection();
             let horizon = horizon_now(connection).await?;
@@ -122,7 +122,7 @@ impl AuditLog for PostgresStore {
             i64::try_from(after).unwrap_or(i64::MAX),
             i64::from(limit),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let rows = self.pool.within(query.fetch_all(checkout.connection())).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
         rows.into_iter().map(SealRow::into_seal).collect()
@@ -135,7 +135,7 @@ impl AuditLog for PostgresStore {
             WHERE tenant_id = $1 ORDER BY number DESC LIMIT 1",
             tenant.as_str(),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let row = self.pool.within(query.fetch_optional(checkout.connection())).await;
         let row = checkout.conclude(row).map_err(|error| from_sql(&error))?;
         row.map(SealRow::into_seal).transpose()
@@ -151,7 +151,7 @@ impl AuditLog for PostgresStore {
             seal.signature.as_slice(),
             seal.entries.as_deref(),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let done = self.pool.within(query.execute(checkout.connection())).await;
         let done = checkout.conclude(done).map_err(|error| from_sql(&error))?;
         Ok(if done.rows_affected() == 1 { Commit::Done } else { Commit::Conflict })

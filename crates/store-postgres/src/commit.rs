@@ -122,7 +122,8 @@ impl Committer {
     }
 
     async fn attempt_transaction(&self, work: &Work<'_>, now: OffsetDateTime) -> Result<Commit, Attempt> {
-        let mut checkout = self.pool.checkout().await.map_err(|error| Attempt::NotDone(error.into()))?;
+        let checkout = self.pool.checkout_for(&work.change.tenant).await;
+        let mut checkout = checkout.map_err(|error| Attempt::NotDone(error.into()))?;
         let begun = self.pool.within(checkout.connection().begin()).await;
         // Without an answer to BEGIN the connection is dropped here, and so closed.
         let mut transaction = begun.map_err(|error| Attempt::NotDone(error.into()))?;

@@ -62,10 +62,11 @@ impl DeadLetters for PostgresStore {
 
     async fn sweep_dead_letters(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let query = sqlx::query!(
-            "DELETE FROM outbox WHERE notice_id IN (
+            "WITH old AS MATERIALIZED (
                 SELECT notice_id FROM outbox WHERE due_time IS NULL AND create_time < $1
                 ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) AND due_time IS NULL",
+            )
+            DELETE FROM outbox WHERE notice_id IN (SELECT notice_id FROM old) AND due_time IS NULL",
             time_bound(before),
             i64::from(limit),
         );

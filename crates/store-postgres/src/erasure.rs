@@ -87,7 +87,7 @@ impl PostgresStore {
             i64::from(limit),
             ERASED_CLIENT,
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(&erasing.tenant).await?;
         let reached = self.pool.within(query.fetch_optional(checkout.connection())).await;
         let reached = checkout.conclude(reached).map_err(|error| from_sql(&error))?;
         let Some(Reached { transaction_id, number }) = reached else { return Ok(None) };

@@ -28,7 +28,7 @@ struct Horizon {
 impl PostgresStore {
     /// See [`countersign_ports::EventLog::events`].
     pub(crate) async fn list_events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(&query.tenant).await?;
         let rows = self.pool.within(below_horizon(checkout.connection(), query)).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
         rows.into_iter().map(EventRow::into_event).collect()
@@ -40,7 +40,7 @@ impl PostgresStore {
             "SELECT transaction_id, number FROM event_floors WHERE tenant_id = $1",
             tenant.as_str()
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let floor = self.pool.within(query.fetch_optional(checkout.connection())).await;
         let floor = checkout.conclude(floor).map_err(|error| from_sql(&error))?;
         let row = RowId { entity: "event floor", id: tenant };
@@ -49,7 +49,7 @@ impl PostgresStore {
 
     /// See [`countersign_ports::EventLog::head`].
     pub(crate) async fn event_head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let head = self.pool.within(head_below_horizon(checkout.connection(), tenant)).await;
         let head = checkout.conclude(head).map_err(|error| from_sql(&error))?;
         let row = RowId { entity: "last event", id: tenant };
@@ -63,7 +63,7 @@ impl PostgresStore {
             tenant.as_str(),
             event.uuid(),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let exists = self.pool.within(query.fetch_one(checkout.connection())).await;
         checkout.conclude(exists).map_err(|error| from_sql(&error))
     }

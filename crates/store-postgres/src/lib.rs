@@ -15,6 +15,7 @@
 //! - `erasure`: the one change of rows of the log.
 //! - `queries`: lists and counts of users, over facts that stand in columns.
 //! - `lifeline`: whether the database is the one that it was.
+//! - `tenancy`: whose rows a session shows; `grant`: the rights of a role that serves and owns nothing.
 //! - `vault`: which rows need which root key, and sealing them again.
 //! - `pool`, `durability`, `error`, `convert`: connections, R61, SQL errors, numbers and times; each in one place.
 //!
@@ -34,6 +35,7 @@ mod durability;
 mod erasure;
 mod error;
 mod event_log;
+mod grant;
 mod lifeline;
 mod load;
 mod loader;
@@ -50,10 +52,12 @@ mod sends;
 mod store;
 mod sweep;
 mod tallies;
+mod tenancy;
 mod vault;
 mod writer;
 
 pub use coalesce::CoalesceStats;
+pub use grant::grant;
 pub use options::PostgresOptions;
 pub use schema::migrate;
 pub use store::{GroupStats, PostgresStore};

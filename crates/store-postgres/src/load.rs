@@ -5,6 +5,7 @@ use crate::error::from_sql;
 use crate::loader::Asked;
 use crate::rows::{AuthenticatorRow, ChallengeRow, ClientRow, LoadRow, PendingRow, TicketRow};
 use crate::store::PostgresStore;
+use crate::tenancy::setting_of;
 use countersign_domain::ids::UserRef;
 use countersign_ports::{Loaded, RequestKey, StoreError};
 use sqlx::postgres::PgConnection;
@@ -28,7 +29,8 @@ impl PostgresStore {
 }
 
 /// Lists come as arrays of records instead of joins: one row a user whatever they own, so that several users can be
-/// loaded by one statement of the same form.
+/// loaded by one statement of the same form. The statement shows its session that tenant alone, also where the session
+/// serves all of them: the row of the tenant is looked up after that, and everything else after the tenant.
 pub(crate) async fn select(
     connection: &mut PgConnection,
     user: &UserRef,
@@ -87,13 +89,15 @@ pub(crate) async fn select(
         LEFT JOIN directory_users d ON d.tenant_id = t.tenant_id AND d.user_id = $2
         LEFT JOIN requests r
             ON r.tenant_id = $3 AND r.user_id = $4 AND r.caller = $5 AND r.request_id = $6
-        WHERE t.tenant_id = $1 AND t.delete_time IS NULL"#,
+        WHERE t.tenant_id = CASE WHEN (SELECT set_config('countersign.tenants', $7, true)) IS NOT NULL THEN $1 END
+            AND t.delete_time IS NULL"#,
         user.tenant.as_str(),
         user.user.as_str(),
         request.map(|key| key.user.tenant.as_str()),
         request.map(|key| key.user.user.as_str()),
         request.map(|key| key.caller.as_str()),
         request.map(|key| key.id.uuid()),
+        setting_of(std::iter::once(&user.tenant)),
     )
     .fetch_optional(connection)
     .await
@@ -114,6 +118,10 @@ pub(crate) async fn select_many(
     let request_users: Vec<_> = each.clone().map(|at| key(at).map(|key| key.user.user.as_str())).collect();
     let callers: Vec<_> = each.clone().map(|at| key(at).map(|key| key.caller.as_str())).collect();
     let requests: Vec<_> = each.map(|at| key(at).map(|key| key.id.uuid())).collect();
+    let mut named: Vec<_> = asked.iter().map(|one| &one.user.tenant).collect();
+    named.sort();
+    named.dedup();
+    let shown = setting_of(named.into_iter());
     let rows = sqlx::query_file_as!(
         LoadRow,
         "src/load/many.sql",
@@ -124,6 +132,7 @@ pub(crate) async fn select_many(
         &request_users as _,
         &callers as _,
         &requests as _,
+        shown,
     );
     let mut loaded: Vec<Option<LoadRow>> = asked.iter().map(|_| None).collect();
     for row in rows.fetch_all(connection).await? {

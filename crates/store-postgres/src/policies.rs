@@ -46,7 +46,7 @@ impl PostgresStore {
             tenant.as_str(),
             revision.map(|revision| i64::from(revision.0)),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let row = self.pool.within(query.fetch_optional(checkout.connection())).await;
         checkout.conclude(row).map_err(|error| from_sql(&error))?.map(PolicyRow::into_record).transpose()
     }

@@ -8,6 +8,8 @@
 use crate::durability;
 use crate::error::{from_sql, leaves_connection_sound, timed_out, unavailable};
 use crate::options::PostgresOptions;
+use crate::tenancy::Shown;
+use countersign_domain::ids::TenantId;
 use countersign_ports::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -22,8 +24,8 @@ pub(crate) struct Pool {
     acquire_timeout: Duration,
     answer_timeout: Duration,
     permits: Semaphore,
-    /// The last one given back is the first one taken: few stay busy and warm.
-    idle: Mutex<Vec<PgConnection>>,
+    /// The last one given back is the first one taken: few stay busy and warm. Each with whose rows it shows.
+    idle: Mutex<Vec<(PgConnection, Shown)>>,
 }
 
 impl Pool {
@@ -38,17 +40,44 @@ impl Pool {
         })
     }
 
-    /// A connection for one call: an idle one, or a new one, or the next one that is given back.
+    /// A connection for one call that serves all tenants at once: an idle one, or a new one, or the next one that is given
+    /// back.
     pub(crate) async fn checkout(&self) -> Result<Checkout<'_>, StoreError> {
+        self.checkout_showing(Shown::All).await
+    }
+
+    /// The same for a call about one tenant, which sees nothing of others.
+    pub(crate) async fn checkout_for(&self, tenant: &TenantId) -> Result<Checkout<'_>, StoreError> {
+        self.checkout_showing(Shown::Only(tenant.clone())).await
+    }
+
+    async fn checkout_showing(&self, shown: Shown) -> Result<Checkout<'_>, StoreError> {
         let permit = timeout(self.acquire_timeout, self.permits.acquire()).await;
         // The semaphore is never closed, so the inner error does not happen; it refuses like the outer one.
         let Ok(Ok(permit)) = permit else { return Err(unavailable(&sqlx::Error::PoolTimedOut)) };
-        let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.open().await?,
+        let idle = {
+            let mut idle = self.idle();
+            // One that shows the same needs no telling.
+            let fits = idle.iter().rposition(|(_, shows)| *shows == shown);
+            fits.map(|at| idle.remove(at)).or_else(|| idle.pop())
         };
-        Ok(Checkout { pool: self, connection, _permit: permit })
+        let (connection, shows) = match idle {
+            Some((connection, shows)) => (connection, Some(shows)),
+            None => (self.open().await?, None),
+        };
+        let told = shows.is_some_and(|shows| shows == shown);
+        let mut checkout = Checkout { pool: self, connection, shown, _permit: permit };
+        if told {
+            return Ok(checkout);
+        }
+        let Checkout { connection, shown, .. } = &mut checkout;
+        match self.within(shown.show(connection)).await {
+            Ok(()) => Ok(checkout),
+            Err(error) => {
+                self.idle().clear();
+                Err(unavailable(&error))
+            }
+        }
     }
 
     /// Waits for the server's answer, but not for ever.
@@ -73,10 +102,12 @@ impl Pool {
     /// A connection beside the pool for what reads whole tables: no limit on a statement, and plans that may read all.
     pub(crate) async fn unhurried(&self) -> Result<PgConnection, StoreError> {
         let settings = [("statement_timeout", "0"), ("enable_seqscan", "on"), ("plan_cache_mode", "auto")];
-        connect_once(self.connect.clone().options(settings)).await
+        let mut connection = connect_once(self.connect.clone().options(settings)).await?;
+        Shown::All.show(&mut connection).await.map_err(|error| unavailable(&error))?;
+        Ok(connection)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Shown)>> {
         // Nothing panics while it holds the lock, and a list of connections cannot be half changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,6 +117,7 @@ impl Pool {
 pub(crate) struct Checkout<'p> {
     pool: &'p Pool,
     connection: PgConnection,
+    shown: Shown,
     // Held for the limit that it counts towards.
     _permit: SemaphorePermit<'p>,
 }
@@ -100,7 +132,7 @@ impl Checkout<'_> {
     /// broke one (a restarted server) has broken them all.
     pub(crate) fn conclude<T>(self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         if result.as_ref().err().is_none_or(leaves_connection_sound) {
-            self.pool.idle().push(self.connection);
+            self.pool.idle().push((self.connection, self.shown));
         } else {
             self.pool.idle().clear();
         }

@@ -24,7 +24,7 @@ const MOST: u32 = 1_000;
 impl PostgresStore {
     /// See [`countersign_ports::UserQueries::list`].
     pub(crate) async fn list_users(&self, query: &UserQuery) -> Result<Vec<UserId>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(&query.tenant).await?;
         let rows = self.pool.within(list(checkout.connection(), query)).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
         let user = |(id,): (String,)| {

@@ -1,8 +1,11 @@
 //! Keeping the database small: answers to repeat that expired, counts of text messages of days that are over, what
 //! deleted tenants left, and the log's old months.
 //!
-//! The log's partitions are made and dropped by functions of the schema, which only the owner of its tables can call
-//! with success: the service itself where it owns them, else whoever runs the migrations.
+//! What is deleted is found first, in a part of the statement that is run once (MATERIALIZED): a plan that ran it again for
+//! each row would delete more than the limit.
+//!
+//! The log's partitions are made and dropped by functions of the schema. The first works with the rights of the owner of the
+//! tables; dropping succeeds for the owner alone, be it the service itself or whoever runs the migrations.
 
 use crate::convert::time_bound;
 use crate::error::from_sql;
@@ -17,10 +20,11 @@ impl PostgresStore {
     /// See [`countersign_ports::Maintenance::sweep`]. Several nodes may sweep at once: each skips what another holds.
     pub(crate) async fn sweep_requests(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let query = sqlx::query!(
-            "DELETE FROM requests WHERE (tenant_id, user_id, caller, request_id) IN (
+            "WITH expired AS MATERIALIZED (
                 SELECT tenant_id, user_id, caller, request_id FROM requests
                 WHERE expire_time <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-            )",
+            )
+            DELETE FROM requests WHERE (tenant_id, user_id, caller, request_id) IN (SELECT * FROM expired)",
             time_bound(now),
             i64::from(limit),
         );
@@ -32,10 +36,11 @@ impl PostgresStore {
     /// The counts of days that are over.
     pub(crate) async fn sweep_sends(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let query = sqlx::query!(
-            "DELETE FROM text_message_counts WHERE (tenant_id, counter_digest, day) IN (
+            "WITH over AS MATERIALIZED (
                 SELECT tenant_id, counter_digest, day FROM text_message_counts
                 WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-            )",
+            )
+            DELETE FROM text_message_counts WHERE (tenant_id, counter_digest, day) IN (SELECT * FROM over)",
             budget::day(now),
             i64::from(limit),
         );
@@ -73,10 +78,11 @@ impl PostgresStore {
 
 async fn sweep_deleted(connection: &mut PgConnection, limit: u32) -> Result<u64, sqlx::Error> {
     let swept = sqlx::query!(
-        "DELETE FROM users WHERE (tenant_id, user_id) IN (
+        "WITH orphaned AS MATERIALIZED (
             SELECT users.tenant_id, users.user_id FROM tenants JOIN users USING (tenant_id)
             WHERE tenants.delete_time IS NOT NULL LIMIT $1 FOR UPDATE OF users SKIP LOCKED
-        )",
+        )
+        DELETE FROM users WHERE (tenant_id, user_id) IN (SELECT * FROM orphaned)",
         i64::from(limit),
     );
     let swept = swept.execute(&mut *connection).await?.rows_affected();

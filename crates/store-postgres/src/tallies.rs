@@ -37,7 +37,7 @@ impl PostgresStore {
             None => of_tenant_in_groups(tenant, at),
         };
         let statement = statement.map_err(|error| from_sql(&error))?;
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let rows = self.pool.within(statement.fetch_all(checkout.connection())).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
         let counted = |(number, count): (i32, i64)| {

@@ -52,7 +52,7 @@ impl Column {
             Self::SecurityKey => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
                         totp_digits, totp_period
-                    FROM authenticators
+                    FROM sealed_authenticators
                     WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < $1
                     ORDER BY substr(key_sealed, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
                 swap: "UPDATE authenticators SET key_sealed = $1
@@ -61,7 +61,7 @@ impl Column {
             Self::PhoneNumber => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
                         totp_digits, totp_period
-                    FROM authenticators
+                    FROM sealed_authenticators
                     WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
                     ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
                 swap: "UPDATE authenticators SET sms_sealed_number = $1
@@ -70,7 +70,7 @@ impl Column {
             Self::PendingPhoneNumber => Statements {
                 due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
                         totp_digits, totp_period
-                    FROM pending_enrollments
+                    FROM sealed_pending_enrollments
                     WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
                     ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
                 swap: "UPDATE pending_enrollments SET sms_sealed_number = $1
@@ -79,7 +79,7 @@ impl Column {
             Self::AuthenticatorKey => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
                         totp_digits, totp_period
-                    FROM authenticators
+                    FROM sealed_authenticators
                     WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
                     ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
                 swap: "UPDATE authenticators SET totp_sealed_key = $1
@@ -88,7 +88,7 @@ impl Column {
             Self::PendingKey => Statements {
                 due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
                         totp_digits, totp_period
-                    FROM pending_enrollments
+                    FROM sealed_pending_enrollments
                     WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
                     ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
                 swap: "UPDATE pending_enrollments SET totp_sealed_key = $1

@@ -1,4 +1,5 @@
-//! R69: what every store promises, on a real PostgreSQL, with group commit and without.
+//! R69: what every store promises, on a real PostgreSQL, with group commit and without, and as a role that owns
+//! nothing.
 
 mod support;
 
@@ -12,4 +13,10 @@ mod one_by_one {
     use crate::support;
 
     countersign_testkit::store_conformance!(async || support::fresh_one_by_one().await.0);
+}
+
+mod as_a_role_that_owns_nothing {
+    use crate::support;
+
+    countersign_testkit::store_conformance!(async || support::fresh_as_service().await.0);
 }

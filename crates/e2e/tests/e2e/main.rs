@@ -25,6 +25,7 @@ mod notices;
 mod repeats;
 mod replay;
 mod secrets;
+mod service_role;
 mod stories;
 mod tampering;
 mod telemetry;

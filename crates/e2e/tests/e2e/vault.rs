@@ -17,7 +17,7 @@ use countersign_api::v1;
 const USERS: usize = 24;
 
 /// Runs the binary to its end: its exit code, and all that it printed.
-async fn run(arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) async fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let done = Command::new(given("COUNTERSIGN_BIN")).args(arguments).output();
     let done = within(done).await.expect("it runs");
     let text = [done.stdout, done.stderr].concat();

@@ -3,7 +3,7 @@
 
 use super::print;
 use crate::cli::MigrateArgs;
-use crate::config::{self, Sources, StoreConfig};
+use crate::config::{self, Problem, Sources, StoreConfig};
 use crate::failure::Failure;
 use crate::{root_key, stores};
 use countersign_domain::digest::KeyId;
@@ -17,7 +17,16 @@ pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let store = config::load_store(&sources)?;
     let kind = store.kind();
     match store {
-        StoreConfig::Postgres(options) => countersign_store_postgres::migrate(&options.url).await?,
+        StoreConfig::Postgres(options) => {
+            countersign_store_postgres::migrate(&options.url).await?;
+            if let Some(role) = &args.service_role {
+                countersign_store_postgres::grant(&options.url, role).await?;
+                print(&format!("{role} has the rights to serve, and no others\n"));
+            }
+        }
+        StoreConfig::Sqlite { .. } if args.service_role.is_some() => {
+            return Err(Problem::new("--service-role", "is for PostgreSQL; SQLite knows no roles").into());
+        }
         // Opening is what migrates it.
         StoreConfig::Sqlite { .. } => drop(stores::open(store, unused_keyring()?).await?),
     }

@@ -159,6 +159,37 @@ pub(crate) async fn fresh_one_by_one() -> (StoreUnderTest, Arc<Database>) {
     (StoreUnderTest::new(store).keeping(database.clone()), database)
 }
 
+/// The role that serves in tests and owns nothing. Roles are the server's, so that all databases share it.
+pub(crate) const SERVICE: &str = "countersign_service";
+
+/// A fresh database, and the options of a service that owns nothing in it.
+pub(crate) async fn as_service() -> (Arc<Database>, PostgresOptions) {
+    let database = Arc::new(Database::migrated().await);
+    let mut admin = connect("postgres").await;
+    run(&mut admin, format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await;
+    let create = format!(
+        "DO $$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SERVICE}') THEN CREATE ROLE {SERVICE} LOGIN; END IF;
+        END $$"
+    );
+    run(&mut admin, create).await;
+    admin.close().await.expect("the lock is given back");
+    countersign_store_postgres::grant(&database.url(), SERVICE).await.expect("the rights are given");
+    let url = options(&database.name).username(SERVICE).to_url_lossy().to_string();
+    let options = PostgresOptions { url: SecretString::new(url), ..database.options() };
+    (database, options)
+}
+
+/// A fresh store on a fresh database, served by a role that owns nothing.
+pub(crate) async fn fresh_as_service() -> (StoreUnderTest, Arc<Database>) {
+    let (database, options) = as_service().await;
+    // Dropping months is the owner's. So that the suite can see what it does, it is done with the owner's rights here.
+    run(&mut database.connect().await, "ALTER FUNCTION events_drop_before(timestamptz) SECURITY DEFINER")
+        .await;
+    let store = database.store_with(options).await.expect("the store opens");
+    (StoreUnderTest::new(store).keeping(database.clone()), database)
+}
+
 /// The change of a login with a right code: the one that goes as a single statement.
 pub(crate) fn login(
     random: &SeededRandom,

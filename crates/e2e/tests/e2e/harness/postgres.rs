@@ -29,6 +29,23 @@ pub(crate) async fn fresh_database() -> String {
     server.database(&name).to_url_lossy().to_string()
 }
 
+/// A role that owns nothing. Roles are the server's, so that all databases share it.
+pub(crate) async fn service_role() -> &'static str {
+    const ROLE: &str = "countersign_e2e_service";
+    let create = format!(
+        "DO $$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN CREATE ROLE {ROLE} LOGIN; END IF;
+        END $$"
+    );
+    administer(&[create]).await;
+    ROLE
+}
+
+/// The URL of the same database for another role.
+pub(crate) fn as_role(url: &str, role: &str) -> String {
+    PgConnectOptions::from_str(url).expect("a URL").username(role).to_url_lossy().to_string()
+}
+
 /// Copies a database aside, as a backup does; nobody may be connected to it.
 pub(crate) async fn back_up(url: &str) {
     let name = PgConnectOptions::from_str(url).expect("a URL").get_database().expect("its name").to_owned();
