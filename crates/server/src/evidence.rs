@@ -6,7 +6,8 @@ use crate::config::{AuditConfig, Problem};
 use crate::failure::{Failure, chain};
 use crate::jobs::every;
 use crate::lifecycle::Job;
-use countersign_application::audit::{Evidence, Export, ExportFailure};
+use crate::stores::Stores;
+use countersign_application::audit::{Evidence, Export, ExportFailure, SealKey};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use countersign_notify::{FileSeals, LogSeals, SettingProblem, WebhookSeals};
@@ -41,6 +42,12 @@ pub(crate) fn exporters(config: &AuditConfig) -> Result<Vec<Arc<dyn SealExporter
         exporters.push(Arc::new(LogSeals));
     }
     Ok(exporters)
+}
+
+/// What proves the log of this store.
+pub(crate) fn of(stores: &Stores, key: SealKey, exporters: Vec<Arc<dyn SealExporter>>) -> Evidence {
+    let (log, progress) = (Arc::clone(&stores.audit), Arc::clone(&stores.progress));
+    Evidence { log, progress, key, exporters }
 }
 
 /// A job for each exporter: one that is down holds up no other.
@@ -181,7 +188,7 @@ mod tests {
     use super::*;
     use crate::metrics::Alarms;
     use async_trait::async_trait;
-    use countersign_application::audit::{SealKey, SealWhen, seal_next};
+    use countersign_application::audit::{SealWhen, seal_next};
     use countersign_domain::audit::Seal;
     use countersign_domain::digest::KeyId;
     use countersign_ports::{ExportError, Kept};

@@ -85,6 +85,7 @@ async fn require_log(stores: &Stores, query: &EventQuery) -> Result<(), Failure>
 
 /// An event as the contract names its fields. No token, code or key ever is in one.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 struct Event<'a> {
     event_id: String,
     r#type: &'static str,
@@ -154,25 +155,23 @@ fn json(record: &EventRecord) -> Result<String, Failure> {
 /// A line for people. Words of others are quoted, so that no character of theirs moves the terminal's cursor.
 fn line(record: &EventRecord) -> String {
     let event = &record.event;
-    let mut text = format!("{} {}", rfc3339(record.time), event.kind.name());
+    let mut words = vec![rfc3339(record.time), event.kind.name().to_owned()];
     if let Some(user) = &record.user {
-        text.push_str(&format!(" user {}", user.as_str()));
+        words.push(format!("user {}", user.as_str()));
     }
-    let by = match &record.actor.principal {
-        Principal::User(user) if Some(user) == record.user.as_ref() => String::new(),
-        Principal::User(user) => format!(" by user {}", user.as_str()),
-        Principal::Operator(name) => format!(" by operator {name:?}"),
-        Principal::Job(name) => format!(" by job {name:?}"),
-    };
-    text.push_str(&by);
+    match &record.actor.principal {
+        Principal::User(user) if Some(user) == record.user.as_ref() => {}
+        Principal::User(user) => words.push(format!("by user {}", user.as_str())),
+        Principal::Operator(name) => words.push(format!("by operator {name:?}")),
+        Principal::Job(name) => words.push(format!("by job {name:?}")),
+    }
     if let Some((id, kind)) = event.authenticator {
-        text.push_str(&format!(" {} {id}", kind.name()));
+        words.push(format!("{} {id}", kind.name()));
     }
-    for (name, value) in &event.details {
-        text.push_str(&format!(" {name}={value:?}"));
-    }
+    words.extend(event.details.iter().map(|(name, value)| format!("{name}={value:?}")));
     if !record.client.ip_address.is_empty() {
-        text.push_str(&format!(" from {:?}", record.client.ip_address));
+        words.push(format!("from {:?}", record.client.ip_address));
     }
-    format!("{text} event {}\n", record.id)
+    words.push(format!("event {}\n", record.id));
+    words.join(" ")
 }

@@ -13,7 +13,6 @@ use crate::traces::Exporting;
 use crate::witness::{self, Witness};
 use crate::{evidence, jobs, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
-use countersign_application::audit::Evidence;
 use countersign_application::{Application, Deps};
 use countersign_domain::digest::Digests;
 use countersign_domain::sms::budget::SendLimits;
@@ -21,6 +20,7 @@ use countersign_ports::Clock;
 use countersign_webauthn::WebAuthn;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -66,12 +66,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let asked = clock.now();
     clock.compare(stores.maintenance.time().await?, asked);
     let digests = keyring.digests();
-    let evidence = Evidence {
-        log: Arc::clone(&stores.audit),
-        progress: Arc::clone(&stores.progress),
-        key: super::audit::seal_key(&keyring),
-        exporters,
-    };
+    let evidence = evidence::of(&stores, super::audit::seal_key(&keyring), exporters);
     let send_limits = sms.limits;
     let text_messages = sms.gateway.map(|gateway| gateway.sender(Arc::new(SystemClock))).transpose()?;
     let deps = deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>);
@@ -83,6 +78,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
     jobs.extend(evidence::jobs(&evidence, &audit, &stop));
+    jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &stop));
     let options = Options {
         tokens,
         max_request_bytes: limits.max_request_bytes,
@@ -111,12 +107,6 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         max_connections: limits.max_connections,
         handshake_timeout: limits.handshake_timeout,
     };
-    jobs.push(Box::pin(jobs::sweep_dead_letters(
-        stores.dead_letters,
-        notices.keep_dead,
-        Arc::new(SystemClock),
-        stop.clone(),
-    )));
     let node = lifecycle::Node {
         app,
         service,
@@ -155,6 +145,12 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     let sources =
         Sources { file: args.config.clone(), listen: args.listen.clone(), store: args.store.clone() };
     Ok(config::load(&sources)?)
+}
+
+/// The job that deletes notices which were given up long ago.
+fn sweep_dead_letters(stores: &Stores, keep: Duration, stop: &CancellationToken) -> lifecycle::Job {
+    let (store, clock) = (Arc::clone(&stores.dead_letters), Arc::new(SystemClock));
+    Box::pin(jobs::sweep_dead_letters(store, keep, clock, stop.clone()))
 }
 
 /// What the use cases need.

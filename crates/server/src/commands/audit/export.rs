@@ -78,7 +78,7 @@ pub(super) fn verify(
         match line? {
             Line::Export(line) => {
                 checked.end(section.take());
-                section = Some(checked.begin(line, &mut exported).ok_or_else(|| unread(path, number))?);
+                section = Some(checked.begin(&line, &mut exported).ok_or_else(|| unread(path, number))?);
             }
             line => {
                 let Some(section) = &mut section else { return Err(unread(path, number)) };
@@ -136,7 +136,7 @@ struct Checked<'a> {
 
 impl<'a> Checked<'a> {
     /// A section begins; `None` where its line does not read.
-    fn begin(&self, line: ManifestLine, exported: &mut Exported) -> Option<Section<'a>> {
+    fn begin(&self, line: &ManifestLine, exported: &mut Exported) -> Option<Section<'a>> {
         let manifest = Manifest::parse(&line.statement)?;
         let signature = HEXLOWER.decode(line.signature.as_bytes()).ok()?.try_into().ok()?;
         let tenant = manifest.tenant.clone();
