@@ -10,6 +10,7 @@ mod ci;
 mod db;
 mod deny;
 mod dev;
+mod fuzz;
 mod gates;
 mod hygiene;
 mod layers;
@@ -46,6 +47,8 @@ enum Command {
     Bench(bench::Args),
     /// Break nodes, databases and connections under load, and hold the history against the laws
     Torture(torture::Args),
+    /// Throw what no one would write at everything that reads the bytes of others
+    Fuzz(fuzz::Args),
     /// Check which crate depends on which
     Layers,
     /// Check the contract, or rewrite its files in the one format
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args).map(|()| true),
         Command::Test(args) => test::run(&args),
         Command::Torture(args) => torture::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Layers => layers::run().and_then(|findings| gates::report(&findings)).map(|()| true),
