@@ -3,7 +3,7 @@
 use super::print;
 use crate::adapters::{GuardedClock, OsRandom, SystemClock};
 use crate::cli::ServeArgs;
-use crate::config::{self, Config, Exposure, Keys, Sources, StoreConfig};
+use crate::config::{self, Config, Exposure, Keys, Limits, Sources, StoreConfig};
 use crate::dev;
 use crate::failure::{Failure, chain};
 use crate::lifecycle::{self, Signals};
@@ -79,20 +79,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
     jobs.extend(evidence::jobs(&evidence, &audit, &stop));
     jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &stop));
-    let options = Options {
-        tokens,
-        max_request_bytes: limits.max_request_bytes,
-        max_in_flight: limits.max_in_flight,
-        max_at_work: limits.max_at_work,
-        max_in_flight_per_tenant: limits.max_in_flight_per_tenant,
-        max_wait: limits.max_wait,
-        rate: limits.caller,
-        rates,
-        default_deadline: limits.default_deadline,
-        max_deadline: limits.max_deadline,
-        reflection: development,
-        ..Options::new(callers)
-    };
+    let options = Options { tokens, rates, reflection: development, ..options(&limits, callers) };
     let service = countersign_api_grpc::service(app.clone(), options);
     let service = service.map_err(|error| Failure::Internal(chain(&error)))?;
     let listener = TcpListener::bind(listen).await.map_err(Failure::io(format!("listening on {listen}")))?;
@@ -145,6 +132,21 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     let sources =
         Sources { file: args.config.clone(), listen: args.listen.clone(), store: args.store.clone() };
     Ok(config::load(&sources)?)
+}
+
+/// What calls are refused for.
+fn options(limits: &Limits, callers: Callers) -> Options {
+    Options {
+        max_request_bytes: limits.max_request_bytes,
+        max_in_flight: limits.max_in_flight,
+        max_at_work: limits.max_at_work,
+        max_in_flight_per_tenant: limits.max_in_flight_per_tenant,
+        max_wait: limits.max_wait,
+        rate: limits.caller,
+        default_deadline: limits.default_deadline,
+        max_deadline: limits.max_deadline,
+        ..Options::new(callers)
+    }
 }
 
 /// The job that deletes notices which were given up long ago.
