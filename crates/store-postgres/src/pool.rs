@@ -58,14 +58,14 @@ impl Pool {
         let idle = {
             let mut idle = self.idle();
             // One that shows the same needs no telling.
-            let fits = idle.iter().rposition(|(_, shows)| *shows == shown);
+            let fits = idle.iter().rposition(|(_, earlier)| *earlier == shown);
             fits.map(|at| idle.remove(at)).or_else(|| idle.pop())
         };
-        let (connection, shows) = match idle {
-            Some((connection, shows)) => (connection, Some(shows)),
+        let (connection, earlier) = match idle {
+            Some((connection, earlier)) => (connection, Some(earlier)),
             None => (self.open().await?, None),
         };
-        let told = shows.is_some_and(|shows| shows == shown);
+        let told = earlier.is_some_and(|earlier| earlier == shown);
         let mut checkout = Checkout { pool: self, connection, shown, _permit: permit };
         if told {
             return Ok(checkout);
