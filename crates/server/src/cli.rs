@@ -183,7 +183,7 @@ pub(crate) struct TailArgs {
     /// Only about this user
     #[arg(long, value_name = "ID")]
     pub(crate) user: Option<String>,
-    /// Only of this type, such as LOGIN_REFUSED; may be given several times
+    /// Only of this type, such as `LOGIN_REFUSED`; may be given several times
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) types: Vec<String>,
     /// Where to begin: `oldest`, `now`, or a time (RFC 3339)

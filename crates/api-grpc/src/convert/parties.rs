@@ -178,13 +178,11 @@ pub(crate) fn proof(
         }
         Some(v1::proof::Kind::WebauthnCredentialJson(json)) => {
             let json = SecretString::new(json);
-            match PresentedCredential::new(json.expose()) {
-                Some(credential) => Ok(Some(PresentedCode::SecurityKey(credential))),
-                None => {
-                    let problem = "must be JSON of at most 16 KiB";
-                    fields.refuse(&format!("{field}.webauthn_credential_json"), problem)
-                }
-            }
+            let Some(credential) = PresentedCredential::new(json.expose()) else {
+                let problem = "must be JSON of at most 16 KiB";
+                return fields.refuse(&format!("{field}.webauthn_credential_json"), problem);
+            };
+            Ok(Some(PresentedCode::SecurityKey(credential)))
         }
     }
 }

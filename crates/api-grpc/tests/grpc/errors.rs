@@ -163,7 +163,7 @@ async fn text_messages(told: &mut Collected) {
     world.tenant(preset).await;
     world.tenant_with("caller-delivers", preset, |p| p.sms.delivery = SmsDelivery::Caller).await;
     let Client { mut account, .. } = world.client().await;
-    let begin = |person: &Person| v1::BeginSmsEnrollmentRequest {
+    let telephone = |person: &Person| v1::BeginSmsEnrollmentRequest {
         tenant_id: person.tenant.clone(),
         user_id: person.user.clone(),
         authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(&world))),
@@ -171,13 +171,13 @@ async fn text_messages(told: &mut Collected) {
         ..v1::BeginSmsEnrollmentRequest::default()
     };
     let nobody = Person::new(preset.id(), "ann");
-    told.add("nobody delivers messages", account.begin_sms_enrollment(begin(&nobody)).await);
+    told.add("nobody delivers messages", account.begin_sms_enrollment(telephone(&nobody)).await);
     let ann = Person::new("caller-delivers", "ann");
-    let begun = account.begin_sms_enrollment(begin(&ann)).await.unwrap().into_inner();
-    told.add("two messages in a row", account.begin_sms_enrollment(begin(&ann)).await);
+    let begun = account.begin_sms_enrollment(telephone(&ann)).await.unwrap().into_inner();
+    told.add("two messages in a row", account.begin_sms_enrollment(telephone(&ann)).await);
     let confirm = ann.confirm(&world, &begun.enrollment_id, code(begun.code));
     account.confirm_enrollment(confirm).await.unwrap();
-    told.add("one telephone twice", account.begin_sms_enrollment(begin(&ann)).await);
+    told.add("one telephone twice", account.begin_sms_enrollment(telephone(&ann)).await);
 }
 
 async fn changing(told: &mut Collected) {

@@ -17,7 +17,7 @@ const ORIGIN: &str = "https://login.example.com";
 const REFUSED: Result<Verdict, Denial> = Ok(Verdict::Refused(RefusedReason::CodeNotAccepted));
 
 fn with_keys(policy: &mut PolicyDocument) {
-    policy.security_key.relying_party_id = "example.com".to_owned();
+    "example.com".clone_into(&mut policy.security_key.relying_party_id);
     policy.security_key.origins = vec![ORIGIN.to_owned()];
 }
 

@@ -99,17 +99,17 @@ impl Generator {
             last_use_time: self.maybe(Self::time),
             consecutive_failures: self.number(),
             standing: self.standing(),
-            credential: if self.one_in(3) {
-                let sent = self.maybe(Self::sent);
-                Credential::Sms(SmsCredential { number: self.phone_number(), sent })
-            } else if self.one_in(3) {
-                Credential::SecurityKey(self.security_key())
-            } else {
-                Credential::Totp(TotpCredential {
+            credential: match self.random.below(3) {
+                0 => {
+                    let sent = self.maybe(Self::sent);
+                    Credential::Sms(SmsCredential { number: self.phone_number(), sent })
+                }
+                1 => Credential::SecurityKey(self.security_key()),
+                _ => Credential::Totp(TotpCredential {
                     key: self.key(),
                     parameters: self.parameters(),
                     last_step: Step::new(self.random.below(1 << 40)),
-                })
+                }),
             },
         }
     }
@@ -201,20 +201,18 @@ impl Generator {
         let account_label = AccountLabel::parse(self.pick(&["ann@example.com", "Zoë O'Hara", "账户"]));
         PendingEnrollment {
             id: EnrollmentId::at(self.time(), self.random.bytes()),
-            credential: if self.one_in(3) {
-                PendingCredential::Sms(PendingSms {
+            credential: match self.random.below(3) {
+                0 => PendingCredential::Sms(PendingSms {
                     number: self.phone_number(),
                     send: SendId::at(self.time(), self.random.bytes()),
                     key: self.digest().key,
-                })
-            } else if self.one_in(3) {
-                PendingCredential::SecurityKey
-            } else {
-                PendingCredential::Totp {
+                }),
+                1 => PendingCredential::SecurityKey,
+                _ => PendingCredential::Totp {
                     key: self.key(),
                     parameters: self.parameters(),
                     account_label: account_label.expect("a label that fits its rules"),
-                }
+                },
             },
             replaces: self.maybe(|draw| AuthenticatorId::at(draw.time(), draw.random.bytes())),
             tries_left: u32::try_from(self.random.below(11)).expect("at most ten"),

@@ -15,6 +15,7 @@ use countersign_ports::{Outbox, UserStore};
 use countersign_testkit::fixtures;
 use prost_types::method_options::IdempotencyLevel;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 use tonic::Status;
 
@@ -115,7 +116,7 @@ impl Walk {
                     vec![AuthenticatorType::Totp, AuthenticatorType::Sms, AuthenticatorType::SecurityKey];
                 policy.sms.delivery = SmsDelivery::Caller;
                 policy.security_key.requires_other_type = false;
-                policy.security_key.relying_party_id = "example.com".to_owned();
+                "example.com".clone_into(&mut policy.security_key.relying_party_id);
                 policy.security_key.origins = vec!["https://login.example.com".to_owned()];
                 policy.delegation = managed.delegation;
                 for rule in by_permission.delegation {
@@ -392,7 +393,7 @@ impl Walk {
         let mut state = format!("{:?}", self.world.app.policy(&fixtures::tenant(TENANT), None).await.ok());
         for name in ["ann", "mia", "bob"] {
             let loaded = self.world.store.load(&fixtures::user(TENANT, name), None).await.unwrap();
-            state += &format!("{loaded:?}");
+            write!(state, "{loaded:?}").unwrap();
         }
         state
     }
@@ -424,7 +425,7 @@ async fn every_change_has_its_event_and_its_notice() {
             Notice::Nobody => assert_eq!(told, [""; 0], "{method}"),
             // A changed address is told at both (B51).
             Notice::Owner if kind == EventType::ContactChanged => {
-                assert_eq!(told, ["ann", "ann"], "{method}")
+                assert_eq!(told, ["ann", "ann"], "{method}");
             }
             Notice::Owner => assert_eq!(told, [about.unwrap()], "{method}"),
             Notice::Managers => assert_eq!(told, ["mia"], "{method}"),

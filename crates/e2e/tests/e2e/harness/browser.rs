@@ -1,4 +1,4 @@
-//! Chromium with a virtual authenticator, driven over WebDriver (W3C; Web Authentication §11), and the page that it
+//! Chromium with a virtual authenticator, driven over `WebDriver` (W3C; Web Authentication §11), and the page that it
 //! shows: empty, on localhost, which browsers take for a secure context.
 
 use crate::harness::{given, within};
@@ -35,7 +35,7 @@ impl Browser {
 
     async fn started() -> Self {
         let page_port = serve_page().await;
-        let profile = tempfile::tempdir().unwrap();
+        let profile = tempfile::tempdir().expect("a folder");
         let mut driver = Command::new(given("COUNTERSIGN_TEST_CHROMEDRIVER"));
         driver.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = driver.kill_on_drop(true).spawn().expect("chromedriver starts");
@@ -112,8 +112,8 @@ async fn port_told_by(driver: &mut Child) -> u16 {
 
 /// Serves an empty page to whoever asks, on a free port of this machine.
 async fn serve_page() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
         while let Ok((mut visitor, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -131,23 +131,24 @@ async fn serve_page() -> u16 {
 
 /// Posts JSON and gives the `value` of the answer.
 async fn post(port: u16, path: &str, body: &Value) -> Value {
-    let answer: Value = serde_json::from_str(&call(port, "POST", path, &body.to_string()).await).unwrap();
+    let answer: Value =
+        serde_json::from_str(&call(port, "POST", path, &body.to_string()).await).expect("JSON");
     assert!(answer["value"]["error"].is_null(), "{answer}");
     answer["value"].clone()
 }
 
 /// One call over a connection of its own; the answer's body.
 async fn call(port: u16, method: &str, path: &str, body: &str) -> String {
-    let mut driver = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut driver = TcpStream::connect(("127.0.0.1", port)).await.expect("the driver listens");
     let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
     let request =
         format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    driver.write_all(request.as_bytes()).await.unwrap();
+    driver.write_all(request.as_bytes()).await.expect("the driver reads");
     let mut answer = BufReader::new(driver);
     let (mut line, mut length) = (String::new(), 0);
     loop {
         line.clear();
-        answer.read_line(&mut line).await.unwrap();
+        answer.read_line(&mut line).await.expect("the driver answers");
         let header = line.trim_end();
         if header.is_empty() {
             break;
@@ -155,10 +156,10 @@ async fn call(port: u16, method: &str, path: &str, body: &str) -> String {
         if let Some((name, value)) = header.split_once(':')
             && name.eq_ignore_ascii_case("content-length")
         {
-            length = value.trim().parse().unwrap();
+            length = value.trim().parse().expect("a length");
         }
     }
     let mut body = vec![0; length];
-    answer.read_exact(&mut body).await.unwrap();
-    String::from_utf8(body).unwrap()
+    answer.read_exact(&mut body).await.expect("the whole answer");
+    String::from_utf8(body).expect("text")
 }

@@ -124,8 +124,8 @@ async fn an_app_comes_first_and_then_a_key(store: Store) {
     let answer = copy.sign(&request_options(&asked.methods), &Page::at(ORIGIN));
     refused(user.answer_with_key(&asked.challenge, &answer).await);
     let status = user.status_is(TwoFactorState::On).await;
-    let states: Vec<_> = status.authenticators.iter().map(v1::Authenticator::state).collect();
-    assert_eq!(states, [v1::AuthenticatorState::Active, v1::AuthenticatorState::Disabled]);
+    let standing: Vec<_> = status.authenticators.iter().map(v1::Authenticator::state).collect();
+    assert_eq!(standing, [v1::AuthenticatorState::Active, v1::AuthenticatorState::Disabled]);
     let log = events::of_user(&node.channel().await, TENANT, &user.id).await;
     assert_eq!(events::count(&log, SecurityEventType::AuthenticatorDisabled), 1);
 }

@@ -104,16 +104,16 @@ async fn from_an_app_to_text_messages(store: Store) {
 async fn a_gateway_that_fails_delays_and_doubles_nothing(store: Store) {
     let mut gateway = Gateway::down();
     let (_node, user) = bob(store, &gateway).await;
-    let begin = v1::BeginSmsEnrollmentRequest { request_id: BEGIN.to_owned(), ..user.to_begin_sms() };
-    user.begin_sms(begin.clone()).await.expect_reason("DELIVERY_UNAVAILABLE");
+    let same = v1::BeginSmsEnrollmentRequest { request_id: BEGIN.to_owned(), ..user.to_begin_sms() };
+    user.begin_sms(same.clone()).await.expect_reason("DELIVERY_UNAVAILABLE");
     gateway.comes_up();
     for mood in [Mood::Silent, Mood::Fails] {
         gateway.is(mood);
-        user.begin_sms(begin.clone()).await.expect_reason("DELIVERY_UNAVAILABLE");
+        user.begin_sms(same.clone()).await.expect_reason("DELIVERY_UNAVAILABLE");
     }
     user.status_is(TwoFactorState::Off).await;
     gateway.is(Mood::Takes);
-    let begun = user.begin_sms(begin).await.unwrap();
+    let begun = user.begin_sms(same).await.unwrap();
     let arrived = gateway.arrived();
     assert_eq!(arrived.len(), 3);
     assert!(
