@@ -26,6 +26,7 @@ use anyhow::{Context as _, Result};
 
 use self::goals::Standing;
 use self::measure::{Measure, Times};
+use self::plan::Wanted;
 use self::report::Report;
 use self::sample::Round;
 use self::slow_disk::SlowDisk;
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Seconds of each step [default: 5, with --quick 1]
     #[arg(long)]
     seconds: Option<u32>,
+    /// Only these steps, such as `pgbench-64,login-256`: to compare a change with what was before
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    only: Vec<String>,
     /// Leave out the database whose flushes take 4 ms longer
     #[arg(long)]
     no_slow_disk: bool,
@@ -60,17 +64,19 @@ pub(crate) struct Args {
 
 /// Measures. False if an answer was wrong: such figures mean nothing.
 pub(crate) fn run(args: &Args) -> Result<bool> {
+    let wanted = Wanted::named(&args.only)?;
     let (service, load) = build()?;
     let mut notes = Vec::new();
-    let slow_disk = if args.no_slow_disk {
+    let slow_disk = if args.no_slow_disk || !wanted.server("slow") {
         None
     } else {
         SlowDisk::make().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
     };
     println!("preparing");
     let slow = slow_disk.is_some();
+    let wanted = if slow { wanted } else { wanted.without_slow_disk() };
     let mut stage = Stage::build(&service, &load, slow_disk)?;
-    stage.populate(users(args.quick))?;
+    stage.populate(users(args.quick), &wanted)?;
     let machine = machine::describe(&postgres(&stage)?);
     let times = Times {
         seconds: args.seconds.unwrap_or(if args.quick { 1 } else { 5 }),
@@ -81,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let count = args.rounds.unwrap_or(if args.quick { 2 } else { 5 }).max(1);
     for number in 0..count {
         println!("round {} of {count}", number + 1);
-        rounds.push(round(&mut stage, &mut measure, number, slow)?);
+        rounds.push(round(&mut stage, &mut measure, number, &wanted)?);
     }
     if count < 5 {
         notes.push(format!("{count} rounds are too few to say much"));
@@ -126,14 +132,14 @@ fn postgres(stage: &Stage) -> Result<String> {
     Ok(format!("PostgreSQL {version} with default settings"))
 }
 
-fn round(stage: &mut Stage, measure: &mut Measure, number: usize, slow: bool) -> Result<Round> {
+fn round(stage: &mut Stage, measure: &mut Measure, number: usize, wanted: &Wanted) -> Result<Round> {
     let mut round = Round::default();
     let fresh = stage.start("grouped")?;
     stage.load.connect("fresh", &fresh.address)?;
     round.start_millis = fresh.took.as_secs_f64() * 1e3;
     round.idle_bytes = machine::resident_bytes(fresh.pid());
     drop(fresh);
-    for step in plan::steps(number, slow) {
+    for step in wanted.round(number) {
         let sample = measure.take(stage, step).with_context(|| step.name)?;
         println!("  {:16} {:8.0}/s", step.name, sample.answers.rate);
         round.samples.insert(step.name, sample);

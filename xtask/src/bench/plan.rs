@@ -1,6 +1,8 @@
 //! What is measured in every round, in one order. The order turns round after each round, so that what drifts (a disk
 //! that warms up, a neighbour that wakes) does not favour one side.
 
+use anyhow::{Result, bail};
+
 /// Which PostgreSQL: with the disk as it is, or with flushes that take longer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Disk {
@@ -80,16 +82,49 @@ pub(super) const SLOW_STEPS: [Step; 3] = [
     load("slow-login-1024", "slow", "slow-users", "check", 1_024),
 ];
 
-/// The steps of a round, the first of which has number 0.
-pub(super) fn steps(round: usize, slow: bool) -> Vec<&'static Step> {
-    let mut steps: Vec<&Step> = STEPS.iter().collect();
-    if slow {
-        steps.extend(&SLOW_STEPS);
+/// The steps that were asked for, in the order of the plan.
+pub(super) struct Wanted(Vec<&'static Step>);
+
+impl Wanted {
+    /// Those with these names; all where none is given.
+    pub(super) fn named(names: &[String]) -> Result<Self> {
+        let all = || STEPS.iter().chain(&SLOW_STEPS);
+        if let Some(unknown) = names.iter().find(|name| !all().any(|step| step.name == **name)) {
+            let known: Vec<_> = all().map(|step| step.name).collect();
+            bail!("there is no step {unknown}; there are {}", known.join(", "));
+        }
+        Ok(Self(
+            all().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect(),
+        ))
     }
-    if round % 2 == 1 {
-        steps.reverse();
+
+    /// The same where no disk can be made slow.
+    pub(super) fn without_slow_disk(mut self) -> Self {
+        self.0.retain(|step| !SLOW_STEPS.iter().any(|slow| slow.name == step.name));
+        self
     }
-    steps
+
+    /// Whether any step asks that service. `slow` stands for the slow database as well.
+    pub(super) fn server(&self, name: &str) -> bool {
+        self.0.iter().any(|step| match step.what {
+            What::Load { server, .. } => server == name,
+            What::Baseline { disk, .. } => disk == Disk::Slow && name == "slow",
+        })
+    }
+
+    /// Whether any step logs these users in.
+    pub(super) fn population(&self, name: &str) -> bool {
+        self.0.iter().any(|step| matches!(step.what, What::Load { population, .. } if population == name))
+    }
+
+    /// The steps of a round, the first of which has number 0.
+    pub(super) fn round(&self, number: usize) -> Vec<&'static Step> {
+        let mut steps = self.0.clone();
+        if number % 2 == 1 {
+            steps.reverse();
+        }
+        steps
+    }
 }
 
 #[cfg(test)]
@@ -98,11 +133,26 @@ mod tests {
 
     #[test]
     fn every_round_measures_the_same_and_begins_at_the_other_end() {
-        let names = |round| steps(round, true).iter().map(|step| step.name).collect::<Vec<_>>();
+        let all = Wanted::named(&[]).unwrap();
+        let names = |round| all.round(round).iter().map(|step| step.name).collect::<Vec<_>>();
         let mut turned = names(1);
         turned.reverse();
         assert_eq!(names(0), turned);
         assert_eq!(names(0), names(2));
-        assert!(!steps(0, false).iter().any(|step| step.name.starts_with("slow")));
+        assert!(!all.without_slow_disk().round(0).iter().any(|step| step.name.starts_with("slow")));
+    }
+
+    #[test]
+    fn only_named_steps_are_measured_and_a_misspelled_one_is_named() {
+        let named =
+            |names: &[&str]| Wanted::named(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let two = named(&["login-256", "pgbench-64"]).unwrap();
+        let names: Vec<_> = two.round(0).iter().map(|step| step.name).collect();
+        assert_eq!(names, ["pgbench-64", "login-256"]);
+        assert!(two.server("grouped") && two.population("users"));
+        assert!(!two.server("sqlite") && !two.server("slow") && !two.population("remembered-users"));
+        assert!(named(&["slow-pgbench-64"]).unwrap().server("slow"));
+        let error = named(&["login-265"]).err().unwrap().to_string();
+        assert!(error.contains("login-265") && error.contains("login-256"), "{error}");
     }
 }

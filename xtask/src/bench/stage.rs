@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::load::Load;
 use super::pgbench::Pgbench;
-use super::plan::Disk;
+use super::plan::{Disk, Wanted};
 use super::service::{CALLER, Running, Service, Store};
 use super::slow_disk::SlowDisk;
 use crate::postgres::Server;
@@ -84,18 +84,25 @@ impl Stage {
         Ok(Self { load, running, databases, users, services, _slow_disk: slow_disk, _folder: folder })
     }
 
-    /// Makes the users through the API, then starts every service afresh.
-    pub(super) fn populate(&mut self, users: Users) -> Result<()> {
+    /// Makes the users through the API that any step logs in, then starts every service afresh.
+    pub(super) fn populate(&mut self, users: Users, wanted: &Wanted) -> Result<()> {
         self.start_all()?;
-        self.enroll("grouped", "users", TENANT, users.postgres)?;
-        self.enroll("grouped", "remembered-users", REMEMBERING, users.remembered)?;
-        let remember = json!({
-            "do": "remember", "server": "grouped", "population": "remembered-users", "in_flight": PREPARING,
-        });
-        self.load.tell(&remember)?;
-        self.enroll("sqlite", "sqlite-users", TENANT, users.sqlite)?;
-        if self.services.contains_key("slow") {
-            self.enroll("slow", "slow-users", TENANT, users.slow)?;
+        let populations = [
+            ("grouped", "users", TENANT, users.postgres),
+            ("grouped", "remembered-users", REMEMBERING, users.remembered),
+            ("sqlite", "sqlite-users", TENANT, users.sqlite),
+            ("slow", "slow-users", TENANT, users.slow),
+        ];
+        for (server, population, tenant, count) in populations {
+            if self.services.contains_key(server) && wanted.population(population) {
+                self.enroll(server, population, tenant, count)?;
+            }
+        }
+        if wanted.population("remembered-users") {
+            let remember = json!({
+                "do": "remember", "server": "grouped", "population": "remembered-users", "in_flight": PREPARING,
+            });
+            self.load.tell(&remember)?;
         }
         // What so much writing leaves to be tidied must not fall into the first rounds.
         for database in self.databases.values() {
