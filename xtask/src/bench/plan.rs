@@ -147,8 +147,8 @@ mod tests {
         let named =
             |names: &[&str]| Wanted::named(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
         let two = named(&["login-256", "pgbench-64"]).unwrap();
-        let names: Vec<_> = two.round(0).iter().map(|step| step.name).collect();
-        assert_eq!(names, ["pgbench-64", "login-256"]);
+        let order: Vec<_> = two.round(0).iter().map(|step| step.name).collect();
+        assert_eq!(order, ["pgbench-64", "login-256"]);
         assert!(two.server("grouped") && two.population("users"));
         assert!(!two.server("sqlite") && !two.server("slow") && !two.population("remembered-users"));
         assert!(named(&["slow-pgbench-64"]).unwrap().server("slow"));
