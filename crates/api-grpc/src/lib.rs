@@ -11,6 +11,9 @@
 mod caller;
 mod convert;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod limits;
 mod metrics;

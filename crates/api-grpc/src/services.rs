@@ -20,6 +20,8 @@ mod team;
 pub(crate) use account::AccountHandlers;
 pub(crate) use directory::DirectoryHandlers;
 pub(crate) use event::EventHandlers;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use event::FuzzedPlace;
 pub(crate) use login::LoginHandlers;
 pub(crate) use policy::PolicyHandlers;
 pub(crate) use team::TeamHandlers;

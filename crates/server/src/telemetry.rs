@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn libraries_never_log_below_warnings() {
         let trace = filter(LevelFilter::TRACE, false);
-        for ours in ["countersign", "countersign::jobs", "countersign_application::engine"] {
+        for ours in ["countersign", "countersign_server::jobs", "countersign_application::engine"] {
             assert!(trace.would_enable(ours, &Level::TRACE), "{ours}");
         }
         for library in ["h2::codec", "hyper", "rustls::server", "sqlx::query", "tonic", "tower"] {

@@ -3,6 +3,9 @@
 mod place;
 mod watch;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use place::Place as FuzzedPlace;
+
 use super::caller;
 use super::shared::{Reply, done, limit, list_arguments, page_token_invalid, tenant};
 use crate::convert::event::{filter, security_event};

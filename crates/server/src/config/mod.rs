@@ -167,6 +167,14 @@ pub(crate) fn load(sources: &Sources) -> Result<Config, Problems> {
     validate::validate(sources.read()?)
 }
 
+/// Checks a file's text, without the programs that it names for its keys.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn of_text(text: &str) -> Result<Config, Problems> {
+    let mut raw = sources::parse(text)?;
+    raw.keys.commands.clear();
+    validate::validate(raw)
+}
+
 /// Loads and checks where the store is, and nothing else: migrations need no keys and no certificates.
 pub(crate) fn load_store(sources: &Sources) -> Result<StoreConfig, Problems> {
     let mut problems = Problems::default();

@@ -58,8 +58,8 @@ pub(super) fn read_notices(path: &Path) -> Result<RawNotices, Problems> {
     Ok(extract::<RawNoticesFile>(&figment)?.notices)
 }
 
-/// Reads the values of a file's text; for tests, and for the example.
-#[cfg(test)]
+/// Reads the values of a file's text; for tests, the example and fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn parse(text: &str) -> Result<Raw, Problems> {
     extract(&Figment::from(Serialized::defaults(parse_table(text)?)))
 }

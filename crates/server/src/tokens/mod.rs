@@ -145,6 +145,12 @@ impl Tokens {
     }
 }
 
+/// How many keys a text holds, or what is wrong with it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn key_count(text: &str) -> Result<usize, &'static str> {
+    keys::parse(text).map(|keys| keys.len())
+}
+
 #[tonic::async_trait]
 impl TokenVerifier for Tokens {
     async fn verify(&self, token: &str) -> Result<String, &'static str> {

@@ -11,7 +11,7 @@ const MAX_LEN: usize = 128;
 
 /// Where to go on reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// With the first event at or after this time; with the oldest where there is none.
     From(Option<Timestamp>),
     /// Behind this event.
@@ -24,7 +24,7 @@ const POSITION: u8 = 2;
 
 impl Place {
     /// The token of this place.
-    pub(super) fn token(self, keys: &DigestKeys, tenant: &TenantId) -> String {
+    pub(crate) fn token(self, keys: &DigestKeys, tenant: &TenantId) -> String {
         let fields = self.fields();
         let digest = keys.digest(&digested(&fields, tenant));
         let mut token = digest.key.0.to_be_bytes().to_vec();
@@ -34,7 +34,7 @@ impl Place {
     }
 
     /// The place that a token of this tenant stands for; `None` where it is none of ours.
-    pub(super) fn open(keys: &DigestKeys, tenant: &TenantId, token: &str) -> Option<Self> {
+    pub(crate) fn open(keys: &DigestKeys, tenant: &TenantId, token: &str) -> Option<Self> {
         if token.len() > MAX_LEN {
             return None;
         }
