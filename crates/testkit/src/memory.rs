@@ -81,6 +81,11 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Forgets everything, as if it were new.
+    pub fn clear(&self) {
+        *self.lock() = Everything::default();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Everything> {
         // A test that panicked while it held the lock left at worst an unfinished copy behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
