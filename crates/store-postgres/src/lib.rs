@@ -22,8 +22,8 @@
 //! # Invariants
 //! - Every statement names its tenant, but for the outbox's, the sweeper's and the folding of tallies, which serve all tenants.
 //! - The guard is in the statement, and its row count is looked at.
-//! - What belongs to a user changes only while the user's row is locked and its version raised; but for sealing again,
-//!   which changes no state.
+//! - What belongs to a user changes only while the user's row is locked and its version raised; sealing again, which changes
+//!   no state, is no exception: statements of logins look for rows where they were when they began.
 //! - No text of the server leaves this crate: details of errors quote rows.
 
 mod audit;

@@ -33,9 +33,30 @@ enum Column {
 
 /// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
 /// value and what else it is bound to; rows that another transaction holds are left for later, so that nobody waits.
+/// `swap` is [`owned`].
 struct Statements {
     due: &'static str,
     swap: &'static str,
+}
+
+/// A change of a row of a user, made as every other one: with the user's row locked and its version raised. A login that
+/// was decided before then decides again, where its statement would look for rows at the places that they had, and leave
+/// alone what has moved. A user who is held by somebody else is left for later.
+macro_rules! owned {
+    ($swap:literal) => {
+        concat!(
+            "WITH held AS MATERIALIZED (
+                SELECT tenant_id, user_id FROM users WHERE tenant_id = $2 AND user_id = $3
+                FOR NO KEY UPDATE SKIP LOCKED
+            ), raised AS (
+                UPDATE users SET version = users.version + 1 FROM held
+                WHERE users.tenant_id = held.tenant_id AND users.user_id = held.user_id
+                RETURNING 1
+            ) ",
+            $swap,
+            " AND EXISTS (SELECT FROM raised)"
+        )
+    };
 }
 
 impl Column {
@@ -55,8 +76,10 @@ impl Column {
                     FROM sealed_authenticators
                     WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < $1
                     ORDER BY substr(key_sealed, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: "UPDATE authenticators SET key_sealed = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND key_sealed = $5",
+                swap: owned!(
+                    "UPDATE authenticators SET key_sealed = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND key_sealed = $5"
+                ),
             },
             Self::PhoneNumber => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
@@ -64,8 +87,10 @@ impl Column {
                     FROM sealed_authenticators
                     WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
                     ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: "UPDATE authenticators SET sms_sealed_number = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND sms_sealed_number = $5",
+                swap: owned!(
+                    "UPDATE authenticators SET sms_sealed_number = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND sms_sealed_number = $5"
+                ),
             },
             Self::PendingPhoneNumber => Statements {
                 due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
@@ -73,8 +98,10 @@ impl Column {
                     FROM sealed_pending_enrollments
                     WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
                     ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: "UPDATE pending_enrollments SET sms_sealed_number = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND sms_sealed_number = $5",
+                swap: owned!(
+                    "UPDATE pending_enrollments SET sms_sealed_number = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND sms_sealed_number = $5"
+                ),
             },
             Self::AuthenticatorKey => Statements {
                 due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
@@ -82,8 +109,10 @@ impl Column {
                     FROM sealed_authenticators
                     WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
                     ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: "UPDATE authenticators SET totp_sealed_key = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND totp_sealed_key = $5",
+                swap: owned!(
+                    "UPDATE authenticators SET totp_sealed_key = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND totp_sealed_key = $5"
+                ),
             },
             Self::PendingKey => Statements {
                 due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
@@ -91,8 +120,10 @@ impl Column {
                     FROM sealed_pending_enrollments
                     WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
                     ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: "UPDATE pending_enrollments SET totp_sealed_key = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND totp_sealed_key = $5",
+                swap: owned!(
+                    "UPDATE pending_enrollments SET totp_sealed_key = $1
+                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND totp_sealed_key = $5"
+                ),
             },
         }
     }
