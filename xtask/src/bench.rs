@@ -29,7 +29,6 @@ use self::measure::{Measure, Times};
 use self::plan::Wanted;
 use self::report::Report;
 use self::sample::Round;
-use self::slow_disk::SlowDisk;
 use self::stage::{Stage, Users};
 use crate::run;
 
@@ -70,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let slow_disk = if args.no_slow_disk || !wanted.server("slow") {
         None
     } else {
-        SlowDisk::make().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
+        slow_disk::make().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
     };
     println!("preparing");
     let slow = slow_disk.is_some();

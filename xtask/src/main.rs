@@ -17,6 +17,7 @@ mod layers;
 mod links;
 mod packages;
 mod postgres;
+mod preload;
 mod proto;
 mod python;
 mod run;

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::postgres::Server;
+use crate::torture::clock;
 use crate::{browser, packages, python, run};
 
 /// The only package whose tests drive the built binary.
@@ -86,11 +87,17 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
     cargo.args(&args.filter);
     cargo.env("COUNTERSIGN_TEST_POSTGRES_URL", server.url());
     cargo.env("COUNTERSIGN_TEST_PYTHON", python);
+    let mut clock = None;
     if args.package.is_empty() || args.package.iter().any(|package| package == END_TO_END) {
+        clock = clock::make()?;
         cargo.env("COUNTERSIGN_BIN", build_binary()?);
         let browser = browser::find_or_install()?;
         cargo.env("COUNTERSIGN_TEST_CHROMIUM", browser.chromium);
         cargo.env("COUNTERSIGN_TEST_CHROMEDRIVER", browser.driver);
+    }
+    // A test that turns the clocks of nodes has them load this.
+    if let Some(clock) = &clock {
+        cargo.env("COUNTERSIGN_TEST_CLOCK", clock.library());
     }
     // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
     cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);

@@ -1,12 +1,20 @@
 //! `cargo xtask torture`: the long form of the torture that runs with all tests in short. What is done and by which laws
 //! it is judged stands in `crates/e2e/tests/torture`.
 
-use std::process::Stdio;
+pub(crate) mod clock;
+
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
+use cargo_metadata::Message;
 
-use crate::{run, test};
+use crate::run;
+
+/// Optimised, and quicker to build than what is shipped.
+const PROFILE: &str = "torture";
 
 /// What `cargo xtask torture` takes. Every run ends by its number of calls.
 #[derive(clap::Args)]
@@ -20,11 +28,17 @@ pub(crate) struct Args {
     /// Kills of PostgreSQL, evenly over the calls
     #[arg(long, default_value_t = 20)]
     database_kills: u64,
+    /// Jumps of nodes' clocks on each store, evenly over the calls
+    #[arg(long, default_value_t = 60)]
+    jumps: u64,
+    /// Changes of the root key on each store, evenly over the calls
+    #[arg(long, default_value_t = 4)]
+    rotations: u64,
     /// Calls at the same time
     #[arg(long, default_value_t = 64)]
     clients: u64,
     /// Users, each with an authenticator app and recovery codes
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 5_000)]
     users: u64,
     /// What all chance comes from; drawn from the time where it is not given, and printed
     #[arg(long)]
@@ -37,26 +51,57 @@ pub(crate) struct Args {
 /// Runs it. False if a law was broken.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let seed = args.seed.unwrap_or_else(seconds);
-    let mut cargo = run::cargo();
-    cargo.args(["test", "--package", "countersign-e2e", "--test", "torture", "--"]);
+    let (service, torture) = build()?;
+    let mut torture = Command::new(torture);
     // One store after the other: each gets the whole machine.
-    cargo.args(["the_history_obeys_the_laws", "--nocapture", "--test-threads", "1"]);
+    torture.args(["the_history_obeys_the_laws", "--nocapture", "--test-threads", "1"]);
     if let Some(store) = &args.store {
-        cargo.args(["--exact", &format!("{store}::the_history_obeys_the_laws")]);
+        torture.args(["--exact", &format!("{store}::the_history_obeys_the_laws")]);
     }
     for (name, value) in [
         ("SEED", seed),
         ("CALLS", args.calls),
         ("KILLS", args.kills),
         ("DATABASE_KILLS", args.database_kills),
+        ("JUMPS", args.jumps),
+        ("ROTATIONS", args.rotations),
         ("CLIENTS", args.clients),
         ("USERS", args.users),
     ] {
-        cargo.env(format!("COUNTERSIGN_TORTURE_{name}"), value.to_string());
+        torture.env(format!("COUNTERSIGN_TORTURE_{name}"), value.to_string());
     }
-    cargo.env("COUNTERSIGN_BIN", test::build_binary()?);
-    cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
-    Ok(cargo.stdin(Stdio::null()).status()?.success())
+    torture.env("COUNTERSIGN_BIN", service);
+    torture.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
+    let clock = clock::make()?;
+    if let Some(clock) = &clock {
+        torture.env("COUNTERSIGN_TEST_CLOCK", clock.library());
+    }
+    println!("seed {seed}");
+    Ok(torture.stdin(Stdio::null()).status().context("cannot run the torture")?.success())
+}
+
+/// Builds the service and what tortures it.
+fn build() -> Result<(PathBuf, PathBuf)> {
+    let mut cargo = run::cargo();
+    cargo.args(["build", "--profile", PROFILE, "--message-format", "json-render-diagnostics"]);
+    cargo.args(["--package", "countersign-server", "--bin", "countersign"]);
+    cargo.args(["--package", "countersign-e2e", "--test", "torture"]);
+    let mut cargo = cargo.stdout(Stdio::piped()).spawn().context("cannot run cargo build")?;
+    let output = BufReader::new(cargo.stdout.take().context("cargo build has no output")?);
+    let (mut service, mut torture) = (None, None);
+    for message in Message::parse_stream(output) {
+        let Message::CompilerArtifact(artifact) = message? else { continue };
+        let program = artifact.executable.map(PathBuf::from);
+        match (artifact.target.name.as_str(), artifact.target.is_test()) {
+            ("countersign", false) if artifact.target.is_bin() => service = program,
+            ("torture", true) => torture = program,
+            _ => {}
+        }
+    }
+    if !cargo.wait()?.success() {
+        bail!("the service or its torture does not build");
+    }
+    service.zip(torture).context("cargo does not say what it built")
 }
 
 /// A seed that is another one each time.

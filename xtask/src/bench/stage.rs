@@ -12,8 +12,8 @@ use super::load::Load;
 use super::pgbench::Pgbench;
 use super::plan::{Disk, Wanted};
 use super::service::{CALLER, Running, Service, Store};
-use super::slow_disk::SlowDisk;
 use crate::postgres::Server;
+use crate::preload::Preload;
 
 const DATABASE: &str = "countersign";
 /// The tenant whose users are always asked for a code, and its preset.
@@ -45,13 +45,13 @@ pub(super) struct Stage {
     pub(super) databases: BTreeMap<Disk, Database>,
     pub(super) users: BTreeMap<&'static str, u32>,
     services: BTreeMap<&'static str, Service>,
-    _slow_disk: Option<SlowDisk>,
+    _slow_disk: Option<Preload>,
     _folder: TempDir,
 }
 
 impl Stage {
     /// Starts databases and the load generator, and configures services. Nothing is served yet.
-    pub(super) fn build(service: &Path, load: &Path, slow_disk: Option<SlowDisk>) -> Result<Self> {
+    pub(super) fn build(service: &Path, load: &Path, slow_disk: Option<Preload>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("countersign-bench-").tempdir()?;
         let path = folder.path();
         let mut load = Load::start(load)?;

@@ -1,8 +1,8 @@
 //! A service that reaches PostgreSQL as a role that owns nothing. What that role is refused is the store's to test.
 
 use crate::harness::node::Data;
+use crate::harness::node::run;
 use crate::harness::{self, Enrolled, Node, Store, TENANT, User, events, production};
-use crate::vault::run;
 use countersign_api::v1;
 use countersign_api::v1::login_decision::Verdict;
 use std::sync::Arc;

@@ -1,13 +1,10 @@
 //! Root keys change while people sign in, and none that is still needed goes unnoticed.
 
 use crate::harness::app::unix_seconds;
-use crate::harness::node::Data;
-use crate::harness::{
-    self, App, Enrolled, Node, Store, TENANT, User, events, given, on_both_stores, production, within,
-};
+use crate::harness::node::{Data, run};
+use crate::harness::{self, App, Enrolled, Node, Store, TENANT, User, events, on_both_stores, production};
 use futures::future::join_all;
 use std::sync::Arc;
-use tokio::process::Command;
 use tonic::transport::Channel;
 use v1::Assurance;
 use v1::login_decision::Verdict;
@@ -15,14 +12,6 @@ use v1::login_decision::Verdict;
 use countersign_api::v1;
 
 const USERS: usize = 24;
-
-/// Runs the binary to its end: its exit code, and all that it printed.
-pub(crate) async fn run(arguments: &[&str]) -> (Option<i32>, String) {
-    let done = Command::new(given("COUNTERSIGN_BIN")).args(arguments).output();
-    let done = within(done).await.expect("it runs");
-    let text = [done.stdout, done.stderr].concat();
-    (done.status.code(), String::from_utf8_lossy(&text).into_owned())
-}
 
 /// People with an app each, enrolled at a development server under key 1. Also the file of their configuration.
 async fn people(data: &Arc<Data>) -> (Vec<(String, App, u64)>, String) {

@@ -1,41 +1,22 @@
-//! What is broken while the clients work: nodes and their database are killed, and every connection is cut, each after
-//! a number of calls, so that a run is as long as its calls and not as its time.
+//! What is broken while the clients work, and when: each after a number of calls, so that a run is as long as its calls and
+//! not as its time.
 
-use crate::harness::node::Data;
-use crate::harness::postgres::MortalServer;
-use crate::harness::{Node, Store};
+use crate::cluster::{Cluster, End};
 use crate::history::History;
+use crate::keys::Stage;
 use crate::network::Network;
 use crate::scale::Scale;
 use fastrand::Rng;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-/// Nodes on one database.
-pub(crate) struct Cluster {
-    nodes: Vec<Node>,
-    database: Option<MortalServer>,
-}
-
-impl Cluster {
-    /// Starts them.
-    pub(crate) async fn start(store: Store, scale: &Scale) -> Self {
-        let database = match store {
-            Store::Sqlite => None,
-            Store::Postgres => Some(MortalServer::start().await),
-        };
-        let data = Arc::new(Data::new(database.as_ref().map(|database| database.url().to_owned())));
-        let mut nodes = Vec::new();
-        for _ in 0..scale.nodes {
-            nodes.push(Node::start_on(Arc::clone(&data)).await);
-        }
-        Self { nodes, database }
-    }
-
-    /// Where they listen.
-    pub(crate) fn addresses(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| node.address().to_owned()).collect()
-    }
-}
+/// Clocks jump by so many milliseconds: less than what a node must bear, or more than any of its tolerances together, up to
+/// half an hour.
+const SMALL: std::ops::Range<i64> = 100..1_900;
+const LARGE: std::ops::Range<i64> = 12_000..1_800_000;
+/// Progress is told so often.
+const TOLD: usize = 20;
 
 /// What is done after a number of calls.
 #[derive(Clone, Copy)]
@@ -43,76 +24,207 @@ enum Blow {
     KillNode,
     StopNode,
     KillDatabase,
-    CutAll,
+    CutClients,
+    CutDatabase,
+    Jump(Jump),
+    /// Of the clock of this node, some calls after its jump.
+    PutRight(usize),
+    ChangeKey(Stage),
+}
+
+/// How a clock jumps.
+#[derive(Clone, Copy)]
+enum Jump {
+    /// While the node serves, by as little as it must bear.
+    Little,
+    /// While the node serves, by more.
+    Far,
+    /// While the node is down, by more.
+    AtStart,
+}
+
+/// How often what was broken.
+#[derive(Clone, Default)]
+struct Broken {
+    kills: usize,
+    stops: usize,
+    database_kills: usize,
+    cuts: usize,
+    database_cuts: usize,
+    little_jumps: usize,
+    far_jumps: usize,
+    starts_with_wrong_clock: usize,
+    key_changes: usize,
 }
 
 /// The one who breaks things.
 pub(crate) struct Chaos {
-    cluster: Cluster,
+    pub(crate) cluster: Cluster,
     network: Arc<Network>,
+    history: Arc<History>,
     scale: Scale,
     rng: Rng,
-    told: [usize; 4],
+    broken: Broken,
 }
 
 impl Chaos {
-    pub(crate) fn new(cluster: Cluster, network: Arc<Network>, scale: Scale) -> Self {
+    pub(crate) fn new(cluster: Cluster, network: Arc<Network>, history: Arc<History>, scale: Scale) -> Self {
         let rng = Rng::with_seed(scale.seed ^ 0xc4a0);
-        Self { cluster, network, scale, rng, told: [0; 4] }
+        Self { cluster, network, history, scale, rng, broken: Broken::default() }
     }
 
-    /// Breaks things until all calls are made.
-    pub(crate) async fn rage(&mut self, history: &History) {
-        self.network.spoil();
-        for (after, blow) in self.blows() {
-            history.reached(after).await;
-            self.strike(blow).await;
+    /// Breaks things until all calls are made, and leaves clocks that are right.
+    pub(crate) async fn rage(&mut self) {
+        self.network.wire.spoil();
+        self.cluster.wire().inspect(|wire| wire.spoil());
+        let mut blows = self.blows();
+        let mut told = 0;
+        while let Some(((after, _), blow)) = blows.pop_first() {
+            self.history.reached(after).await;
+            if let Some(turned) = self.strike(blow).await {
+                let until = (self.history.count() + self.hold()).min(self.scale.calls);
+                blows.insert((until, usize::MAX - turned), Blow::PutRight(turned));
+            }
+            let part = self.history.count() * TOLD / self.scale.calls;
+            if part > told {
+                told = part;
+                eprintln!("  {} of {} calls: {self}", self.history.count(), self.scale.calls);
+            }
         }
+        for index in 0..self.cluster.len() {
+            self.cluster.put_right(index, &self.network).await;
+        }
+    }
+
+    /// From now on nothing breaks.
+    pub(crate) fn calm(&self) {
+        self.network.wire.calm();
+        self.cluster.wire().inspect(|wire| wire.calm());
     }
 
     /// Evenly over the calls: each kind at its own places, in the order of the calls.
-    fn blows(&self) -> Vec<(usize, Blow)> {
-        let Scale { calls, kills, database_kills, .. } = self.scale;
+    fn blows(&self) -> BTreeMap<(usize, usize), Blow> {
+        let Scale { calls, kills, database_kills, jumps, rotations, .. } = self.scale;
+        let on_database = if self.cluster.wire().is_some() { kills / 2 } else { 0 };
         let kinds = [
-            (Blow::KillNode, kills),
-            (Blow::KillDatabase, database_kills),
-            (Blow::CutAll, kills),
-            (Blow::StopNode, kills / 3),
+            vec![Blow::KillNode; kills],
+            vec![Blow::KillDatabase; database_kills],
+            vec![Blow::CutClients; kills],
+            vec![Blow::CutDatabase; on_database],
+            vec![Blow::StopNode; kills / 3],
+            [Jump::Little, Jump::Far, Jump::AtStart]
+                .map(Blow::Jump)
+                .into_iter()
+                .cycle()
+                .take(jumps)
+                .collect(),
+            [Stage::Add, Stage::Switch, Stage::Retire].map(Blow::ChangeKey).repeat(rotations),
         ];
-        let mut blows = Vec::new();
-        for (blow, count) in kinds {
-            // In the middle of each part, so that something is under way before and after.
-            blows.extend((0..count).map(|number| (calls * (2 * number + 1) / (2 * count), blow)));
+        let mut blows = BTreeMap::new();
+        for kind in kinds {
+            let count = kind.len();
+            for (number, blow) in kind.into_iter().enumerate() {
+                // In the middle of each part, so that something is under way before and after.
+                blows.insert((calls * (2 * number + 1) / (2 * count), blows.len()), blow);
+            }
         }
-        blows.sort_by_key(|(after, _)| *after);
         blows
     }
 
-    async fn strike(&mut self, blow: Blow) {
-        let index = self.rng.usize(..self.cluster.nodes.len());
-        let node = &mut self.cluster.nodes[index];
+    /// Does it. Returns the node whose clock it turned.
+    async fn strike(&mut self, blow: Blow) -> Option<usize> {
+        let index = self.rng.usize(..self.cluster.len());
+        let (cluster, network) = (&mut self.cluster, &self.network);
         match blow {
-            Blow::KillNode => node.kill_and_restart().await,
+            Blow::KillNode => {
+                cluster.restart(index, End::Killed, network).await;
+                self.broken.kills += 1;
+            }
             Blow::StopNode => {
-                let ended = node.terminate().await;
-                assert_eq!(ended.code(), Some(0), "R67: {}", node.printed());
-                node.start_again().await;
+                cluster.restart(index, End::Stopped, network).await;
+                self.broken.stops += 1;
             }
             Blow::KillDatabase => {
-                if let Some(database) = &mut self.cluster.database {
-                    database.kill_and_await_return().await;
-                }
+                cluster.kill_database().await;
+                self.broken.database_kills += 1;
             }
-            Blow::CutAll => self.network.cut_all(),
+            Blow::CutClients => {
+                network.wire.cut_all();
+                self.broken.cuts += 1;
+            }
+            Blow::CutDatabase => {
+                cluster.wire().inspect(|wire| wire.cut_all());
+                self.broken.database_cuts += 1;
+            }
+            Blow::Jump(jump) => return self.jump(index, jump).await,
+            Blow::PutRight(index) => cluster.put_right(index, network).await,
+            Blow::ChangeKey(stage) => {
+                cluster.change_key(stage, network).await;
+                self.broken.key_changes += usize::from(stage == Stage::Retire);
+            }
         }
-        let address = self.cluster.nodes[index].address().to_owned();
-        self.network.moved(index, &address);
-        self.told[blow as usize] += 1;
+        None
     }
 
-    /// What was broken, for people.
-    pub(crate) fn told(&self) -> String {
-        let [kills, stops, databases, cuts] = self.told;
-        format!("{kills} kills of nodes, {stops} restarts, {databases} kills of the database, {cuts} cuts")
+    /// For how many calls a clock stays wrong: so many that clients meet it, and where other nodes serve meanwhile, at times
+    /// so many that the node looks at the database in between.
+    fn hold(&mut self) -> usize {
+        let Scale { clients, calls, jumps, nodes, .. } = self.scale;
+        let longer = if nodes > 1 { self.rng.usize(..calls / (2 * jumps)) } else { 0 };
+        clients + longer
+    }
+
+    async fn jump(&mut self, index: usize, jump: Jump) -> Option<usize> {
+        if (0..self.cluster.len()).any(|index| self.cluster.offset(index) != 0) {
+            // Nobody would serve where all were wrong.
+            return None;
+        }
+        let far = if matches!(jump, Jump::Little) { SMALL } else { LARGE };
+        let milliseconds = self.rng.i64(far) * if self.rng.bool() { 1 } else { -1 };
+        match jump {
+            Jump::Little => self.broken.little_jumps += 1,
+            Jump::Far => self.broken.far_jumps += 1,
+            Jump::AtStart => self.broken.starts_with_wrong_clock += 1,
+        }
+        if matches!(jump, Jump::AtStart) {
+            self.cluster.restart_at(index, milliseconds, &self.network).await;
+            // So that some clients find it.
+            self.network.wire.cut_all();
+        } else {
+            self.cluster.turn(index, milliseconds);
+        }
+        Some(index)
+    }
+
+    /// Replies that the database gave and that no node got.
+    pub(crate) fn replies_lost_to_nodes(&self) -> usize {
+        self.cluster.wire().map_or(0, |wire| wire.broken().0)
+    }
+}
+
+/// What was broken, for people.
+impl fmt::Display for Chaos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Broken { kills, stops, database_kills, cuts, database_cuts, key_changes, .. } = self.broken;
+        let Broken { little_jumps, far_jumps, starts_with_wrong_clock, .. } = self.broken;
+        let (lost, torn) = self.network.wire.broken();
+        write!(
+            f,
+            "nodes killed {kills}, restarted {stops}; clients' connections all cut {cuts}, replies lost {lost}, \
+             requests cut {torn}; "
+        )?;
+        if let Some((lost, torn)) = self.cluster.wire().map(|wire| wire.broken()) {
+            write!(
+                f,
+                "database killed {database_kills}, its connections all cut {database_cuts}, replies lost {lost}, \
+                 requests cut {torn}; "
+            )?;
+        }
+        write!(
+            f,
+            "clocks turned a little {little_jumps}, far {far_jumps}, before a start {starts_with_wrong_clock}, \
+             calls refused for it {}; root keys changed {key_changes}",
+            self.history.distrusted()
+        )
     }
 }

@@ -2,17 +2,17 @@
 //! kept with what came of it.
 
 use crate::harness::user::{patient, proof};
-use crate::harness::{App, TENANT, User, events, failure, within};
+use crate::harness::{TENANT, User, failure};
 use crate::history::{Action, Call, History, Outcome};
+use crate::log;
 use crate::network::Network;
+use crate::population::{Life, Person, Population, actor, password_now, step_now, switch_on};
 use crate::scale::Scale;
 use countersign_api::v1;
 use fastrand::Rng;
-use futures::future::join_all;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use v1::login_decision::Verdict;
 
@@ -20,82 +20,8 @@ use v1::login_decision::Verdict;
 const TRIES: usize = 6;
 /// A tenant whose name must be in no reply about another one (R43).
 const OTHER_TENANT: &str = "mandatory-managed";
-
-/// The users of a run.
-pub(crate) struct Population(Vec<Person>);
-
-/// A user: what they have had so far, the newest last.
-struct Person {
-    id: String,
-    lives: Mutex<Vec<Arc<Life>>>,
-    /// Held by the one client that switches off and on again.
-    renewing: tokio::sync::Mutex<()>,
-}
-
-/// From switching on to switching off.
-struct Life {
-    app: App,
-    recovery_codes: Vec<String>,
-}
-
-impl Population {
-    /// Users with an app each, made before anything breaks.
-    pub(crate) async fn enroll(network: &Network, scale: &Scale) -> Self {
-        let channel = network.answers().await;
-        let people = (0..scale.users).map(|number| {
-            let user = User::new(channel.clone(), TENANT, format!("person-{number}"));
-            async move {
-                let life = Arc::new(switch_on(&user).await);
-                Person { id: user.id, lives: Mutex::new(vec![life]), renewing: tokio::sync::Mutex::default() }
-            }
-        });
-        Self(join_all(people).await)
-    }
-
-    /// The log of all of them, in the order of its commits, each with whose it is.
-    pub(crate) async fn log(&self, network: &Network) -> Vec<(usize, Vec<v1::SecurityEvent>)> {
-        let channel = network.answers().await;
-        let mut log = Vec::with_capacity(self.0.len());
-        for (number, person) in self.0.iter().enumerate() {
-            log.push((number, events::of_user(&channel, TENANT, &person.id).await));
-        }
-        log
-    }
-}
-
-impl Person {
-    fn life(&self) -> (usize, Arc<Life>) {
-        let lives = self.lives.lock().expect("nobody panicked");
-        (lives.len() - 1, Arc::clone(lives.last().expect("the first one")))
-    }
-}
-
-/// Switches on, however often it must be asked. A lost answer to a beginning costs a new one; one to a confirmation is
-/// repeated with its request id.
-async fn switch_on(user: &User) -> Life {
-    within(async {
-        loop {
-            let Ok(begun) = user.begin(user.to_begin()).await else { continue };
-            let app = App::scan(&begun.otpauth_uri);
-            let request = v1::ConfirmEnrollmentRequest {
-                request_id: uuid(&mut Rng::new()),
-                ..user.to_confirm(&begun.enrollment_id, &app.code(0))
-            };
-            for _ in 0..TRIES * 10 {
-                match user.confirm(request.clone()).await {
-                    Ok(done) => {
-                        let recovery_codes = done.recovery_codes.map(|set| set.codes).unwrap_or_default();
-                        return Life { app, recovery_codes };
-                    }
-                    Err(status) if passes(&status) => {}
-                    // Its step has gone by, or an earlier try confirmed it and the answer is no longer kept.
-                    Err(_) => break,
-                }
-            }
-        }
-    })
-    .await
-}
+/// Clocks jump by up to so many steps: codes from so far away are tried too.
+const FAR: u64 = 60;
 
 /// Starts the clients. They share the calls to make.
 pub(crate) fn start(
@@ -109,9 +35,10 @@ pub(crate) fn start(
         .map(|number| {
             let mut client = Client {
                 population: Arc::clone(population),
-                channel: network.channel(),
+                user: User::new(network.channel(), TENANT, ""),
+                network: Arc::clone(network),
                 history: Arc::clone(history),
-                rng: Rng::with_seed(scale.seed ^ (number as u64).rotate_left(32)),
+                rng: Rng::with_seed(scale.seed ^ (number as u64 + 1).rotate_left(32)),
             };
             let left = Arc::clone(&left);
             tokio::spawn(async move {
@@ -128,7 +55,9 @@ pub(crate) fn start(
 
 struct Client {
     population: Arc<Population>,
-    channel: Channel,
+    /// Over the connection that it uses; whose calls it makes changes.
+    user: User,
+    network: Arc<Network>,
     history: Arc<History>,
     rng: Rng,
 }
@@ -139,69 +68,95 @@ impl Client {
         let population = Arc::clone(&self.population);
         let number = self.rng.usize(..population.0.len());
         let person = &population.0[number];
+        self.user.id.clone_from(&person.id);
         let (life, holder) = person.life();
-        match self.rng.u32(..1_000) {
-            0..5 => self.renew(number, person).await,
-            5..100 => {
-                let wrong = holder.app.wrong(20).swap_remove(self.rng.usize(..20));
-                self.log_in(number, person, &wrong, Action::Wrong).await;
-            }
-            100..180 if !holder.recovery_codes.is_empty() => {
+        let wrong = if person.guessed { 400 } else { 20 };
+        let chance = self.rng.u32(..1_000);
+        // One at a time; whoever finds somebody at it logs in.
+        let turn = if chance < 15 { person.renewing.try_lock().ok() } else { None };
+        match chance {
+            0..15 if turn.is_some() => self.renew(number, person).await,
+            15..95 if !holder.recovery_codes.is_empty() => {
                 let index = self.rng.usize(..holder.recovery_codes.len());
                 let action = Action::Recovery { life, index };
-                self.log_in(number, person, &holder.recovery_codes[index], action).await;
+                self.log_in(number, &holder.recovery_codes[index], action).await;
+            }
+            chance if chance < 95 + wrong => {
+                let code = holder.app.wrong(20).swap_remove(self.rng.usize(..20));
+                self.log_in(number, &code, Action::Wrong).await;
             }
             _ => {
-                let step = holder.app.step() + self.rng.u64(..3) - 1;
-                self.log_in(number, person, &holder.app.code_of(step), Action::Code { life, step }).await;
+                let step = self.step(&holder);
+                self.log_in(number, &holder.app.code_of(step), Action::Code { life, step }).await;
             }
         }
     }
 
-    async fn log_in(&mut self, number: usize, person: &Person, code: &str, action: Action) {
-        let user = User::new(self.channel.clone(), TENANT, &person.id);
-        let request_id = uuid(&mut self.rng);
-        let request = v1::CheckLoginRequest { request_id: request_id.clone(), ..user.to_check(Some(code)) };
-        let invoked = self.history.tick();
+    /// The step whose code to use: mostly about now, and at times as a node with a wrong clock might take it.
+    fn step(&mut self, holder: &Life) -> u64 {
+        let now = step_now(&holder.app, &self.history);
+        if self.rng.u32(..50) == 0 {
+            return now - FAR + self.rng.u64(..=2 * FAR);
+        }
+        now - 1 + self.rng.u64(..3)
+    }
+
+    async fn log_in(&mut self, number: usize, code: &str, action: Action) {
+        let request = self.rng.u128(..);
+        let message = v1::CheckLoginRequest {
+            request_id: uuid(request),
+            first_factor: Some(password_now(&self.history)),
+            ..self.user.to_check(Some(code))
+        };
+        let invoked = self.history.now();
         let mut outcome = Outcome::Unknown;
         for _ in 0..TRIES {
-            match user.check(request.clone()).await {
+            match self.user.check(message.clone()).await {
                 Ok(decision) => {
                     outcome = read(decision);
                     break;
                 }
-                Err(status) if passes(&status) => {}
-                Err(status) => panic!("{action:?}: {status:?}"),
+                Err(status) => {
+                    assert!(self.may_pass(&status), "{action:?}: {status:?}");
+                    elsewhere(&mut self.user, &status, &self.network, &self.history);
+                }
             }
         }
-        let returned = self.history.tick();
-        self.history.keep(Call { user: number, request_id, action, invoked, returned, outcome });
+        let returned = self.history.now();
+        self.history.keep(Call {
+            user: number,
+            request: written(request),
+            action,
+            invoked,
+            returned,
+            outcome,
+        });
     }
 
     /// Switches off and on again: what was before must be dead once the answer is there (R36).
     async fn renew(&mut self, number: usize, person: &Person) {
-        let Ok(_turn) = person.renewing.try_lock() else { return };
         let (life, holder) = person.life();
-        let user = User::new(self.channel.clone(), TENANT, &person.id);
-        let step = holder.app.step() + 1;
-        let request_id = uuid(&mut self.rng);
-        let request = v1::DisableTwoFactorRequest {
+        let step = step_now(&holder.app, &self.history) + 1;
+        let request = self.rng.u128(..);
+        let message = v1::DisableTwoFactorRequest {
             tenant_id: TENANT.to_owned(),
             user_id: person.id.clone(),
-            actor: Some(user.actor()),
+            actor: Some(actor(&self.user, &self.history)),
             proof: Some(proof(&holder.app.code_of(step))),
-            request_id: request_id.clone(),
+            request_id: uuid(request),
             ..v1::DisableTwoFactorRequest::default()
         };
-        let invoked = self.history.tick();
+        let invoked = self.history.now();
         let mut outcome = Outcome::Unknown;
         for _ in 0..TRIES * 10 {
-            match user.account.clone().disable_two_factor(patient(request.clone())).await {
+            match self.user.account.clone().disable_two_factor(patient(message.clone())).await {
                 Ok(_) => {
                     outcome = Outcome::Allowed { event: None };
                     break;
                 }
-                Err(status) if passes(&status) => {}
+                Err(status) if self.may_pass(&status) => {
+                    elsewhere(&mut self.user, &status, &self.network, &self.history);
+                }
                 Err(status) => {
                     let reason = failure::reason(&status);
                     let evaluated = reason == "PROOF_INCORRECT";
@@ -212,13 +167,36 @@ impl Client {
                 }
             }
         }
-        let returned = self.history.tick();
+        let returned = self.history.now();
         let off = matches!(outcome, Outcome::Allowed { .. });
         let action = Action::Disable { life, step };
-        self.history.keep(Call { user: number, request_id, action, invoked, returned, outcome });
+        self.history.keep(Call {
+            user: number,
+            request: written(request),
+            action,
+            invoked,
+            returned,
+            outcome,
+        });
         if off {
-            let next = Arc::new(switch_on(&user).await);
-            person.lives.lock().expect("nobody panicked").push(next);
+            person.live(switch_on(self.user.clone(), &self.network, &self.history).await);
+        }
+    }
+
+    /// Whether trying again may help. A password from before a node believed in another time may be too old for it, or not
+    /// yet have been given.
+    fn may_pass(&self, status: &Status) -> bool {
+        let untimely = ["FIRST_FACTOR_STALE", "FIRST_FACTOR_TIME_INVALID"];
+        passes(status) || (self.history.beliefs().len() > 1 && untimely.contains(&&*failure::reason(status)))
+    }
+}
+
+/// Goes to another node where this one cannot rely on its clock, as whoever looks at readiness does.
+pub(crate) fn elsewhere(user: &mut User, status: &Status, network: &Network, history: &History) {
+    if failure::reason(status) == "CLOCK_UNTRUSTED" {
+        history.distrust();
+        if let Some(channel) = network.elsewhere() {
+            *user = user.over(channel);
         }
     }
 }
@@ -226,7 +204,7 @@ impl Client {
 /// What a decision says, and that it speaks of nobody else (R43).
 fn read(decision: v1::LoginDecision) -> Outcome {
     assert!(!format!("{decision:?}").contains(OTHER_TENANT), "another tenant's name is in a reply");
-    let event = Some(decision.event_id);
+    let event = Some(log::id(&decision.event_id));
     match decision.verdict.expect("a verdict") {
         Verdict::Allowed(allowed) if allowed.assurance() != v1::Assurance::NotRequired => {
             Outcome::Allowed { event }
@@ -239,10 +217,11 @@ fn read(decision: v1::LoginDecision) -> Outcome {
 }
 
 /// Whether trying again may help: the network broke, or the service says so.
-fn passes(status: &Status) -> bool {
+pub(crate) fn passes(status: &Status) -> bool {
     let reason = failure::reason(status);
     [
         "STORE_UNAVAILABLE",
+        "CLOCK_UNTRUSTED",
         "DEADLINE_EXPIRED",
         "CONTENDED",
         "REQUEST_IN_PROGRESS",
@@ -255,10 +234,13 @@ fn passes(status: &Status) -> bool {
             && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal))
 }
 
-/// A random UUID, version 4 (RFC 9562 section 5.4).
-fn uuid(rng: &mut Rng) -> String {
-    let bits = rng.u128(..);
-    let bits = (bits & !(0xf << 76) | (0x4 << 76)) & !(0b11 << 62) | (0b10 << 62);
-    let hex = format!("{bits:032x}");
+/// These bits as a UUID, version 4 (RFC 9562 section 5.4).
+pub(crate) fn uuid(bits: u128) -> String {
+    let hex = format!("{:032x}", written(bits));
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// The number that the UUID of these bits writes.
+const fn written(bits: u128) -> u128 {
+    (bits & !(0xf << 76 | 0b11 << 62)) | (0x4 << 76) | (0b10 << 62)
 }

@@ -1,7 +1,8 @@
 //! What the clients saw: each call from its invocation to its reply, on one time line.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// What a client wanted. Codes are named by where they come from, so that the laws can tell them apart.
@@ -18,12 +19,12 @@ pub(crate) enum Action {
 }
 
 /// How a call ended, as far as its client knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The login may go ahead, or the second factor is off. With the event that says so.
-    Allowed { event: Option<String> },
+    Allowed { event: Option<u128> },
     /// The code was not accepted. With the event that says so.
-    Refused { event: Option<String> },
+    Refused { event: Option<u128> },
     /// Not evaluated: locked, or there is nothing to answer.
     NotEvaluated,
     /// Nobody knows: every try ended without an answer.
@@ -36,13 +37,31 @@ pub(crate) struct Call {
     /// Whose.
     pub(crate) user: usize,
     /// The idempotency key, the same at every try.
-    pub(crate) request_id: String,
+    pub(crate) request: u128,
     pub(crate) action: Action,
-    /// When it was first sent.
-    pub(crate) invoked: u64,
-    /// When its answer was read.
-    pub(crate) returned: u64,
+    /// When it was first sent, and when its answer was read.
+    pub(crate) invoked: Moment,
+    pub(crate) returned: Moment,
     pub(crate) outcome: Outcome,
+}
+
+/// A point on the time line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Its place: later than all before.
+    pub(crate) tick: u64,
+    /// What the machine's clock showed, in microseconds since 1970.
+    pub(crate) time: i64,
+}
+
+/// From when on a node believes in a time so far ahead of the machine's, because it was started with it and has nothing to
+/// hold it against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Belief {
+    /// Its place on the time line.
+    pub(crate) tick: u64,
+    /// In milliseconds.
+    pub(crate) offset: i64,
 }
 
 /// All calls, and the time line. Its ticks order what clients saw; they measure nothing.
@@ -51,17 +70,29 @@ pub(crate) struct History {
     /// How many there are, for those who wait for it.
     count: watch::Sender<usize>,
     ticks: AtomicU64,
+    beliefs: Mutex<Vec<Belief>>,
+    distrusted: AtomicUsize,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { calls: Mutex::default(), count: watch::Sender::new(0), ticks: AtomicU64::new(0) }
+        Self {
+            calls: Mutex::default(),
+            count: watch::Sender::new(0),
+            ticks: AtomicU64::new(0),
+            beliefs: Mutex::new(vec![Belief { tick: 0, offset: 0 }]),
+            distrusted: AtomicUsize::new(0),
+        }
     }
 }
 
 impl History {
-    /// A point on the time line, later than all before.
-    pub(crate) fn tick(&self) -> u64 {
+    /// A point on the time line.
+    pub(crate) fn now(&self) -> Moment {
+        Moment { tick: self.tick(), time: unix_micros() }
+    }
+
+    fn tick(&self) -> u64 {
         self.ticks.fetch_add(1, Ordering::SeqCst)
     }
 
@@ -72,6 +103,11 @@ impl History {
         self.count.send_replace(calls.len());
     }
 
+    /// How many ended.
+    pub(crate) fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
     /// Waits until so many calls have ended.
     pub(crate) async fn reached(&self, count: usize) {
         let mut counted = self.count.subscribe();
@@ -80,6 +116,40 @@ impl History {
 
     /// All that ended.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.calls.lock().expect("nobody panicked").clone()
+        std::mem::take(&mut *self.calls.lock().expect("nobody panicked"))
     }
+
+    /// From now on a time so many milliseconds ahead is believed.
+    pub(crate) fn believe(&self, offset: i64) {
+        let mut beliefs = self.beliefs.lock().expect("nobody panicked");
+        if beliefs.last().is_some_and(|last| last.offset != offset) {
+            beliefs.push(Belief { tick: self.tick(), offset });
+        }
+    }
+
+    /// By how many milliseconds the time is ahead that is believed.
+    pub(crate) fn believed(&self) -> i64 {
+        self.beliefs.lock().expect("nobody panicked").last().map_or(0, |last| last.offset)
+    }
+
+    /// All that was believed, one after the other.
+    pub(crate) fn beliefs(&self) -> Vec<Belief> {
+        self.beliefs.lock().expect("nobody panicked").clone()
+    }
+
+    /// A node refused because of its clock.
+    pub(crate) fn distrust(&self) {
+        self.distrusted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often nodes did.
+    pub(crate) fn distrusted(&self) -> usize {
+        self.distrusted.load(Ordering::Relaxed)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what nodes decide by is held against the machine's clock")]
+fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    since.as_micros().try_into().expect("a time of this age")
 }

@@ -10,10 +10,14 @@ pub(crate) struct Scale {
     pub(crate) seed: u64,
     /// Calls to make, repeats not counted.
     pub(crate) calls: usize,
-    /// Nodes to kill, evenly over the calls.
+    /// Nodes to kill, evenly over the calls, as everything below.
     pub(crate) kills: usize,
-    /// Databases to kill, evenly over the calls; SQLite has none.
+    /// Databases to kill; SQLite has none.
     pub(crate) database_kills: usize,
+    /// Clocks to turn.
+    pub(crate) jumps: usize,
+    /// Root keys to change.
+    pub(crate) rotations: usize,
     /// Nodes that serve at the same time.
     pub(crate) nodes: usize,
     /// Calls at the same time.
@@ -36,6 +40,8 @@ impl Scale {
             calls: count("CALLS", 6_000),
             kills: count("KILLS", 6),
             database_kills: if postgres { count("DATABASE_KILLS", 2) } else { 0 },
+            jumps: if crate::clocks::TURN { count("JUMPS", 6) } else { 0 },
+            rotations: count("ROTATIONS", 1),
             nodes: if postgres { 3 } else { 1 },
             clients: count("CLIENTS", 32),
             users: count("USERS", 200),
@@ -45,11 +51,11 @@ impl Scale {
 
 impl fmt::Display for Scale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, calls, kills, database_kills, nodes, clients, users } = self;
+        let Self { seed, calls, kills, database_kills, jumps, rotations, nodes, clients, users } = self;
         write!(
             f,
             "seed {seed}, {calls} calls of {clients} clients for {users} users, {nodes} nodes, {kills} kills of \
-             nodes, {database_kills} of the database"
+             nodes, {database_kills} of the database, {jumps} jumps of clocks, {rotations} changes of the root key"
         )
     }
 }

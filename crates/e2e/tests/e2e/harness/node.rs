@@ -2,6 +2,7 @@
 
 use super::{Store, given, postgres, within};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -56,10 +57,23 @@ impl Data {
     }
 }
 
+/// How a service is started.
+#[derive(Clone, Default)]
+pub(crate) struct Launch {
+    pub(crate) arguments: Vec<String>,
+    /// What it finds in its environment beside ours.
+    pub(crate) environment: Vec<(String, OsString)>,
+    /// Started again as long as it says that its store is not available, as a service manager does.
+    pub(crate) persistent: bool,
+}
+
+/// What a service that cannot reach its store ends with.
+const STORE_UNAVAILABLE: i32 = 69;
+
 /// A service, and what it was started with.
 pub(crate) struct Node {
     process: Process,
-    arguments: Vec<String>,
+    launch: Launch,
     /// Kept until nothing works on it any more.
     _data: Arc<Data>,
     /// What processes printed that have ended since.
@@ -86,8 +100,14 @@ impl Node {
 
     /// A server with these arguments.
     pub(crate) async fn start_with(data: Arc<Data>, arguments: Vec<String>) -> Self {
-        let process = Process::start(&arguments).await;
-        Self { process, arguments, _data: data, past: String::new() }
+        Self::launch(data, Launch { arguments, ..Launch::default() }).await
+    }
+
+    /// A server that is started like this.
+    pub(crate) async fn launch(data: Arc<Data>, launch: Launch) -> Self {
+        let mut past = String::new();
+        let process = Process::start_at_last(&launch, &mut past).await;
+        Self { process, launch, _data: data, past }
     }
 
     /// Where it listens.
@@ -103,9 +123,14 @@ impl Node {
 
     /// Ends it without any chance to finish anything, and starts it again on the same data.
     pub(crate) async fn kill_and_restart(&mut self) {
+        self.kill().await;
+        self.start_again().await;
+    }
+
+    /// Ends it without any chance to finish anything.
+    pub(crate) async fn kill(&mut self) {
         self.process.child.start_kill().expect("it runs");
         self.end().await;
-        self.process = Process::start(&self.arguments).await;
     }
 
     /// Asks it to stop, as a service manager does. Returns how it ended.
@@ -131,7 +156,7 @@ impl Node {
 
     /// Starts it again after its end.
     pub(crate) async fn start_again(&mut self) {
-        self.process = Process::start(&self.arguments).await;
+        self.process = Process::start_at_last(&self.launch, &mut self.past).await;
     }
 
     /// Everything that was printed by processes that have ended.
@@ -140,16 +165,36 @@ impl Node {
     }
 }
 
+/// A service that ended instead of listening.
+struct Ended {
+    code: Option<i32>,
+    printed: String,
+}
+
 impl Process {
+    /// Starts it, and again where it is worth it; what those printed that ended is added to `past`.
+    async fn start_at_last(launch: &Launch, past: &mut String) -> Self {
+        loop {
+            match Self::start(launch).await {
+                Ok(process) => return process,
+                Err(Ended { code, printed }) => {
+                    let again = launch.persistent && code == Some(STORE_UNAVAILABLE);
+                    assert!(again, "it ended: {printed}");
+                    *past += &printed;
+                }
+            }
+        }
+    }
+
     /// Starts it and waits until it tells its address.
-    async fn start(arguments: &[String]) -> Self {
+    async fn start(launch: &Launch) -> Result<Self, Ended> {
         let mut command = Command::new(given("COUNTERSIGN_BIN"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("COUNTERSIGN__") {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).kill_on_drop(true);
+        command.args(&launch.arguments).envs(launch.environment.iter().cloned()).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = tokio::spawn(rest(child.stderr.take().expect("piped"), String::new()));
@@ -159,14 +204,23 @@ impl Process {
             let start = printed.len();
             if within(stdout.read_line(&mut printed)).await.expect("text") == 0 {
                 let log = within(log).await.expect("its log was read");
-                panic!("it ended: {printed}{log}");
+                let code = within(child.wait()).await.expect("it can be waited for").code();
+                return Err(Ended { code, printed: printed + &log });
             }
             if let Some(address) = printed[start..].strip_prefix("listening on ") {
                 break address.trim_end().to_owned();
             }
         };
-        Self { child, address, output: [tokio::spawn(rest(stdout, printed)), log] }
+        Ok(Self { child, address, output: [tokio::spawn(rest(stdout, printed)), log] })
     }
+}
+
+/// Runs the binary to its end: its exit code, and all that it printed.
+pub(crate) async fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let done = Command::new(given("COUNTERSIGN_BIN")).args(arguments).output();
+    let done = within(done).await.expect("it runs");
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Reads to the end, so that nothing printed is lost and no pipe fills up.

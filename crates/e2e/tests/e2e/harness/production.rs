@@ -15,6 +15,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 const CALLER: &str = "login.example.org";
 
 /// What a caller needs to connect.
+#[derive(Clone)]
 pub(crate) struct Credentials {
     authority: String,
     identity: Identity,
@@ -34,28 +35,38 @@ pub(crate) async fn start_with(data: Arc<Data>, more: &str) -> (Node, Credential
 
 /// The same with these lines of `[keys.files]`, and whatever tables follow.
 pub(crate) async fn start_with_keys(data: Arc<Data>, keys: &str) -> (Node, Credentials) {
+    let credentials = certify(&data);
+    let file = data.folder().join("countersign.toml");
+    write(&file, &configuration(&data, keys));
+    let arguments = ["serve", "--config", file.to_str().expect("a plain path")].map(str::to_owned).to_vec();
+    (Node::start_with(data, arguments).await, credentials)
+}
+
+/// Writes certificates for servers on this data, and gives what a caller of theirs needs.
+pub(crate) fn certify(data: &Data) -> Credentials {
     let authority = authority();
     let (certificate, key) = issue(&authority, "localhost", ExtendedKeyUsagePurpose::ServerAuth);
     let dir = data.folder();
     write(&dir.join("server.pem"), &certificate);
     write(&dir.join("server.key"), &key);
     write(&dir.join("ca.pem"), &authority.pem());
-    let file = dir.join("countersign.toml");
-    write(&file, &configuration(&data, keys));
-    let arguments = ["serve", "--config", file.to_str().expect("a plain path")].map(str::to_owned).to_vec();
-    let node = Node::start_with(data, arguments).await;
     let (certificate, key) = issue(&authority, CALLER, ExtendedKeyUsagePurpose::ClientAuth);
-    (node, Credentials { authority: authority.pem(), identity: Identity::from_pem(certificate, key) })
+    Credentials { authority: authority.pem(), identity: Identity::from_pem(certificate, key) }
 }
 
 /// A connection with these credentials.
 pub(crate) async fn connect(node: &Node, credentials: &Credentials) -> Channel {
+    within(endpoint(node.address(), credentials).connect()).await.expect("it takes connections")
+}
+
+/// How to connect to this address with these credentials.
+pub(crate) fn endpoint(address: &str, credentials: &Credentials) -> Endpoint {
     let tls = ClientTlsConfig::new()
         .domain_name("localhost")
         .ca_certificate(Certificate::from_pem(&credentials.authority))
         .identity(credentials.identity.clone());
-    let endpoint = Endpoint::from_shared(format!("https://{}", node.address())).expect("an address");
-    within(endpoint.tls_config(tls).expect("TLS").connect()).await.expect("it takes connections")
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).expect("an address");
+    endpoint.tls_config(tls).expect("TLS")
 }
 
 /// A configuration with these lines of `[keys.files]`.

@@ -1,0 +1,272 @@
+//! Nodes on one store as an operator runs them in production, each with a clock of its own, and with PostgreSQL behind a
+//! bad wire. What is done to them, and when, is `chaos`.
+
+use crate::clocks::Clock;
+use crate::harness::node::{Data, Launch, run};
+use crate::harness::postgres::MortalServer;
+use crate::harness::production::{self, Credentials};
+use crate::harness::{Node, Store, within};
+use crate::history::History;
+use crate::keys::{Keys, Stage};
+use crate::network::Network;
+use crate::scale::Scale;
+use crate::wire::{Weather, Wire};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+/// What nodes and operators' commands meet on their way to PostgreSQL.
+const WEATHER: Weather = Weather { replies: 250, requests: 500 };
+/// How far a clock may be off (R65), in milliseconds.
+const TOLERANCE: i64 = 2_000;
+/// What an operator's command ends with when it cannot reach the store.
+const STORE_UNAVAILABLE: Option<i32> = Some(69);
+
+/// Nodes on one store.
+pub(crate) struct Cluster {
+    data: Arc<Data>,
+    nodes: Vec<Member>,
+    database: Option<Database>,
+    keys: Keys,
+    history: Arc<History>,
+    credentials: Credentials,
+}
+
+struct Member {
+    node: Node,
+    clock: Clock,
+    configuration: PathBuf,
+    /// What its clock was ahead when it was started, in milliseconds.
+    began_at: i64,
+}
+
+/// PostgreSQL, and the wire to it.
+struct Database {
+    server: MortalServer,
+    wire: Arc<Wire>,
+}
+
+/// How a node is ended before it is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With SIGKILL.
+    Killed,
+    /// With SIGTERM.
+    Stopped,
+}
+
+impl Cluster {
+    /// Starts them.
+    pub(crate) async fn start(store: Store, scale: &Scale, history: &Arc<History>) -> Self {
+        let database = match store {
+            Store::Sqlite => None,
+            Store::Postgres => Some(Database::start(scale.seed).await),
+        };
+        let data = Arc::new(Data::new(database.as_ref().map(Database::url)));
+        // A development server makes tenants and the first key.
+        assert!(Node::start_on(Arc::clone(&data)).await.terminate().await.success());
+        let (keys, credentials) = (Keys::first(data.folder()), production::certify(&data));
+        let nodes = Vec::new();
+        let mut cluster = Self { data, nodes, database, keys, history: Arc::clone(history), credentials };
+        for index in 0..scale.nodes {
+            let member = cluster.member(index).await;
+            cluster.nodes.push(member);
+        }
+        cluster
+    }
+
+    async fn member(&self, index: usize) -> Member {
+        let file = |name: &str| self.data.folder().join(format!("{name}-{index}"));
+        let (clock, configuration) = (Clock::new(&file("clock")), file("countersign.toml"));
+        production::write(&configuration, &production::configuration(&self.data, &self.keys.lines()));
+        let arguments = ["serve", "--config", configuration.to_str().expect("a plain path")];
+        let mut environment = clock.environment();
+        // Each node has seen what it has seen, and tells what went wrong.
+        environment.push(("COUNTERSIGN__STORE__WITNESS_FILE".to_owned(), file("witness").into()));
+        environment.push(("COUNTERSIGN__LOG__LEVEL".to_owned(), "warn".into()));
+        let arguments = arguments.map(str::to_owned).to_vec();
+        let launch = Launch { arguments, environment, persistent: true };
+        let node = Node::launch(Arc::clone(&self.data), launch).await;
+        Member { node, clock, configuration, began_at: 0 }
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// A good network to them.
+    pub(crate) async fn network(&self, seed: u64) -> Arc<Network> {
+        let addresses = self.nodes.iter().map(|member| member.node.address().to_owned()).collect();
+        Network::start(addresses, self.credentials.clone(), seed).await
+    }
+
+    /// The wire to the database, where there is one.
+    pub(crate) fn wire(&self) -> Option<&Arc<Wire>> {
+        self.database.as_ref().map(|database| &database.wire)
+    }
+
+    /// Kills the database, and waits until it is back.
+    pub(crate) async fn kill_database(&mut self) {
+        if let Some(database) = &mut self.database {
+            database.server.kill_and_await_return().await;
+        }
+    }
+
+    /// Ends a node and starts it again.
+    pub(crate) async fn restart(&mut self, index: usize, end: End, network: &Network) {
+        let node = &mut self.nodes[index].node;
+        match end {
+            End::Killed => node.kill().await,
+            End::Stopped => {
+                let ended = node.terminate().await;
+                assert_eq!(ended.code(), Some(0), "R67: {}", node.printed());
+            }
+        }
+        self.start_again(index, network).await;
+    }
+
+    /// Ends a node and starts it again with a clock that is wrong from the beginning.
+    pub(crate) async fn restart_at(&mut self, index: usize, milliseconds: i64, network: &Network) {
+        self.nodes[index].node.kill().await;
+        self.nodes[index].clock.turn(milliseconds);
+        self.start_again(index, network).await;
+    }
+
+    async fn start_again(&mut self, index: usize, network: &Network) {
+        let alone = self.database.is_none();
+        let member = &mut self.nodes[index];
+        member.began_at = member.clock.offset();
+        if alone {
+            // With no clock to hold its own against, it believes what it sees when it starts.
+            self.history.believe(if member.began_at.abs() > TOLERANCE { member.began_at } else { 0 });
+        }
+        member.node.start_again().await;
+        network.wire.moved(index, member.node.address());
+    }
+
+    /// By how much a node's clock is ahead, in milliseconds.
+    pub(crate) fn offset(&self, index: usize) -> i64 {
+        self.nodes[index].clock.offset()
+    }
+
+    /// Turns the clock of a node.
+    pub(crate) fn turn(&mut self, index: usize, milliseconds: i64) {
+        self.nodes[index].clock.turn(milliseconds);
+    }
+
+    /// Puts the clock of a node right. A node that believed in another time is started again, as it must be.
+    pub(crate) async fn put_right(&mut self, index: usize, network: &Network) {
+        let member = &mut self.nodes[index];
+        member.clock.turn(0);
+        if self.database.is_none() && member.began_at.abs() > TOLERANCE {
+            self.restart(index, End::Killed, network).await;
+        }
+    }
+
+    /// One stage of a change of the root key.
+    pub(crate) async fn change_key(&mut self, stage: Stage, network: &Network) {
+        if stage == Stage::Add {
+            let file = self.keys.next_file();
+            self.operator(&["keys", "new", "--out", file.to_str().expect("a plain path")]).await;
+        }
+        self.keys.enter(stage);
+        self.configure();
+        for index in 0..self.nodes.len() {
+            self.restart(index, End::Stopped, network).await;
+        }
+        match stage {
+            Stage::Add => {}
+            Stage::Switch => self.seal_again().await,
+            Stage::Retire => {
+                self.keys.settle();
+                self.configure();
+            }
+        }
+    }
+
+    fn configure(&self) {
+        let text = production::configuration(&self.data, &self.keys.lines());
+        for member in &self.nodes {
+            production::write(&member.configuration, &text);
+        }
+    }
+
+    /// Seals everything with the newest key. What others hold just then is left out by one pass, so there may be more.
+    async fn seal_again(&self) {
+        within(async {
+            loop {
+                let file = self.nodes[0].configuration.to_str().expect("a plain path");
+                self.operator(&["keys", "rotate", "--config", file]).await;
+                let status = self.operator(&["keys", "status", "--config", file]).await;
+                if !status.contains("until sealed again") {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Runs a command of operators until the store is available to it.
+    async fn operator(&self, arguments: &[&str]) -> String {
+        within(async {
+            loop {
+                let (code, told) = run(arguments).await;
+                if code == Some(0) {
+                    return told;
+                }
+                assert_eq!(code, STORE_UNAVAILABLE, "{arguments:?}: {told}");
+            }
+        })
+        .await
+    }
+
+    /// Stops every node and proves the log of events. Returns all that the nodes told.
+    pub(crate) async fn end(mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        for member in &mut self.nodes {
+            let ended = member.node.terminate().await;
+            assert_eq!(ended.code(), Some(0), "R67: {}", member.node.printed());
+            told.extend(member.node.printed().lines().map(str::to_owned));
+        }
+        self.prove().await;
+        told
+    }
+
+    /// R56: whatever happened, the seals of the log hold, those too whose root key is gone.
+    async fn prove(&self) {
+        let file = self.nodes[0].configuration.to_str().expect("a plain path");
+        let seals = self.operator(&["audit", "seals", "--config", file]).await;
+        let keys: BTreeSet<_> = seals.lines().map(signed_with).collect();
+        let mut verify = vec!["audit", "verify", "--config", file];
+        verify.extend(keys.iter().flat_map(|key| ["--public-key", key]));
+        self.operator(&verify).await;
+    }
+}
+
+/// The public key of a seal, as operators write it: with its id.
+fn signed_with(seal: &str) -> String {
+    let seal: serde_json::Value = serde_json::from_str(seal).expect("a line of JSON");
+    let statement = seal["statement"].as_str().expect("a statement");
+    let key = statement.lines().find_map(|line| line.strip_prefix("key: ")).expect("its key");
+    key.replace(' ', ":")
+}
+
+impl Database {
+    async fn start(seed: u64) -> Self {
+        let server = MortalServer::start().await;
+        let url = PgConnectOptions::from_str(server.url()).expect("a URL");
+        let address = format!("{}:{}", url.get_host(), url.get_port());
+        let wire = Wire::start(vec![address], WEATHER, seed ^ 0xda7a).await;
+        Self { server, wire }
+    }
+
+    /// Its URL at the near end of the wire.
+    fn url(&self) -> String {
+        let url = PgConnectOptions::from_str(self.server.url()).expect("a URL");
+        url.port(self.wire.address().port()).to_url_lossy().to_string()
+    }
+}
