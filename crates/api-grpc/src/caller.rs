@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Method {
     /// Its path, as HTTP has it.
-    pub(crate) path: String,
+    pub(crate) path: Arc<str>,
     /// The scope that it wants.
     pub(crate) scope: String,
     /// Whether its answer is a stream.

@@ -207,7 +207,7 @@ fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
         }
         let field = |name| method.input().get_field_by_name(name).map(|field| field.number());
         let entry = Method {
-            path: path.clone(),
+            path: path.as_str().into(),
             scope,
             is_streaming: method.is_server_streaming(),
             tenant_field: field("tenant_id"),

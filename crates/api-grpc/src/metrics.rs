@@ -3,6 +3,8 @@
 
 use countersign_api::error_reason_name;
 use countersign_api::v1::ErrorReason;
+use metrics::SharedString;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Code;
@@ -52,8 +54,8 @@ impl Drop for Waiting {
 }
 
 /// A call ended: how, and how long after its headers came.
-pub(crate) fn finished(method: Option<&str>, code: Code, latency: Duration) {
-    let method = method.unwrap_or(UNKNOWN).to_owned();
+pub(crate) fn finished(method: Option<Arc<str>>, code: Code, latency: Duration) {
+    let method = method.map_or(SharedString::const_str(UNKNOWN), SharedString::from_shared);
     metrics::histogram!("countersign_rpc_seconds", "method" => method.clone()).record(latency.as_secs_f64());
     metrics::counter!("countersign_rpc_total", "method" => method, "code" => name(code)).increment(1);
 }

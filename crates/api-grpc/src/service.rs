@@ -9,17 +9,9 @@ use crate::limits::{Limits, expired};
 use crate::metrics::{self, InFlight};
 use crate::options::{Options, SetupError};
 use crate::peek;
-use crate::services::{
-    self, AccountHandlers, DirectoryHandlers, EventHandlers, LoginHandlers, PolicyHandlers, TeamHandlers,
-};
+use crate::services::{self, Services};
 use crate::trace;
 use countersign_api::v1::ErrorReason;
-use countersign_api::v1::account_service_server::AccountServiceServer;
-use countersign_api::v1::directory_service_server::DirectoryServiceServer;
-use countersign_api::v1::event_service_server::EventServiceServer;
-use countersign_api::v1::login_service_server::LoginServiceServer;
-use countersign_api::v1::policy_service_server::PolicyServiceServer;
-use countersign_api::v1::team_service_server::TeamServiceServer;
 use countersign_application::{Application, DeniedCall};
 use countersign_domain::ids::{CallerId, TenantId};
 use futures::FutureExt;
@@ -39,14 +31,17 @@ use tonic_health::server::HealthReporter;
 use tower::Service;
 use tracing::Instrument;
 
-/// The whole contract as one service. Cheap to clone; clones share their limits.
-///
-/// It is a `tower::Service` for any HTTP/2 server; [`GrpcService::into_routes`] makes it what tonic's own server takes.
+/// The whole contract as one service: a `tower::Service` for any HTTP/2 server. Cheap to clone; clones share their limits.
 #[derive(Clone)]
-pub struct GrpcService {
-    routes: Routes,
-    gate: Arc<Gate>,
-    limits: Arc<Limits>,
+pub struct GrpcService(Arc<Shared>);
+
+/// What all calls share.
+struct Shared {
+    services: Services,
+    /// What is served without a caller: health, and reflection where it is offered.
+    open: Routes,
+    gate: Gate,
+    limits: Limits,
     health: Health,
     app: Application,
 }
@@ -84,69 +79,59 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
     let health = Health { reporter, said: Arc::default() };
     // Nobody else has the reporter yet, so its lock is free and the future is ready at once.
     let _ = health.set_serving(false).now_or_never();
-    let mut routes = Routes::builder();
-    routes
-        .add_service(health_server)
-        .add_service(LoginServiceServer::new(LoginHandlers::new(app.clone())))
-        .add_service(AccountServiceServer::new(AccountHandlers::new(app.clone())))
-        .add_service(TeamServiceServer::new(TeamHandlers::new(app.clone())))
-        .add_service(DirectoryServiceServer::new(DirectoryHandlers::new(app.clone())))
-        .add_service(PolicyServiceServer::new(PolicyHandlers::new(app.clone())))
-        .add_service(EventServiceServer::new(EventHandlers::new(app.clone())));
+    let mut open = Routes::builder();
+    open.add_service(health_server);
     if options.reflection {
         let builder = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(countersign_api::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        routes
-            .add_service(builder().build_v1().map_err(SetupError::Reflection)?)
+        open.add_service(builder().build_v1().map_err(SetupError::Reflection)?)
             .add_service(builder().build_v1alpha().map_err(SetupError::Reflection)?);
     }
-    Ok(GrpcService {
-        routes: routes.routes().prepare(),
-        limits: Arc::new(Limits::new(&options)),
-        gate: Arc::new(Gate::new(options.callers, options.tokens, options.reflection)?),
+    Ok(GrpcService(Arc::new(Shared {
+        services: Services::new(&app),
+        open: open.routes().prepare(),
+        limits: Limits::new(&options),
+        gate: Gate::new(options.callers, options.tokens, options.reflection)?,
         health,
         app,
-    })
+    })))
 }
 
 impl std::fmt::Debug for GrpcService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GrpcService").field("gate", &self.gate).finish_non_exhaustive()
+        f.debug_struct("GrpcService").field("gate", &self.0.gate).finish_non_exhaustive()
     }
 }
 
 impl GrpcService {
     /// The switch of the health service.
     pub fn health(&self) -> Health {
-        self.health.clone()
+        self.0.health.clone()
     }
 
     /// Panics of handlers caught since the start (R48).
     pub fn panics(&self) -> u64 {
-        self.limits.panics()
+        self.0.limits.panics()
     }
 
     /// Calls denied to their callers since the start: no or bad credentials, a scope or a tenant not granted (R42).
     pub fn denied(&self) -> u64 {
-        self.limits.denied()
+        self.0.limits.denied()
     }
 
     /// Calls that wait for their turn now (R66).
     pub fn waiting(&self) -> usize {
-        self.limits.waiting()
+        self.0.limits.waiting()
     }
+}
 
-    /// The same as routes, for `tonic::transport::Server::builder().add_routes(…)`.
-    pub fn into_routes(self) -> Routes {
-        Routes::default().into_axum_router().fallback_service(self).into()
-    }
-
-    async fn handle(mut self, request: Request<Body>) -> Response<Body> {
+impl Shared {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         if self.gate.is_open(request.uri().path()) {
-            return forward(&mut self.routes, request).await;
+            return answered(self.open.clone().call(request).await);
         }
         let trace_id = trace::trace_id(request.headers());
         let span = trace::span(request.uri().path(), request.headers(), &trace_id);
@@ -158,13 +143,17 @@ impl GrpcService {
             let response = self.guarded(request, trace_id).await.unwrap_or_else(Status::into_http);
             let latency = start.elapsed();
             let code = trace::finished(&response, latency);
-            metrics::finished(method.as_ref().map(|method| method.path.as_str()), code, latency);
+            metrics::finished(method.map(|method| Arc::clone(&method.path)), code, latency);
             response
         };
         call.instrument(span).await
     }
 
-    async fn guarded(self, request: Request<Body>, trace_id: String) -> Result<Response<Body>, Status> {
+    async fn guarded(
+        self: Arc<Self>,
+        request: Request<Body>,
+        trace_id: String,
+    ) -> Result<Response<Body>, Status> {
         let caller = match self.gate.authenticate(Shown::of(&request)).await {
             Ok(caller) => caller,
             Err(denied) => return Err(self.refuse(denied, request, trace_id).await),
@@ -187,11 +176,11 @@ impl GrpcService {
     }
 
     async fn within_limits(
-        &self,
+        self: &Arc<Self>,
         caller: CallerContext,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let Self { mut routes, limits, app, .. } = self.clone();
+        let Self { limits, app, .. } = &**self;
         let permit = limits.enter()?;
         let method = Arc::clone(&caller.method);
         // A stream goes on for as long as the caller listens; only its beginning is bounded.
@@ -199,9 +188,10 @@ impl GrpcService {
             if method.is_streaming { limits.max_deadline } else { limits.deadline(request.headers()) };
         let call = async {
             let (mut request, body) = limits.whole(&method.path, request).await?;
-            let permit = limits.turn(permit, party(&app, &caller, &body)).await?;
+            let permit = limits.turn(permit, party(app, &caller, &body)).await?;
             request.extensions_mut().insert(caller);
-            Ok(limits.run(permit, async move { forward(&mut routes, request).await }).await?)
+            let shared = Arc::clone(self);
+            Ok(limits.run(permit, async move { shared.services.call(request).await }).await?)
         };
         timeout(deadline, call).await.unwrap_or_else(|_| Err(expired().into_status()))
     }
@@ -235,7 +225,13 @@ impl GrpcService {
         trace_id: String,
     ) {
         let reason = countersign_api::error_reason_name(reason);
-        self.app.note_denial(DeniedCall { tenant, caller, reason, method: method.path.clone(), trace_id });
+        self.app.note_denial(DeniedCall {
+            tenant,
+            caller,
+            reason,
+            method: method.path.to_string(),
+            trace_id,
+        });
     }
 }
 
@@ -247,12 +243,9 @@ fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> String {
     granted.map_or_else(|| format!("caller {}", caller.id.as_str()), |tenant| tenant.as_str().to_owned())
 }
 
-/// Hands a request to the service that it names.
-async fn forward(routes: &mut Routes, request: Request<Body>) -> Response<Body> {
-    match routes.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
+/// The answer of a service, which always gives one.
+pub(crate) fn answered(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
+    answer.unwrap_or_else(|never| match never {})
 }
 
 impl<B> Service<Request<B>> for GrpcService
@@ -269,8 +262,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let this = self.clone();
+        let shared = Arc::clone(&self.0);
         let request = request.map(Body::new);
-        Box::pin(async move { Ok(this.handle(request).await) })
+        Box::pin(async move { Ok(shared.handle(request).await) })
     }
 }

@@ -50,15 +50,19 @@ impl Source<'_> {
 
     /// Without entropy for recovery codes unless policy may reissue them: the hot path draws little.
     pub(crate) fn login(self, reissues: bool) -> LoginFresh {
+        // One draw for all: each asks the operating system.
+        let mut drawn = [[0; 10]; 4];
+        self.random.fill(drawn.as_flattened_mut());
+        let [challenge, ticket, client, set] = drawn;
         let recovery = if reissues {
             self.recovery_set()
         } else {
-            FreshSet { id: RecoverySetId::at(self.now, self.bytes()), entropy: SecretBytes::new(Vec::new()) }
+            FreshSet { id: RecoverySetId::at(self.now, set), entropy: SecretBytes::new(Vec::new()) }
         };
         LoginFresh {
-            challenge: ChallengeId::at(self.now, self.bytes()),
-            ticket: TicketId::at(self.now, self.bytes()),
-            client: ClientId::at(self.now, self.bytes()),
+            challenge: ChallengeId::at(self.now, challenge),
+            ticket: TicketId::at(self.now, ticket),
+            client: ClientId::at(self.now, client),
             recovery,
         }
     }

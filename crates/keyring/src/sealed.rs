@@ -132,8 +132,10 @@ fn encrypt(
 /// bytes.
 fn associated_data(purpose: SealPurpose, key: KeyId, fields: &[&[u8]]) -> Vec<u8> {
     let key = key.0.to_be_bytes();
-    let mut data = Vec::new();
-    for field in [&[FORMAT], purpose.info().as_bytes(), &key].iter().chain(fields) {
+    let own: [&[u8]; 3] = [&[FORMAT], purpose.info().as_bytes(), &key];
+    let all = || own.iter().chain(fields);
+    let mut data = Vec::with_capacity(all().map(|field| size_of::<u64>() + field.len()).sum());
+    for field in all() {
         data.extend_from_slice(&(field.len() as u64).to_be_bytes());
         data.extend_from_slice(field);
     }

@@ -78,7 +78,8 @@ type Writer<'a> = &'a mut Serializer<&'a mut Vec<u8>>;
     reason = "serde_json fails on writing for keys that are not text and for broken writers only; there are neither"
 )]
 fn encode(write: impl for<'a> FnOnce(Writer<'a>) -> serde_json::Result<()>) -> String {
-    let mut text = Vec::new();
+    // Most are shorter: what a login writes takes no second allocation.
+    let mut text = Vec::with_capacity(192);
     let mut serializer = Serializer::new(&mut text);
     // See the reason above: no form here has keys that are not text, and memory takes every write.
     write(&mut serializer).expect("a form writes itself into memory");

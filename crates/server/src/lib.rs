@@ -29,6 +29,7 @@ mod listener;
 mod metrics;
 mod notifier;
 mod root_key;
+mod span_fields;
 mod stores;
 mod streams;
 mod telemetry;

@@ -126,8 +126,7 @@ impl Node {
         let mut server = tokio::spawn(
             transport(&self.limits)
                 .layer(layer_fn(move |inner| EndStreams::new(inner, ending.clone())))
-                .add_routes(self.service.into_routes())
-                .serve_with_incoming_shutdown(self.connections, closed),
+                .serve_with_incoming_shutdown(self.service, self.connections, closed),
         );
         let signal = tokio::select! {
             signal = signals.next() => signal,

@@ -3,6 +3,7 @@
 
 use crate::config::{Log, LogFormat};
 use crate::metrics::Alarms;
+use crate::span_fields::SpanFields;
 use crate::traces::Exporting;
 use std::panic::PanicHookInfo;
 use tracing::Subscriber;
@@ -33,7 +34,9 @@ where
 {
     let lines = fmt::layer().with_writer(writer);
     let lines = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_span_list(false).fmt_fields(SpanFields).boxed()
+        }
         LogFormat::Human => lines.with_ansi(colours).boxed(),
     };
     // One filter for all, not one of the layer's own: such a one loses an event of ours that follows a question of a

@@ -72,7 +72,7 @@ pub(super) fn meta(
 
 /// What the token of a page is bound to: the method and a request without what differs from page to page.
 pub(super) fn list_arguments(caller: &CallerContext, request: &impl Message) -> Vec<u8> {
-    let mut arguments = caller.method.path.clone().into_bytes();
+    let mut arguments = caller.method.path.as_bytes().to_vec();
     arguments.push(0);
     arguments.extend(request.encode_to_vec());
     arguments

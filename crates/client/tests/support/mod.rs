@@ -53,9 +53,9 @@ impl World {
         assert_eq!(store.put_policy(record, change, Tell::Nobody).await.unwrap(), Commit::Done);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let routes = service(app, options).unwrap().into_routes();
-        let server = tonic::transport::Server::builder().add_routes(routes);
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let service = service(app, options).unwrap();
+        let server = tonic::transport::Server::builder();
+        tokio::spawn(server.serve_with_incoming(service, TcpListenerStream::new(listener)));
         Self { address, clock, store }
     }
 

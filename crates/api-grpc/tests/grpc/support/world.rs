@@ -113,9 +113,8 @@ impl World {
         });
         let service = service(app.clone(), options).unwrap();
         let (connections, incoming) = mpsc::unbounded_channel();
-        let routes = service.clone().into_routes();
         let incoming = UnboundedReceiverStream::new(incoming);
-        tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(incoming));
+        tokio::spawn(Server::builder().serve_with_incoming(service.clone(), incoming));
         Self { clock, app, service, store, random, faulty, connections }
     }
 
