@@ -50,10 +50,12 @@ impl Picture {
     fn rows(&self, side: usize, module: usize) -> Vec<u8> {
         let stride = side.div_ceil(8);
         let mut rows = vec![0xFF; stride * side];
-        for (y, row) in rows.chunks_exact_mut(stride).enumerate() {
-            for x in (0..side).filter(|x| self.is_dark(x / module, y / module)) {
+        for (y, line) in rows.chunks_exact_mut(stride * module).enumerate() {
+            let (row, copies) = line.split_at_mut(stride);
+            for x in (0..side).filter(|x| self.is_dark(x / module, y)) {
                 row[x / 8] &= !(0x80 >> (x % 8));
             }
+            copies.chunks_exact_mut(stride).for_each(|copy| copy.copy_from_slice(row));
         }
         rows
     }

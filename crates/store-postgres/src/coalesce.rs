@@ -20,6 +20,8 @@ pub(crate) use stats::Counters;
 use crate::error::overloaded;
 use async_trait::async_trait;
 use countersign_ports::StoreError;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -108,8 +110,8 @@ impl<W: Batched> Worker<W> {
         while let Some(batch) = self.next().await {
             let (size, waited) = (batch.jobs.len(), batch.waited);
             let begun = Instant::now();
-            // In a task of its own: should it panic, its callers are told and this worker works on.
-            let done = tokio::spawn(Arc::clone(&self.work).run(batch.jobs)).await;
+            // Should it panic, its callers are told, because what would answer them is dropped, and this worker works on.
+            let done = AssertUnwindSafe(Arc::clone(&self.work).run(batch.jobs)).catch_unwind().await;
             let took = begun.elapsed();
             self.queue.finished(&batch.subjects);
             self.pace().finished(size, took);

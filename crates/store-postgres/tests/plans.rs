@@ -212,3 +212,33 @@ async fn logins_touch_no_index() {
     let of = |table: &str| (table.to_owned(), 20, 20);
     assert_eq!(rows, [of("authenticators"), of("users")]);
 }
+
+/// P9: no statement of the store reads a table of users from end to end, whatever it is given, but the one that an operator
+/// counts the uses of root keys with. Sessions forbid sequential scans, so that one in a plan means that no index fits.
+#[tokio::test]
+async fn statements_follow_indexes() {
+    /// A table of one row, and the roles of the server.
+    const SHORT: [&str; 2] = ["Seq Scan on incarnation", "Seq Scan on pg_authid"];
+    const COUNTS_ALL: &str = "-- How many rows need each root key";
+    let (_store, database) = support::fresh().await;
+    let connection = &mut database.connect().await;
+    run(connection, "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan").await;
+    let (mut planned, mut found) = (0, Vec::new());
+    for (text, arguments) in statements() {
+        run(connection, format!("PREPARE explained AS {text}")).await;
+        let nulls = vec!["NULL"; arguments].join(", ");
+        let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
+        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE explained {arguments}");
+        let lines = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+        run(connection, "DEALLOCATE explained").await;
+        planned += 1;
+        let plan: Vec<String> = lines.iter().map(|line| line.get(0)).collect();
+        let reads_all =
+            |line: &&String| line.contains("Seq Scan") && !SHORT.iter().any(|short| line.contains(short));
+        if plan.iter().any(|line| reads_all(&line)) && !text.starts_with(COUNTS_ALL) {
+            found.push(format!("{text}\n{}", plan.join("\n")));
+        }
+    }
+    assert!(planned > 80, "only {planned} statements were planned");
+    assert!(found.is_empty(), "{}", found.join("\n\n"));
+}

@@ -129,9 +129,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_request_bytes: 32 * 1024,
-            max_in_flight: 1_024,
+            max_in_flight: 4_096,
             max_at_work: 256,
-            max_in_flight_per_tenant: 512,
+            max_in_flight_per_tenant: 2_048,
             max_wait: Duration::from_secs(1),
             caller: None,
             default_deadline: Duration::from_secs(5),
