@@ -6,6 +6,7 @@
 
 mod figures;
 mod goals;
+mod growth;
 mod load;
 mod machine;
 mod measure;
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// Leave out the database whose flushes take 4 ms longer
     #[arg(long)]
     no_slow_disk: bool,
+    /// Leave out the database with a million users and ten million events, which takes minutes to make; --quick does
+    #[arg(long)]
+    no_growth: bool,
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -74,6 +78,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     println!("preparing");
     let slow = slow_disk.is_some();
     let wanted = if slow { wanted } else { wanted.without_slow_disk() };
+    let grows = !args.no_growth && (!args.quick || !args.only.is_empty());
+    let wanted = if grows { wanted } else { wanted.without_growth() };
     let mut stage = Stage::build(&service, &load, slow_disk)?;
     stage.populate(users(args.quick), &wanted)?;
     let machine = machine::describe(&postgres(&stage)?);
@@ -118,9 +124,16 @@ fn build() -> Result<(PathBuf, PathBuf)> {
 /// Every user has a new code each thirty seconds: so many that nobody has to wait long for codes.
 fn users(quick: bool) -> Users {
     if quick {
-        Users { postgres: 30_000, remembered: 1_000, sqlite: 10_000, slow: 8_000 }
+        Users { postgres: 30_000, remembered: 1_000, sqlite: 10_000, slow: 8_000, calm: 4_000, stormed: 200 }
     } else {
-        Users { postgres: 120_000, remembered: 4_000, sqlite: 40_000, slow: 40_000 }
+        Users {
+            postgres: 120_000,
+            remembered: 4_000,
+            sqlite: 40_000,
+            slow: 40_000,
+            calm: 20_000,
+            stormed: 1_000,
+        }
     }
 }
 

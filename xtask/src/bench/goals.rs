@@ -80,7 +80,7 @@ const fn goal(
 use Better::{Less, More};
 
 /// All of them.
-pub(super) const GOALS: [Goal; 15] = [
+pub(super) const GOALS: [Goal; 19] = [
     goal("P1", "256 in flight, against pgbench with 64 clients", "x", (More, 2.0, Some(1.3)), |round| {
         rates(round, "login-256", "pgbench-64")
     }),
@@ -108,7 +108,7 @@ pub(super) const GOALS: [Goal; 15] = [
         |round| rates(round, "slow-login-1024", "slow-pgbench-64"),
     ),
     goal("P5a", "p99 against p50, 256 in flight", "x", (Less, 2.0, Some(3.0)), |round| {
-        Some(p99(round, "login-256")? / micros(round.samples.get("login-256")?.answers.p50_micros))
+        Some(p99(round, "login-256")? / p50(round, "login-256")?)
     }),
     goal(
         "P5b",
@@ -136,11 +136,31 @@ pub(super) const GOALS: [Goal; 15] = [
     goal("P8c", "from start to listening", "ms", (Less, 100.0, Some(300.0)), |round| {
         Some(round.start_millis)
     }),
+    goal("P9a", "beside a million users and ten million events", "x", (More, 0.9, Some(0.8)), |round| {
+        rates(round, "grown-login-256", "login-256")
+    }),
+    goal("P9b", "a page of a million users, as its caller sees it", "ms", (Less, 10.0, None), |round| {
+        Some(p50(round, "grown-list-1")? / 1e3)
+    }),
+    goal(
+        "P9c",
+        "the coverage of a million users, as its caller sees it",
+        "ms",
+        (Less, 10.0, None),
+        |round| Some(p50(round, "grown-coverage-1")? / 1e3),
+    ),
+    goal("R66", "a login while another tenant is stormed, against alone", "x", (Less, 2.0, None), |round| {
+        Some(p50(round, "storm-32")? / p50(round, "calm-32")?)
+    }),
 ];
 
 fn rates(round: &Round, ours: &str, reference: &str) -> Option<f64> {
     let rate = |step: &str| round.samples.get(step).map(|Sample { answers, .. }| answers.rate);
     Some(rate(ours)? / rate(reference)?)
+}
+
+fn p50(round: &Round, step: &str) -> Option<f64> {
+    Some(micros(round.samples.get(step)?.answers.p50_micros))
 }
 
 fn p99(round: &Round, step: &str) -> Option<f64> {

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use super::machine;
 use super::plan::{Disk, Step, What};
 use super::sample::{self, Answers, Cpu, Sample};
-use super::stage::Stage;
+use super::stage::{STORMED, Stage};
 
 /// How often the memory of a server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Guesses in flight of a storm.
+const STORM: u32 = 512;
 /// What is expected of a step that never ran.
 const FIRST_GUESS: f64 = 10_000.0;
 
@@ -88,7 +90,7 @@ impl Measure {
     }
 
     fn command(&self, step: &Step) -> Result<Value> {
-        let What::Load { server, population, flow, in_flight, pause_millis } = &step.what else {
+        let What::Load { server, population, flow, in_flight, pause_millis, storm } = &step.what else {
             anyhow::bail!("{} is no load", step.name);
         };
         Ok(json!({
@@ -96,13 +98,16 @@ impl Measure {
             "millis": u64::from(self.times.seconds) * 1_000,
             "warm_up_millis": u64::try_from(self.times.warm_up.as_millis())?,
             "pause_millis": pause_millis,
+            "beside": storm.then(|| json!({
+                "population": STORMED, "flow": "guess", "in_flight": STORM,
+            })),
         }))
     }
 
     /// Waits until users have as many codes as the step will need, if they will ever have them.
     fn await_codes(&self, stage: &mut Stage, step: &Step) -> Result<()> {
         let What::Load { population, flow, .. } = &step.what else { return Ok(()) };
-        if *flow == "remembered" {
+        if !["check", "challenge", "mixed"].contains(flow) {
             return Ok(());
         }
         let rate = self.rates.get(step.name).copied().unwrap_or(FIRST_GUESS);

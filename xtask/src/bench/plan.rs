@@ -30,6 +30,8 @@ pub(super) enum What {
         in_flight: u32,
         /// How long each of them waits between two calls.
         pause_millis: u32,
+        /// Whether another tenant's users are guessed at meanwhile.
+        storm: bool,
     },
 }
 
@@ -41,7 +43,7 @@ const fn load(
     flow: &'static str,
     in_flight: u32,
 ) -> Step {
-    Step { name, what: What::Load { server, population, flow, in_flight, pause_millis: 0 } }
+    Step { name, what: What::Load { server, population, flow, in_flight, pause_millis: 0, storm: false } }
 }
 
 const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
@@ -49,7 +51,7 @@ const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
 }
 
 /// Everything with the disk as it is.
-pub(super) const STEPS: [Step; 14] = [
+pub(super) const STEPS: [Step; 17] = [
     baseline("pgbench-64", Disk::AsIs, 64),
     load("login-256", "grouped", "users", "check", 256),
     load("one-by-one-256", "one-by-one", "users", "check", 256),
@@ -66,11 +68,25 @@ pub(super) const STEPS: [Step; 14] = [
             flow: "check",
             in_flight: 1,
             pause_millis: 20,
+            storm: false,
         },
     },
     load("challenge-256", "grouped", "users", "challenge", 256),
     load("remembered-256", "grouped", "remembered-users", "remembered", 256),
     load("mixed-256", "grouped", "users", "mixed", 256),
+    load("calm-32", "grouped", "calm-users", "check", 32),
+    Step {
+        name: "storm-32",
+        what: What::Load {
+            server: "grouped",
+            population: "calm-users",
+            flow: "check",
+            in_flight: 32,
+            pause_millis: 0,
+            storm: true,
+        },
+    },
+    load("enroll-64", "grouped", "newcomers", "enroll", 64),
     load("sqlite-256", "sqlite", "sqlite-users", "check", 256),
     load("sqlite-1", "sqlite", "sqlite-users", "check", 1),
 ];
@@ -82,13 +98,24 @@ pub(super) const SLOW_STEPS: [Step; 3] = [
     load("slow-login-1024", "slow", "slow-users", "check", 1_024),
 ];
 
+/// The same statements beside many more users and events.
+pub(super) const GROWN_STEPS: [Step; 3] = [
+    load("grown-login-256", "grown", "users", "check", 256),
+    load("grown-list-1", "grown", "users", "list", 1),
+    load("grown-coverage-1", "grown", "users", "coverage", 1),
+];
+
+/// All steps there are.
+pub(super) fn all() -> impl Iterator<Item = &'static Step> {
+    STEPS.iter().chain(&SLOW_STEPS).chain(&GROWN_STEPS)
+}
+
 /// The steps that were asked for, in the order of the plan.
 pub(super) struct Wanted(Vec<&'static Step>);
 
 impl Wanted {
     /// Those with these names; all where none is given.
     pub(super) fn named(names: &[String]) -> Result<Self> {
-        let all = || STEPS.iter().chain(&SLOW_STEPS);
         if let Some(unknown) = names.iter().find(|name| !all().any(|step| step.name == **name)) {
             let known: Vec<_> = all().map(|step| step.name).collect();
             bail!("there is no step {unknown}; there are {}", known.join(", "));
@@ -99,9 +126,23 @@ impl Wanted {
     }
 
     /// The same where no disk can be made slow.
-    pub(super) fn without_slow_disk(mut self) -> Self {
-        self.0.retain(|step| !SLOW_STEPS.iter().any(|slow| slow.name == step.name));
+    pub(super) fn without_slow_disk(self) -> Self {
+        self.without(&SLOW_STEPS)
+    }
+
+    /// The same where there is no time to let a database grow.
+    pub(super) fn without_growth(self) -> Self {
+        self.without(&GROWN_STEPS)
+    }
+
+    fn without(mut self, steps: &[Step]) -> Self {
+        self.0.retain(|step| !steps.iter().any(|other| other.name == step.name));
         self
+    }
+
+    /// Whether users are guessed at in any step.
+    pub(super) fn storm(&self) -> bool {
+        self.0.iter().any(|step| matches!(step.what, What::Load { storm: true, .. }))
     }
 
     /// Whether any step asks that service. `slow` stands for the slow database as well.

@@ -95,7 +95,7 @@ impl Report<'_> {
                 "foreign"
             ),
         );
-        for step in plan::STEPS.iter().chain(&plan::SLOW_STEPS) {
+        for step in plan::all() {
             if let Some(row) = self.step(step) {
                 line_of(text, &row);
             }
@@ -134,8 +134,7 @@ impl Report<'_> {
 
     /// Steps that had less of the machine than they should.
     fn disturbances(&self) -> Vec<String> {
-        let steps = plan::STEPS.iter().chain(&plan::SLOW_STEPS);
-        let shares = steps
+        let shares = plan::all()
             .filter_map(|step| Some((step.name, over(self.rounds, step.name, |it| Some(it.cpu?.foreign))?)));
         let disturbed: Vec<String> = shares
             .filter(|(_, share)| share.median > FOREIGN)
@@ -154,7 +153,7 @@ impl Report<'_> {
             "rounds": self.rounds.len(),
             "seconds": self.seconds,
             "goals": self.outcomes.iter().map(goal_json).collect::<Vec<_>>(),
-            "steps": plan::STEPS.iter().chain(&plan::SLOW_STEPS).filter_map(|step| self.step_json(step)).collect::<Vec<_>>(),
+            "steps": plan::all().filter_map(|step| self.step_json(step)).collect::<Vec<_>>(),
             "wrong": self.wrong,
             "notes": self.notes.iter().cloned().chain(self.disturbances()).collect::<Vec<_>>(),
         })

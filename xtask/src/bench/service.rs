@@ -143,7 +143,7 @@ private_key_file = "{folder}/server.key"
 client_ca_file = "{folder}/ca.pem"
 [[callers]]
 name = "{CALLER}"
-scopes = ["login", "account.read", "account.write", "policy.read", "policy.write"]
+scopes = ["login", "account.read", "account.write", "policy.read", "policy.write", "team.read"]
 tenants = ["*"]
 [keys.files]
 1 = "{folder}/root.key"

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::growth;
 use super::load::Load;
 use super::pgbench::Pgbench;
 use super::plan::{Disk, Wanted};
@@ -16,10 +17,19 @@ use crate::postgres::Server;
 use crate::preload::Preload;
 
 const DATABASE: &str = "countersign";
+/// A copy of it with many more users and events.
+const GROWN: &str = "grown";
 /// The tenant whose users are always asked for a code, and its preset.
 const TENANT: (&str, &str) = ("always-asked", "self-service-code");
 /// The tenant whose users are asked on unknown clients only, and its preset.
 const REMEMBERING: (&str, &str) = ("remembering", "mandatory-managed");
+/// The tenant whose users log in beside a storm, and the one that is stormed.
+const CALM: (&str, &str) = ("calm", "self-service-code");
+const STORMY: (&str, &str) = ("stormy", "self-service-code");
+/// The users who are guessed at.
+pub(super) const STORMED: &str = "stormed-users";
+/// The tenant that users join while it is measured, and its preset.
+const JOINED: (&str, &str) = ("joined", "self-service-code");
 /// In flight while users are made.
 const PREPARING: u32 = 256;
 
@@ -30,6 +40,8 @@ pub(super) struct Users {
     pub(super) remembered: u32,
     pub(super) sqlite: u32,
     pub(super) slow: u32,
+    pub(super) calm: u32,
+    pub(super) stormed: u32,
 }
 
 /// A PostgreSQL with the baseline beside our database.
@@ -45,6 +57,8 @@ pub(super) struct Stage {
     pub(super) databases: BTreeMap<Disk, Database>,
     pub(super) users: BTreeMap<&'static str, u32>,
     services: BTreeMap<&'static str, Service>,
+    /// For the database that has grown, until there is one.
+    grown: Option<Service>,
     _slow_disk: Option<Preload>,
     _folder: TempDir,
 }
@@ -65,6 +79,11 @@ impl Stage {
             let url = databases.get(&disk).map(|it| it.server.database_url(DATABASE));
             url.map(|url| Store::Postgres { url, group_commit })
         };
+        let grown = databases.get(&Disk::AsIs).map(|it| {
+            let store = Store::Postgres { url: it.server.database_url(GROWN), group_commit: true };
+            Service::configure(service, path, "grown", &store)
+        });
+        let grown = grown.transpose()?;
         let stores = [
             ("grouped", postgres(Disk::AsIs, true)),
             ("one-by-one", postgres(Disk::AsIs, false)),
@@ -81,7 +100,7 @@ impl Stage {
             services.get(name).map_or(Ok(()), Service::migrate)?;
         }
         let (running, users) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { load, running, databases, users, services, _slow_disk: slow_disk, _folder: folder })
+        Ok(Self { load, running, databases, users, services, grown, _slow_disk: slow_disk, _folder: folder })
     }
 
     /// Makes the users through the API that any step logs in, then starts every service afresh.
@@ -92,9 +111,13 @@ impl Stage {
             ("grouped", "remembered-users", REMEMBERING, users.remembered),
             ("sqlite", "sqlite-users", TENANT, users.sqlite),
             ("slow", "slow-users", TENANT, users.slow),
+            ("grouped", "calm-users", CALM, users.calm),
+            ("grouped", STORMED, STORMY, users.stormed),
+            ("grouped", "newcomers", JOINED, 0),
         ];
         for (server, population, tenant, count) in populations {
-            if self.services.contains_key(server) && wanted.population(population) {
+            let is_wanted = wanted.population(population) || (population == STORMED && wanted.storm());
+            if self.services.contains_key(server) && is_wanted {
                 self.enroll(server, population, tenant, count)?;
             }
         }
@@ -104,12 +127,33 @@ impl Stage {
             });
             self.load.tell(&remember)?;
         }
+        if wanted.server("grown") {
+            self.grow()?;
+        }
         // What so much writing leaves to be tidied must not fall into the first rounds.
-        for database in self.databases.values() {
+        for (disk, database) in &self.databases {
             database.server.query(DATABASE, "VACUUM ANALYZE")?;
+            if self.services.contains_key("grown") && *disk == Disk::AsIs {
+                database.server.query(GROWN, "VACUUM ANALYZE")?;
+            }
             database.server.query(DATABASE, "CHECKPOINT")?;
         }
         self.start_all()
+    }
+
+    /// Makes the database that has grown from the one that the users are in.
+    fn grow(&mut self) -> Result<()> {
+        println!(
+            "  {} users and {} events in all for a database that has grown",
+            growth::USERS,
+            growth::EVENTS
+        );
+        // A database that somebody is connected to cannot be copied.
+        self.running.clear();
+        let database = self.databases.get(&Disk::AsIs).context("there is no database")?;
+        growth::grow(&database.server, DATABASE, GROWN, TENANT.0)?;
+        self.services.extend(self.grown.take().map(|service| ("grown", service)));
+        Ok(())
     }
 
     /// Starts a service on a port of its own, whatever else runs of it.

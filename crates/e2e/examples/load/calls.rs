@@ -12,6 +12,7 @@ use v1::begin_totp_enrollment_request::Authority as BeginAuthority;
 use v1::confirm_enrollment_request::Authority as ConfirmAuthority;
 use v1::login_decision::Verdict;
 use v1::login_service_client::LoginServiceClient;
+use v1::team_service_client::TeamServiceClient;
 
 use crate::Trouble;
 use crate::app::{App, Now};
@@ -24,11 +25,16 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct Calls {
     login: LoginServiceClient<Channel>,
     account: AccountServiceClient<Channel>,
+    team: TeamServiceClient<Channel>,
 }
 
 impl Calls {
     pub(crate) fn over(channel: Channel) -> Self {
-        Self { login: LoginServiceClient::new(channel.clone()), account: AccountServiceClient::new(channel) }
+        Self {
+            login: LoginServiceClient::new(channel.clone()),
+            account: AccountServiceClient::new(channel.clone()),
+            team: TeamServiceClient::new(channel),
+        }
     }
 
     /// `CheckLogin`, with a code or a token or neither.
@@ -65,6 +71,24 @@ impl Calls {
         let response =
             self.login.answer_challenge(patient(request)).await.map_err(|status| reason(&status))?;
         verdict(response.into_inner().decision)
+    }
+
+    /// A page of users, as an operator sees it.
+    pub(crate) async fn list(&mut self, tenant: &str) -> Result<(), String> {
+        let request = v1::ListStatusesRequest {
+            tenant_id: tenant.to_owned(),
+            actor: Some(operator()),
+            ..Default::default()
+        };
+        let page = self.team.list_statuses(patient(request)).await.map_err(|status| reason(&status))?;
+        if page.into_inner().statuses.is_empty() { Err("an empty page".to_owned()) } else { Ok(()) }
+    }
+
+    /// How many users are in which state, as an operator sees it.
+    pub(crate) async fn coverage(&mut self, tenant: &str) -> Result<(), String> {
+        let request =
+            v1::GetCoverageRequest { tenant_id: tenant.to_owned(), actor: Some(operator()), at_time: None };
+        self.team.get_coverage(patient(request)).await.map(drop).map_err(|status| reason(&status))
     }
 
     /// Enrols an app for the user. Returns it, with the step whose code confirmed it.
@@ -116,6 +140,11 @@ fn password() -> Result<v1::FirstFactor, Trouble> {
         verify_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
         ..v1::FirstFactor::default()
     })
+}
+
+/// Somebody who runs the service and is no user of it.
+fn operator() -> v1::Actor {
+    v1::Actor { principal: Some(v1::actor::Principal::Operator("bench".to_owned())), ..v1::Actor::default() }
 }
 
 fn client(token: &str) -> v1::ClientContext {

@@ -54,5 +54,17 @@ pub(crate) enum Command {
         /// How long each of those in flight waits before its next call.
         #[serde(default)]
         pause_millis: u64,
+        /// What else is asked of the same server meanwhile. It is not measured, and ends with the run.
+        #[serde(default)]
+        beside: Option<Beside>,
     },
+}
+
+/// Something that goes on beside a run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Beside {
+    pub(crate) population: String,
+    pub(crate) flow: Flow,
+    pub(crate) in_flight: usize,
 }

@@ -1,16 +1,21 @@
-//! The ways a login goes, each as the calls of one user's turn and what must come of them.
+//! What is asked of the server again and again, and what must come of it.
+
+mod login;
 
 use std::cell::RefCell;
 
-use countersign_api::v1;
 use serde::Deserialize;
 use v1::login_decision::Verdict;
 
-use crate::Trouble;
-use crate::calls::Calls;
-use crate::population::{Population, Turn};
+use countersign_api::v1;
 
-/// A way to log in.
+use self::login::Login;
+use crate::Trouble;
+use crate::app::App;
+use crate::calls::Calls;
+use crate::population::Population;
+
+/// What to ask.
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Flow {
@@ -24,14 +29,14 @@ pub(crate) enum Flow {
     Mixed,
     /// `CheckLogin` with a right code and the wish to be remembered.
     Remember,
-}
-
-/// Which answer a turn must get.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Due {
-    Verified,
-    Refused,
-    Remembered,
+    /// `CheckLogin` with a wrong code, locked or not: a storm of guesses.
+    Guess,
+    /// A user who was never seen enrols an app: begun with a QR code, and confirmed.
+    Enroll,
+    /// A page of fifty users with their state.
+    List,
+    /// How many users are in which state.
+    Coverage,
 }
 
 /// What came of a turn.
@@ -47,85 +52,64 @@ pub(crate) enum Outcome {
 impl Flow {
     /// The next turn of this flow, the `count`th one, or none if there is nobody left to take it.
     pub(crate) fn next(self, people: &mut Population, count: u64) -> Result<Option<Job>, Trouble> {
-        let (turn, due) = match self {
-            Self::Mixed if count % 20 == 7 => (people.wrong()?, Due::Refused),
-            Self::Mixed if count % 20 == 17 => (people.used()?, Due::Refused),
-            Self::Remembered => (people.remembered(), Due::Remembered),
-            Self::Check | Self::Challenge | Self::Mixed | Self::Remember => (people.right()?, Due::Verified),
-        };
-        // Whoever may not err without being locked logs in instead.
-        let (turn, due) = match turn {
-            None if due == Due::Refused => (people.right()?, Due::Verified),
-            other => (other, due),
-        };
-        Ok(turn.map(|turn| Job { flow: self, turn, due }))
+        Ok(match self {
+            Self::Enroll => Some(Job::Enroll { user_id: people.newcomer() }),
+            Self::List => Some(Job::List),
+            Self::Coverage => Some(Job::Coverage),
+            _ => Login::next(self, people, count)?.map(Job::Login),
+        })
     }
 }
 
 /// A turn to be taken.
-pub(crate) struct Job {
-    flow: Flow,
-    turn: Turn,
-    due: Due,
+pub(crate) enum Job {
+    Login(Login),
+    Enroll { user_id: String },
+    List,
+    Coverage,
+}
+
+/// What the server said.
+pub(crate) enum Reply {
+    Verdict(Box<Verdict>),
+    /// The app, and the step whose code confirmed it.
+    Enrolled(App, u64),
+    /// A page or a count, looked at.
+    Seen,
 }
 
 impl Job {
     /// Takes it. What came of it is settled by [`Job::settle`], so that the watch stops before.
-    pub(crate) async fn take(&self, calls: &mut Calls, tenant: &str) -> Result<Verdict, String> {
-        let (user, secret) = (self.turn.user_id.as_str(), self.turn.secret.as_str());
-        match self.flow {
-            Flow::Check | Flow::Mixed => calls.check(tenant, user, Some(secret), "", false).await,
-            Flow::Remember => calls.check(tenant, user, Some(secret), "", true).await,
-            Flow::Remembered => calls.check(tenant, user, None, secret, false).await,
-            Flow::Challenge => match calls.check(tenant, user, None, "", false).await? {
-                Verdict::ChallengeRequired(required) => calls.answer(&required.challenge, secret).await,
-                other => Ok(other),
-            },
+    pub(crate) async fn take(&self, calls: &mut Calls, tenant: &str) -> Result<Reply, String> {
+        match self {
+            Self::Login(login) => {
+                login.take(calls, tenant).await.map(|verdict| Reply::Verdict(Box::new(verdict)))
+            }
+            Self::Enroll { user_id } => {
+                let enrolled = calls.enroll(tenant, user_id).await;
+                enrolled.map(|(app, step)| Reply::Enrolled(app, step)).map_err(|error| error.to_string())
+            }
+            Self::List => calls.list(tenant).await.map(|()| Reply::Seen),
+            Self::Coverage => calls.coverage(tenant).await.map(|()| Reply::Seen),
         }
     }
 
     /// Notes what came of it and lets the user wait for the next turn.
     pub(crate) fn settle(
-        &self,
+        self,
         people: &RefCell<Population>,
-        answer: &Result<Verdict, String>,
+        reply: Result<Reply, String>,
     ) -> Result<Outcome, Trouble> {
-        let mut people = people.borrow_mut();
-        let turn = &self.turn;
-        let good = match (answer, self.due) {
-            (Ok(Verdict::Allowed(allowed)), Due::Verified) => allowed.assurance() == v1::Assurance::Verified,
-            (Ok(Verdict::Allowed(allowed)), Due::Remembered) => {
-                allowed.assurance() == v1::Assurance::Remembered
+        match (self, reply) {
+            (Self::Login(login), Ok(Reply::Verdict(verdict))) => login.settle(people, &Ok(*verdict)),
+            (Self::Login(login), Err(reason)) => login.settle(people, &Err(reason)),
+            (Self::Enroll { user_id }, Ok(Reply::Enrolled(app, step))) => {
+                people.borrow_mut().add(user_id, app, step);
+                Ok(Outcome::Good)
             }
-            (Ok(Verdict::Refused(_)), Due::Refused) => true,
-            _ => false,
-        };
-        if let Ok(Verdict::Allowed(v1::Allowed { remembered_client: Some(token), .. })) = answer {
-            people.keep(turn, token.token.clone());
+            (Self::List | Self::Coverage, Ok(Reply::Seen)) => Ok(Outcome::Good),
+            (_, Err(reason)) => Ok(Outcome::Bad(reason)),
+            (_, Ok(_)) => Err("the answer to something else".into()),
         }
-        match self.due {
-            Due::Verified if good => people.accepted(turn),
-            Due::Verified => {
-                let coincidence = matches!(answer, Ok(Verdict::Refused(_))) && people.was_used_up(turn)?;
-                people.refused(turn);
-                if coincidence {
-                    return Ok(Outcome::Coincidence);
-                }
-            }
-            Due::Refused | Due::Remembered => people.rest(turn),
-        }
-        Ok(if good { Outcome::Good } else { Outcome::Bad(name(answer)) })
-    }
-}
-
-/// What came instead of what was due, in a word.
-fn name(answer: &Result<Verdict, String>) -> String {
-    match answer {
-        Ok(Verdict::Allowed(allowed)) => format!("allowed: {}", allowed.assurance().as_str_name()),
-        Ok(Verdict::ChallengeRequired(_)) => "challenge required".to_owned(),
-        Ok(Verdict::EnrollmentRequired(_)) => "enrollment required".to_owned(),
-        Ok(Verdict::Refused(_)) => "refused".to_owned(),
-        Ok(Verdict::LockedOut(_)) => "locked out".to_owned(),
-        Err(reason) => reason.clone(),
     }
 }

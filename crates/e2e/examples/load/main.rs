@@ -22,6 +22,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+/// As in the service: what the client costs is taken from what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What went wrong, for people.
 type Trouble = Box<dyn std::error::Error>;
 

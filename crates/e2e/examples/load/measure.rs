@@ -86,7 +86,7 @@ async fn one_after_another(run: Rc<Run>, mut calls: Calls) -> Result<(), String>
         run.begun.set(count + 1);
         let answer = job.take(&mut calls, &tenant).await;
         let now = Instant::now();
-        match job.settle(&run.people, &answer).map_err(|error| error.to_string())? {
+        match job.settle(&run.people, answer).map_err(|error| error.to_string())? {
             Outcome::Good => run.answers.borrow_mut().push((now - run.start, now - begin)),
             Outcome::Coincidence => run.coincidences.set(run.coincidences.get() + 1),
             Outcome::Bad(what) => *run.bad.borrow_mut().entry(what).or_default() += 1,

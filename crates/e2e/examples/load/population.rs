@@ -21,14 +21,16 @@ pub(crate) struct Population {
     users: Vec<User>,
     /// Who has no call in flight, those who waited longest first.
     waiting: VecDeque<usize>,
+    /// How many were named by [`Population::newcomer`].
+    newcomers: u64,
 }
 
 struct User {
     id: String,
     app: App,
-    /// The step of the last right code.
+    /// The step of the last code.
     last: u64,
-    /// The steps of the right codes before that one, newest first.
+    /// The steps of the codes before that one, newest first.
     earlier: [u64; 2],
     /// Wrong codes since then.
     wrong: u32,
@@ -47,7 +49,7 @@ pub(crate) struct Turn {
 
 impl Population {
     pub(crate) fn new(tenant: String) -> Self {
-        Self { tenant, users: Vec::new(), waiting: VecDeque::new() }
+        Self { tenant, users: Vec::new(), waiting: VecDeque::new(), newcomers: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -93,6 +95,20 @@ impl Population {
         Ok(Some(Turn { number, user_id: user.id.clone(), secret, step: 0 }))
     }
 
+    /// A user with a wrong code, whoever it is and however often.
+    pub(crate) fn guess(&mut self) -> Result<Option<Turn>, Trouble> {
+        let Some(number) = self.waiting.pop_front() else { return Ok(None) };
+        let user = &self.users[number];
+        let secret = user.app.wrong(Now::read()?.step())?;
+        Ok(Some(Turn { number, user_id: user.id.clone(), secret, step: 0 }))
+    }
+
+    /// The name of a user who was never seen.
+    pub(crate) fn newcomer(&mut self) -> String {
+        self.newcomers += 1;
+        format!("newcomer-{}@example.org", self.newcomers)
+    }
+
     /// A user with the code that was used last, of those who logged in last.
     pub(crate) fn used(&mut self) -> Result<Option<Turn>, Trouble> {
         let Some(number) = self.waiting.pop_back() else { return Ok(None) };
@@ -120,7 +136,11 @@ impl Population {
     /// The end of a turn whose code was not accepted and will not be used again.
     pub(crate) fn refused(&mut self, turn: &Turn) {
         let user = &mut self.users[turn.number];
-        user.last = user.last.max(turn.step);
+        // Used up all the same: a code that stood for the step after next is refused twice.
+        if turn.step > user.last {
+            user.earlier = [user.last, user.earlier[0]];
+            user.last = turn.step;
+        }
         self.waiting.push_back(turn.number);
     }
 

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::app::Now;
 use crate::calls::Calls;
-use crate::command::Command;
+use crate::command::{Beside, Command};
 use crate::flow::Flow;
 use crate::measure::{self, Plan};
 use crate::population::Population;
@@ -61,7 +61,16 @@ impl Session {
                 measure::run(&calls, people, plan).await
             }
             Command::Await { population, codes } => await_codes(self.people(&population)?, codes).await,
-            Command::Run { server, population, flow, in_flight, millis, warm_up_millis, pause_millis } => {
+            Command::Run {
+                server,
+                population,
+                flow,
+                in_flight,
+                millis,
+                warm_up_millis,
+                pause_millis,
+                beside,
+            } => {
                 let plan = Plan {
                     flow,
                     in_flight,
@@ -70,7 +79,16 @@ impl Session {
                     pause: Duration::from_millis(pause_millis),
                     turns: None,
                 };
-                measure::run(&self.calls(&server)?, self.people(&population)?, plan).await
+                let calls = self.calls(&server)?;
+                let run = measure::run(&calls, self.people(&population)?, plan);
+                let Some(Beside { population, flow, in_flight }) = beside else { return run.await };
+                let storm = Plan { flow, in_flight, pause: Duration::ZERO, ..plan };
+                let (measured, beside) =
+                    tokio::join!(run, measure::run(&calls, self.people(&population)?, storm));
+                let mut measured = measured?;
+                // So that one can see that there was something beside it.
+                measured["beside"] = beside?;
+                Ok(measured)
             }
         }
     }
