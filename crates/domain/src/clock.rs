@@ -35,9 +35,13 @@ pub fn since(earlier: Reading, now: Reading) -> Trust {
     within(earlier.time.plus(passed), now.time, now.time, Trust::Jumped)
 }
 
-/// Whether the database's clock, asked at `asked` and answering at `answered`, shows a time between them.
-pub fn against(database: Timestamp, asked: Timestamp, answered: Timestamp) -> Trust {
-    within(database, asked, answered, Trust::Apart)
+/// Whether the database's clock, asked at `asked` and answering at `answered`, shows a time between them. Where the time of
+/// day jumped meanwhile, being between them says nothing.
+pub fn against(database: Timestamp, asked: Reading, answered: Reading) -> Trust {
+    match since(asked, answered) {
+        Trust::Trusted => within(database, asked.time, answered.time, Trust::Apart),
+        jumped => jumped,
+    }
 }
 
 fn within(time: Timestamp, first: Timestamp, last: Timestamp, otherwise: Trust) -> Trust {
@@ -80,7 +84,22 @@ mod tests {
             (997, Trust::Apart),
             (1_007, Trust::Apart),
         ] {
-            assert_eq!(against(at(database), at(1_000), at(1_004)), trust, "{database}");
+            let asked = Reading { time: at(1_000), monotonic: Duration::from_secs(50) };
+            let answered = Reading { time: at(1_004), monotonic: Duration::from_secs(54) };
+            assert_eq!(against(at(database), asked, answered), trust, "{database}");
+        }
+    }
+
+    /// R65: a clock that jumps while the database is asked is not trusted, whatever time the database shows between what it
+    /// showed before and after.
+    #[test]
+    fn a_jump_during_the_question_is_no_answer() {
+        let asked = Reading { time: at(1_000), monotonic: Duration::from_secs(50) };
+        for shown in [3_000, 1_004, 10] {
+            let answered = Reading { time: at(shown), monotonic: Duration::from_secs(51) };
+            for database in [1_000, 1_001, shown] {
+                assert_eq!(against(at(database), asked, answered), Trust::Jumped, "{shown} {database}");
+            }
         }
     }
 }

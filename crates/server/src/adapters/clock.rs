@@ -54,11 +54,11 @@ impl GuardedClock {
 
     /// Takes note of what the database showed between `asked` and now, where it has a clock of its own. Where it agrees
     /// with the node, a jump of the node was a correction.
-    pub(crate) fn compare(&self, database: Option<Timestamp>, asked: Timestamp) -> Trust {
-        let now = (self.read)();
+    pub(crate) fn compare(&self, database: Option<Timestamp>, asked: Reading) -> Trust {
+        let now = self.reading();
         let mut state = self.state();
         let trust = match database {
-            Some(database) => clock::against(database, asked, now.time),
+            Some(database) => clock::against(database, asked, now),
             None => clock::since(state.anchor, now),
         };
         state.agrees = database.is_none() || trust == Trust::Trusted;
@@ -66,6 +66,11 @@ impl GuardedClock {
             state.anchor = now;
         }
         trust
+    }
+
+    /// What both clocks of the node show.
+    pub(crate) fn reading(&self) -> Reading {
+        (self.read)()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,12 +81,12 @@ impl GuardedClock {
 
 impl Clock for GuardedClock {
     fn now(&self) -> Timestamp {
-        (self.read)().time
+        self.reading().time
     }
 
     fn is_trusted(&self) -> bool {
         let state = self.state();
-        state.agrees && clock::since(state.anchor, (self.read)()) == Trust::Trusted
+        state.agrees && clock::since(state.anchor, self.reading()) == Trust::Trusted
     }
 }
 
@@ -124,11 +129,11 @@ mod tests {
         assert!(guard.is_trusted());
         turn(4_660, 60);
         assert!(!guard.is_trusted());
-        assert_eq!(guard.compare(None, guard.now()), Trust::Jumped);
+        assert_eq!(guard.compare(None, guard.reading()), Trust::Jumped);
         turn(1_061, 61);
         assert!(guard.is_trusted());
         turn(4_700, 100);
-        assert_eq!(guard.compare(Some(guard.now()), guard.now()), Trust::Trusted);
+        assert_eq!(guard.compare(Some(guard.now()), guard.reading()), Trust::Trusted);
         assert!(guard.is_trusted());
     }
 
@@ -137,11 +142,24 @@ mod tests {
     fn a_clock_apart_from_the_databases_is_not_relied_on() {
         let (guard, turn) = guard();
         let right = Timestamp::from_unix_seconds(1_003);
-        assert_eq!(guard.compare(Some(right), guard.now()), Trust::Apart);
+        assert_eq!(guard.compare(Some(right), guard.reading()), Trust::Apart);
         assert!(!guard.is_trusted());
         turn(1_010, 10);
         assert!(!guard.is_trusted());
-        assert_eq!(guard.compare(Some(right.plus(Duration::from_secs(9))), guard.now()), Trust::Trusted);
+        assert_eq!(guard.compare(Some(right.plus(Duration::from_secs(9))), guard.reading()), Trust::Trusted);
+        assert!(guard.is_trusted());
+    }
+
+    /// R65: a clock that jumps while the database is asked is not relied on, though the database shows a time between.
+    #[test]
+    fn a_jump_while_the_database_is_asked_is_noticed() {
+        let (guard, turn) = guard();
+        let (asked, database) = (guard.reading(), guard.now());
+        turn(3_000, 1);
+        assert_eq!(guard.compare(Some(database), asked), Trust::Jumped);
+        assert!(!guard.is_trusted());
+        turn(1_002, 2);
+        assert_eq!(guard.compare(Some(guard.now()), guard.reading()), Trust::Trusted);
         assert!(guard.is_trusted());
     }
 }

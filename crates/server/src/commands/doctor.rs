@@ -1,13 +1,13 @@
 //! `countersign doctor`: looks at everything that a node needs before it starts, changes nothing, and says what to do.
 
 use super::print;
-use crate::adapters::SystemClock;
+use crate::adapters::{GuardedClock, SystemClock};
 use crate::cli::DoctorArgs;
 use crate::config::{self, Config, Keys, Sources, StoreConfig};
 use crate::failure::{Failure, chain};
 use crate::stores::{self, Stores};
 use crate::witness::{self, Witness};
-use countersign_domain::clock::{self, Trust};
+use countersign_domain::clock::Trust;
 use countersign_domain::digest::KeyId;
 use countersign_domain::incarnation::Continuity;
 use countersign_keyring::Keyring;
@@ -84,10 +84,11 @@ async fn look(
         }
         Err(error) => report.fail(&chain(&error)),
     }
-    let asked = SystemClock.now();
+    let clock = GuardedClock::start();
+    let asked = clock.reading();
     match stores.maintenance.time().await? {
         None => report.ok("the store has no clock of its own"),
-        Some(time) if clock::against(time, asked, SystemClock.now()) == Trust::Trusted => {
+        Some(time) if clock.compare(Some(time), asked) == Trust::Trusted => {
             report.ok("this machine's clock agrees with the database's");
         }
         Some(_) => {

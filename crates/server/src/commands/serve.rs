@@ -63,7 +63,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     // Every start is a step that a backup from before it lacks.
     witness.judge(stores.lifeline.advance().await?)?;
     let clock = Arc::new(GuardedClock::start());
-    let asked = clock.now();
+    let asked = clock.reading();
     clock.compare(stores.maintenance.time().await?, asked);
     let digests = keyring.digests();
     let evidence = evidence::of(&stores, super::audit::seal_key(&keyring), exporters);
@@ -78,7 +78,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
     jobs.extend(evidence::jobs(&evidence, &audit, &stop));
-    jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &stop));
+    jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &clock, &stop));
     let options = Options { tokens, rates, reflection: development, ..options(&limits, callers) };
     let service = countersign_api_grpc::service(app.clone(), options);
     let service = service.map_err(|error| Failure::Internal(chain(&error)))?;
@@ -150,8 +150,13 @@ fn options(limits: &Limits, callers: Callers) -> Options {
 }
 
 /// The job that deletes notices which were given up long ago.
-fn sweep_dead_letters(stores: &Stores, keep: Duration, stop: &CancellationToken) -> lifecycle::Job {
-    let (store, clock) = (Arc::clone(&stores.dead_letters), Arc::new(SystemClock));
+fn sweep_dead_letters(
+    stores: &Stores,
+    keep: Duration,
+    clock: &Arc<GuardedClock>,
+    stop: &CancellationToken,
+) -> lifecycle::Job {
+    let (store, clock) = (Arc::clone(&stores.dead_letters), Arc::clone(clock));
     Box::pin(jobs::sweep_dead_letters(store, keep, clock, stop.clone()))
 }
 
