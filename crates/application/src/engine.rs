@@ -3,6 +3,12 @@
 //! The reply leaves after the commit, negative ones included. A commit whose reply was lost is resolved by looking for
 //! its event, never by trying again (R60).
 
+mod change_set;
+mod command;
+
+pub use command::{Answer, Done, Encode, Etag, Meta, Request};
+pub(crate) use command::{Counted, Device, States, Subject};
+
 use crate::AppError;
 use crate::denials::Denials;
 use crate::fresh::Source;
@@ -10,26 +16,22 @@ use crate::measure::{self, Tally};
 use crate::policies::Policies;
 use crate::queues::Queues;
 use crate::seal_alarms::SealAlarms;
-use countersign_domain::actor::RecordedActor;
-use countersign_domain::change::{self, Decision, Notice, UserCore};
+use change_set::change_set;
+use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::digest::{Digest, Digests};
-use countersign_domain::event::Event;
-use countersign_domain::ids::{
-    CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TenantId, TicketId, UserId, UserRef, Version,
-};
-use countersign_domain::phone_number::PhoneNumber;
+use countersign_domain::ids::{EventId, UserRef, Version};
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::security_key::SecurityKeys;
 use countersign_domain::sms::budget::{self, SendCounts, SendLimits};
-use countersign_domain::sms::sending::{self, SendCode};
+use countersign_domain::sms::sending;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
+use countersign_domain::user::UserState;
 use countersign_ports::{
-    ChangeSet, Clock, Commit, EventLog, EventRecord, Loaded, NoticeRecord, Outbox, PolicyStore, Random,
-    RequestKey, RequestRecord, SendLedger, SmsSender, StoreError, UserChange, UserQueries, UserStore,
+    ChangeSet, Clock, Commit, EventLog, Loaded, Outbox, PolicyStore, Random, RequestKey, RequestRecord,
+    SendLedger, SmsSender, StoreError, UserQueries, UserStore,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,127 +86,6 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     /// Told of every commit of this node, so that who follows the log looks at once.
     pub(crate) committed: Notify,
-}
-
-/// Who calls, beside what is asked.
-#[derive(Debug, Clone)]
-pub struct Meta {
-    /// The calling workload, authenticated.
-    pub caller: CallerId,
-    /// The idempotency key, where the caller gave one.
-    pub request: Option<Request>,
-    /// W3C trace-id, or empty.
-    pub trace_id: String,
-}
-
-/// A caller's idempotency key (AIP-155).
-#[derive(Clone)]
-pub struct Request {
-    /// The id.
-    pub id: RequestId,
-    /// What was asked, in a form in which equal arguments are equal bytes. May hold codes: only its keyed digest is kept.
-    pub arguments: SecretBytes,
-}
-
-impl std::fmt::Debug for Request {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// Turns an outcome into the bytes that are kept to be repeated.
-pub type Encode<T> = Box<dyn Fn(&Result<Done<T>, Denial>) -> Vec<u8> + Send + Sync>;
-
-/// The answer to a command.
-#[derive(Debug)]
-pub enum Answer<T> {
-    /// Decided and durable just now.
-    Fresh(Result<Done<T>, Denial>),
-    /// Decided before: the bytes that [`Encode`] made then.
-    Repeated(SecretBytes),
-}
-
-/// An outcome with what stands around it.
-#[derive(Debug, Clone)]
-pub struct Done<T> {
-    /// The outcome.
-    pub value: T,
-    /// The event that tells the verdict or the change.
-    pub event: EventId,
-    /// The policy that decided.
-    pub policy_revision: PolicyRevision,
-    /// The user's version after the commit: their etag.
-    pub version: Option<Version>,
-    /// When it was decided.
-    pub time: Timestamp,
-}
-
-/// What is asked of the engine: about whom, by whom, and on which condition.
-pub(crate) struct Subject {
-    pub(crate) user: UserRef,
-    pub(crate) actor: RecordedActor,
-    pub(crate) device: Device,
-    /// What the caller looked at, where it says so.
-    pub(crate) etag: Option<Etag>,
-    /// Others whose state the decision needs: the actor first, then a second approver.
-    pub(crate) parties: Vec<UserRef>,
-    /// The telephone whose messages the decision counts, where it does.
-    pub(crate) counted: Option<Counted>,
-}
-
-/// A telephone that a message may go to.
-pub(crate) enum Counted {
-    /// One that the command names.
-    Number(PhoneNumber),
-    /// The one that the user has for the challenge.
-    Challenge(SendCode),
-}
-
-/// The version that a caller looked at; `None` inside for a user who was never stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Etag(pub Option<Version>);
-
-/// The states that a decision is given.
-pub(crate) struct States<'a> {
-    /// The subject's.
-    pub(crate) own: &'a UserState,
-    /// Those of the parties, in their order.
-    pub(crate) parties: &'a [UserState],
-    /// What was sent today, where the subject has it counted.
-    pub(crate) sent: SendCounts,
-}
-
-/// The device that events tell of: told in this call, or in the one that opened the challenge or ticket.
-pub(crate) enum Device {
-    Told(ClientClaims),
-    OfChallenge(ChallengeId),
-    OfTicket(TicketId),
-}
-
-impl Subject {
-    /// Who is recorded as the actor. The answer to a challenge goes with the first factor that opened it.
-    fn actor_at(&self, state: &UserState) -> RecordedActor {
-        let first_factor_method = match &self.device {
-            Device::OfChallenge(id) => state.challenge(*id).map(|challenge| challenge.first_factor.method),
-            Device::Told(_) | Device::OfTicket(_) => None,
-        };
-        let actor = self.actor.clone();
-        RecordedActor { first_factor_method: actor.first_factor_method.or(first_factor_method), ..actor }
-    }
-}
-
-impl Device {
-    fn claims(&self, state: &UserState) -> ClientClaims {
-        match self {
-            Self::Told(claims) => Some(claims),
-            Self::OfChallenge(id) => state.challenge(*id).map(|challenge| &challenge.client),
-            Self::OfTicket(id) => {
-                state.tickets.iter().find(|ticket| ticket.id == *id).map(|ticket| &ticket.client)
-            }
-        }
-        .cloned()
-        .unwrap_or_default()
-    }
 }
 
 impl Application {
@@ -451,103 +332,4 @@ fn version_after(loaded: &Loaded, next: &UserState) -> Option<Version> {
         return loaded.version;
     }
     Some(loaded.version.map_or(Version(1), Version::next))
-}
-
-fn change_set<T>(
-    meta: &Meta,
-    subject: &Subject,
-    (loaded, parties): (&Loaded, &[Loaded]),
-    decision: Decision<T>,
-    request: Option<RequestRecord>,
-    source: Source<'_>,
-    first: EventId,
-) -> ChangeSet {
-    let own = user_change(&subject.user, loaded, &decision.next);
-    let actor = subject.parties.first().zip(parties.first()).zip(decision.actor.as_ref());
-    let actor = actor.and_then(|((user, loaded), change)| user_change(user, loaded, &change.next));
-    let users = own.into_iter().chain(actor).collect();
-
-    let mut teller = Teller {
-        meta,
-        tenant: &subject.user.tenant,
-        actor: subject.actor_at(&loaded.state),
-        client: subject.device.claims(&loaded.state),
-        policy_revision: loaded.policy_revision,
-        source,
-        first: Some(first),
-        events: Vec::new(),
-        notices: Vec::new(),
-    };
-    // A directory entry that was just put names the new address; an erased one still tells the old one.
-    let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
-    teller.tell(&subject.user.user, directory, decision.events, decision.notice);
-    if let Some((party, change)) = subject.parties.first().zip(decision.actor) {
-        teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice);
-    }
-    let Teller { events, notices, .. } = teller;
-    ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request, send: decision.send }
-}
-
-/// What one command tells, to whomever: one workload, actor and device behind all of it.
-struct Teller<'a> {
-    meta: &'a Meta,
-    tenant: &'a TenantId,
-    actor: RecordedActor,
-    client: ClientClaims,
-    policy_revision: PolicyRevision,
-    source: Source<'a>,
-    /// The id of the first event, which the answer names.
-    first: Option<EventId>,
-    events: Vec<EventRecord>,
-    notices: Vec<NoticeRecord>,
-}
-
-impl Teller<'_> {
-    /// Records what happened to one user, and tells them of it where the decision says so.
-    fn tell(
-        &mut self,
-        user: &UserId,
-        directory: Option<&DirectoryEntry>,
-        events: Vec<Event>,
-        notice: Option<Notice>,
-    ) {
-        let before = self.events.len();
-        for event in events {
-            self.events.push(EventRecord {
-                id: self.first.take().unwrap_or_else(|| self.source.event()),
-                time: self.source.now,
-                tenant: self.tenant.clone(),
-                user: Some(user.clone()),
-                event,
-                actor: self.actor.clone(),
-                caller: self.meta.caller.clone(),
-                client: self.client.clone(),
-                policy_revision: self.policy_revision,
-                request_id: self.meta.request.as_ref().map(|request| request.id),
-                trace_id: self.meta.trace_id.clone(),
-            });
-        }
-        let Some(notice) = notice else { return };
-        let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
-        for email in [Some(current), notice.old_address].into_iter().flatten() {
-            self.notices.push(NoticeRecord {
-                id: self.source.notice(),
-                user: user.clone(),
-                event: self.events[before + notice.event].id,
-                email,
-                language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
-                create_time: self.source.now,
-            });
-        }
-    }
-}
-
-/// The change from the loaded to the next state, or `None` where they are the same.
-fn user_change(user: &UserRef, loaded: &Loaded, next: &UserState) -> Option<UserChange> {
-    (*next != loaded.state).then(|| UserChange {
-        user: user.clone(),
-        expected: loaded.version,
-        core: UserCore::of(next),
-        writes: change::writes(&loaded.state, next),
-    })
 }

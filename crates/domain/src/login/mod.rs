@@ -3,27 +3,28 @@
 //! A verdict is data: only [`Verdict::Allowed`] starts a session. Everything that is not a verdict (a missing or stale
 //! first factor, a malformed code, a dead challenge) is a [`Denial`].
 
+use amr::{add_amr, amr, amr_of, trusts_federated_mfa};
+use offer::{challenge, lock_out};
+
 use crate::change::Decision;
 use crate::clients;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, TicketId};
-use crate::policy::{AuthenticatorType, ChallengeMode, FirstFactorMethod};
+use crate::policy::{AuthenticatorType, ChallengeMode};
 use crate::presented::PresentedCode;
 use crate::proof::{self, Finding, Presented};
 use crate::recovery::{self, FreshSet};
 use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
-use crate::security_key::{KeyChallenge, RelyingParty};
-use crate::time::Timestamp;
 use crate::token::{self, Opened};
-use crate::user::{
-    Authenticator, Challenge, ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState,
-};
+use crate::user::{ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
 
 pub use verdict::{Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict};
 
+mod amr;
+mod offer;
 mod verdict;
 
 /// A login that passed its first factor.
@@ -281,99 +282,6 @@ fn spared(
     Some(with_remaining(draft, ctx, allowed))
 }
 
-/// Asks for a proof, or says that none is evaluated now.
-fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
-    // Where everything is disabled, waiting does not help.
-    let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.takes_codes());
-    if until.is_some() || !draft.next.has_active() {
-        draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
-        draft.step("lockout", "too many wrong codes: none is evaluated for now");
-        return lock_out(draft, ctx, asked, until, id);
-    }
-    draft.lead(Event::new(EventType::LoginChallenged));
-    draft.step("lockout", "codes are evaluated");
-    let methods = methods(draft, ctx, false, id);
-    Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
-}
-
-fn open_challenge(
-    draft: &mut Draft,
-    ctx: &Context<'_>,
-    asked: &Asked<'_>,
-    id: ChallengeId,
-    methods: Vec<Method>,
-) -> Offer {
-    let expire_time = ctx.now.plus(Challenge::LIFETIME);
-    let challenges = &mut draft.next.challenges;
-    challenges.push(Challenge {
-        id,
-        purpose: asked.purpose,
-        create_time: ctx.now,
-        expire_time,
-        epoch: draft.next.epoch,
-        first_factor: asked.first.clone(),
-        client: asked.client.clone(),
-    });
-    let surplus = challenges.len().saturating_sub(Challenge::MAX_OPEN);
-    challenges.drain(..surplus);
-    let challenge = token::challenge(&ctx.digests.tokens, ctx.user, draft.next.epoch, id);
-    Offer { challenge, expire_time, methods }
-}
-
-fn lock_out(
-    draft: &mut Draft,
-    ctx: &Context<'_>,
-    asked: &Asked<'_>,
-    until: Option<Timestamp>,
-    id: ChallengeId,
-) -> Verdict {
-    let methods = methods(draft, ctx, true, id);
-    let still_open = (!methods.is_empty()).then(|| open_challenge(draft, ctx, asked, id, methods));
-    Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
-}
-
-/// The ways open to this user; while locked only those that a lock does not close.
-fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> Vec<Method> {
-    let key_options = request_options(draft, ctx, id);
-    let open = |authenticator: &&Authenticator| match authenticator.kind() {
-        AuthenticatorType::SecurityKey => key_options.is_some(),
-        kind => !(locked && kind.takes_codes()),
-    };
-    let mut methods: Vec<_> = draft
-        .next
-        .active()
-        .filter(open)
-        .map(|authenticator| Method {
-            kind: authenticator.kind(),
-            authenticator: Some((authenticator.id, authenticator.display_name.as_str().to_owned())),
-            request_options: key_options
-                .clone()
-                .filter(|_| authenticator.kind() == AuthenticatorType::SecurityKey),
-            obfuscated_number: authenticator
-                .credential
-                .sms()
-                .map_or_else(String::new, |sms| sms.number.obfuscated()),
-        })
-        .collect();
-    if ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0 {
-        methods.push(Method {
-            kind: AuthenticatorType::RecoveryCode,
-            authenticator: None,
-            request_options: None,
-            obfuscated_number: String::new(),
-        });
-    }
-    methods
-}
-
-/// What the browser asks the user's keys to sign for this challenge; `None` where there is no key that may serve.
-fn request_options(draft: &Draft, ctx: &Context<'_>, id: ChallengeId) -> Option<SecretString> {
-    let keys: Vec<_> = proof::active_security_keys(&draft.next).map(|(_, key)| key).collect();
-    let party = RelyingParty::of(ctx).filter(|_| !keys.is_empty())?;
-    let challenge = *KeyChallenge::of_challenge(ctx, draft.next.epoch, id).first()?;
-    Some(ctx.keys.request_options(&party, challenge, &keys, Challenge::LIFETIME))
-}
-
 fn answered(
     draft: &mut Draft,
     ctx: &Context<'_>,
@@ -478,43 +386,4 @@ fn plain(assurance: Assurance, amr: Vec<String>) -> Allowed {
 fn with_remaining(draft: &Draft, ctx: &Context<'_>, allowed: Allowed) -> Allowed {
     let remaining = ctx.policy.recovery_codes.enabled.then(|| draft.next.recovery_codes_remaining());
     Allowed { recovery_codes_remaining: remaining, ..allowed }
-}
-
-/// Whether the identity provider's own second factor counts (B18).
-fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bool {
-    ctx.policy.first_factor.trust_federated_mfa
-        && first.method == FirstFactorMethod::Federated
-        && first.amr.iter().any(|method| method == "mfa")
-}
-
-/// The first factor in the terms of RFC 8176. A link by e-mail has none there.
-fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<String> {
-    match first.method {
-        FirstFactorMethod::Password => vec!["pwd".to_owned()],
-        FirstFactorMethod::Passkey => vec!["pop".to_owned()],
-        FirstFactorMethod::EmailLink => Vec::new(),
-        FirstFactorMethod::Federated => {
-            // A provider's word that it asked for two factors is passed on only where the policy takes it: callers
-            // look for it in a verdict.
-            let trusted = trusts_federated_mfa(ctx, first);
-            first.amr.iter().filter(|method| trusted || *method != "mfa").cloned().collect()
-        }
-    }
-}
-
-fn add_amr(amr: &mut Vec<String>, method: &str) {
-    if !amr.iter().any(|known| known == method) {
-        amr.push(method.to_owned());
-    }
-}
-
-/// The second factor in the terms of RFC 8176: a key that may leave its device is software.
-fn amr_of(draft: &Draft, id: AuthenticatorId, kind: AuthenticatorType) -> &'static str {
-    let key = draft.next.authenticator(id).and_then(|own| own.credential.security_key());
-    match (kind, key) {
-        (AuthenticatorType::Sms, _) => "sms",
-        (AuthenticatorType::SecurityKey, Some(key)) if key.backup_eligible => "swk",
-        (AuthenticatorType::SecurityKey, _) => "hwk",
-        (AuthenticatorType::Totp | AuthenticatorType::RecoveryCode, _) => "otp",
-    }
 }

@@ -1,0 +1,110 @@
+//! A decision as the change that a store commits: the user's next state, the events that tell of it, the notices.
+
+use super::command::{Meta, Subject};
+use crate::fresh::Source;
+use countersign_domain::actor::RecordedActor;
+use countersign_domain::change::{self, Decision, Notice, UserCore};
+use countersign_domain::event::Event;
+use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
+use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
+use countersign_ports::{ChangeSet, EventRecord, Loaded, NoticeRecord, RequestRecord, UserChange};
+
+/// What is committed of a decision. `first` is the id of its first event, which the answer names.
+pub(super) fn change_set<T>(
+    meta: &Meta,
+    subject: &Subject,
+    (loaded, parties): (&Loaded, &[Loaded]),
+    decision: Decision<T>,
+    request: Option<RequestRecord>,
+    source: Source<'_>,
+    first: EventId,
+) -> ChangeSet {
+    let own = user_change(&subject.user, loaded, &decision.next);
+    let actor = subject.parties.first().zip(parties.first()).zip(decision.actor.as_ref());
+    let actor = actor.and_then(|((user, loaded), change)| user_change(user, loaded, &change.next));
+    let users = own.into_iter().chain(actor).collect();
+
+    let mut teller = Teller {
+        meta,
+        tenant: &subject.user.tenant,
+        actor: subject.actor_at(&loaded.state),
+        client: subject.device.claims(&loaded.state),
+        policy_revision: loaded.policy_revision,
+        source,
+        first: Some(first),
+        events: Vec::new(),
+        notices: Vec::new(),
+    };
+    // A directory entry that was just put names the new address; an erased one still tells the old one.
+    let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
+    teller.tell(&subject.user.user, directory, decision.events, decision.notice);
+    if let Some((party, change)) = subject.parties.first().zip(decision.actor) {
+        teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice);
+    }
+    let Teller { events, notices, .. } = teller;
+    ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request, send: decision.send }
+}
+
+/// What one command tells, to whomever: one workload, actor and device behind all of it.
+struct Teller<'a> {
+    meta: &'a Meta,
+    tenant: &'a TenantId,
+    actor: RecordedActor,
+    client: ClientClaims,
+    policy_revision: PolicyRevision,
+    source: Source<'a>,
+    /// The id of the first event, which the answer names.
+    first: Option<EventId>,
+    events: Vec<EventRecord>,
+    notices: Vec<NoticeRecord>,
+}
+
+impl Teller<'_> {
+    /// Records what happened to one user, and tells them of it where the decision says so.
+    fn tell(
+        &mut self,
+        user: &UserId,
+        directory: Option<&DirectoryEntry>,
+        events: Vec<Event>,
+        notice: Option<Notice>,
+    ) {
+        let before = self.events.len();
+        for event in events {
+            self.events.push(EventRecord {
+                id: self.first.take().unwrap_or_else(|| self.source.event()),
+                time: self.source.now,
+                tenant: self.tenant.clone(),
+                user: Some(user.clone()),
+                event,
+                actor: self.actor.clone(),
+                caller: self.meta.caller.clone(),
+                client: self.client.clone(),
+                policy_revision: self.policy_revision,
+                request_id: self.meta.request.as_ref().map(|request| request.id),
+                trace_id: self.meta.trace_id.clone(),
+            });
+        }
+        let Some(notice) = notice else { return };
+        let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
+        for email in [Some(current), notice.old_address].into_iter().flatten() {
+            self.notices.push(NoticeRecord {
+                id: self.source.notice(),
+                user: user.clone(),
+                event: self.events[before + notice.event].id,
+                email,
+                language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
+                create_time: self.source.now,
+            });
+        }
+    }
+}
+
+/// The change from the loaded to the next state, or `None` where they are the same.
+fn user_change(user: &UserRef, loaded: &Loaded, next: &UserState) -> Option<UserChange> {
+    (*next != loaded.state).then(|| UserChange {
+        user: user.clone(),
+        expected: loaded.version,
+        core: UserCore::of(next),
+        writes: change::writes(&loaded.state, next),
+    })
+}

@@ -1,0 +1,134 @@
+//! What the engine is asked, and what it answers.
+
+use countersign_domain::actor::RecordedActor;
+use countersign_domain::denial::Denial;
+use countersign_domain::ids::{
+    CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef, Version,
+};
+use countersign_domain::phone_number::PhoneNumber;
+use countersign_domain::secret::SecretBytes;
+use countersign_domain::sms::budget::SendCounts;
+use countersign_domain::sms::sending::SendCode;
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::{ClientClaims, UserState};
+
+/// Who calls, beside what is asked.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// The calling workload, authenticated.
+    pub caller: CallerId,
+    /// The idempotency key, where the caller gave one.
+    pub request: Option<Request>,
+    /// W3C trace-id, or empty.
+    pub trace_id: String,
+}
+
+/// A caller's idempotency key (AIP-155).
+#[derive(Clone)]
+pub struct Request {
+    /// The id.
+    pub id: RequestId,
+    /// What was asked, in a form in which equal arguments are equal bytes. May hold codes: only its keyed digest is kept.
+    pub arguments: SecretBytes,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Turns an outcome into the bytes that are kept to be repeated.
+pub type Encode<T> = Box<dyn Fn(&Result<Done<T>, Denial>) -> Vec<u8> + Send + Sync>;
+
+/// The answer to a command.
+#[derive(Debug)]
+pub enum Answer<T> {
+    /// Decided and durable just now.
+    Fresh(Result<Done<T>, Denial>),
+    /// Decided before: the bytes that [`Encode`] made then.
+    Repeated(SecretBytes),
+}
+
+/// An outcome with what stands around it.
+#[derive(Debug, Clone)]
+pub struct Done<T> {
+    /// The outcome.
+    pub value: T,
+    /// The event that tells the verdict or the change.
+    pub event: EventId,
+    /// The policy that decided.
+    pub policy_revision: PolicyRevision,
+    /// The user's version after the commit: their etag.
+    pub version: Option<Version>,
+    /// When it was decided.
+    pub time: Timestamp,
+}
+
+/// What is asked of the engine: about whom, by whom, and on which condition.
+pub(crate) struct Subject {
+    pub(crate) user: UserRef,
+    pub(crate) actor: RecordedActor,
+    pub(crate) device: Device,
+    /// What the caller looked at, where it says so.
+    pub(crate) etag: Option<Etag>,
+    /// Others whose state the decision needs: the actor first, then a second approver.
+    pub(crate) parties: Vec<UserRef>,
+    /// The telephone whose messages the decision counts, where it does.
+    pub(crate) counted: Option<Counted>,
+}
+
+/// A telephone that a message may go to.
+pub(crate) enum Counted {
+    /// One that the command names.
+    Number(PhoneNumber),
+    /// The one that the user has for the challenge.
+    Challenge(SendCode),
+}
+
+/// The version that a caller looked at; `None` inside for a user who was never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Etag(pub Option<Version>);
+
+/// The states that a decision is given.
+pub(crate) struct States<'a> {
+    /// The subject's.
+    pub(crate) own: &'a UserState,
+    /// Those of the parties, in their order.
+    pub(crate) parties: &'a [UserState],
+    /// What was sent today, where the subject has it counted.
+    pub(crate) sent: SendCounts,
+}
+
+/// The device that events tell of: told in this call, or in the one that opened the challenge or ticket.
+pub(crate) enum Device {
+    Told(ClientClaims),
+    OfChallenge(ChallengeId),
+    OfTicket(TicketId),
+}
+
+impl Subject {
+    /// Who is recorded as the actor. The answer to a challenge goes with the first factor that opened it.
+    pub(super) fn actor_at(&self, state: &UserState) -> RecordedActor {
+        let first_factor_method = match &self.device {
+            Device::OfChallenge(id) => state.challenge(*id).map(|challenge| challenge.first_factor.method),
+            Device::Told(_) | Device::OfTicket(_) => None,
+        };
+        let actor = self.actor.clone();
+        RecordedActor { first_factor_method: actor.first_factor_method.or(first_factor_method), ..actor }
+    }
+}
+
+impl Device {
+    pub(super) fn claims(&self, state: &UserState) -> ClientClaims {
+        match self {
+            Self::Told(claims) => Some(claims),
+            Self::OfChallenge(id) => state.challenge(*id).map(|challenge| &challenge.client),
+            Self::OfTicket(id) => {
+                state.tickets.iter().find(|ticket| ticket.id == *id).map(|ticket| &ticket.client)
+            }
+        }
+        .cloned()
+        .unwrap_or_default()
+    }
+}

@@ -1,0 +1,45 @@
+//! Methods that passed, in the terms of RFC 8176 ("amr").
+
+use crate::context::{Context, Draft};
+use crate::ids::AuthenticatorId;
+use crate::policy::{AuthenticatorType, FirstFactorMethod};
+use crate::user::FirstFactor;
+
+/// Whether the identity provider's own second factor counts (B18).
+pub(super) fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bool {
+    ctx.policy.first_factor.trust_federated_mfa
+        && first.method == FirstFactorMethod::Federated
+        && first.amr.iter().any(|method| method == "mfa")
+}
+
+/// The first factor in the terms of RFC 8176. A link by e-mail has none there.
+pub(super) fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<String> {
+    match first.method {
+        FirstFactorMethod::Password => vec!["pwd".to_owned()],
+        FirstFactorMethod::Passkey => vec!["pop".to_owned()],
+        FirstFactorMethod::EmailLink => Vec::new(),
+        FirstFactorMethod::Federated => {
+            // A provider's word that it asked for two factors is passed on only where the policy takes it: callers
+            // look for it in a verdict.
+            let trusted = trusts_federated_mfa(ctx, first);
+            first.amr.iter().filter(|method| trusted || *method != "mfa").cloned().collect()
+        }
+    }
+}
+
+pub(super) fn add_amr(amr: &mut Vec<String>, method: &str) {
+    if !amr.iter().any(|known| known == method) {
+        amr.push(method.to_owned());
+    }
+}
+
+/// The second factor in the terms of RFC 8176: a key that may leave its device is software.
+pub(super) fn amr_of(draft: &Draft, id: AuthenticatorId, kind: AuthenticatorType) -> &'static str {
+    let key = draft.next.authenticator(id).and_then(|own| own.credential.security_key());
+    match (kind, key) {
+        (AuthenticatorType::Sms, _) => "sms",
+        (AuthenticatorType::SecurityKey, Some(key)) if key.backup_eligible => "swk",
+        (AuthenticatorType::SecurityKey, _) => "hwk",
+        (AuthenticatorType::Totp | AuthenticatorType::RecoveryCode, _) => "otp",
+    }
+}

@@ -1,0 +1,107 @@
+//! What a login is asked for: a challenge with the ways that are open to the user, or word of a lock.
+
+use super::Asked;
+use super::verdict::{LockedOut, Method, Offer, Verdict};
+use crate::context::{Context, Draft};
+use crate::event::{Event, EventType};
+use crate::ids::ChallengeId;
+use crate::policy::AuthenticatorType;
+use crate::proof;
+use crate::secret::SecretString;
+use crate::security_key::{KeyChallenge, RelyingParty};
+use crate::time::Timestamp;
+use crate::token;
+use crate::user::{Authenticator, Challenge};
+
+/// Asks for a proof, or says that none is evaluated now.
+pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
+    // Where everything is disabled, waiting does not help.
+    let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.takes_codes());
+    if until.is_some() || !draft.next.has_active() {
+        draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
+        draft.step("lockout", "too many wrong codes: none is evaluated for now");
+        return lock_out(draft, ctx, asked, until, id);
+    }
+    draft.lead(Event::new(EventType::LoginChallenged));
+    draft.step("lockout", "codes are evaluated");
+    let methods = methods(draft, ctx, false, id);
+    Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
+}
+
+fn open_challenge(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    asked: &Asked<'_>,
+    id: ChallengeId,
+    methods: Vec<Method>,
+) -> Offer {
+    let expire_time = ctx.now.plus(Challenge::LIFETIME);
+    let challenges = &mut draft.next.challenges;
+    challenges.push(Challenge {
+        id,
+        purpose: asked.purpose,
+        create_time: ctx.now,
+        expire_time,
+        epoch: draft.next.epoch,
+        first_factor: asked.first.clone(),
+        client: asked.client.clone(),
+    });
+    let surplus = challenges.len().saturating_sub(Challenge::MAX_OPEN);
+    challenges.drain(..surplus);
+    let challenge = token::challenge(&ctx.digests.tokens, ctx.user, draft.next.epoch, id);
+    Offer { challenge, expire_time, methods }
+}
+
+pub(super) fn lock_out(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    asked: &Asked<'_>,
+    until: Option<Timestamp>,
+    id: ChallengeId,
+) -> Verdict {
+    let methods = methods(draft, ctx, true, id);
+    let still_open = (!methods.is_empty()).then(|| open_challenge(draft, ctx, asked, id, methods));
+    Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
+}
+
+/// The ways open to this user; while locked only those that a lock does not close.
+fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> Vec<Method> {
+    let key_options = request_options(draft, ctx, id);
+    let open = |authenticator: &&Authenticator| match authenticator.kind() {
+        AuthenticatorType::SecurityKey => key_options.is_some(),
+        kind => !(locked && kind.takes_codes()),
+    };
+    let mut methods: Vec<_> = draft
+        .next
+        .active()
+        .filter(open)
+        .map(|authenticator| Method {
+            kind: authenticator.kind(),
+            authenticator: Some((authenticator.id, authenticator.display_name.as_str().to_owned())),
+            request_options: key_options
+                .clone()
+                .filter(|_| authenticator.kind() == AuthenticatorType::SecurityKey),
+            obfuscated_number: authenticator
+                .credential
+                .sms()
+                .map_or_else(String::new, |sms| sms.number.obfuscated()),
+        })
+        .collect();
+    if ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0 {
+        methods.push(Method {
+            kind: AuthenticatorType::RecoveryCode,
+            authenticator: None,
+            request_options: None,
+            obfuscated_number: String::new(),
+        });
+    }
+    methods
+}
+
+/// What the browser asks the user's keys to sign for this challenge; `None` where there is no key that may serve.
+fn request_options(draft: &Draft, ctx: &Context<'_>, id: ChallengeId) -> Option<SecretString> {
+    let keys: Vec<_> = proof::active_security_keys(&draft.next).map(|(_, key)| key).collect();
+    let party = RelyingParty::of(ctx).filter(|_| !keys.is_empty())?;
+    let challenge = *KeyChallenge::of_challenge(ctx, draft.next.epoch, id).first()?;
+    Some(ctx.keys.request_options(&party, challenge, &keys, Challenge::LIFETIME))
+}
