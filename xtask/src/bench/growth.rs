@@ -30,15 +30,24 @@ pub(super) fn grow(server: &Server, from: &str, to: &str, tenant: &str) -> Resul
     Ok(())
 }
 
-/// Copies each user of the tenant with all that a login reads, under other ids, until there are enough. Columns are those
-/// that the schema has: only keys are other ones.
+/// Copies each user of the tenant with all that a login reads, under other ids, until there are enough; before that, each
+/// tenth one as a user whose second factor is off. Columns are those that the schema has: only keys are other ones.
+///
+/// A copy's key opens for the user only whom it was copied from: copies do not log in, and are listed only where they
+/// have none.
 fn users(tenant: &str) -> String {
     format!(
         "DO $$
         DECLARE
-            copies integer := {USERS} / greatest((SELECT count(*) FROM users WHERE tenant_id = '{tenant}'), 1) - 1;
+            copies integer;
             of_user record;
         BEGIN
+            INSERT INTO users (
+                tenant_id, user_id, version, epoch, is_on, consecutive_failures, failure_times, must_enroll
+            )
+            SELECT tenant_id, replace(user_id, '@', '-off@'), 1, 1, false, 0, '{{}}', false
+            FROM users WHERE tenant_id = '{tenant}' AND hashtext(user_id) % 10 = 0;
+            copies := {USERS} / greatest((SELECT count(*) FROM users WHERE tenant_id = '{tenant}'), 1) - 1;
             FOR of_user IN
                 SELECT attrelid::regclass AS name, string_agg(quote_ident(attname), ', ') AS columns
                 FROM pg_attribute

@@ -73,11 +73,13 @@ impl Calls {
         verdict(response.into_inner().decision)
     }
 
-    /// A page of users, as an operator sees it.
+    /// A page of users whose second factor is off, as an operator sees it.
     pub(crate) async fn list(&mut self, tenant: &str) -> Result<(), String> {
+        let filter = v1::StatusFilter { states: vec![v1::TwoFactorState::Off.into()], ..Default::default() };
         let request = v1::ListStatusesRequest {
             tenant_id: tenant.to_owned(),
             actor: Some(operator()),
+            filter: Some(filter),
             ..Default::default()
         };
         let page = self.team.list_statuses(patient(request)).await.map_err(|status| reason(&status))?;
