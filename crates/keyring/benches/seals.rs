@@ -15,7 +15,14 @@ fn main() {
 }
 
 fn keyring() -> Keyring {
-    Keyring::new([(KeyId(1), RootKey::from_bytes([3; 32]).unwrap())].into()).unwrap()
+    Keyring::new(
+        [(
+            KeyId(1),
+            RootKey::from_bytes(std::array::from_fn(|at| b"what opens here is but a bench..."[at])).unwrap(),
+        )]
+        .into(),
+    )
+    .unwrap()
 }
 
 fn user() -> UserRef {
