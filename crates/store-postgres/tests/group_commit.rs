@@ -279,6 +279,22 @@ async fn a_locked_user_holds_up_nobody_else() {
     assert_eq!(group.version(0).await, Some(Version(2)));
 }
 
+/// R4: an authenticator whose row somebody moves without the lock of its user, as nobody should, is used up all the same.
+#[tokio::test]
+async fn a_row_that_moved_is_used_all_the_same() {
+    let group = Group::of(8).await;
+    let mut mover = group.database.connect().await;
+    run(&mut mover, "BEGIN").await;
+    run(&mut mover, "UPDATE authenticators SET display_name = display_name WHERE user_id = 'user-0'").await;
+    let logins: Vec<_> = group.logins().into_iter().map(|login| group.begin(login)).collect();
+    group.waiting_sessions(1).await;
+    run(&mut mover, "COMMIT").await;
+    assert!(answers(logins).await.iter().all(done));
+    let steps = sqlx::query_scalar::<_, i64>("SELECT totp_last_step FROM authenticators");
+    let steps = steps.fetch_all(&mut group.database.connect().await).await.unwrap();
+    assert_eq!(steps, [7; 8]);
+}
+
 /// R17: what callers who leave have handed over is committed all the same, before what comes after.
 #[tokio::test]
 async fn callers_who_leave_take_nothing_back() {

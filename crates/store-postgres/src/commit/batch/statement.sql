@@ -83,6 +83,7 @@ WITH change AS MATERIALIZED (
         consecutive_failures = usage.consecutive_failures
     FROM usage
     WHERE authenticators.ctid = usage.place AND (usage.n IN (SELECT n FROM winner)) IS TRUE
+    RETURNING usage.n
 ), told AS (
     INSERT INTO events (
         tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind, details, actor,
@@ -176,6 +177,11 @@ WITH change AS MATERIALIZED (
     WHERE (n IN (SELECT n FROM winner)) IS TRUE
 )
 SELECT n AS "n!", true AS "done!" FROM winner
+-- A row that had moved since it was found would keep its old step, and its code would do again (R4). Nobody moves one
+-- without the lock of its user; should it happen all the same, dividing by zero takes the whole statement back.
+WHERE 1 / (
+    (SELECT count(*) FROM used) = (SELECT count(*) FROM usage WHERE (usage.n IN (SELECT n FROM winner)) IS TRUE)
+)::int = 1
 UNION ALL
 -- Not done although the version looks right: locked by somebody else, or a guard that is better asked alone.
 SELECT change.n, false FROM change
