@@ -20,16 +20,17 @@ const PREFIX: &str = "countersign-";
 
 /// Our crates without their prefix, and which of ours each may use in production. Tests may use more; no rule
 /// names `testkit` and `e2e`, so that nothing of them ships.
-const OURS: [(&str, &[&str]); 16] = [
+const OURS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("ports", &["domain"]),
     ("application", &["domain", "ports"]),
     ("keyring", &["domain"]),
     ("store-postgres", &["domain", "ports", "keyring"]),
     ("store-sqlite", &["domain", "ports", "keyring"]),
-    ("notify", &["domain", "ports"]),
+    ("webhook", &["domain"]),
+    ("notify", &["domain", "ports", "webhook"]),
     ("webauthn", &["domain"]),
-    ("sms", &["domain", "ports"]),
+    ("sms", &["domain", "ports", "webhook"]),
     ("api", &[]),
     ("api-grpc", &["domain", "application", "api"]),
     ("client", &["api"]),

@@ -1,14 +1,14 @@
 //! One request to a gateway and what its answer means. What is in the request stands in the files of the senders.
 
 use countersign_ports::SmsError;
+use countersign_webhook::Body;
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -17,8 +17,6 @@ use tokio::time::timeout;
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How long a connection is kept without anything to send.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
-
-pub(crate) type Body = Full<Cursor<Vec<u8>>>;
 
 /// A setting that is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

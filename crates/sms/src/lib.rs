@@ -13,6 +13,7 @@ mod gateway;
 mod twilio;
 mod webhook;
 
+pub use countersign_webhook::WebhookSecret;
 pub use gateway::{GatewayUrl, SettingProblem};
 pub use twilio::{TwilioSender, TwilioSettings};
-pub use webhook::{WebhookSecret, WebhookSender, WebhookSettings};
+pub use webhook::{WebhookSender, WebhookSettings};

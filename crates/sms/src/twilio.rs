@@ -3,10 +3,11 @@
 //! It has no key for idempotency. A message that is handed over twice may arrive twice; both carry the same code, so that
 //! does no harm but its price.
 
-use crate::gateway::{Body, Gateway, GatewayUrl, SettingProblem};
+use crate::gateway::{Gateway, GatewayUrl, SettingProblem};
 use async_trait::async_trait;
 use countersign_domain::secret::SecretString;
 use countersign_ports::{SmsError, SmsSender, TextMessage};
+use countersign_webhook::Body;
 use data_encoding::BASE64;
 use http::{HeaderValue, Request, header};
 use http_body_util::Full;

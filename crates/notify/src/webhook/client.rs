@@ -1,16 +1,15 @@
 //! Signed requests: what notices and seals that leave by a webhook share.
 
 use super::settings::WebhookSettings;
-use super::signature;
 use crate::{SettingProblem, trust};
 use countersign_ports::Clock;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use countersign_webhook::{Body, signed_post};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -19,8 +18,6 @@ use tokio::time::timeout;
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How long a connection is kept without anything to send.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
-
-type Body = Full<Cursor<Vec<u8>>>;
 
 /// Posts bodies to a URL, signed after Standard Webhooks 1.0. Redirects are not followed: they are an answer like any
 /// other.
@@ -85,18 +82,9 @@ impl WebhookClient {
     }
 
     fn request(&self, id: &str, body: Vec<u8>) -> Result<Request<Body>, WebhookFailure> {
+        let WebhookSettings { url, secrets, .. } = &self.settings;
         let time = self.clock.now().unix_seconds();
-        let mut signature = HeaderValue::from_str(&signature::sign(&self.settings.secrets, id, time, &body))
-            .map_err(|_| WebhookFailure::Request)?;
-        signature.set_sensitive(true);
-        Request::post(self.settings.url.uri())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-id", id)
-            .header("webhook-timestamp", time)
-            .header("webhook-signature", signature)
-            .body(Full::new(Cursor::new(body)))
-            .map_err(|_| WebhookFailure::Request)
+        signed_post(url.uri(), secrets, id, time, body).map_err(|_| WebhookFailure::Request)
     }
 
     async fn send(&self, request: Request<Body>) -> Result<StatusCode, WebhookFailure> {

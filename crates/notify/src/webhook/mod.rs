@@ -4,12 +4,11 @@
 mod client;
 mod payload;
 mod settings;
-mod signature;
 
 pub(crate) use client::WebhookClient;
+pub use countersign_webhook::WebhookSecret;
 pub(crate) use payload::rfc3339;
 pub use settings::{WebhookSettings, WebhookUrl};
-pub use signature::WebhookSecret;
 
 use crate::SettingProblem;
 use crate::letter::Texts;
