@@ -141,7 +141,8 @@ const fn code(reason: ErrorReason) -> Code {
         | R::ProofIncorrect
         | R::PolicyInvalid
         | R::FirstFactorTimeInvalid
-        | R::RequestTooLarge => Code::InvalidArgument,
+        | R::RequestTooLarge
+        | R::RequestMalformed => Code::InvalidArgument,
         R::FirstFactorStale
         | R::FirstFactorNotAllowed
         | R::ProofRequired
@@ -168,6 +169,7 @@ const fn code(reason: ErrorReason) -> Code {
         R::StoreUnavailable | R::DeliveryUnavailable | R::ClockUntrusted | R::ShuttingDown => {
             Code::Unavailable
         }
+        R::MethodUnknown => Code::Unimplemented,
         R::Unspecified | R::InternalError => Code::Internal,
     }
 }

@@ -93,8 +93,8 @@ impl Gate {
         trace_id: String,
     ) -> Result<CallerContext, Denied> {
         let Some(method) = self.method(path) else {
-            let status = Status::unimplemented("no such method");
-            return Err(Denied { status, reason: None, caller: Some(caller.id) });
+            let failure = Failure::new(ErrorReason::MethodUnknown, "the contract has no such method");
+            return Err(Denied { status: failure.into_status(), reason: None, caller: Some(caller.id) });
         };
         if !caller.grants.holds(&method.scope) {
             let message = "the caller does not hold the scope of this method";

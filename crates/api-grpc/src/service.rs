@@ -4,6 +4,7 @@
 //! and fields are checked in the handlers, in this order too: permission comes before anything else (AIP-211).
 
 use crate::caller::{CallerContext, Method};
+use crate::failure::Failure;
 use crate::gate::{Denied, Gate, Shown};
 use crate::limits::{Limits, expired};
 use crate::metrics::{self, InFlight};
@@ -21,11 +22,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{Body as HttpBody, Bytes};
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::Service;
@@ -191,7 +192,8 @@ impl Shared {
             let permit = limits.turn(permit, party(app, &caller, &body)).await?;
             request.extensions_mut().insert(caller);
             let shared = Arc::clone(self);
-            Ok(limits.run(permit, async move { shared.services.call(request).await }).await?)
+            let response = limits.run(permit, async move { shared.services.call(request).await }).await?;
+            Ok(with_reason(response))
         };
         timeout(deadline, call).await.unwrap_or_else(|_| Err(expired().into_status()))
     }
@@ -246,6 +248,22 @@ fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> String {
 /// The answer of a service, which always gives one.
 pub(crate) fn answered(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
     answer.unwrap_or_else(|never| match never {})
+}
+
+/// An answer as it is, unless it is an error without a reason. Ours all have one; these are the framework's, which could
+/// not read the message. It calls that an internal error, but it is the caller's.
+fn with_reason(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    if !headers.contains_key(Status::GRPC_STATUS) || headers.contains_key(Status::GRPC_STATUS_DETAILS) {
+        return response;
+    }
+    match Status::from_header_map(headers).map(|status| status.code()) {
+        Some(Code::Internal | Code::Unimplemented) => {
+            let text = "the bytes are no message of this method";
+            Failure::new(ErrorReason::RequestMalformed, text).into_status().into_http()
+        }
+        _ => response,
+    }
 }
 
 impl<B> Service<Request<B>> for GrpcService

@@ -135,6 +135,7 @@ fn is_grpc_status(status: &str) -> bool {
         "OUT_OF_RANGE",
         "INTERNAL",
         "UNAVAILABLE",
+        "UNIMPLEMENTED",
         "UNAUTHENTICATED",
     ]
     .contains(&status)

@@ -68,6 +68,10 @@ async fn callers_and_requests(told: &mut Collected) {
     let path = "/countersign.v1.LoginService/CheckLogin";
     let large = Raw(client.channel.clone()).call(path, vec![0; 40_000]).await;
     told.add_status("a large request", &large.unwrap_err());
+    let garbage = Raw(client.channel.clone()).call(path, vec![0xff; 10]).await;
+    told.add_status("bytes that are no message", &garbage.unwrap_err());
+    let unknown = Raw(client.channel.clone()).call("/countersign.v1.LoginService/Nothing", Vec::new()).await;
+    told.add_status("a method that there is not", &unknown.unwrap_err());
     let list = v1::ListRememberedClientsRequest { page_token: "x".to_owned(), ..ann.list_clients(&world) };
     told.add("a page token of nobody", client.account.clone().list_remembered_clients(list).await);
     let begin = v1::BeginTotpEnrollmentRequest { request_id: ID.to_owned(), ..ann.begin(&world) };

@@ -164,7 +164,11 @@ async fn unknown_paths_are_denied_by_default() {
         let status = Raw(nobody.channel.clone()).call(path, Vec::new()).await.unwrap_err();
         assert_eq!(reason(&status), "CALLER_CREDENTIALS_MISSING", "{path}");
         let status = Raw(client.channel.clone()).call(path, Vec::new()).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unimplemented, "METHOD_UNKNOWN"),
+            "{path}"
+        );
     }
 }
 

@@ -10,8 +10,6 @@ use tonic_types::StatusExt as _;
 pub enum Answer {
     /// A message, encoded; the first one of a stream, or empty where it had none yet.
     Message(Vec<u8>),
-    /// The bytes were no message of that method.
-    Undecodable,
     /// An error.
     Error {
         code: Code,
@@ -63,9 +61,6 @@ impl Answer {
     fn error(status: &Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
-        if info.is_none() && status.message().starts_with("failed to decode Protobuf message") {
-            return Self::Undecodable;
-        }
         let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
         let named = info.and_then(|info| info.metadata.get("field").or(info.metadata.get("policy_field")));
         Self::Error {

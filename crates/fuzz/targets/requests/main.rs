@@ -91,7 +91,6 @@ fn checked(world: &World, call: &Call, sent: Option<&DynamicMessage>, answer: &A
     let granted = world.is_granted(call, sent);
     match answer {
         Answer::Message(_) => assert_ne!(granted, Some(false), "answered to somebody without a grant"),
-        Answer::Undecodable => {}
         Answer::Error { reason, code, fields, named, .. } => {
             assert!(answer.is_of_the_contract(), "{code:?} {reason}");
             assert_ne!(reason, "INTERNAL_ERROR", "nothing fails here, so nothing may: {answer:?}");
