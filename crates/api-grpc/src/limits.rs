@@ -172,8 +172,9 @@ impl Limits {
             if error.is_panic() {
                 self.panics.fetch_add(1, Ordering::Relaxed);
                 crate::metrics::panicked();
-                // What it said stays unsaid: it may have quoted what it choked on.
-                tracing::error!(alarm = true, incident_id = incident, "a call panicked");
+                // What it said stays unsaid: it may have quoted what it choked on. The alarm is the panic hook's, which
+                // knows the place; a second one would count it twice.
+                tracing::error!(incident_id = incident, "a call panicked");
             }
             internal(&incident)
         })

@@ -65,7 +65,8 @@ pub(crate) async fn every<F>(
         }
         // In a task of its own, so that a panic ends the round and not the job.
         if tokio::spawn(round()).await.is_err() {
-            tracing::error!(alarm = true, job, "a round of a job panicked");
+            // The alarm is the panic hook's, which knows the place; a second one would count it twice.
+            tracing::error!(job, "a round of a job panicked");
         }
     }
 }

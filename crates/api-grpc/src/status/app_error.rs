@@ -37,7 +37,12 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             let message = "the clocks of the service disagree, and nothing is changed until they agree";
             Failure::new(R::ClockUntrusted, message).retry_after(LATER)
         }
-        AppError::Interrupted => fault("a use case was interrupted", error, caller),
+        AppError::Interrupted => {
+            // No alarm of its own: what panicked was one already, and counts once.
+            let incident = caller.incident();
+            tracing::error!(incident_id = incident, "a use case was interrupted");
+            internal(&incident)
+        }
         AppError::PolicyInvalid(violations) => {
             let violations = violations
                 .iter()
