@@ -18,7 +18,7 @@ impl AuditProgress for PostgresStore {
             WHERE tenant_id = $1 AND entries IS NULL ORDER BY number DESC LIMIT 1",
             tenant.as_str(),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let row = self.pool.within(query.fetch_optional(checkout.connection())).await;
         let row = checkout.conclude(row).map_err(|error| from_sql(&error))?;
         row.map(SealRow::into_seal).transpose()
@@ -30,7 +30,7 @@ impl AuditProgress for PostgresStore {
             tenant.as_str(),
             exporter,
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let row = self.pool.within(query.fetch_optional(checkout.connection())).await;
         let row = checkout.conclude(row).map_err(|error| from_sql(&error))?;
         row.map(|row| {
@@ -57,7 +57,7 @@ impl AuditProgress for PostgresStore {
             long_in(last.number).map_err(Failure::into_store)?,
             last.hash.as_slice(),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let done = self.pool.within(query.execute(checkout.connection())).await;
         checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
     }
