@@ -2,6 +2,7 @@
 //! files beside it, by what they are about.
 
 mod authenticators;
+mod claim;
 mod enrollment;
 mod own;
 mod remembered_clients;

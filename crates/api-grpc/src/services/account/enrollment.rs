@@ -1,11 +1,12 @@
-//! Enrolling: by what right, a key shown once, and the first proof.
+//! Enrolling: a key shown once, and the first proof. By what right is read in `claim`.
 
 use super::Reply;
+use super::claim::Claim;
 use super::own::status_after;
 use crate::caller::CallerContext;
 use crate::convert::decision::allowed;
 use crate::convert::enrollment::{Pictures, begun_sms, begun_totp, label_of};
-use crate::convert::fields::{Fields, Parsed};
+use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::recovery::recovery_codes;
 use crate::convert::status::authenticator_of;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::reply::{Change, arguments};
 use crate::services::shared::read;
 use crate::services::{caller, subject};
-use crate::status::{self, Site, internal};
+use crate::status::{Site, internal};
 use countersign_api::v1;
 use countersign_api::v1::{
     Action, BeginSmsEnrollmentRequest, BeginSmsEnrollmentResponse, BeginTotpEnrollmentRequest,
@@ -21,68 +22,25 @@ use countersign_api::v1::{
 };
 use countersign_application::Application;
 use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::denial::Denial;
-use countersign_domain::enrollment::{Authority, BeginSms, BeginTotp, Confirm};
+use countersign_domain::enrollment::{BeginSms, BeginTotp, Confirm};
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, UserRef};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::text::{AccountLabel, DisplayName};
-use countersign_domain::token::MAX_TOKEN_LEN;
 use countersign_domain::user::ClientClaims;
 use tonic::{Request, Status};
 
 pub(super) const SITE: Site = Site::own(Action::Enroll);
-
-/// By what right, before a ticket was looked at.
-pub(super) enum Claim {
-    Actor(Actor),
-    /// A ticket of at most [`MAX_TOKEN_LEN`] characters.
-    Ticket(String),
-}
-
-impl Claim {
-    pub(super) fn of_actor(fields: &mut Fields, actor: v1::Actor) -> Parsed<Self> {
-        parties::actor(fields, "actor", Some(actor)).map(Self::Actor)
-    }
-
-    pub(super) fn of_ticket(fields: &mut Fields, ticket: String) -> Parsed<Self> {
-        if (1..=MAX_TOKEN_LEN).contains(&ticket.len()) {
-            Ok(Self::Ticket(ticket))
-        } else {
-            fields.refuse("enrollment_ticket", "must have 1 to 512 characters")
-        }
-    }
-
-    pub(super) fn missing(fields: &mut Fields) -> Parsed<Self> {
-        fields.refuse("authority", "must be one of actor and enrollment_ticket")
-    }
-
-    /// The right, if a ticket is one of ours. Whose it is and whether it is open is decided with the user's state.
-    pub(super) fn open(self, app: &Application) -> Result<Authority, Status> {
-        match self {
-            Self::Actor(actor) => Ok(Authority::Session(actor)),
-            Self::Ticket(ticket) => app
-                .open_ticket(&ticket)
-                .map(Authority::Ticket)
-                .ok_or_else(|| status::denial(&Denial::EnrollmentTicketInvalid, SITE).into_status()),
-        }
-    }
-}
 
 /// Begins to enrol an authenticator app.
 pub(super) async fn begin_totp(
     app: &Application,
     request: Request<BeginTotpEnrollmentRequest>,
 ) -> Reply<BeginTotpEnrollmentResponse> {
-    use v1::begin_totp_enrollment_request::Authority as Wire;
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let arguments = arguments(&caller, &message, &message.request_id);
-    let claim = match message.authority {
-        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
-        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
-        None => Claim::missing(&mut fields),
-    };
+    let claim = Claim::read(&mut fields, message.authority);
     let label = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = fields.optional(
         "replaces_authenticator_id",
@@ -121,16 +79,11 @@ pub(super) async fn begin_sms(
     app: &Application,
     request: Request<BeginSmsEnrollmentRequest>,
 ) -> Reply<BeginSmsEnrollmentResponse> {
-    use v1::begin_sms_enrollment_request::Authority as Wire;
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let arguments = arguments(&caller, &message, &message.request_id);
-    let claim = match message.authority {
-        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
-        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
-        None => Claim::missing(&mut fields),
-    };
+    let claim = Claim::read(&mut fields, message.authority);
     let number = fields.required("phone_number", &message.phone_number, PhoneNumber::parse);
     let replaces = fields.optional(
         "replaces_authenticator_id",
@@ -177,16 +130,11 @@ pub(super) async fn confirm(
     app: &Application,
     request: Request<ConfirmEnrollmentRequest>,
 ) -> Reply<ConfirmEnrollmentResponse> {
-    use v1::confirm_enrollment_request::Authority as Wire;
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let arguments = arguments(&caller, &message, &message.request_id);
-    let claim = match message.authority {
-        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
-        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
-        None => Claim::missing(&mut fields),
-    };
+    let claim = Claim::read(&mut fields, message.authority);
     let id = fields.required("enrollment_id", &message.enrollment_id, EnrollmentId::parse);
     let code = parties::required_proof(&mut fields, "proof", message.proof);
     let existing_code = parties::proof(&mut fields, "existing_proof", message.existing_proof);

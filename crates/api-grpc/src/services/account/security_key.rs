@@ -1,7 +1,8 @@
 //! Beginning to enrol a security key: what the browser makes a credential from.
 
 use super::Reply;
-use super::enrollment::{Claim, SITE, known_label};
+use super::claim::Claim;
+use super::enrollment::{SITE, known_label};
 use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::time::timestamp;
@@ -19,16 +20,11 @@ pub(super) async fn begin(
     app: &Application,
     request: Request<BeginSecurityKeyEnrollmentRequest>,
 ) -> Reply<BeginSecurityKeyEnrollmentResponse> {
-    use countersign_api::v1::begin_security_key_enrollment_request::Authority as Wire;
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let arguments = arguments(&caller, &message, &message.request_id);
-    let claim = match message.authority {
-        Some(Wire::Actor(actor)) => Claim::of_actor(&mut fields, actor),
-        Some(Wire::EnrollmentTicket(ticket)) => Claim::of_ticket(&mut fields, ticket),
-        None => Claim::missing(&mut fields),
-    };
+    let claim = Claim::read(&mut fields, message.authority);
     let label = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = &message.replaces_authenticator_id;
     let replaces = fields.optional("replaces_authenticator_id", replaces, AuthenticatorId::parse);
