@@ -82,7 +82,34 @@ impl Visit for Alarm {
 mod tests {
     use super::*;
     use metrics_exporter_prometheus::PrometheusBuilder;
+    use std::collections::BTreeSet;
     use tracing_subscriber::layer::SubscriberExt;
+
+    /// The names of metrics in a text.
+    fn names(text: &str) -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+        words.filter(|word| word.starts_with("countersign_")).map(str::to_owned).collect()
+    }
+
+    /// What the dashboard draws is what the page of metrics describes, so that no panel stays empty for a name that was
+    /// changed or never was; and who was denied, who waits and who was turned away has a panel.
+    #[test]
+    fn the_dashboard_draws_metrics_that_there_are() {
+        let page = include_str!("../../../docs/operations/metrics.md");
+        let rows = page.lines().filter(|line| line.starts_with("| `countersign_"));
+        let known: BTreeSet<_> =
+            rows.flat_map(|row| names(row.split('|').nth(1).unwrap_or_default())).collect();
+        let drawn = names(include_str!("../../../docs/operations/countersign.grafana.json"));
+        for name in &drawn {
+            let whole = ["_bucket", "_count", "_sum"].iter().find_map(|part| name.strip_suffix(part));
+            assert!(known.contains(name) || whole.is_some_and(|whole| known.contains(whole)), "{name}");
+        }
+        for name in
+            ["countersign_denied_total", "countersign_rpc_waiting", "countersign_rpc_wait_seconds_bucket"]
+        {
+            assert!(drawn.contains(name), "{name}");
+        }
+    }
 
     /// R50, R57: what is logged as an alarm is counted as one, and nothing else is.
     #[test]
