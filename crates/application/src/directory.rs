@@ -8,6 +8,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::directory;
 use countersign_domain::ids::UserRef;
 use countersign_domain::status;
+use countersign_domain::time::Timestamp;
 use countersign_domain::user::{DirectoryEntry, ResetRequest};
 
 fn told(user: UserRef, actor: &Actor) -> Subject {
@@ -36,16 +37,17 @@ impl Application {
         Ok(self.0.snapshot(user).await?.loaded.state.directory)
     }
 
-    /// The first factor changed: remembered clients, challenges, tickets and pending enrollments die.
+    /// The first factor changed, at that time where it is known: remembered clients, challenges, tickets and pending
+    /// enrollments die.
     pub async fn first_factor_changed(
         &self,
         meta: Meta,
-        user: UserRef,
-        actor: Actor,
+        (user, actor): (UserRef, Actor),
+        change_time: Option<Timestamp>,
         encode: Encode<()>,
     ) -> Result<Answer<()>, AppError> {
-        self.change(meta, told(user, &actor), encode, |states, ctx, _| {
-            directory::first_factor_changed(states.own, ctx).map(Ok)
+        self.change(meta, told(user, &actor), encode, move |states, ctx, _| {
+            directory::first_factor_changed(states.own, ctx, change_time).map(Ok)
         })
         .await
     }

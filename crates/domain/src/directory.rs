@@ -6,6 +6,7 @@ use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::ResetRequestId;
 use crate::policy::{DelegatedAction, Grant};
+use crate::time::Timestamp;
 use crate::user::{DirectoryEntry, ResetRequest, UserState};
 
 /// Takes over what the directory says. Saying the same again changes and tells nothing; another address is told to the
@@ -25,11 +26,23 @@ pub fn put(state: &UserState, ctx: &Context<'_>, entry: &DirectoryEntry) -> Deci
     draft.decide(())
 }
 
-/// The first factor changed: remembered clients, open challenges and tickets are dead (R34).
-pub fn first_factor_changed(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
+/// The detail that says when a first factor changed that was reported later, in seconds since 1970.
+pub const CHANGE_TIME: &str = "change_time_seconds";
+
+/// The first factor changed: remembered clients, open challenges and tickets are dead (R34). Where it is said when, the
+/// event says so too, so that the owner is told that time and not the one of the report.
+pub fn first_factor_changed(
+    state: &UserState,
+    ctx: &Context<'_>,
+    change_time: Option<Timestamp>,
+) -> Decision<()> {
     let mut draft = Draft::new(state, ctx);
     draft.next.raise_epoch();
-    draft.lead_owner(Event::new(EventType::FirstFactorChanged));
+    let event = Event::new(EventType::FirstFactorChanged);
+    draft.lead_owner(match change_time {
+        Some(time) => event.with(CHANGE_TIME, time.unix_seconds().to_string()),
+        None => event,
+    });
     draft.decide(())
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
 
 use countersign_domain::actor::Principal;
+use countersign_domain::directory::CHANGE_TIME;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, UserId};
 use countersign_domain::policy::AuthenticatorType;
@@ -69,6 +70,17 @@ fn every_event_has_its_text_in_every_language() {
             EventType::ALL.iter().map(|kind| texts.render(&letter(*kind, tag)).unwrap().subject).collect();
         assert_eq!(subjects.len(), EventType::ALL.len(), "{tag}: two events have one title");
     }
+}
+
+/// B50: a first factor that changed before it was reported changed then: the letter says when that was.
+#[test]
+fn a_reported_change_tells_its_own_time() {
+    let mut letter = letter(EventType::FirstFactorChanged, "en");
+    let told = render(&letter).plain;
+    letter.entry.event.event = letter.entry.event.event.clone().with(CHANGE_TIME, "1768377600");
+    let reported = render(&letter).plain;
+    assert!(told.contains("15 January 2026") && !told.contains("14 January 2026"), "{told}");
+    assert!(reported.contains("14 January 2026") && !reported.contains("15 January 2026"), "{reported}");
 }
 
 /// B50: what changed, when, from where, by whom, what to do if it was not them, and the support contact: as reviewed.

@@ -119,22 +119,20 @@ impl DirectoryService for DirectoryHandlers {
         let arguments = arguments(&caller, &message, &message.request_id);
         let change_time = message.change_time.map(|time| fields.timestamp("change_time", time)).transpose();
         let latest = self.0.now().plus(CLOCK_LEEWAY);
-        let past = match change_time {
+        let change_time = match change_time {
             Ok(Some(time)) if time > latest => {
                 fields.refuse("change_time", "must not be more than 60 seconds ahead")
             }
-            Ok(_) => Ok(()),
-            Err(invalid) => Err(invalid),
+            time => time,
         };
         let actor = actor(&mut fields, &caller, message.actor);
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
-        past?;
-        let (user, actor) = (user?, actor?);
+        let (user, actor, change_time) = (user?, actor?, change_time?);
         Change::new(&caller, SITE, request_id?, arguments)
             .answer(
-                |meta, encode| self.0.first_factor_changed(meta, user, actor, encode),
+                |meta, encode| self.0.first_factor_changed(meta, (user, actor), change_time, encode),
                 |_| Ok(v1::ReportFirstFactorChangedResponse {}),
             )
             .await

@@ -155,7 +155,7 @@ impl History {
             }
             Command::FirstFactorChanged => {
                 self.model.first_factor_changed();
-                let decision = directory::first_factor_changed(&self.world.state, &self.world.ctx());
+                let decision = directory::first_factor_changed(&self.world.state, &self.world.ctx(), None);
                 self.world.commit(decision);
                 (Said::Done, Said::Done)
             }

@@ -291,7 +291,7 @@ fn others(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
     check(state, &team::unlock_member(state, ctx, &command));
     check(state, &team::issue_ticket(state, ctx, &command, source.id()));
     check(state, &directory::put(state, ctx, &source.directory()));
-    check(state, &directory::first_factor_changed(state, ctx));
+    check(state, &directory::first_factor_changed(state, ctx, Some(ctx.now)));
     check(state, &directory::erase(state, ctx));
     check(state, &directory::request_reset(state, ctx, "lost", source.id()));
     for action in [

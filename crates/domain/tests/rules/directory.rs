@@ -86,7 +86,7 @@ fn a_changed_first_factor_kills_what_it_led_to() {
     let offer = world.challenged();
     let (begun, pending) = world.begun();
     let (authenticators, recovery) = (world.state.authenticators.clone(), world.state.recovery.clone());
-    let decision: Decision<()> = directory::first_factor_changed(&world.state, &world.ctx());
+    let decision: Decision<()> = directory::first_factor_changed(&world.state, &world.ctx(), None);
     world.commit(decision);
     assert_eq!(
         (world.kinds(), world.told),
@@ -99,6 +99,20 @@ fn a_changed_first_factor_kills_what_it_led_to() {
     let confirm = world.confirm_command(&begun, pending.code(world.now));
     assert_eq!(world.confirm(&confirm), Err(Denial::EnrollmentExpired));
     world.log_in(phone.code(world.now));
+}
+
+/// B50: the event of a changed first factor says when that was, where the report did.
+#[test]
+fn a_changed_first_factor_says_when() {
+    let (world, _) = World::on(Preset::MandatoryManaged);
+    let reported = world.now.minus(MINUTE);
+    for (change_time, expected) in [(None, None), (Some(reported), Some(reported.unix_seconds().to_string()))]
+    {
+        let decision: Decision<()> = directory::first_factor_changed(&world.state, &world.ctx(), change_time);
+        let [event] = decision.events.as_slice() else { panic!("{:?}", decision.events) };
+        let told = event.details.iter().find(|(name, _)| *name == directory::CHANGE_TIME);
+        assert_eq!(told.map(|(_, seconds)| seconds.clone()), expected);
+    }
 }
 
 /// Erasing leaves nothing but a risen epoch, so that no old token comes to life again when the user comes back.

@@ -3,10 +3,11 @@
 use super::language::{Language, fill};
 use super::{MAX_NAME, MAX_TEXT, shown};
 use countersign_domain::actor::Principal;
+use countersign_domain::directory::CHANGE_TIME;
 use countersign_domain::ids::UserId;
 use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::time::Timestamp;
-use countersign_ports::Letter;
+use countersign_ports::{EventRecord, Letter};
 use time::OffsetDateTime;
 
 /// Details of events that their owner may read; the others are words for machines.
@@ -39,7 +40,7 @@ pub(super) fn of<'a>(letter: &Letter, language: &'a Language) -> Vec<Fact<'a>> {
     };
     let method = event.event.authenticator.map_or("", |(_, kind)| method(kind));
     let facts = [
-        (&labels.time, written(event.time, language)),
+        (&labels.time, written(happened(event), language)),
         (&labels.account, shown(notice.user.as_str(), MAX_NAME)),
         (&labels.actor, actor(&notice.user, &event.actor.principal, language)),
         (&labels.method, language.methods.get(method).cloned().unwrap_or_default()),
@@ -51,6 +52,13 @@ pub(super) fn of<'a>(letter: &Letter, language: &'a Language) -> Vec<Fact<'a>> {
     ];
     let known = facts.into_iter().filter(|(_, value)| !value.is_empty());
     known.map(|(label, value)| Fact { label, value }).collect()
+}
+
+/// When it happened: when a first factor changed is known to who reported it.
+fn happened(event: &EventRecord) -> Timestamp {
+    let reported = event.event.details.iter().find(|(name, _)| *name == CHANGE_TIME);
+    let seconds = reported.and_then(|(_, seconds)| seconds.parse().ok());
+    seconds.map_or(event.time, Timestamp::from_unix_seconds)
 }
 
 fn actor(reader: &UserId, actor: &Principal, language: &Language) -> String {

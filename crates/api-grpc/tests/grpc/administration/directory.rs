@@ -5,10 +5,12 @@ use crate::support::{Person, Raw, World, code, reason};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::{self, TeamRole, TwoFactorState};
 use countersign_domain::actor::Principal;
+use countersign_domain::directory::CHANGE_TIME;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use countersign_ports::Outbox;
 use prost::Message;
+use std::borrow::Cow;
 use std::time::Duration;
 
 const TENANT: &str = "self-service-code";
@@ -142,7 +144,7 @@ async fn a_disabled_account_is_refused() {
     }
 }
 
-/// A report of a first factor that changed lies at most a minute ahead.
+/// A report of a first factor that changed lies at most a minute ahead, and the event says when that was.
 #[tokio::test]
 async fn a_report_is_not_of_a_time_to_come() {
     let (world, mut desk) = tenant().await;
@@ -155,7 +157,10 @@ async fn a_report_is_not_of_a_time_to_come() {
     desk.directory.report_first_factor_changed(report(60)).await.unwrap();
     let refused = desk.directory.report_first_factor_changed(report(61)).await.unwrap_err();
     assert_eq!(fields(&refused), ["change_time"]);
-    assert_eq!(world.events(TENANT, &[EventType::FirstFactorChanged]).await.len(), 1);
+    let events = world.events(TENANT, &[EventType::FirstFactorChanged]).await;
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    let reported = (world.now().unix_seconds() + 60).to_string();
+    assert_eq!(event.event.details, [(Cow::from(CHANGE_TIME), reported)], "the time that was reported");
 }
 
 /// Erasing leaves nothing but the log: no factor, no directory entry, no old token that works; erasing nobody is no
