@@ -15,7 +15,6 @@ use crate::reply::{Change, arguments};
 use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::{Site, internal};
-use countersign_api::v1;
 use countersign_api::v1::{
     Action, BeginSmsEnrollmentRequest, BeginSmsEnrollmentResponse, BeginTotpEnrollmentRequest,
     BeginTotpEnrollmentResponse, ConfirmEnrollmentRequest, ConfirmEnrollmentResponse,
