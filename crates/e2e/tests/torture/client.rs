@@ -31,6 +31,7 @@ pub(crate) fn start(
     scale: &Scale,
 ) -> Vec<JoinHandle<()>> {
     let left = Arc::new(AtomicUsize::new(scale.calls));
+    let closing = Arc::new(Closing(Arc::clone(history)));
     (0..scale.clients)
         .map(|number| {
             let mut client = Client {
@@ -40,8 +41,9 @@ pub(crate) fn start(
                 history: Arc::clone(history),
                 rng: Rng::with_seed(scale.seed ^ (number as u64 + 1).rotate_left(32)),
             };
-            let left = Arc::clone(&left);
+            let (left, closing) = (Arc::clone(&left), Arc::clone(&closing));
             tokio::spawn(async move {
+                let _closing = closing;
                 while left
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
                     .is_ok()
@@ -51,6 +53,15 @@ pub(crate) fn start(
             })
         })
         .collect()
+}
+
+/// Closes the history when the last client has ended, in whatever way.
+struct Closing(Arc<History>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 struct Client {

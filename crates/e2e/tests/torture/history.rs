@@ -103,12 +103,17 @@ impl History {
         self.count.send_replace(calls.len());
     }
 
-    /// How many ended.
-    pub(crate) fn count(&self) -> usize {
-        *self.count.borrow()
+    /// No more will come: nobody has to wait for them.
+    pub(crate) fn close(&self) {
+        self.count.send_replace(usize::MAX);
     }
 
-    /// Waits until so many calls have ended.
+    /// How many ended.
+    pub(crate) fn count(&self) -> usize {
+        self.calls.lock().expect("nobody panicked").len()
+    }
+
+    /// Waits until so many calls have ended, or no more will come.
     pub(crate) async fn reached(&self, count: usize) {
         let mut counted = self.count.subscribe();
         counted.wait_for(|ended| *ended >= count).await.expect("the history is there");
