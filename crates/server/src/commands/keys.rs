@@ -10,8 +10,12 @@ use crate::root_key;
 use crate::stores::{self, Stores};
 use crate::vault::{self, Table};
 use countersign_keyring::Keyring;
-use countersign_ports::Clock;
+use countersign_ports::{Clock, Release};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// After how long what others held is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// Makes a key and writes or prints it.
 pub(super) fn new(args: &NewKeyArgs) -> Result<(), Failure> {
@@ -52,14 +56,27 @@ pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
         });
         let pass = pass.await?;
         total += pass.resealed;
-        // A pass leaves out what others hold just then; one that finds nothing to do has seen all of it.
-        if pass.resealed == 0 {
+        // A pass leaves out what others hold just then.
+        if pass.resealed > 0 {
+            continue;
+        }
+        let left = left(&stores, &keyring).await?;
+        if left <= pass.broken {
             if pass.broken > 0 {
                 print(&format!("{} rows do not open and stay as they are\n", pass.broken));
             }
             return say(&stores, &keyring).await;
         }
+        print(&format!("{left} rows are held by others just now; trying again\n"));
+        tokio::time::sleep(TRY_AGAIN).await;
     }
+}
+
+/// How many rows are sealed with another key than the newest.
+async fn left(stores: &Stores, keyring: &Keyring) -> Result<u64, Failure> {
+    let uses = stores.vault.key_uses(SystemClock.now()).await?;
+    let sealed = uses.iter().filter(|one| one.key != keyring.newest() && one.release == Release::Resealed);
+    Ok(sealed.map(|one| one.rows).sum())
 }
 
 async fn open(args: VaultArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
