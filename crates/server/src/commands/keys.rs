@@ -72,10 +72,11 @@ pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
     }
 }
 
-/// How many rows are sealed with another key than the newest.
+/// How many rows a pass has yet to seal: those under an older key. Where `keys.seal_with` went back to an older one, rows
+/// under newer keys stay as they are.
 async fn left(stores: &Stores, keyring: &Keyring) -> Result<u64, Failure> {
     let uses = stores.vault.key_uses(SystemClock.now()).await?;
-    let sealed = uses.iter().filter(|one| one.key != keyring.newest() && one.release == Release::Resealed);
+    let sealed = uses.iter().filter(|one| one.key < keyring.newest() && one.release == Release::Resealed);
     Ok(sealed.map(|one| one.rows).sum())
 }
 
