@@ -1,7 +1,7 @@
 //! Root keys change while people sign in, and none that is still needed goes unnoticed.
 
 use crate::harness::app::unix_seconds;
-use crate::harness::node::{Data, run};
+use crate::harness::node::{Data, run, run_without};
 use crate::harness::{self, App, Enrolled, Node, Store, TENANT, User, events, on_both_stores, production};
 use futures::future::join_all;
 use std::sync::Arc;
@@ -98,6 +98,31 @@ async fn root_keys_change_while_people_sign_in(store: Store) {
     assert!(!node.printed().contains("does not open"));
 }
 
+/// R52: where `keys.seal_with` went back to an older key, a rotation has nothing to wait for: what newer keys sealed stays as
+/// it is, and opens.
+async fn a_rotation_back_to_an_older_key_ends(store: Store) {
+    let data = Arc::new(Data::fresh(store).await);
+    let (people, file) = people(&data).await;
+    let dir = data.folder().display().to_string();
+    let both = format!("1 = \"{dir}/root.key\"\n2 = \"{dir}/root-2.key\"");
+    let (made, told) = run(&["keys", "new", "--out", &format!("{dir}/root-2.key")]).await;
+    assert_eq!(made, Some(0), "{told}");
+
+    for (keys, newest) in [(both.clone(), 2), (format!("{both}\n[keys]\nseal_with = 1"), 1)] {
+        production::write(file.as_ref(), &production::configuration(&data, &keys));
+        // No node runs: there is nobody who could hold a row.
+        let (done, told) = run_without("trying again", &["keys", "rotate", "--config", &file]).await;
+        assert_eq!(done, Some(0), "{told}");
+        assert!(told.contains(&format!("key {newest} makes everything new")), "{told}");
+        let (old, new) = told.split_once("\nkey 2 ").unwrap();
+        assert!(!old.contains("authenticator keys") && new.contains("24 authenticator keys"), "{told}");
+    }
+    let back = format!("{both}\n[keys]\nseal_with = 1");
+    let (mut node, credentials) = production::start_with_keys(data, &back).await;
+    sign_in(&production::connect(&node, &credentials).await, &people).await;
+    assert!(node.terminate().await.success());
+}
+
 /// R64: a database that was put back from a backup is refused until it was made safe, and then neither a code nor a recovery
 /// code that was used after the backup serves again.
 async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
@@ -153,4 +178,8 @@ async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
     assert!(node.terminate().await.success());
 }
 
-on_both_stores!(root_keys_change_while_people_sign_in, a_restored_database_is_refused_until_it_was_made_safe);
+on_both_stores!(
+    root_keys_change_while_people_sign_in,
+    a_rotation_back_to_an_older_key_ends,
+    a_restored_database_is_refused_until_it_was_made_safe
+);

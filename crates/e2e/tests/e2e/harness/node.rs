@@ -223,6 +223,25 @@ pub(crate) async fn run(arguments: &[&str]) -> (Option<i32>, String) {
     (done.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
+/// The same for a command that says so in a line of its own when it waits for others: then it is ended, and fails. For
+/// where nobody is that it could wait for, so that it does not for ever.
+pub(crate) async fn run_without(waiting: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(given("COUNTERSIGN_BIN"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().expect("the binary starts");
+    let log = tokio::spawn(rest(child.stderr.take().expect("piped"), String::new()));
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut printed = String::new();
+    loop {
+        let start = printed.len();
+        if within(stdout.read_line(&mut printed)).await.expect("text") == 0 {
+            let status = within(child.wait()).await.expect("it can be waited for");
+            return (status.code(), printed + &within(log).await.expect("its log was read"));
+        }
+        assert!(!printed[start..].contains(waiting), "{arguments:?} waits: {printed}");
+    }
+}
+
 /// Reads to the end, so that nothing printed is lost and no pipe fills up.
 async fn rest(mut source: impl AsyncRead + Unpin, before: String) -> String {
     let mut bytes = before.into_bytes();
