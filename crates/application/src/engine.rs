@@ -138,7 +138,23 @@ impl Application {
     {
         let inner = Arc::clone(&self.0);
         let task = async move { inner.run(&meta, &subject, &encode, &decide).await };
-        self.0.tasks.spawn(task.in_current_span()).await.map_err(|_| AppError::Interrupted)?
+        self.in_own_task(task).await
+    }
+
+    /// Runs work in a task of its own, which goes on where the caller leaves (R17). A panic goes on in the caller, as if there
+    /// were no task between them: whoever catches it there counts it, and nobody a second time (R48).
+    pub(crate) async fn in_own_task<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, AppError>> + Send + 'static,
+    ) -> Result<T, AppError> {
+        match self.0.tasks.spawn(work.in_current_span()).await {
+            Ok(result) => result,
+            Err(ended) => match ended.try_into_panic() {
+                // The panic hook, which tells of it, ran where it began and does not run again.
+                Ok(panicked) => std::panic::resume_unwind(panicked),
+                Err(_) => Err(AppError::Interrupted),
+            },
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub enum AppError {
     /// The text message is durable, and was not delivered: the same request delivers it again.
     #[error("the text message was not delivered")]
     DeliveryUnavailable,
-    /// The task of the use case ended without an answer: it panicked, or the service is being stopped.
+    /// The task of the use case ended without an answer, because the service is being stopped.
     #[error("the use case was interrupted")]
     Interrupted,
     /// The policy has fields that are out of range or contradict one another.

@@ -16,7 +16,6 @@ use countersign_domain::secret::SecretString;
 use countersign_domain::sms::budget;
 use countersign_domain::sms::sending::{self, Means, Message, SendCode};
 use countersign_ports::{SmsError, TextMessage};
-use tracing::Instrument;
 
 impl Application {
     /// Sends a code for an open challenge.
@@ -81,14 +80,6 @@ impl Application {
             Ok(answer)
         })
         .await
-    }
-
-    /// Commit and delivery go together: a caller who leaves stops neither (R17).
-    async fn in_own_task<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, AppError>> + Send + 'static,
-    ) -> Result<T, AppError> {
-        self.0.tasks.spawn(work.in_current_span()).await.map_err(|_| AppError::Interrupted)?
     }
 
     /// Without the counts, which are read with the user.

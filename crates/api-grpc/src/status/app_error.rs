@@ -38,7 +38,7 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             Failure::new(R::ClockUntrusted, message).retry_after(LATER)
         }
         AppError::Interrupted => {
-            // No alarm of its own: what panicked was one already, and counts once.
+            // No alarm: the service is being stopped, and nobody has to look.
             let incident = caller.incident();
             tracing::error!(incident_id = incident, "a use case was interrupted");
             internal(&incident)

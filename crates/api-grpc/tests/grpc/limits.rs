@@ -8,7 +8,7 @@ use countersign_domain::policy::Preset;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 const TENANT: &str = "self-service-code";
@@ -120,18 +120,31 @@ async fn hanging_up_does_not_avoid_the_charge() {
     assert_eq!(world.events(TENANT, &[EventType::LoginRefused]).await.len(), 1);
 }
 
-/// R48: a panic behind a call is that call's internal error, says nothing, and leaves the service standing.
+/// R48: a panic behind a call is that call's internal error, says nothing, is counted once, and leaves the service standing:
+/// in the task of the call, and in that of the use case while it loads, while it commits, and below the task that delivers.
 #[tokio::test]
 async fn a_panic_is_an_internal_error_of_one_call() {
     let (world, client, ann, _) = enrolled(options(callers([]))).await;
+    let told = |status: Status, count: u64| {
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "INTERNAL_ERROR"));
+        assert!(!status.message().contains("panics"));
+        assert_eq!(world.service.panics(), count);
+    };
     world.fail_loads(Fault::Panic);
-    let status = client.account.clone().get_status(ann.get_status(&world)).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "INTERNAL_ERROR"));
-    assert!(!status.message().contains("panics"));
-    assert_eq!(world.service.panics(), 1);
-    let status = client.login.clone().check_login(ann.check(&world, None)).await.unwrap_err();
-    assert_eq!(reason(&status), "INTERNAL_ERROR", "also where it happens in the task of the use case");
+    told(client.account.clone().get_status(ann.get_status(&world)).await.unwrap_err(), 1);
+    told(client.login.clone().check_login(ann.check(&world, None)).await.unwrap_err(), 2);
+    let telephone = v1::BeginSmsEnrollmentRequest {
+        tenant_id: ann.tenant.clone(),
+        user_id: ann.user.clone(),
+        authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(ann.actor(&world))),
+        phone_number: "+5511987654321".to_owned(),
+        ..v1::BeginSmsEnrollmentRequest::default()
+    };
+    told(client.account.clone().begin_sms_enrollment(telephone).await.unwrap_err(), 3);
     world.fail_loads(Fault::None);
+    world.fail_commits(Fault::Panic);
+    told(client.login.clone().check_login(ann.check(&world, None)).await.unwrap_err(), 4);
+    world.fail_commits(Fault::None);
     let response = client.login.clone().check_login(ann.check(&world, None)).await.unwrap().into_inner();
     assert_eq!(response.decision.unwrap().reason(), v1::LoginReason::TwoFactorOn);
 }
