@@ -17,15 +17,13 @@
 
 mod letter;
 mod log;
-mod problem;
 mod seals;
 mod smtp;
-mod trust;
 mod webhook;
 
+pub use countersign_webhook::{ReceiverUrl, SettingProblem, WebhookSecret};
 pub use letter::{Rendered, TextError, Texts};
 pub use log::LogNotifier;
-pub use problem::SettingProblem;
 pub use seals::{FileSeals, LogSeals, SealLine, WebhookSeals};
 pub use smtp::{Sender, SmtpLogin, SmtpNotifier, SmtpSettings, SmtpTls};
-pub use webhook::{WebhookNotifier, WebhookSecret, WebhookSettings, WebhookUrl};
+pub use webhook::{WebhookNotifier, WebhookSettings};

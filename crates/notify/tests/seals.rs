@@ -7,7 +7,7 @@ mod support;
 use countersign_domain::audit::{EventPosition, Head, LoggedEvent, Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{EventId, TenantId};
-use countersign_notify::{FileSeals, SealLine, WebhookSeals, WebhookSecret, WebhookSettings, WebhookUrl};
+use countersign_notify::{FileSeals, ReceiverUrl, SealLine, WebhookSeals, WebhookSecret, WebhookSettings};
 use countersign_ports::{Exported, Kept, SealExporter};
 use countersign_testkit::{ManualClock, fixtures};
 use std::os::unix::fs::PermissionsExt as _;
@@ -118,7 +118,7 @@ async fn a_seal_is_posted_signed() {
     {
         let receiver = Receiver::start(answer).await;
         let settings = WebhookSettings {
-            url: WebhookUrl::parse(&format!("http://127.0.0.1:{}/seals", receiver.port)).unwrap(),
+            url: ReceiverUrl::parse(&format!("http://127.0.0.1:{}/seals", receiver.port)).unwrap(),
             secrets: vec![WebhookSecret::parse(SECRET).unwrap()],
             timeout: Duration::from_secs(30),
             authorities: None,

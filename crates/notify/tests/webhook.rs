@@ -4,7 +4,7 @@
 
 mod support;
 
-use countersign_notify::{Texts, WebhookNotifier, WebhookSecret, WebhookSettings, WebhookUrl};
+use countersign_notify::{ReceiverUrl, Texts, WebhookNotifier, WebhookSecret, WebhookSettings};
 use countersign_ports::{Notifier, NotifyError};
 use countersign_testkit::{ManualClock, fixtures};
 use rustls::pki_types::PrivateKeyDer;
@@ -20,7 +20,7 @@ const DONE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 fn settings(url: &str) -> WebhookSettings {
     WebhookSettings {
-        url: WebhookUrl::parse(url).unwrap(),
+        url: ReceiverUrl::parse(url).unwrap(),
         secrets: [SECRET, OLD_SECRET].map(|text| WebhookSecret::parse(text).unwrap()).to_vec(),
         timeout: Duration::from_secs(30),
         authorities: None,
@@ -174,11 +174,11 @@ fn settings_that_make_no_sense_are_refused() {
         "ftp://example.org/",
         "https://",
     ] {
-        let error = WebhookUrl::parse(bad).unwrap_err();
+        let error = ReceiverUrl::parse(bad).unwrap_err();
         assert!(error.setting == "url" && !error.problem.contains("canary"), "{bad}: {error}");
     }
     for good in ["https://example.org/x?y=1", "http://127.0.0.1:1/", "http://[::1]/", "http://localhost/"] {
-        assert!(WebhookUrl::parse(good).is_ok(), "{good}");
+        assert!(ReceiverUrl::parse(good).is_ok(), "{good}");
     }
     for bad in ["", "whsec_", "whsec_c2hvcnQ=", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "whsec_%%%"] {
         assert!(WebhookSecret::parse(bad).is_err(), "{bad}");

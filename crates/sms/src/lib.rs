@@ -13,7 +13,6 @@ mod gateway;
 mod twilio;
 mod webhook;
 
-pub use countersign_webhook::WebhookSecret;
-pub use gateway::{GatewayUrl, SettingProblem};
+pub use countersign_webhook::{ReceiverUrl, SettingProblem, WebhookSecret};
 pub use twilio::{TwilioSender, TwilioSettings};
 pub use webhook::{WebhookSender, WebhookSettings};

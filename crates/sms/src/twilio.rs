@@ -3,11 +3,11 @@
 //! It has no key for idempotency. A message that is handed over twice may arrive twice; both carry the same code, so that
 //! does no harm but its price.
 
-use crate::gateway::{Gateway, GatewayUrl, SettingProblem};
+use crate::gateway;
 use async_trait::async_trait;
 use countersign_domain::secret::SecretString;
 use countersign_ports::{SmsError, SmsSender, TextMessage};
-use countersign_webhook::Body;
+use countersign_webhook::{Body, HttpClient, ReceiverUrl, SettingProblem};
 use data_encoding::BASE64;
 use http::{HeaderValue, Request, header};
 use http_body_util::Full;
@@ -28,14 +28,14 @@ pub struct TwilioSettings {
     /// Who the messages come from: a number in E.164 form.
     pub from: String,
     /// Another address of the API, such as that of a proxy or a test; `None` is Twilio's own.
-    pub base_url: Option<GatewayUrl>,
+    pub base_url: Option<ReceiverUrl>,
     /// From the first byte to the whole answer.
     pub timeout: Duration,
 }
 
 /// Hands messages to Twilio.
 pub struct TwilioSender {
-    gateway: Gateway,
+    client: HttpClient,
     url: String,
     authorization: HeaderValue,
     from: String,
@@ -55,7 +55,7 @@ impl TwilioSender {
         if !account.strip_prefix("AC").is_some_and(|id| id.len() == 32 && id.bytes().all(hex)) {
             return Err(SettingProblem::new("account", "is no account; write AC and 32 hexadecimal digits"));
         }
-        let base = base_url.clone().map_or_else(|| GatewayUrl::parse(API), Ok)?;
+        let base = base_url.clone().map_or_else(|| ReceiverUrl::parse(API), Ok)?;
         let credentials = SecretString::new(format!("{account}:{}", token.expose()));
         let credentials =
             SecretString::new(format!("Basic {}", BASE64.encode(credentials.expose().as_bytes())));
@@ -64,8 +64,8 @@ impl TwilioSender {
         authorization.set_sensitive(true);
         let root = base.uri().to_string();
         let url = format!("{}/2010-04-01/Accounts/{account}/Messages.json", root.trim_end_matches('/'));
-        let gateway = Gateway::new(&base, *timeout)?;
-        Ok(Self { gateway, url, authorization, from: from.clone() })
+        let client = HttpClient::new(&base, None, *timeout)?;
+        Ok(Self { client, url, authorization, from: from.clone() })
     }
 
     fn request(&self, message: &TextMessage) -> Result<Request<Body>, http::Error> {
@@ -85,6 +85,6 @@ impl TwilioSender {
 #[async_trait]
 impl SmsSender for TwilioSender {
     async fn send(&self, message: &TextMessage) -> Result<(), SmsError> {
-        self.gateway.post(self.request(message)).await
+        gateway::post(&self.client, self.request(message)).await
     }
 }

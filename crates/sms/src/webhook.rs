@@ -1,9 +1,9 @@
 //! A gateway of the operator's: JSON, signed after Standard Webhooks 1.0, under an id by which it knows repeats.
 
-use crate::gateway::{Gateway, GatewayUrl, SettingProblem};
+use crate::gateway;
 use async_trait::async_trait;
 use countersign_ports::{Clock, SmsError, SmsSender, TextMessage};
-use countersign_webhook::{Body, WebhookSecret, signed_post};
+use countersign_webhook::{Body, HttpClient, ReceiverUrl, SettingProblem, WebhookSecret, signed_post};
 use http::Request;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
     /// Where to.
-    pub url: GatewayUrl,
+    pub url: ReceiverUrl,
     /// What requests are signed with.
     pub secret: WebhookSecret,
     /// From the first byte to the whole answer.
@@ -21,7 +21,7 @@ pub struct WebhookSettings {
 
 /// Posts messages to a gateway of the operator's.
 pub struct WebhookSender {
-    gateway: Gateway,
+    client: HttpClient,
     settings: WebhookSettings,
     clock: Arc<dyn Clock>,
 }
@@ -35,7 +35,7 @@ impl std::fmt::Debug for WebhookSender {
 impl WebhookSender {
     /// A sender with these settings. Nothing is connected yet.
     pub fn new(settings: WebhookSettings, clock: Arc<dyn Clock>) -> Result<Self, SettingProblem> {
-        Ok(Self { gateway: Gateway::new(&settings.url, settings.timeout)?, settings, clock })
+        Ok(Self { client: HttpClient::new(&settings.url, None, settings.timeout)?, settings, clock })
     }
 
     fn request(&self, message: &TextMessage) -> Result<Request<Body>, http::Error> {
@@ -59,6 +59,6 @@ impl WebhookSender {
 #[async_trait]
 impl SmsSender for WebhookSender {
     async fn send(&self, message: &TextMessage) -> Result<(), SmsError> {
-        self.gateway.post(self.request(message)).await
+        gateway::post(&self.client, self.request(message)).await
     }
 }

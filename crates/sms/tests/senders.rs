@@ -7,7 +7,7 @@ use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::secret::SecretString;
 use countersign_ports::{SmsError, SmsSender, TextMessage};
 use countersign_sms::{
-    GatewayUrl, TwilioSender, TwilioSettings, WebhookSecret, WebhookSender, WebhookSettings,
+    ReceiverUrl, TwilioSender, TwilioSettings, WebhookSecret, WebhookSender, WebhookSettings,
 };
 use countersign_testkit::ManualClock;
 use countersign_testkit::fixtures::START;
@@ -64,7 +64,7 @@ fn message() -> TextMessage {
 
 fn webhook(url: &str, timeout: Duration) -> WebhookSender {
     let secret = WebhookSecret::parse(&format!("whsec_{}", BASE64.encode(SECRET))).unwrap();
-    let settings = WebhookSettings { url: GatewayUrl::parse(url).unwrap(), secret, timeout };
+    let settings = WebhookSettings { url: ReceiverUrl::parse(url).unwrap(), secret, timeout };
     WebhookSender::new(settings, Arc::new(ManualClock::default())).unwrap()
 }
 
@@ -146,7 +146,7 @@ async fn twilio_gets_its_form() {
         account: format!("AC{}", "0".repeat(32)),
         token: SecretString::new("token".to_owned()),
         from: "+15005550006".to_owned(),
-        base_url: Some(GatewayUrl::parse(&url).unwrap()),
+        base_url: Some(ReceiverUrl::parse(&url).unwrap()),
         timeout: Duration::from_secs(30),
     };
     let (sent, asked) = tokio::join!(
@@ -171,11 +171,11 @@ async fn twilio_gets_its_form() {
 #[test]
 fn urls_are_https_or_of_this_machine() {
     for good in ["https://sms.example.com/send", "http://127.0.0.1:8080/x", "http://[::1]:1/"] {
-        assert!(GatewayUrl::parse(good).is_ok(), "{good}");
+        assert!(ReceiverUrl::parse(good).is_ok(), "{good}");
     }
     for bad in ["http://sms.example.com/", "ftp://127.0.0.1/", "https://user:word@example.com/", "/send", ""]
     {
-        assert!(GatewayUrl::parse(bad).is_err(), "{bad}");
+        assert!(ReceiverUrl::parse(bad).is_err(), "{bad}");
     }
     assert!(WebhookSecret::parse("whsec_c2hvcnQ=").is_err());
 }

@@ -4,13 +4,13 @@ mod failure;
 mod message;
 mod settings;
 
-pub(crate) use settings::is_loopback;
 pub use settings::{Sender, SmtpLogin, SmtpSettings, SmtpTls};
 
+use crate::SettingProblem;
 use crate::letter::{TextError, Texts};
-use crate::{SettingProblem, trust};
 use async_trait::async_trait;
 use countersign_ports::{Letter, Notifier, NotifyError};
+use countersign_webhook::trust;
 use failure::SmtpFailure;
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;

@@ -1,9 +1,8 @@
 //! The settings of the mail channel, and which of them fit together.
 
-use crate::{SettingProblem, trust};
 use countersign_domain::secret::SecretString;
+use countersign_webhook::{SettingProblem, is_loopback, trust};
 use lettre::message::Mailbox;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How the connection is protected.
@@ -110,10 +109,4 @@ impl SmtpSettings {
         }
         Ok(())
     }
-}
-
-/// Whether the host is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }

@@ -6,9 +6,8 @@ mod payload;
 mod settings;
 
 pub(crate) use client::WebhookClient;
-pub use countersign_webhook::WebhookSecret;
 pub(crate) use payload::rfc3339;
-pub use settings::{WebhookSettings, WebhookUrl};
+pub use settings::WebhookSettings;
 
 use crate::SettingProblem;
 use crate::letter::Texts;
@@ -50,7 +49,7 @@ impl Notifier for WebhookNotifier {
     async fn notify(&self, letter: &Letter) -> Result<(), NotifyError> {
         let id = letter.entry.notice.id.0.to_string();
         self.client.post(&id, self.body(letter)?).await.map_err(|failure| {
-            if failure.is_final() {
+            if client::is_final(failure) {
                 NotifyError::Permanent(failure.into())
             } else {
                 NotifyError::Transient(failure.into())

@@ -6,7 +6,7 @@ use super::{Problem, Problems, Readers, read_secret};
 use countersign_application::NoticeRules;
 use countersign_domain::secret::SecretString;
 use countersign_notify::{
-    Sender, SettingProblem, SmtpLogin, SmtpSettings, SmtpTls, WebhookSecret, WebhookSettings, WebhookUrl,
+    ReceiverUrl, Sender, SettingProblem, SmtpLogin, SmtpSettings, SmtpTls, WebhookSecret, WebhookSettings,
 };
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -198,7 +198,7 @@ fn smtp(raw: RawSmtp, problems: &mut Problems) -> Option<SmtpSettings> {
 /// A webhook of that section.
 pub(super) fn webhook(section: &str, raw: RawWebhook, problems: &mut Problems) -> Option<WebhookSettings> {
     let url = text(section, "url", raw.url, "write https://HOST/PATH", problems)
-        .and_then(|url| problems.take(WebhookUrl::parse(&url).map_err(keyed(section))));
+        .and_then(|url| problems.take(ReceiverUrl::parse(&url).map_err(keyed(section))));
     let mut secrets = Vec::new();
     for (position, path) in raw.secret_files.iter().enumerate() {
         let key = format!("{section}.secret_files.{position}");

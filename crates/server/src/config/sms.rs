@@ -7,7 +7,7 @@ use countersign_domain::secret::SecretString;
 use countersign_domain::sms::budget::SendLimits;
 use countersign_ports::{Clock, SmsSender};
 use countersign_sms::{
-    GatewayUrl, SettingProblem, TwilioSender, TwilioSettings, WebhookSecret, WebhookSender, WebhookSettings,
+    ReceiverUrl, SettingProblem, TwilioSender, TwilioSettings, WebhookSecret, WebhookSender, WebhookSettings,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,9 +125,9 @@ fn validate_twilio(raw: RawTwilio, problems: &mut Problems) -> Option<TwilioSett
     Some(settings)
 }
 
-fn url(key: &str, text: Option<&str>) -> Result<GatewayUrl, Problem> {
+fn url(key: &str, text: Option<&str>) -> Result<ReceiverUrl, Problem> {
     let text = text.ok_or_else(|| Problem::new(key, "is missing; write https://HOST/PATH"))?;
-    GatewayUrl::parse(text).map_err(|error| Problem::new(key, error.problem))
+    ReceiverUrl::parse(text).map_err(|error| Problem::new(key, error.problem))
 }
 
 fn timeout(key: &str, millis: Option<u32>) -> Result<Duration, Problem> {
