@@ -162,6 +162,7 @@ impl Cause {
             sqlx::Error::Configuration(_) => "the URL or a setting in it does not read".to_owned(),
             sqlx::Error::Protocol(_) => "the connection broke the protocol".to_owned(),
             sqlx::Error::Migrate(_) => "a migration failed".to_owned(),
+            sqlx::Error::PoolTimedOut => "no connection became free in time".to_owned(),
             _ => "the driver failed".to_owned(),
         })
     }

@@ -72,7 +72,7 @@ impl Blocked {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the commit waits for the lock")
+        tokio::time::timeout(Duration::from_mins(2), waiting).await.expect("the commit waits for the lock")
     }
 
     async fn kill_waiting_session(&mut self) {

@@ -110,7 +110,7 @@ impl Group {
 async fn answers(tasks: Vec<JoinHandle<Result<Commit, StoreError>>>) -> Vec<Result<Commit, StoreError>> {
     let mut answers = Vec::new();
     for task in tasks {
-        let answer = tokio::time::timeout(Duration::from_secs(30), task).await;
+        let answer = tokio::time::timeout(Duration::from_mins(2), task).await;
         answers.push(answer.expect("a commit is answered").expect("no commit panics"));
     }
     answers
@@ -126,7 +126,7 @@ async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), asking).await.unwrap_or_else(|_| panic!("{what}"))
+    tokio::time::timeout(Duration::from_mins(2), asking).await.unwrap_or_else(|_| panic!("{what}"))
 }
 
 fn done(answer: &Result<Commit, StoreError>) -> bool {

@@ -38,7 +38,7 @@ async fn read_until(store: &StoreUnderTest, after: Option<EventPosition>, count:
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), reading).await.expect("the events come")
+    tokio::time::timeout(Duration::from_mins(2), reading).await.expect("the events come")
 }
 
 /// Writes an event in the transaction that is open on `connection`.

@@ -19,9 +19,14 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Taken while the template is made, so that only one test program makes it.
 const TEMPLATE_LOCK: i64 = 0x0C04_7E12;
+
+/// How long stores wait where a test does not say otherwise: so long that only one that hangs finds out. What production
+/// waits would make a test fail on a machine that is busy.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database that is dropped when this is.
 pub(crate) struct Database {
@@ -76,6 +81,14 @@ impl Database {
             run(&mut admin, format!("DROP DATABASE IF EXISTS {unfinished}")).await;
             run(&mut admin, format!("CREATE DATABASE {unfinished} TEMPLATE template0")).await;
             countersign_store_postgres::migrate(&url(&unfinished)).await.expect("the migrations run");
+            let mut made = connect(&unfinished).await;
+            for function in
+                ["events_make_partitions(timestamptz, integer)", "events_drop_before(timestamptz)"]
+            {
+                let milliseconds = PATIENCE.as_millis();
+                run(&mut made, format!("ALTER FUNCTION {function} SET lock_timeout = {milliseconds}")).await;
+            }
+            made.close().await.expect("a database with sessions cannot be renamed");
             run(&mut admin, format!("ALTER DATABASE {unfinished} RENAME TO {template}")).await;
         }
         admin.close().await.expect("the lock is given back");
@@ -100,9 +113,15 @@ impl Database {
         url(&self.name)
     }
 
-    /// The default options with fewer connections: many tests share the server.
+    /// The default options with patience, and with fewer connections: many tests share the server.
     pub(crate) fn options(&self) -> PostgresOptions {
-        PostgresOptions { max_connections: 4, ..PostgresOptions::new(self.url()) }
+        PostgresOptions {
+            max_connections: 4,
+            acquire_timeout: PATIENCE,
+            statement_timeout: PATIENCE,
+            answer_timeout: 2 * PATIENCE,
+            ..PostgresOptions::new(self.url())
+        }
     }
 
     /// A plain connection, for looking, blocking and attacking.
