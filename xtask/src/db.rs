@@ -4,6 +4,7 @@
 mod queries;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -20,6 +21,9 @@ pub(crate) enum Command {
         /// Port on 127.0.0.1; a free one if not given
         #[arg(long)]
         port: Option<u16>,
+        /// A library that it loads before its own
+        #[arg(long)]
+        preload: Option<PathBuf>,
     },
     /// Open psql on a throw-away PostgreSQL
     Psql,
@@ -34,10 +38,10 @@ pub(crate) enum Command {
 
 /// Runs it.
 pub(crate) fn run(command: &Command) -> Result<()> {
-    match *command {
-        Command::Up { port } => up(port),
+    match command {
+        Command::Up { port, preload } => up(*port, preload.clone()),
         Command::Psql => psql(),
-        Command::Prepare { store } => queries::prepare(store),
+        Command::Prepare { store } => queries::prepare(*store),
         Command::Check => gates::report(&check()?),
     }
 }
@@ -49,8 +53,8 @@ pub(crate) fn check() -> Result<Findings> {
 
 /// Prints `url …` once and `pid …` at each start. A server that dies comes back on its data and port, as under any
 /// service manager: a test may kill it.
-fn up(port: Option<u16>) -> Result<()> {
-    let mut server = Server::start(port)?;
+fn up(port: Option<u16>, preload: Option<PathBuf>) -> Result<()> {
+    let mut server = Server::start_with(port, preload)?;
     println!("url {}", server.url());
     loop {
         println!("pid {}", server.pid());

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Jumps of nodes' clocks on each store, evenly over the calls
     #[arg(long, default_value_t = 60)]
     jumps: u64,
+    /// Jumps of PostgreSQL's clock, evenly over the calls
+    #[arg(long, default_value_t = 15)]
+    database_jumps: u64,
     /// Changes of the root key on each store, evenly over the calls
     #[arg(long, default_value_t = 4)]
     rotations: u64,
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         ("KILLS", args.kills),
         ("DATABASE_KILLS", args.database_kills),
         ("JUMPS", args.jumps),
+        ("DATABASE_JUMPS", args.database_jumps),
         ("ROTATIONS", args.rotations),
         ("CLIENTS", args.clients),
         ("USERS", args.users),

@@ -29,19 +29,24 @@ enum Blow {
     Jump(Jump),
     /// Of the clock of this node, some calls after its jump.
     PutRight(usize),
+    /// The same of the database's clock, where `AtStart` is that of its server.
+    JumpDatabase(Jump),
+    PutDatabaseRight,
     ChangeKey(Stage),
 }
 
-/// How a clock jumps.
+/// How a clock jumps, a node's or the database's.
 #[derive(Clone, Copy)]
 enum Jump {
-    /// While the node serves, by as little as it must bear.
+    /// While it serves, by as little as must be borne.
     Little,
-    /// While the node serves, by more.
+    /// While it serves, by more.
     Far,
-    /// While the node is down, by more.
+    /// While it is down, by more.
     AtStart,
 }
+
+const JUMPS: [Jump; 3] = [Jump::Little, Jump::Far, Jump::AtStart];
 
 /// How often what was broken.
 #[derive(Clone, Default)]
@@ -54,6 +59,9 @@ struct Broken {
     little_jumps: usize,
     far_jumps: usize,
     starts_with_wrong_clock: usize,
+    little_database_jumps: usize,
+    far_database_jumps: usize,
+    database_starts_with_wrong_clock: usize,
     key_changes: usize,
 }
 
@@ -81,9 +89,11 @@ impl Chaos {
         let mut told = 0;
         while let Some(((after, _), blow)) = blows.pop_first() {
             self.history.reached(after).await;
-            if let Some(turned) = self.strike(blow).await {
+            if let Some(put_right) = self.strike(blow).await {
                 let until = (self.history.count() + self.hold()).min(self.scale.calls);
-                blows.insert((until, usize::MAX - turned), Blow::PutRight(turned));
+                // After all others that are due then.
+                let place = if let Blow::PutRight(index) = put_right { index } else { self.cluster.len() };
+                blows.insert((until, usize::MAX - place), put_right);
             }
             let part = self.history.count() * TOLD / self.scale.calls;
             if part > told {
@@ -91,6 +101,10 @@ impl Chaos {
                 eprintln!("  {} of {} calls: {self}", self.history.count(), self.scale.calls);
             }
         }
+        self.put_nodes_right().await;
+    }
+
+    async fn put_nodes_right(&mut self) {
         for index in 0..self.cluster.len() {
             self.cluster.put_right(index, &self.network).await;
         }
@@ -104,7 +118,7 @@ impl Chaos {
 
     /// Evenly over the calls: each kind at its own places, in the order of the calls.
     fn blows(&self) -> BTreeMap<(usize, usize), Blow> {
-        let Scale { calls, kills, database_kills, jumps, rotations, .. } = self.scale;
+        let Scale { calls, kills, database_kills, jumps, database_jumps, rotations, .. } = self.scale;
         let on_database = if self.cluster.wire().is_some() { kills / 2 } else { 0 };
         let kinds = [
             vec![Blow::KillNode; kills],
@@ -112,12 +126,8 @@ impl Chaos {
             vec![Blow::CutClients; kills],
             vec![Blow::CutDatabase; on_database],
             vec![Blow::StopNode; kills / 3],
-            [Jump::Little, Jump::Far, Jump::AtStart]
-                .map(Blow::Jump)
-                .into_iter()
-                .cycle()
-                .take(jumps)
-                .collect(),
+            JUMPS.map(Blow::Jump).into_iter().cycle().take(jumps).collect(),
+            JUMPS.map(Blow::JumpDatabase).into_iter().cycle().take(database_jumps).collect(),
             [Stage::Add, Stage::Switch, Stage::Retire].map(Blow::ChangeKey).repeat(rotations),
         ];
         let mut blows = BTreeMap::new();
@@ -131,8 +141,8 @@ impl Chaos {
         blows
     }
 
-    /// Does it. Returns the node whose clock it turned.
-    async fn strike(&mut self, blow: Blow) -> Option<usize> {
+    /// Does it. Returns what puts the clock right that it left wrong.
+    async fn strike(&mut self, blow: Blow) -> Option<Blow> {
         let index = self.rng.usize(..self.cluster.len());
         let (cluster, network) = (&mut self.cluster, &self.network);
         match blow {
@@ -158,6 +168,8 @@ impl Chaos {
             }
             Blow::Jump(jump) => return self.jump(index, jump).await,
             Blow::PutRight(index) => cluster.put_right(index, network).await,
+            Blow::JumpDatabase(jump) => return self.jump_database(jump).await,
+            Blow::PutDatabaseRight => cluster.turn_database(0),
             Blow::ChangeKey(stage) => {
                 cluster.change_key(stage, network).await;
                 self.broken.key_changes += usize::from(stage == Stage::Retire);
@@ -169,18 +181,24 @@ impl Chaos {
     /// For how many calls a clock stays wrong: so many that clients meet it, and where other nodes serve meanwhile, at times
     /// so many that the node looks at the database in between.
     fn hold(&mut self) -> usize {
-        let Scale { clients, calls, jumps, nodes, .. } = self.scale;
-        let longer = if nodes > 1 { self.rng.usize(..calls / (2 * jumps)) } else { 0 };
+        let Scale { clients, calls, jumps, database_jumps, nodes, .. } = self.scale;
+        let longer = if nodes > 1 { self.rng.usize(..calls / (2 * jumps.max(database_jumps))) } else { 0 };
         clients + longer
     }
 
-    async fn jump(&mut self, index: usize, jump: Jump) -> Option<usize> {
-        if (0..self.cluster.len()).any(|index| self.cluster.offset(index) != 0) {
+    /// How far a clock jumps, in milliseconds, ahead or back.
+    fn width(&mut self, jump: Jump) -> i64 {
+        let far = if matches!(jump, Jump::Little) { SMALL } else { LARGE };
+        self.rng.i64(far) * if self.rng.bool() { 1 } else { -1 }
+    }
+
+    async fn jump(&mut self, index: usize, jump: Jump) -> Option<Blow> {
+        let wrong = (0..self.cluster.len()).any(|index| self.cluster.offset(index) != 0);
+        if wrong || self.cluster.database_offset() != 0 {
             // Nobody would serve where all were wrong.
             return None;
         }
-        let far = if matches!(jump, Jump::Little) { SMALL } else { LARGE };
-        let milliseconds = self.rng.i64(far) * if self.rng.bool() { 1 } else { -1 };
+        let milliseconds = self.width(jump);
         match jump {
             Jump::Little => self.broken.little_jumps += 1,
             Jump::Far => self.broken.far_jumps += 1,
@@ -193,7 +211,36 @@ impl Chaos {
         } else {
             self.cluster.turn(index, milliseconds);
         }
-        Some(index)
+        Some(Blow::PutRight(index))
+    }
+
+    /// Turns the database's clock while those of the nodes are right. Where it is far off nobody may serve, neither nodes that
+    /// were there nor one that comes new; clients wait until it is put right, so that calls are not all used up on refusals.
+    async fn jump_database(&mut self, jump: Jump) -> Option<Blow> {
+        self.put_nodes_right().await;
+        let milliseconds = self.width(jump);
+        match jump {
+            Jump::Little => self.broken.little_database_jumps += 1,
+            Jump::Far => self.broken.far_database_jumps += 1,
+            Jump::AtStart => self.broken.database_starts_with_wrong_clock += 1,
+        }
+        if matches!(jump, Jump::Little) {
+            self.cluster.turn_database(milliseconds);
+            return Some(Blow::PutDatabaseRight);
+        }
+        self.history.lose_time(true);
+        self.cluster.turn_database(milliseconds);
+        if matches!(jump, Jump::AtStart) {
+            self.cluster.kill_database().await;
+        }
+        self.cluster.all_refuse().await;
+        let index = self.rng.usize(..self.cluster.len());
+        self.cluster.restart(index, End::Killed, &self.network).await;
+        self.cluster.all_refuse().await;
+        self.cluster.turn_database(0);
+        self.cluster.all_serve().await;
+        self.history.lose_time(false);
+        None
     }
 
     /// Replies that the database gave and that no node got.
@@ -225,6 +272,17 @@ impl fmt::Display for Chaos {
             "clocks turned a little {little_jumps}, far {far_jumps}, before a start {starts_with_wrong_clock}, \
              calls refused for it {}; root keys changed {key_changes}",
             self.history.distrusted()
-        )
+        )?;
+        if self.cluster.wire().is_some() {
+            let Broken { little_database_jumps, far_database_jumps, .. } = self.broken;
+            write!(
+                f,
+                "; the database's clock turned a little {little_database_jumps}, far {far_database_jumps}, before a \
+                 start {}, calls refused for it {}",
+                self.broken.database_starts_with_wrong_clock,
+                self.history.distrusted_while_lost()
+            )?;
+        }
+        Ok(())
     }
 }

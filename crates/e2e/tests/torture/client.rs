@@ -11,7 +11,7 @@ use crate::scale::Scale;
 use countersign_api::v1;
 use fastrand::Rng;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use v1::login_decision::Verdict;
@@ -20,6 +20,8 @@ use v1::login_decision::Verdict;
 const TRIES: usize = 6;
 /// A tenant whose name must be in no reply about another one (R43).
 const OTHER_TENANT: &str = "mandatory-managed";
+/// Why a node that cannot rely on its clock refuses.
+pub(crate) const UNTRUSTED: &str = "CLOCK_UNTRUSTED";
 /// Clocks jump by up to so many steps: codes from so far away are tried too.
 const FAR: u64 = 60;
 
@@ -119,29 +121,11 @@ impl Client {
             first_factor: Some(password_now(&self.history)),
             ..self.user.to_check(Some(code))
         };
-        let invoked = self.history.now();
-        let mut outcome = Outcome::Unknown;
-        for _ in 0..TRIES {
-            match self.user.check(message.clone()).await {
-                Ok(decision) => {
-                    outcome = read(decision);
-                    break;
-                }
-                Err(status) => {
-                    assert!(self.may_pass(&status), "{action:?}: {status:?}");
-                    elsewhere(&mut self.user, &status, &self.network, &self.history);
-                }
-            }
-        }
-        let returned = self.history.now();
-        self.history.keep(Call {
-            user: number,
-            request: written(request),
-            action,
-            invoked,
-            returned,
-            outcome,
-        });
+        let ask = |user: User| {
+            let message = message.clone();
+            async move { user.check(message).await.map(read) }
+        };
+        self.call(number, (request, action), TRIES, ask).await;
     }
 
     /// Switches off and on again: what was before must be dead once the answer is there (R36).
@@ -157,44 +141,57 @@ impl Client {
             request_id: uuid(request),
             ..v1::DisableTwoFactorRequest::default()
         };
+        // Off it is too where an earlier call did it whose answer never came.
+        let was_off = AtomicBool::new(false);
+        let ask = |mut user: User| {
+            let (message, was_off) = (message.clone(), &was_off);
+            async move {
+                let Err(status) = user.account.disable_two_factor(patient(message)).await else {
+                    return Ok(Outcome::Allowed { event: None });
+                };
+                match &*failure::reason(&status) {
+                    "PROOF_INCORRECT" => Ok(Outcome::Refused { event: None }),
+                    "USER_LOCKED" => Ok(Outcome::NotEvaluated),
+                    "TWO_FACTOR_NOT_ENABLED" => {
+                        was_off.store(true, Ordering::Relaxed);
+                        Ok(Outcome::NotEvaluated)
+                    }
+                    _ => Err(status),
+                }
+            }
+        };
+        let outcome = self.call(number, (request, Action::Disable { life, step }), TRIES * 10, ask).await;
+        if was_off.into_inner() || matches!(outcome, Outcome::Allowed { .. }) {
+            person.live(switch_on(self.user.clone(), &self.network, &self.history).await);
+        }
+    }
+
+    /// One call: asks until there is an answer or patience ends, and keeps what came of it.
+    async fn call<F: Future<Output = Result<Outcome, Status>>>(
+        &mut self,
+        number: usize,
+        (request, action): (u128, Action),
+        tries: usize,
+        ask: impl Fn(User) -> F,
+    ) -> Outcome {
         let invoked = self.history.now();
         let mut outcome = Outcome::Unknown;
-        // Off it is too where an earlier call did it whose answer never came.
-        let mut off = false;
-        for _ in 0..TRIES * 10 {
-            match self.user.account.clone().disable_two_factor(patient(message.clone())).await {
-                Ok(_) => {
-                    outcome = Outcome::Allowed { event: None };
+        for _ in 0..tries {
+            match ask(self.user.clone()).await {
+                Ok(answer) => {
+                    outcome = answer;
                     break;
-                }
-                Err(status) if self.may_pass(&status) => {
-                    elsewhere(&mut self.user, &status, &self.network, &self.history);
                 }
                 Err(status) => {
-                    let reason = failure::reason(&status);
-                    let evaluated = reason == "PROOF_INCORRECT";
-                    off = reason == "TWO_FACTOR_NOT_ENABLED";
-                    assert!(evaluated || off || reason == "USER_LOCKED", "{status:?}");
-                    outcome =
-                        if evaluated { Outcome::Refused { event: None } } else { Outcome::NotEvaluated };
-                    break;
+                    assert!(self.may_pass(&status), "{action:?}: {status:?}");
+                    elsewhere(&mut self.user, &status, &self.network, &self.history).await;
                 }
             }
         }
         let returned = self.history.now();
-        off |= matches!(outcome, Outcome::Allowed { .. });
-        let action = Action::Disable { life, step };
-        self.history.keep(Call {
-            user: number,
-            request: written(request),
-            action,
-            invoked,
-            returned,
-            outcome,
-        });
-        if off {
-            person.live(switch_on(self.user.clone(), &self.network, &self.history).await);
-        }
+        let request = written(request);
+        self.history.keep(Call { user: number, request, action, invoked, returned, outcome });
+        outcome
     }
 
     /// Whether trying again may help. A password from before a node believed in another time may be too old for it, or not
@@ -205,10 +202,12 @@ impl Client {
     }
 }
 
-/// Goes to another node where this one cannot rely on its clock, as whoever looks at readiness does.
-pub(crate) fn elsewhere(user: &mut User, status: &Status, network: &Network, history: &History) {
-    if failure::reason(status) == "CLOCK_UNTRUSTED" {
+/// Goes to another node where this one cannot rely on its clock, as whoever looks at readiness does, and where none can,
+/// when they can again.
+pub(crate) async fn elsewhere(user: &mut User, status: &Status, network: &Network, history: &History) {
+    if failure::reason(status) == UNTRUSTED {
         history.distrust();
+        history.time_is_known().await;
         if let Some(channel) = network.elsewhere() {
             *user = user.over(channel);
         }
@@ -235,7 +234,7 @@ pub(crate) fn passes(status: &Status) -> bool {
     let reason = failure::reason(status);
     [
         "STORE_UNAVAILABLE",
-        "CLOCK_UNTRUSTED",
+        UNTRUSTED,
         "DEADLINE_EXPIRED",
         "CONTENDED",
         "REQUEST_IN_PROGRESS",

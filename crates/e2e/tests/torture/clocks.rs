@@ -1,5 +1,5 @@
-//! The clocks of the nodes: each node's time of day is that of the machine and an offset, which can be changed while the
-//! node runs. A small library that `cargo xtask` compiles, and that nodes load before their own, adds it.
+//! The clocks of the nodes, and of PostgreSQL: the time of day of each is that of the machine and an offset, which can be
+//! changed while it runs. A small library that `cargo xtask` compiles, and that they load before their own, adds it.
 //!
 //! The library finds the offset in a file that it maps: a byte that names one of 256 slots, and from the eighth byte on the
 //! slots, in nanoseconds. A new offset is written to the next slot before the byte is, so that none is ever seen half.
@@ -18,7 +18,12 @@ const SLOT: u64 = 8;
 /// Whether clocks can be turned here: the library works on Linux, where programs find their functions when they start.
 pub(crate) const TURN: bool = cfg!(all(target_os = "linux", not(target_feature = "crt-static")));
 
-/// The clock of one node.
+/// The library that what has such a clock loads before its own.
+pub(crate) fn library() -> OsString {
+    given("COUNTERSIGN_TEST_CLOCK").into()
+}
+
+/// The clock of one node, or of PostgreSQL.
 pub(crate) struct Clock {
     path: PathBuf,
     file: File,
@@ -39,11 +44,12 @@ impl Clock {
         if !TURN {
             return Vec::new();
         }
-        let library = given("COUNTERSIGN_TEST_CLOCK").into();
-        vec![
-            ("LD_PRELOAD".to_owned(), library),
-            ("COUNTERSIGN_CLOCK_FILE".to_owned(), self.path.clone().into()),
-        ]
+        vec![("LD_PRELOAD".to_owned(), library()), self.file()]
+    }
+
+    /// The variable that names its file to the library.
+    pub(crate) fn file(&self) -> (String, OsString) {
+        ("COUNTERSIGN_CLOCK_FILE".to_owned(), self.path.clone().into())
     }
 
     /// By how many milliseconds it is ahead of the machine's.

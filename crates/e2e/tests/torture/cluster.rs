@@ -1,29 +1,30 @@
-//! Nodes on one store as an operator runs them in production, each with a clock of its own, and with PostgreSQL behind a
-//! bad wire. What is done to them, and when, is `chaos`.
+//! Nodes on one store as an operator runs them in production, each with a clock of its own. What is done to them, and when,
+//! is `chaos`; the PostgreSQL behind them is `database`.
 
+use crate::client::UNTRUSTED;
 use crate::clocks::Clock;
+use crate::database::Database;
 use crate::harness::node::{Data, Launch, run};
-use crate::harness::postgres::MortalServer;
 use crate::harness::production::{self, Credentials};
-use crate::harness::{Node, Store, within};
+use crate::harness::user::{patient, proof};
+use crate::harness::{Node, Store, TENANT, User, failure, within};
 use crate::history::History;
 use crate::keys::{Keys, Stage};
 use crate::network::Network;
 use crate::scale::Scale;
-use crate::wire::{Weather, Wire};
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::PgConnectOptions;
+use crate::wire::Wire;
+use countersign_api::v1;
+use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::str::FromStr as _;
 use std::sync::Arc;
 
-/// What nodes and operators' commands meet on their way to PostgreSQL.
-const WEATHER: Weather = Weather { replies: 250, requests: 500 };
 /// How far a clock may be off (R65), in milliseconds.
 const TOLERANCE: i64 = 2_000;
 /// What an operator's command ends with when it cannot reach the store.
 const STORE_UNAVAILABLE: Option<i32> = Some(69);
+/// What a node that relies on its clock answers to somebody who switches off what is off.
+const NOTHING_TO_DO: &str = "TWO_FACTOR_NOT_ENABLED";
 
 /// Nodes on one store.
 pub(crate) struct Cluster {
@@ -41,12 +42,6 @@ struct Member {
     configuration: PathBuf,
     /// What its clock was ahead when it was started, in milliseconds.
     began_at: i64,
-}
-
-/// PostgreSQL, and the wire to it.
-struct Database {
-    server: MortalServer,
-    wire: Arc<Wire>,
 }
 
 /// How a node is ended before it is started again.
@@ -106,14 +101,66 @@ impl Cluster {
 
     /// The wire to the database, where there is one.
     pub(crate) fn wire(&self) -> Option<&Arc<Wire>> {
-        self.database.as_ref().map(|database| &database.wire)
+        self.database.as_ref().map(Database::wire)
     }
 
     /// Kills the database, and waits until it is back.
     pub(crate) async fn kill_database(&mut self) {
         if let Some(database) = &mut self.database {
-            database.server.kill_and_await_return().await;
+            database.kill_and_await_return().await;
         }
+    }
+
+    /// By how much the database's clock is ahead, in milliseconds.
+    pub(crate) fn database_offset(&self) -> i64 {
+        self.database.as_ref().map_or(0, |database| database.clock().offset())
+    }
+
+    /// Turns the clock of the database.
+    pub(crate) fn turn_database(&mut self, milliseconds: i64) {
+        if let Some(database) = &mut self.database {
+            database.turn(milliseconds);
+        }
+    }
+
+    /// Waits until every node refuses because it cannot rely on its clock.
+    pub(crate) async fn all_refuse(&self) {
+        self.all_answer(UNTRUSTED).await;
+    }
+
+    /// Waits until every node relies on its clock.
+    pub(crate) async fn all_serve(&self) {
+        self.all_answer(NOTHING_TO_DO).await;
+    }
+
+    /// Asks each node for a change that changes nothing, until it answers with this reason.
+    async fn all_answer(&self, expected: &str) {
+        join_all(self.nodes.iter().map(async |member| {
+            let user =
+                User::new(production::connect(&member.node, &self.credentials).await, TENANT, "nobody");
+            let request = v1::DisableTwoFactorRequest {
+                tenant_id: user.tenant.clone(),
+                user_id: user.id.clone(),
+                actor: Some(user.actor()),
+                proof: Some(proof("000000")),
+                ..v1::DisableTwoFactorRequest::default()
+            };
+            within(async {
+                loop {
+                    let answer = user.account.clone().disable_two_factor(patient(request.clone())).await;
+                    let reason = failure::reason(&answer.expect_err("there is nothing to switch off"));
+                    if reason == UNTRUSTED {
+                        self.history.distrust();
+                    }
+                    if reason == expected {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }))
+        .await;
     }
 
     /// Ends a node and starts it again.
@@ -253,20 +300,4 @@ fn signed_with(seal: &str) -> String {
     let statement = seal["statement"].as_str().expect("a statement");
     let key = statement.lines().find_map(|line| line.strip_prefix("key: ")).expect("its key");
     key.replace(' ', ":")
-}
-
-impl Database {
-    async fn start(seed: u64) -> Self {
-        let server = MortalServer::start().await;
-        let url = PgConnectOptions::from_str(server.url()).expect("a URL");
-        let address = format!("{}:{}", url.get_host(), url.get_port());
-        let wire = Wire::start(vec![address], WEATHER, seed ^ 0xda7a).await;
-        Self { server, wire }
-    }
-
-    /// Its URL at the near end of the wire.
-    fn url(&self) -> String {
-        let url = PgConnectOptions::from_str(self.server.url()).expect("a URL");
-        url.port(self.wire.address().port()).to_url_lossy().to_string()
-    }
 }

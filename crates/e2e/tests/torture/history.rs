@@ -72,6 +72,9 @@ pub(crate) struct History {
     ticks: AtomicU64,
     beliefs: Mutex<Vec<Belief>>,
     distrusted: AtomicUsize,
+    /// Whether nobody serves, because the database's clock is far from the right time.
+    lost: watch::Sender<bool>,
+    distrusted_while_lost: AtomicUsize,
 }
 
 impl Default for History {
@@ -82,6 +85,8 @@ impl Default for History {
             ticks: AtomicU64::new(0),
             beliefs: Mutex::new(vec![Belief { tick: 0, offset: 0 }]),
             distrusted: AtomicUsize::new(0),
+            lost: watch::Sender::new(false),
+            distrusted_while_lost: AtomicUsize::new(0),
         }
     }
 }
@@ -142,14 +147,31 @@ impl History {
         self.beliefs.lock().expect("nobody panicked").clone()
     }
 
-    /// A node refused because of its clock.
+    /// A node refused because of its clock, or of the database's.
     pub(crate) fn distrust(&self) {
-        self.distrusted.fetch_add(1, Ordering::Relaxed);
+        let lost = *self.lost.borrow();
+        let count = if lost { &self.distrusted_while_lost } else { &self.distrusted };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often nodes did.
+    /// From now on the database's clock is far from the right time, or no longer and every node serves again.
+    pub(crate) fn lose_time(&self, lost: bool) {
+        self.lost.send_replace(lost);
+    }
+
+    /// Waits until it is known what time it is: where all nodes refuse, trying again helps nobody.
+    pub(crate) async fn time_is_known(&self) {
+        self.lost.subscribe().wait_for(|lost| !lost).await.expect("the history is there");
+    }
+
+    /// How often nodes did because of their own.
     pub(crate) fn distrusted(&self) -> usize {
         self.distrusted.load(Ordering::Relaxed)
+    }
+
+    /// How often nodes did because of the database's.
+    pub(crate) fn distrusted_while_lost(&self) -> usize {
+        self.distrusted_while_lost.load(Ordering::Relaxed)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Torture: random clients over a bad network, while nodes and their database are killed, the wire between them breaks,
 //! clocks jump and root keys change; then the history checker decides (SECURITY.md, "The history checker").
 //!
-//! What lives here: who does what (`client`, `population`), what it is done to (`cluster`, `clocks`, `keys`, and `wire` with
-//! `network` over it), what is broken meanwhile (`chaos`), what was seen (`history`, `log`), and the laws that it must obey
+//! What lives here: who does what (`client`, `population`), what it is done to (`cluster`, `database`, `clocks`, `keys`, and
+//! `wire` with `network` over it), what is broken meanwhile (`chaos`), what was seen (`history`, `log`), and the laws that it must obey
 //! (`laws`). Rules that one call shows are in the other tests of this crate.
 //!
 //! The short form runs with all tests. The long one is `cargo xtask torture`, which sets the size and tells the seed; a
@@ -19,6 +19,7 @@ mod chaos;
 mod client;
 mod clocks;
 mod cluster;
+mod database;
 #[path = "../e2e/harness/mod.rs"]
 #[allow(
     dead_code,
@@ -83,6 +84,8 @@ async fn the_history_obeys_the_laws(store: Store) {
     // A run that broke nothing proves nothing.
     assert!(found.allowed > 0 && found.refused > 0 && found.unknown > 0, "nothing was tortured: {found}");
     assert!(scale.jumps == 0 || history.distrusted() > 0, "no clock was distrusted");
+    let lost = history.distrusted_while_lost();
+    assert!(scale.database_jumps == 0 || lost > 0, "the database's clock was never distrusted");
     assert!(store == Store::Sqlite || (replies_lost > 0 && resolved > 0), "no reply to a commit was lost");
 }
 

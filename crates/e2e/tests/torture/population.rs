@@ -117,7 +117,7 @@ pub(crate) async fn switch_on(mut user: User, network: &Network, history: &Histo
             let begun = match user.begin(request).await {
                 Ok(begun) => begun,
                 Err(status) => {
-                    elsewhere(&mut user, &status, network, history);
+                    elsewhere(&mut user, &status, network, history).await;
                     continue;
                 }
             };
@@ -134,7 +134,7 @@ pub(crate) async fn switch_on(mut user: User, network: &Network, history: &Histo
                         let recovery_codes = done.recovery_codes.map(|set| set.codes).unwrap_or_default();
                         return Life { app, recovery_codes };
                     }
-                    Err(status) if passes(&status) => elsewhere(&mut user, &status, network, history),
+                    Err(status) if passes(&status) => elsewhere(&mut user, &status, network, history).await,
                     // Its step has gone by, or an earlier try confirmed it and the answer is no longer kept.
                     Err(_) => break,
                 }

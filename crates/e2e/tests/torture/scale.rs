@@ -1,5 +1,6 @@
 //! How large a run is: the short form, or what the environment says.
 
+use crate::clocks::TURN;
 use crate::harness::Store;
 use std::fmt;
 
@@ -14,8 +15,10 @@ pub(crate) struct Scale {
     pub(crate) kills: usize,
     /// Databases to kill; SQLite has none.
     pub(crate) database_kills: usize,
-    /// Clocks to turn.
+    /// Clocks of nodes to turn.
     pub(crate) jumps: usize,
+    /// How often to turn the database's.
+    pub(crate) database_jumps: usize,
     /// Root keys to change.
     pub(crate) rotations: usize,
     /// Nodes that serve at the same time.
@@ -40,7 +43,8 @@ impl Scale {
             calls: count("CALLS", 6_000),
             kills: count("KILLS", 6),
             database_kills: if postgres { count("DATABASE_KILLS", 2) } else { 0 },
-            jumps: if crate::clocks::TURN { count("JUMPS", 6) } else { 0 },
+            jumps: if TURN { count("JUMPS", 6) } else { 0 },
+            database_jumps: if TURN && postgres { count("DATABASE_JUMPS", 3) } else { 0 },
             rotations: count("ROTATIONS", 1),
             nodes: if postgres { 3 } else { 1 },
             clients: count("CLIENTS", 32),
@@ -51,11 +55,13 @@ impl Scale {
 
 impl fmt::Display for Scale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, calls, kills, database_kills, jumps, rotations, nodes, clients, users } = self;
+        let Self { seed, calls, kills, database_kills, nodes, clients, users, .. } = self;
+        let Self { jumps, database_jumps, rotations, .. } = self;
         write!(
             f,
             "seed {seed}, {calls} calls of {clients} clients for {users} users, {nodes} nodes, {kills} kills of \
-             nodes, {database_kills} of the database, {jumps} jumps of clocks, {rotations} changes of the root key"
+             nodes, {database_kills} of the database, {jumps} jumps of nodes' clocks, {database_jumps} of the \
+             database's, {rotations} changes of the root key"
         )
     }
 }

@@ -5,6 +5,7 @@ use super::{given, within};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -115,8 +116,14 @@ pub(crate) struct MortalServer {
 impl MortalServer {
     /// Starts it.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[], &[]).await
+    }
+
+    /// The same with further arguments of the tool that keeps it, and with what it finds in its environment beside ours.
+    pub(crate) async fn start_with(arguments: &[OsString], environment: &[(String, OsString)]) -> Self {
         let mut keeper = Command::new(given("COUNTERSIGN_XTASK"));
-        keeper.args(["db", "up"]).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        keeper.args(["db", "up"]).args(arguments).envs(environment.iter().cloned());
+        keeper.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut keeper = keeper.spawn().expect("the tool that keeps a server starts");
         let mut told = BufReader::new(keeper.stdout.take().expect("its output is piped")).lines();
         let url = next(&mut told, "url ").await;
