@@ -3,7 +3,7 @@
 
 use crate::client::{elsewhere, passes, uuid};
 use crate::harness::user::password;
-use crate::harness::{App, TENANT, User, within};
+use crate::harness::{App, TENANT, User, failure, within};
 use crate::history::History;
 use crate::log::Told;
 use crate::network::Network;
@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use v1::begin_totp_enrollment_request::Authority as BeginAuthority;
 use v1::confirm_enrollment_request::Authority as ConfirmAuthority;
 
-/// Tries to confirm one enrollment before another is begun.
-const TRIES: usize = 60;
+/// Why nobody switches on who has.
+const ON: &str = "AUTHENTICATOR_LIMIT_REACHED";
 /// One user in so many is somebody whose codes others guess.
 const GUESSED: usize = 10;
 
@@ -108,15 +108,23 @@ pub(crate) fn step_now(app: &App, history: &History) -> u64 {
 }
 
 /// Switches on, however often it must be asked. A lost answer to a beginning costs a new one; one to a confirmation is
-/// repeated with its request id.
+/// repeated with its request id for as long as the answer may come.
 pub(crate) async fn switch_on(mut user: User, network: &Network, history: &History) -> Life {
     within(async {
+        // The app of the last beginning: nobody else switches this user on.
+        let mut last = None;
         loop {
             let authority = Some(BeginAuthority::Actor(actor(&user, history)));
             let request = v1::BeginTotpEnrollmentRequest { authority, ..user.to_begin() };
             let begun = match user.begin(request).await {
                 Ok(begun) => begun,
                 Err(status) => {
+                    if failure::reason(&status) == ON
+                        && let Some(app) = last.take()
+                    {
+                        // A try to confirm it succeeded, and its answer, with the recovery codes, is no longer kept.
+                        return Life { app, recovery_codes: Vec::new() };
+                    }
                     elsewhere(&mut user, &status, network, history).await;
                     continue;
                 }
@@ -128,7 +136,7 @@ pub(crate) async fn switch_on(mut user: User, network: &Network, history: &Histo
                 request_id: uuid(Rng::new().u128(..)),
                 ..user.to_confirm(&begun.enrollment_id, &code)
             };
-            for _ in 0..TRIES {
+            loop {
                 match user.confirm(request.clone()).await {
                     Ok(done) => {
                         let recovery_codes = done.recovery_codes.map(|set| set.codes).unwrap_or_default();
@@ -139,6 +147,7 @@ pub(crate) async fn switch_on(mut user: User, network: &Network, history: &Histo
                     Err(_) => break,
                 }
             }
+            last = Some(app);
         }
     })
     .await
