@@ -20,6 +20,7 @@ pub mod fixtures;
 pub mod generate;
 mod memory;
 mod random;
+mod service;
 mod software_key;
 mod virtual_authenticator;
 

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use countersign_application::{Answer, AppError, Application, Begun, Changed, Deps, Meta, Request};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
-use countersign_domain::digest::KeyId;
 use countersign_domain::enrollment::{Authority, BeginTotp, Confirm, Confirmed};
 use countersign_domain::ids::{CallerId, RequestId, UserRef};
 use countersign_domain::login::{CheckLogin, Verdict};
@@ -12,14 +11,11 @@ use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
 use countersign_domain::policy::{FirstFactorMethod, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::secret::SecretBytes;
-use countersign_domain::sms::budget::SendLimits;
 use countersign_domain::text::{AccountLabel, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ChallengePurpose, ClientClaims, FirstFactor};
-use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::{Clock, Letter, Notifier, NotifyError, Random, UserStore};
-use countersign_testkit::{MemoryStore, fixtures};
-use std::collections::BTreeMap;
+use countersign_testkit::{MemoryStore, deps_in_memory, fixtures};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -102,22 +98,8 @@ impl World {
                 chunk.copy_from_slice(&next.to_be_bytes()[..chunk.len()]);
             }
         });
-        let root = RootKey::from_bytes(*b"0123456789abcdef0123456789ABCDEF").expect("a root key");
-        let keyring = Keyring::new(BTreeMap::from([(KeyId(1), root)])).expect("a keyring");
-        let app = Application::new(Deps {
-            users: wrap(Arc::clone(&store)),
-            queries: store.clone(),
-            policies: store.clone(),
-            events: store.clone(),
-            outbox: store.clone(),
-            clock: Arc::new(clock),
-            random: Arc::new(random),
-            digests: keyring.digests(),
-            keys: Arc::new(countersign_webauthn::WebAuthn),
-            sends: store.clone(),
-            text_messages: None,
-            send_limits: SendLimits::default(),
-        });
+        let deps = deps_in_memory!(store, Arc::new(clock), Arc::new(random));
+        let app = Application::new(Deps { users: wrap(Arc::clone(&store)), ..deps });
         let world = Self { app, store, now, trusted };
         let issuer = Issuer::parse("Example").expect("an issuer");
         let ops = Principal::Operator("ops".into()).into();

@@ -1,16 +1,15 @@
 //! A service over TCP in this process, a user of it, and a proxy in front of it that can be told to misbehave.
 
 use countersign_api_grpc::{Callers, Grants, Options, Rate, service};
-use countersign_application::{Application, Deps};
+use countersign_application::Application;
 use countersign_client::{Client, Login, v1};
-use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
-use countersign_domain::sms::budget::SendLimits;
 use countersign_domain::time::Timestamp;
-use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::{Clock, Commit, EventLog, EventQuery, PolicyStore, Tell};
-use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, VirtualAuthenticator, fixtures};
+use countersign_testkit::{
+    ManualClock, MemoryStore, SeededRandom, VirtualAuthenticator, deps_in_memory, fixtures,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -33,21 +32,7 @@ impl World {
     pub(crate) async fn new(options: Options) -> Self {
         let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(ManualClock::default()));
         let random = Arc::new(SeededRandom::new(1));
-        let root = RootKey::from_bytes(SeededRandom::new(2).bytes()).unwrap();
-        let app = Application::new(Deps {
-            users: store.clone(),
-            queries: store.clone(),
-            policies: store.clone(),
-            events: store.clone(),
-            outbox: store.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            digests: Keyring::new([(KeyId(1), root)].into()).unwrap().digests(),
-            keys: Arc::new(countersign_webauthn::WebAuthn),
-            sends: store.clone(),
-            text_messages: None,
-            send_limits: SendLimits::default(),
-        });
+        let app = Application::new(deps_in_memory!(store, clock.clone(), random.clone()));
         let record = fixtures::tenant_record(&fixtures::tenant(TENANT), Preset::SelfServiceCode);
         let change = fixtures::policy_change(&random, &record);
         assert_eq!(store.put_policy(record, change, Tell::Nobody).await.unwrap(), Commit::Done);

@@ -5,14 +5,11 @@ use countersign_api::v1::account_service_client::AccountServiceClient;
 use countersign_api::v1::login_service_client::LoginServiceClient;
 use countersign_api_grpc::{Callers, Grants, GrpcService, Options, PeerCertificate, Tenants, service};
 use countersign_application::{Application, Deps};
-use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::{PolicyDocument, Preset};
-use countersign_domain::sms::budget::SendLimits;
 use countersign_domain::time::Timestamp;
-use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::{Clock, Commit, EventLog, EventQuery, EventRecord, PolicyStore, SmsSender};
-use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, fixtures};
+use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory, fixtures};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::io;
@@ -95,22 +92,8 @@ impl World {
         });
         let clock = Arc::new(ManualClock::default());
         let random = Arc::new(SeededRandom::new(1));
-        let root = RootKey::from_bytes(SeededRandom::new(2).bytes()).unwrap();
-        let keyring = Keyring::new([(KeyId(1), root)].into()).unwrap();
-        let app = Application::new(Deps {
-            users: faulty.clone(),
-            queries: store.clone(),
-            policies: store.clone(),
-            events: store.clone(),
-            outbox: store.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            digests: keyring.digests(),
-            keys: Arc::new(countersign_webauthn::WebAuthn),
-            sends: store.clone(),
-            text_messages,
-            send_limits: SendLimits::default(),
-        });
+        let deps = deps_in_memory!(store, clock.clone(), random.clone());
+        let app = Application::new(Deps { users: faulty.clone(), text_messages, ..deps });
         let service = service(app.clone(), options).unwrap();
         let (connections, incoming) = mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(incoming);
