@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use countersign_api::v1;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 use v1::account_service_client::AccountServiceClient;
@@ -16,6 +15,7 @@ use v1::team_service_client::TeamServiceClient;
 
 use crate::Trouble;
 use crate::app::{App, Now};
+use crate::line::Line;
 
 /// Longer than any call should take, and what a login page would wait.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,17 +23,17 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A connection as a login service uses it.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    login: LoginServiceClient<Channel>,
-    account: AccountServiceClient<Channel>,
-    team: TeamServiceClient<Channel>,
+    login: LoginServiceClient<Line>,
+    account: AccountServiceClient<Line>,
+    team: TeamServiceClient<Line>,
 }
 
 impl Calls {
-    pub(crate) fn over(channel: Channel) -> Self {
+    pub(crate) fn over(line: Line) -> Self {
         Self {
-            login: LoginServiceClient::new(channel.clone()),
-            account: AccountServiceClient::new(channel.clone()),
-            team: TeamServiceClient::new(channel),
+            login: LoginServiceClient::with_origin(line.clone(), Line::origin()),
+            account: AccountServiceClient::with_origin(line.clone(), Line::origin()),
+            team: TeamServiceClient::with_origin(line, Line::origin()),
         }
     }
 

@@ -11,6 +11,7 @@ mod authority;
 mod calls;
 mod command;
 mod flow;
+mod line;
 mod measure;
 mod population;
 mod prepare;

@@ -4,22 +4,23 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use countersign_api::v1;
-use tonic::transport::Channel;
 use v1::policy_service_client::PolicyServiceClient;
 
 use crate::Trouble;
 use crate::calls::{Calls, patient, reason, request_id};
+use crate::line::Line;
 use crate::population::Population;
 
 /// Creates the tenant.
-pub(crate) async fn create_tenant(channel: Channel, tenant: String, preset: String) -> Result<(), Trouble> {
+pub(crate) async fn create_tenant(line: Line, tenant: String, preset: String) -> Result<(), Trouble> {
     let request = v1::CreateTenantRequest {
         tenant_id: tenant,
         preset,
         request_id: request_id(),
         ..v1::CreateTenantRequest::default()
     };
-    let created = PolicyServiceClient::new(channel).create_tenant(patient(request)).await;
+    let created =
+        PolicyServiceClient::with_origin(line, Line::origin()).create_tenant(patient(request)).await;
     created.map_err(|status| reason(&status))?;
     Ok(())
 }

@@ -3,22 +3,22 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::app::Now;
 use crate::calls::Calls;
 use crate::command::{Beside, Command};
 use crate::flow::Flow;
+use crate::line::Line;
 use crate::measure::{self, Plan};
 use crate::population::Population;
 use crate::{Trouble, authority, prepare};
 
-/// How long a server may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long having everybody remembered may take.
 const LONG: Duration = Duration::from_hours(1);
 /// By then every user has three codes again, however many were used.
@@ -26,8 +26,8 @@ const ALL_CODES: Duration = Duration::from_secs(95);
 
 #[derive(Default)]
 pub(crate) struct Session {
-    tls: Option<ClientTlsConfig>,
-    servers: BTreeMap<String, Vec<Channel>>,
+    tls: Option<Arc<ClientConfig>>,
+    servers: BTreeMap<String, Vec<Line>>,
     populations: BTreeMap<String, Rc<RefCell<Population>>>,
 }
 
@@ -43,7 +43,7 @@ impl Session {
                 self.connect(server, &address, connections).await
             }
             Command::CreateTenant { server, tenant, preset } => {
-                prepare::create_tenant(self.channels(&server)?[0].clone(), tenant, preset).await?;
+                prepare::create_tenant(self.lines(&server)?[0].clone(), tenant, preset).await?;
                 Ok(json!({}))
             }
             Command::Enroll { server, population, tenant, count, in_flight } => {
@@ -95,22 +95,20 @@ impl Session {
 
     async fn connect(&mut self, server: String, address: &str, connections: usize) -> Result<Value, Trouble> {
         let tls = self.tls.clone().ok_or("there are no certificates yet")?;
-        let endpoint = Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?;
-        let endpoint = endpoint.connect_timeout(PATIENCE);
-        let mut channels = Vec::new();
+        let mut lines = Vec::new();
         for _ in 0..connections.max(1) {
-            channels.push(endpoint.connect().await?);
+            lines.push(Line::connect(address, Arc::clone(&tls)).await?);
         }
-        self.servers.insert(server, channels);
+        self.servers.insert(server, lines);
         Ok(json!({}))
     }
 
-    fn channels(&self, server: &str) -> Result<&[Channel], Trouble> {
+    fn lines(&self, server: &str) -> Result<&[Line], Trouble> {
         Ok(self.servers.get(server).ok_or_else(|| format!("there is no server {server}"))?)
     }
 
     fn calls(&self, server: &str) -> Result<Vec<Calls>, Trouble> {
-        Ok(self.channels(server)?.iter().cloned().map(Calls::over).collect())
+        Ok(self.lines(server)?.iter().cloned().map(Calls::over).collect())
     }
 
     fn people(&self, population: &str) -> Result<Rc<RefCell<Population>>, Trouble> {
