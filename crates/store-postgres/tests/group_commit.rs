@@ -295,6 +295,64 @@ async fn a_row_that_moved_is_used_all_the_same() {
     assert_eq!(steps, [7; 8]);
 }
 
+/// R4: the same for a challenge and a remembered client that a change takes away: neither is left to be used again.
+#[tokio::test]
+async fn rows_that_moved_are_gone_all_the_same() {
+    let group = Group::of(8).await;
+    let held: Vec<_> = group.users.iter().map(|(_, state)| holding(&group.random, state)).collect();
+    let step = |version: u64, from: &[UserState], to: &[UserState]| -> Vec<_> {
+        let states = from.iter().zip(to);
+        let change = |((user, _), (from, to)): (&(UserRef, _), (&UserState, &UserState))| {
+            fixtures::change_set(&group.random, user, Some(Version(version)), from, to)
+        };
+        group.users.iter().zip(states).map(change).collect()
+    };
+    let bare: Vec<_> = group.users.iter().map(|(_, state)| state.clone()).collect();
+    assert!(group.commit(&step(1, &bare, &held)).await.iter().all(done));
+    let mut mover = group.database.connect().await;
+    run(&mut mover, "BEGIN").await;
+    run(&mut mover, "UPDATE challenges SET purpose = purpose WHERE user_id = 'user-0'").await;
+    run(&mut mover, "UPDATE remembered_clients SET epoch = epoch WHERE user_id = 'user-1'").await;
+    let changes: Vec<_> = step(2, &held, &bare).into_iter().map(|change| group.begin(change)).collect();
+    group.waiting_sessions(1).await;
+    run(&mut mover, "COMMIT").await;
+    assert!(answers(changes).await.iter().all(done));
+    let left = "SELECT (SELECT count(*) FROM challenges) + (SELECT count(*) FROM remembered_clients)";
+    let left = sqlx::query_scalar::<_, i64>(left).fetch_one(&mut group.database.connect().await).await;
+    assert_eq!(left.unwrap(), 0);
+}
+
+/// R49: an id whose answer has expired is answered anew, and those who come at the same time are answered too.
+#[tokio::test]
+async fn an_expired_answer_gives_way_and_holds_up_nobody() {
+    let group = Group::of(6).await;
+    let mut earlier = group.logins();
+    for (change, (user, _)) in earlier.iter_mut().zip(&group.users) {
+        change.request = Some(fixtures::request_record(&group.random, user));
+    }
+    assert!(group.commit(&earlier).await.iter().all(done));
+    let mut database = group.database.connect().await;
+    // Expired for whoever decides now: the changes are decided at `START`.
+    run(
+        &mut database,
+        "UPDATE requests SET expire_time = '2001-01-01' WHERE user_id IN ('user-2', 'user-4')",
+    )
+    .await;
+    let again = |number: usize| {
+        let mut change = group.login(number, 2);
+        change.request = match number {
+            2 | 4 => earlier[number].request.clone(),
+            _ => Some(fixtures::request_record(&group.random, &group.users[number].0)),
+        };
+        change
+    };
+    let changes: Vec<_> = (0..6).map(again).collect();
+    assert!(group.commit(&changes).await.iter().all(done));
+    let current =
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM requests WHERE expire_time > '2001-01-01'");
+    assert_eq!(current.fetch_one(&mut database).await.unwrap(), 10);
+}
+
 /// R17: what callers who leave have handed over is committed all the same, before what comes after.
 #[tokio::test]
 async fn callers_who_leave_take_nothing_back() {
@@ -453,37 +511,53 @@ fn next_state(random: &SeededRandom, number: usize, state: &UserState) -> UserSt
         next.authenticators[0].last_use_time = Some(START);
     }
     if number % 4 == 1 {
-        next.challenges.push(Challenge {
-            id: ChallengeId::at(START, random.bytes()),
-            purpose: ChallengePurpose::Login,
-            create_time: START,
-            expire_time: START.plus(Duration::from_mins(5)),
-            epoch: next.epoch,
-            first_factor: FirstFactor {
-                method: FirstFactorMethod::Password,
-                verify_time: START,
-                identity_provider: String::new(),
-                amr: Vec::new(),
-            },
-            client: ClientClaims::default(),
-        });
+        next.challenges.push(challenge(random, &next));
     }
     if number % 4 == 2 {
-        next.clients.push(RememberedClient {
-            id: ClientId::at(START, random.bytes()),
-            key: countersign_domain::digest::KeyId(1),
-            generation: 1,
-            rotate_time: START,
-            application: "web".to_owned(),
-            display_name: format!("client {number}"),
-            last_ip_address: "192.0.2.1".to_owned(),
-            create_time: START,
-            last_use_time: START,
-            expire_time: START.plus(Duration::from_hours(24)),
-            epoch: next.epoch,
-        });
+        next.clients.push(client(random, &next));
     }
     next
+}
+
+/// The state with a challenge and a remembered client beside what it has.
+fn holding(random: &SeededRandom, state: &UserState) -> UserState {
+    let mut next = state.clone();
+    next.challenges.push(challenge(random, state));
+    next.clients.push(client(random, state));
+    next
+}
+
+fn challenge(random: &SeededRandom, state: &UserState) -> Challenge {
+    Challenge {
+        id: ChallengeId::at(START, random.bytes()),
+        purpose: ChallengePurpose::Login,
+        create_time: START,
+        expire_time: START.plus(Duration::from_mins(5)),
+        epoch: state.epoch,
+        first_factor: FirstFactor {
+            method: FirstFactorMethod::Password,
+            verify_time: START,
+            identity_provider: String::new(),
+            amr: Vec::new(),
+        },
+        client: ClientClaims::default(),
+    }
+}
+
+fn client(random: &SeededRandom, state: &UserState) -> RememberedClient {
+    RememberedClient {
+        id: ClientId::at(START, random.bytes()),
+        key: countersign_domain::digest::KeyId(1),
+        generation: 1,
+        rotate_time: START,
+        application: "web".to_owned(),
+        display_name: "laptop".to_owned(),
+        last_ip_address: "192.0.2.1".to_owned(),
+        create_time: START,
+        last_use_time: START,
+        expire_time: START.plus(Duration::from_hours(24)),
+        epoch: state.epoch,
+    }
 }
 
 /// Challenges and remembered clients come, change and go for many users at once, each for its own.

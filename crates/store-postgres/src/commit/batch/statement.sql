@@ -4,6 +4,9 @@
 -- A guard that does not hold yields no row. A user's row that somebody else has locked is skipped and not waited for,
 -- so that one of them holds up nobody else, and no two statements of this kind ever wait for one another.
 --
+-- What every login has comes by unnest, which costs a few µs a column before its first row and little for each; what most
+-- have not by subscripts, which cost nothing where there is no row.
+--
 -- Rows are looked up one by one (lateral or scalar subqueries by primary key) and changed where they were found (by
 -- ctid, which holds within one statement). So there is one plan only, a chain of index lookups: a join would be
 -- planned by the size of its tables, and a plan that was made and kept while one was empty would read the whole of it.
@@ -74,9 +77,9 @@ WITH change AS MATERIALIZED (
     SELECT n FROM guard
     UNION ALL
     -- A change that changes no user needs its tenant.
-    SELECT telling.n FROM unnest($38::int[], $39::text[]) AS telling (n, tenant_id)
-    WHERE (SELECT true FROM tenants WHERE tenants.tenant_id = telling.tenant_id AND tenants.delete_time IS NULL)
-        AND (telling.n IN (SELECT n FROM barred)) IS NOT TRUE
+    SELECT ($38::int[])[at] FROM generate_subscripts($38::int[], 1) AS at
+    WHERE (SELECT true FROM tenants WHERE tenants.tenant_id = ($39::text[])[at] AND tenants.delete_time IS NULL)
+        AND (($38::int[])[at] IN (SELECT n FROM barred)) IS NOT TRUE
 ), used AS (
     UPDATE authenticators SET
         totp_last_step = usage.last_step, last_use_time = usage.last_use_time,
@@ -107,59 +110,49 @@ WITH change AS MATERIALIZED (
     SELECT tenant_id, user_id, caller, request_id, arguments_key, arguments_digest, reply, expire_time
     FROM request
     WHERE (n IN (SELECT n FROM winner)) IS TRUE
-    -- Answered between the look above and this insert: an error, which takes the whole statement back.
-    ON CONFLICT (tenant_id, user_id, caller, request_id) DO UPDATE SET
-        arguments_key = excluded.arguments_key, arguments_digest = excluded.arguments_digest,
-        reply = excluded.reply,
-        expire_time = CASE WHEN requests.expire_time <= $37 THEN excluded.expire_time END
+    -- No ON CONFLICT, whose insert looks twice and writes twice. Where the id is there already, because it was answered
+    -- since the look above or because its answer has expired, the error takes the whole statement back, and the one
+    -- change is done by a statement of its own.
 ), closing AS MATERIALIZED (
-    SELECT given.n, (
+    SELECT ($55::int[])[at] AS n, (
         SELECT ctid FROM challenges
-        WHERE challenges.tenant_id = given.tenant_id AND challenges.user_id = given.user_id
-            AND challenges.challenge_id = given.challenge_id
+        WHERE challenges.tenant_id = ($56::text[])[at] AND challenges.user_id = ($57::text[])[at]
+            AND challenges.challenge_id = ($58::uuid[])[at]
     ) AS place
-    FROM unnest($55::int[], $56::text[], $57::text[], $58::uuid[]) AS given (n, tenant_id, user_id, challenge_id)
+    FROM generate_subscripts($55::int[], 1) AS at
 ), closed AS (
     DELETE FROM challenges USING closing
     WHERE challenges.ctid = closing.place AND (closing.n IN (SELECT n FROM winner)) IS TRUE
+    RETURNING closing.n
 ), opened AS (
     INSERT INTO challenges (
         tenant_id, user_id, challenge_id, purpose, create_time, expire_time, epoch, first_factor, client
     )
-    SELECT tenant_id, user_id, challenge_id, purpose, create_time, expire_time, epoch, first_factor, client
-    FROM unnest(
-        $59::int[], $60::text[], $61::text[], $62::uuid[], $63::text[], $64::timestamptz[], $65::timestamptz[],
-        $66::bigint[], $67::text[], $68::text[]
-    ) AS challenge (
-        n, tenant_id, user_id, challenge_id, purpose, create_time, expire_time, epoch, first_factor, client
-    )
-    WHERE (n IN (SELECT n FROM winner)) IS TRUE
+    SELECT ($60::text[])[at], ($61::text[])[at], ($62::uuid[])[at], ($63::text[])[at], ($64::timestamptz[])[at],
+        ($65::timestamptz[])[at], ($66::bigint[])[at], ($67::text[])[at], ($68::text[])[at]
+    FROM generate_subscripts($59::int[], 1) AS at
+    WHERE (($59::int[])[at] IN (SELECT n FROM winner)) IS TRUE
 ), forgetting AS MATERIALIZED (
-    SELECT given.n, (
+    SELECT ($69::int[])[at] AS n, (
         SELECT ctid FROM remembered_clients
-        WHERE remembered_clients.tenant_id = given.tenant_id AND remembered_clients.user_id = given.user_id
-            AND remembered_clients.client_id = given.client_id
+        WHERE remembered_clients.tenant_id = ($70::text[])[at] AND remembered_clients.user_id = ($71::text[])[at]
+            AND remembered_clients.client_id = ($72::uuid[])[at]
     ) AS place
-    FROM unnest($69::int[], $70::text[], $71::text[], $72::uuid[]) AS given (n, tenant_id, user_id, client_id)
+    FROM generate_subscripts($69::int[], 1) AS at
 ), forgotten AS (
     DELETE FROM remembered_clients USING forgetting
     WHERE remembered_clients.ctid = forgetting.place AND (forgetting.n IN (SELECT n FROM winner)) IS TRUE
+    RETURNING forgetting.n
 ), remembered AS (
     INSERT INTO remembered_clients (
         tenant_id, user_id, client_id, token_key, generation, rotate_time, application, display_name,
         last_ip_address, create_time, last_use_time, expire_time, epoch
     )
-    SELECT tenant_id, user_id, client_id, token_key, generation, rotate_time, application, display_name,
-        last_ip_address, create_time, last_use_time, expire_time, epoch
-    FROM unnest(
-        $73::int[], $74::text[], $75::text[], $76::uuid[], $77::bigint[], $78::bigint[], $79::timestamptz[],
-        $80::text[], $81::text[], $82::text[], $83::timestamptz[], $84::timestamptz[], $85::timestamptz[],
-        $86::bigint[]
-    ) AS client (
-        n, tenant_id, user_id, client_id, token_key, generation, rotate_time,
-        application, display_name, last_ip_address, create_time, last_use_time, expire_time, epoch
-    )
-    WHERE (n IN (SELECT n FROM winner)) IS TRUE
+    SELECT ($74::text[])[at], ($75::text[])[at], ($76::uuid[])[at], ($77::bigint[])[at], ($78::bigint[])[at],
+        ($79::timestamptz[])[at], ($80::text[])[at], ($81::text[])[at], ($82::text[])[at], ($83::timestamptz[])[at],
+        ($84::timestamptz[])[at], ($85::timestamptz[])[at], ($86::bigint[])[at]
+    FROM generate_subscripts($73::int[], 1) AS at
+    WHERE (($73::int[])[at] IN (SELECT n FROM winner)) IS TRUE
     ON CONFLICT (tenant_id, user_id, client_id) DO UPDATE SET
         token_key = excluded.token_key, generation = excluded.generation, rotate_time = excluded.rotate_time,
         application = excluded.application, display_name = excluded.display_name,
@@ -169,18 +162,21 @@ WITH change AS MATERIALIZED (
     INSERT INTO outbox (
         tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, due_time
     )
-    SELECT tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, create_time
-    FROM unnest(
-        $87::int[], $88::text[], $89::uuid[], $90::text[], $91::uuid[], $92::timestamptz[], $93::text[], $94::text[],
-        $95::timestamptz[]
-    ) AS notice (n, tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time)
-    WHERE (n IN (SELECT n FROM winner)) IS TRUE
+    SELECT ($88::text[])[at], ($89::uuid[])[at], ($90::text[])[at], ($91::uuid[])[at], ($92::timestamptz[])[at],
+        ($93::text[])[at], ($94::text[])[at], ($95::timestamptz[])[at], ($95::timestamptz[])[at]
+    FROM generate_subscripts($87::int[], 1) AS at
+    WHERE (($87::int[])[at] IN (SELECT n FROM winner)) IS TRUE
 )
 SELECT n AS "n!", true AS "done!" FROM winner
--- A row that had moved since it was found would keep its old step, and its code would do again (R4). Nobody moves one
--- without the lock of its user; should it happen all the same, dividing by zero takes the whole statement back.
+-- A row that had moved since it was found would be as it was: its code, its challenge or its client would do again (R4).
+-- Nobody moves one without the lock of its user; should it happen all the same, dividing by zero takes the whole statement
+-- back.
 WHERE 1 / (
     (SELECT count(*) FROM used) = (SELECT count(*) FROM usage WHERE (usage.n IN (SELECT n FROM winner)) IS TRUE)
+    AND (SELECT count(*) FROM closed)
+        = (SELECT count(*) FROM closing WHERE place IS NOT NULL AND (closing.n IN (SELECT n FROM winner)) IS TRUE)
+    AND (SELECT count(*) FROM forgotten)
+        = (SELECT count(*) FROM forgetting WHERE place IS NOT NULL AND (forgetting.n IN (SELECT n FROM winner)) IS TRUE)
 )::int = 1
 UNION ALL
 -- Not done although the version looks right: locked by somebody else, or a guard that is better asked alone.
