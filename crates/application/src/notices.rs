@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Notices under way at the same time, each of another user. Leased only when they can be delivered at once, so that no
 /// lease is spent waiting.
-const CONCURRENCY: usize = 8;
+const CONCURRENCY: usize = 16;
+/// Places that are free before more are leased: a lease is a flush to the disk, whether of one notice or of many.
+const LEASED_TOGETHER: usize = CONCURRENCY / 2;
 /// How much longer than the slowest delivery a lease lasts: room to settle it. A crashed node's are taken over then.
 const LEASE_FACTOR: u32 = 2;
 /// How long deliveries under way may take after the node was told to stop; then they are released to other nodes.
@@ -61,25 +63,6 @@ pub struct Dispatched {
     pub dead: usize,
 }
 
-/// What became of one notice.
-enum Settled {
-    Delivered,
-    Unaddressed,
-    Postponed,
-    Dead,
-}
-
-impl Dispatched {
-    fn count(&mut self, settled: &Settled) {
-        match settled {
-            Settled::Delivered => self.delivered += 1,
-            Settled::Unaddressed => self.unaddressed += 1,
-            Settled::Postponed => self.postponed += 1,
-            Settled::Dead => self.dead += 1,
-        }
-    }
-}
-
 impl Application {
     /// Delivers what is due until nothing is, or until `stop`; then what is under way is finished or released.
     pub async fn dispatch_notices(
@@ -101,7 +84,7 @@ impl Application {
         let mut more = true;
         loop {
             let free = CONCURRENCY - round.running.len();
-            if more && free > 0 && failure.is_none() && !stop.is_cancelled() {
+            if more && free >= LEASED_TOGETHER && failure.is_none() && !stop.is_cancelled() {
                 match round.lease(free).await {
                     Ok(leased) => more = leased == free,
                     Err(error) => failure = Some(error),
@@ -116,9 +99,10 @@ impl Application {
                 }
             };
             let Some(next) = next else { break };
-            match round.settled(next).await {
-                // The next notice of that user may be due.
-                Ok(settled) => more |= !matches!(settled, Settled::Postponed),
+            let ended = round.ended_with(next).await;
+            match round.settle(ended).await {
+                // The next notices of those users may be due.
+                Ok(any) => more |= any,
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -131,13 +115,15 @@ struct Round {
     inner: Arc<Inner>,
     notifier: Arc<dyn Notifier>,
     rules: NoticeRules,
-    running: JoinSet<Result<Settled, AppError>>,
+    running: JoinSet<Delivery>,
     /// What each of them delivers.
     entries: HashMap<Id, OutboxEntry>,
     done: Dispatched,
 }
 
-type Joined = Result<(Id, Result<Settled, AppError>), JoinError>;
+/// What came of a try: an error where it could not even be made.
+type Delivery = Result<Result<(), NotifyError>, AppError>;
+type Joined = Result<(Id, Delivery), JoinError>;
 
 impl Round {
     /// Leases at most `free` notices and starts to deliver them.
@@ -156,20 +142,55 @@ impl Round {
         Ok(count)
     }
 
-    /// Counts what a delivery came to. One that panicked failed like any other, so that it cannot hold its user's
-    /// notices up for ever.
-    async fn settled(&mut self, joined: Joined) -> Result<Settled, AppError> {
-        let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let entry = self.entries.remove(&id);
-        let settled = match (joined, entry) {
-            (Ok((_, settled)), _) => settled?,
-            (Err(panicked), Some(entry)) => {
-                self.inner.settle(&entry, Err(NotifyError::Transient(panicked.into())), self.rules).await?
+    /// Those that have ended by now, with the first of them: a quick channel ends many at the same time.
+    async fn ended_with(&mut self, first: Joined) -> Vec<Joined> {
+        tokio::task::yield_now().await;
+        let mut ended = vec![first];
+        ended.extend(std::iter::from_fn(|| self.running.try_join_next_with_id()));
+        ended
+    }
+
+    /// Writes down what became of them, those that are done with in one go. Says whether any are, or are given up. One that
+    /// panicked failed like any other, so that it cannot hold its user's notices up for ever.
+    async fn settle(&mut self, ended: Vec<Joined>) -> Result<bool, AppError> {
+        let (mut settled, mut counted, mut failure) = (Vec::new(), Dispatched::default(), None);
+        for joined in ended {
+            let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+            let Some(entry) = self.entries.remove(&id) else { continue };
+            let delivered = match joined {
+                Ok((_, Ok(delivered))) => delivered,
+                Ok((_, Err(error))) => {
+                    failure = failure.or(Some(error));
+                    continue;
+                }
+                Err(panicked) => Err(NotifyError::Transient(panicked.into())),
+            };
+            match delivered {
+                Ok(()) => {
+                    counted.delivered += 1;
+                    settled.push(entry.notice.id);
+                }
+                Err(NotifyError::NoAddress) => {
+                    tracing::info!(
+                        notice_id = %entry.notice.id.0, event_id = %entry.event.id, tenant_id = %entry.event.tenant,
+                        "nobody was told: the directory knows no address of the user"
+                    );
+                    counted.unaddressed += 1;
+                    settled.push(entry.notice.id);
+                }
+                Err(error) => match self.inner.put_off(&entry, &error, self.rules).await {
+                    Ok(true) => self.done.postponed += 1,
+                    Ok(false) => self.done.dead += 1,
+                    Err(error) => failure = failure.or(Some(error)),
+                },
             }
-            (Err(_), None) => return Err(AppError::Interrupted),
-        };
-        self.done.count(&settled);
-        Ok(settled)
+        }
+        if !settled.is_empty() {
+            self.inner.deps.outbox.delivered(&settled).await?;
+        }
+        self.done.delivered += counted.delivered;
+        self.done.unaddressed += counted.unaddressed;
+        failure.map_or(Ok(!settled.is_empty()), Err)
     }
 
     /// Waits a little for what is under way, and releases what is not done by then.
@@ -177,7 +198,7 @@ impl Round {
         let finishing = async {
             while let Some(joined) = self.running.join_next_with_id().await {
                 // What could not be settled is repeated when its lease ends.
-                drop(self.settled(joined).await);
+                drop(self.settle(vec![joined]).await);
             }
         };
         if timeout(FAREWELL, finishing).await.is_ok() {
@@ -199,11 +220,10 @@ async fn deliver(
     notifier: Arc<dyn Notifier>,
     rules: NoticeRules,
     entry: OutboxEntry,
-) -> Result<Settled, AppError> {
+) -> Delivery {
     let letter = inner.letter(entry).await?;
     let delivered = timeout(rules.delivery_timeout, notifier.notify(&letter)).await;
-    let delivered = delivered.unwrap_or_else(|late| Err(NotifyError::Transient(late.into())));
-    inner.settle(&letter.entry, delivered, rules).await
+    Ok(delivered.unwrap_or_else(|late| Err(NotifyError::Transient(late.into()))))
 }
 
 impl Inner {
@@ -224,37 +244,23 @@ impl Inner {
         Ok(Letter { entry, service, support_contact, advice_url })
     }
 
-    /// Writes down what became of a try.
-    async fn settle(
+    /// Writes down that a try failed. Says whether there will be another one.
+    async fn put_off(
         &self,
         entry: &OutboxEntry,
-        delivered: Result<(), NotifyError>,
+        error: &NotifyError,
         rules: NoticeRules,
-    ) -> Result<Settled, AppError> {
-        let outbox = &self.deps.outbox;
+    ) -> Result<bool, AppError> {
         let (notice_id, event_id, attempts) = (entry.notice.id.0, entry.event.id, entry.attempts + 1);
-        let error = match delivered {
-            Ok(()) => {
-                outbox.delivered(&entry.notice).await?;
-                return Ok(Settled::Delivered);
-            }
-            Err(NotifyError::NoAddress) => {
-                outbox.delivered(&entry.notice).await?;
-                tracing::info!(%notice_id, %event_id, tenant_id = %entry.event.tenant, "nobody was told: the directory knows no address of the user");
-                return Ok(Settled::Unaddressed);
-            }
-            Err(error) => error,
-        };
-        let retry = retry_time(entry, &error, rules, self.deps.clock.now());
-        let error = told(&error);
-        outbox.failed(&entry.notice, retry, &error).await?;
+        let retry = retry_time(entry, error, rules, self.deps.clock.now());
+        let error = told(error);
+        self.deps.outbox.failed(&entry.notice, retry, &error).await?;
         if retry.is_some() {
             tracing::warn!(%notice_id, %event_id, attempts, error, "a notice was not delivered; trying again later");
-            Ok(Settled::Postponed)
         } else {
             tracing::error!(alarm = true, %notice_id, %event_id, attempts, error, "a notice was given up: it is a dead letter");
-            Ok(Settled::Dead)
         }
+        Ok(retry.is_some())
     }
 }
 

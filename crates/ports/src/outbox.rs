@@ -1,6 +1,6 @@
 //! Notices on their way out: the outbox that commits fill, and the notifier that delivers.
 
-use crate::{EventRecord, NoticeRecord, StoreError};
+use crate::{EventRecord, NoticeId, NoticeRecord, StoreError};
 use async_trait::async_trait;
 use countersign_domain::time::Timestamp;
 
@@ -34,8 +34,8 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<OutboxEntry>, StoreError>;
 
-    /// The notice is delivered: delete it.
-    async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError>;
+    /// The notices are delivered, or there is nobody to tell: delete them, in one go.
+    async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError>;
 
     /// Delivery failed, and `why`: due again at `retry_time`, or never (dead letter) where that is `None`. The reason is
     /// kept for operators; it says nothing of the address (R53).

@@ -8,6 +8,7 @@ use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::{MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, OutboxEntry, StoreError};
 use sqlx::postgres::PgConnection;
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -59,8 +60,9 @@ impl PostgresStore {
     }
 
     /// See [`countersign_ports::Outbox::delivered`].
-    pub(crate) async fn delete_notice(&self, notice: &NoticeRecord) -> Result<(), StoreError> {
-        let query = sqlx::query!("DELETE FROM outbox WHERE notice_id = $1", notice.id.0);
+    pub(crate) async fn delete_notices(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
+        let ids: Vec<_> = notices.iter().map(|id| id.0).collect();
+        let query = sqlx::query!("DELETE FROM outbox WHERE notice_id = ANY($1)", &ids);
         let mut checkout = self.pool.checkout().await?;
         let done = self.pool.within(query.execute(checkout.connection())).await;
         checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
@@ -125,21 +127,35 @@ async fn lease(
     .await?;
     notices.sort_by_key(|notice| (notice.create_time, notice.notice_id));
 
-    let mut leased = Vec::with_capacity(notices.len());
-    for notice in notices {
-        let event = sqlx::query_as!(
-            EventRow,
-            "SELECT tenant_id, event_id, event_time, transaction_id, number, user_id, kind, authenticator_id,
-                authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id,
-            trace_id
-            FROM events WHERE tenant_id = $1 AND event_id = $2 AND event_time = $3",
-            notice.tenant_id,
-            notice.event_id,
-            notice.event_time,
-        );
-        leased.push((notice, event.fetch_optional(&mut *connection).await?));
-    }
-    Ok(leased)
+    let tenants: Vec<_> = notices.iter().map(|notice| notice.tenant_id.clone()).collect();
+    let ids: Vec<_> = notices.iter().map(|notice| notice.event_id).collect();
+    let times: Vec<_> = notices.iter().map(|notice| notice.event_time).collect();
+    let events = sqlx::query_as!(
+        EventRow,
+        r#"SELECT event.tenant_id AS "tenant_id!", event.event_id AS "event_id!", event.event_time AS "event_time!",
+            transaction_id AS "transaction_id!", number AS "number!", user_id, kind AS "kind!", authenticator_id,
+            authenticator_kind, details AS "details!", actor AS "actor!", actor_claims, caller AS "caller!",
+            client AS "client!", policy_revision AS "policy_revision!", request_id, trace_id AS "trace_id!"
+        FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS told (tenant_id, event_id, event_time)
+        CROSS JOIN LATERAL (
+            SELECT * FROM events
+            WHERE events.tenant_id = told.tenant_id AND events.event_id = told.event_id
+                AND events.event_time = told.event_time
+            OFFSET 0
+        ) AS event"#,
+        &tenants,
+        &ids,
+        &times,
+    );
+    let events = events.fetch_all(connection).await?.into_iter();
+    let events: HashMap<_, _> =
+        events.map(|event| ((event.tenant_id.clone(), event.event_id), event)).collect();
+    // Several notices may tell of one event.
+    let with_event = |notice: NoticeRow| {
+        let event = events.get(&(notice.tenant_id.clone(), notice.event_id)).cloned();
+        (notice, event)
+    };
+    Ok(notices.into_iter().map(with_event).collect())
 }
 
 fn entry(notice: NoticeRow, event: Option<EventRow>) -> Result<OutboxEntry, StoreError> {

@@ -19,8 +19,8 @@ use countersign_domain::user::ResetRequest;
 use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Maintenance,
-    NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery, SendLedger,
-    StoreError, StoredEvent, Tell, TenantRecord, UserQueries, UserQuery, UserStore,
+    NoticeId, NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery,
+    SendLedger, StoreError, StoredEvent, Tell, TenantRecord, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -202,8 +202,8 @@ impl Outbox for PostgresStore {
         self.lease_notices(now, lease_until, limit).await
     }
 
-    async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError> {
-        self.delete_notice(notice).await
+    async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
+        self.delete_notices(notices).await
     }
 
     async fn failed(

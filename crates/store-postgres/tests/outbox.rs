@@ -38,7 +38,7 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
 
     let leased = store.outbox.lease(at(0), at(1), 10).await.unwrap();
     assert_eq!(leased.iter().map(|entry| entry.notice.user.as_str()).collect::<Vec<_>>(), ["bob"]);
-    store.outbox.delivered(&leased[0].notice).await.unwrap();
+    store.outbox.delivered(&[leased[0].notice.id]).await.unwrap();
     for lease in 1..MAX_UNREADABLE_LEASES {
         assert_eq!(dead_letters(&mut connection).await, 0, "after {lease}");
         assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);

@@ -25,8 +25,8 @@ impl Outbox for SqliteStore {
         self.writer.run(Lease { now, until: lease_until, limit }).await
     }
 
-    async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError> {
-        self.writer.run(Delivered(notice.id)).await
+    async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
+        self.writer.run(Delivered(notices.to_vec())).await
     }
 
     async fn failed(
@@ -147,14 +147,16 @@ async fn entry(at: &mut SqliteConnection, head: HeadRow) -> Result<OutboxEntry, 
     Ok(OutboxEntry { notice, event: event.record, attempts: row.unsigned(head.attempts)? })
 }
 
-struct Delivered(NoticeId);
+struct Delivered(Vec<NoticeId>);
 
 #[async_trait]
 impl Work for Delivered {
     type Answer = ();
 
     async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<()>, Trouble> {
-        sqlx::query!("DELETE FROM outbox WHERE notice_id = ?", self.0.0).execute(at).await?;
+        for notice in &self.0 {
+            sqlx::query!("DELETE FROM outbox WHERE notice_id = ?", notice.0).execute(&mut *at).await?;
+        }
         Ok(Done::Keep(()))
     }
 }

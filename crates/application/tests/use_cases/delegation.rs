@@ -93,7 +93,7 @@ async fn the_actors_proof_is_written_as_the_actors() {
             break;
         }
         for entry in leased {
-            outbox.delivered(&entry.notice).await.unwrap();
+            outbox.delivered(&[entry.notice.id]).await.unwrap();
             told.push((entry.notice.user, entry.notice.email, entry.event.event.kind));
         }
     }

@@ -148,7 +148,7 @@ async fn retention_waits_for_seals_and_their_export() {
     world.enroll(&fixtures::user("acme", "ann")).await;
     // A notice on its way would hold its event for another reason.
     for entry in world.store.lease(world.now(), world.now().plus(DAY), 10).await.unwrap() {
-        world.store.delivered(&entry.notice).await.unwrap();
+        world.store.delivered(&[entry.notice.id]).await.unwrap();
     }
     let tenant = fixtures::tenant("acme");
     let exporter = Arc::new(Taking::default());

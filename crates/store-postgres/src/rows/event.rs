@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// One event.
+#[derive(Clone)]
 pub(crate) struct EventRow {
     pub(crate) tenant_id: String,
     pub(crate) event_id: Uuid,

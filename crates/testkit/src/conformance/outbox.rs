@@ -32,7 +32,7 @@ pub async fn a_notice_is_leased_with_its_event(store: StoreUnderTest) {
         let leased = lease(&store, at(5), at(60), 10).await;
         let entry = OutboxEntry { notice: notice.clone(), event: event.clone(), attempts: 0 };
         assert_eq!(leased, [entry]);
-        store.outbox.delivered(&notice).await.expect("the store answers");
+        store.outbox.delivered(&[notice.id]).await.expect("the store answers");
     }
     assert_eq!(lease(&store, at(5), at(60), 10).await, []);
 }
@@ -67,12 +67,14 @@ pub async fn notices_of_a_user_leave_in_order(store: StoreUnderTest) {
     assert_eq!(ids, HashSet::from([first.id, other.id]), "the oldest of each");
     for (done, next) in [(&first, &second), (&second, &third)] {
         assert_eq!(lease(&store, at(10), at(60), 10).await, []);
-        store.outbox.delivered(done).await.expect("the store answers");
+        store.outbox.delivered(&[done.id]).await.expect("the store answers");
         assert_eq!(only(lease(&store, at(10), at(60), 10).await), *next);
     }
     // Both leases are over, so both are due, and one is asked for.
     assert_eq!(lease(&store, at(60), at(90), 1).await.len(), 1);
     assert_eq!(lease(&store, at(60), at(90), 10).await.len(), 1);
+    store.outbox.delivered(&[third.id, other.id]).await.expect("the store answers");
+    assert_eq!(lease(&store, at(1_000), at(1_060), 10).await, []);
 }
 
 /// R57: a failed notice is tried again at its time, not before, and its user's later ones wait for it.
@@ -87,9 +89,9 @@ pub async fn a_failed_notice_waits_and_holds_up_the_later_ones(store: StoreUnder
     let again = lease(&store, at(300), at(400), 10).await;
     assert_eq!(again.len(), 1);
     assert_eq!((again[0].notice.clone(), again[0].attempts), (first.clone(), 1));
-    store.outbox.delivered(&first).await.expect("the store answers");
+    store.outbox.delivered(&[first.id]).await.expect("the store answers");
     // A second word about a notice that is gone changes nothing.
-    store.outbox.delivered(&first).await.expect("the store answers");
+    store.outbox.delivered(&[first.id]).await.expect("the store answers");
     store.outbox.failed(&first, Some(at(0)), "refused").await.expect("the store answers");
     assert_eq!(only(lease(&store, at(300), at(400), 10).await), second);
 }
@@ -103,7 +105,7 @@ pub async fn a_dead_letter_holds_nobody_up(store: StoreUnderTest) {
     assert_eq!(only(lease(&store, at(5), at(60), 10).await), first);
     store.outbox.failed(&first, None, "refused").await.expect("the store answers");
     assert_eq!(only(lease(&store, at(5), at(60), 10).await), second);
-    store.outbox.delivered(&second).await.expect("the store answers");
+    store.outbox.delivered(&[second.id]).await.expect("the store answers");
     assert_eq!(lease(&store, at(1_000_000), at(1_000_060), 10).await, []);
 }
 

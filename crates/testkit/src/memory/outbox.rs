@@ -47,9 +47,9 @@ impl Outbox for MemoryStore {
         Ok(leased)
     }
 
-    async fn delivered(&self, notice: &NoticeRecord) -> Result<(), StoreError> {
+    async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
         for tenant in self.lock().tenants.values_mut() {
-            tenant.outbox.retain(|queued| queued.notice.id != notice.id);
+            tenant.outbox.retain(|queued| !notices.contains(&queued.notice.id));
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ async fn another_address_is_told() {
         let due = world.store.lease(world.now(), world.now().plus(Duration::from_secs(1)), 10).await.unwrap();
         let [entry] = due.as_slice() else { break };
         told.push(entry.notice.email.clone());
-        world.store.delivered(&entry.notice).await.unwrap();
+        world.store.delivered(&[entry.notice.id]).await.unwrap();
     }
     told.sort();
     assert_eq!(told, ["ann@elsewhere.example", "ann@example.com"]);

@@ -382,7 +382,7 @@ impl Walk {
                 return told;
             }
             for entry in leased {
-                outbox.delivered(&entry.notice).await.unwrap();
+                outbox.delivered(&[entry.notice.id]).await.unwrap();
                 told.push((entry.notice.user.to_string(), entry.event.event.kind));
             }
         }
