@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -10,6 +12,7 @@ use tempfile::TempDir;
 
 use super::growth;
 use super::load::Load;
+use super::machine;
 use super::pgbench::Pgbench;
 use super::plan::{Disk, Wanted};
 use super::service::{CALLER, Running, Service, Store};
@@ -32,6 +35,11 @@ pub(super) const STORMED: &str = "stormed-users";
 const JOINED: (&str, &str) = ("joined", "self-service-code");
 /// In flight while users are made.
 const PREPARING: u32 = 256;
+/// A second in which the services took less CPU time than this is quiet, and so many of them are enough.
+const IDLE_CPU_SECONDS: f64 = 0.05;
+const QUIET_SECONDS: u32 = 3;
+/// Longer is not waited for.
+const MAX_SETTLING: Duration = Duration::from_mins(10);
 
 /// How many users each population has.
 #[derive(Clone, Copy)]
@@ -127,6 +135,7 @@ impl Stage {
             });
             self.load.tell(&remember)?;
         }
+        self.settle();
         if wanted.server("grown") {
             self.grow()?;
         }
@@ -139,6 +148,26 @@ impl Stage {
             database.server.query(DATABASE, "CHECKPOINT")?;
         }
         self.start_all()
+    }
+
+    /// Waits until the services have done what so many enrollments left to do: notices to send, a log to seal. It would go
+    /// on beside what is measured.
+    fn settle(&self) {
+        println!("  waiting until all of it is told and sealed");
+        let used = || -> f64 {
+            self.running.values().filter_map(|running| machine::cpu_seconds(running.pid())).sum()
+        };
+        let (mut earlier, mut quiet) = (used(), 0);
+        for _ in 0..MAX_SETTLING.as_secs() {
+            thread::sleep(Duration::from_secs(1));
+            let now = used();
+            quiet = if now - earlier < IDLE_CPU_SECONDS { quiet + 1 } else { 0 };
+            if quiet == QUIET_SECONDS {
+                return;
+            }
+            earlier = now;
+        }
+        println!("  the services are still at it");
     }
 
     /// Makes the database that has grown from the one that the users are in.
