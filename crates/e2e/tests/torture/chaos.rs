@@ -89,11 +89,15 @@ impl Chaos {
         let mut told = 0;
         while let Some(((after, _), blow)) = blows.pop_first() {
             self.history.reached(after).await;
-            if let Some(put_right) = self.strike(blow).await {
+            if let Some(later) = self.strike(blow).await {
                 let until = (self.history.count() + self.hold()).min(self.scale.calls);
-                // After all others that are due then.
-                let place = if let Blow::PutRight(index) = put_right { index } else { self.cluster.len() };
-                blows.insert((until, usize::MAX - place), put_right);
+                // After all others that are due then; what waits for right clocks comes last.
+                let place = match later {
+                    Blow::PutRight(index) => 1 + index,
+                    Blow::PutDatabaseRight => 1 + self.cluster.len(),
+                    _ => 0,
+                };
+                blows.insert((until, usize::MAX - place), later);
             }
             let part = self.history.count() * TOLD / self.scale.calls;
             if part > told {
@@ -101,10 +105,6 @@ impl Chaos {
                 eprintln!("  {} of {} calls: {self}", self.history.count(), self.scale.calls);
             }
         }
-        self.put_nodes_right().await;
-    }
-
-    async fn put_nodes_right(&mut self) {
         for index in 0..self.cluster.len() {
             self.cluster.put_right(index, &self.network).await;
         }
@@ -141,7 +141,7 @@ impl Chaos {
         blows
     }
 
-    /// Does it. Returns what puts the clock right that it left wrong.
+    /// Does it. Returns what is to be done some calls later: what puts a clock right, or what could not be done now.
     async fn strike(&mut self, blow: Blow) -> Option<Blow> {
         let index = self.rng.usize(..self.cluster.len());
         let (cluster, network) = (&mut self.cluster, &self.network);
@@ -192,9 +192,12 @@ impl Chaos {
         self.rng.i64(far) * if self.rng.bool() { 1 } else { -1 }
     }
 
+    fn is_a_node_wrong(&self) -> bool {
+        (0..self.cluster.len()).any(|index| self.cluster.offset(index) != 0)
+    }
+
     async fn jump(&mut self, index: usize, jump: Jump) -> Option<Blow> {
-        let wrong = (0..self.cluster.len()).any(|index| self.cluster.offset(index) != 0);
-        if wrong || self.cluster.database_offset() != 0 {
+        if self.is_a_node_wrong() || self.cluster.database_offset() != 0 {
             // Nobody would serve where all were wrong.
             return None;
         }
@@ -217,7 +220,9 @@ impl Chaos {
     /// Turns the database's clock while those of the nodes are right. Where it is far off nobody may serve, neither nodes that
     /// were there nor one that comes new; clients wait until it is put right, so that calls are not all used up on refusals.
     async fn jump_database(&mut self, jump: Jump) -> Option<Blow> {
-        self.put_nodes_right().await;
+        if self.is_a_node_wrong() {
+            return Some(Blow::JumpDatabase(jump));
+        }
         let milliseconds = self.width(jump);
         match jump {
             Jump::Little => self.broken.little_database_jumps += 1,
