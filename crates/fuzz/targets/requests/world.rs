@@ -6,16 +6,15 @@ use crate::conversation::{Call, Caller};
 use crate::secrets::{Spelling, is_secret};
 use countersign_api_grpc::{Callers, Grants, GrpcService, Options, PeerCertificate, Tenants, service};
 use countersign_application::{Application, Deps};
-use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
-use countersign_domain::sms::budget::SendLimits;
-use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::{
     Clock as _, Commit, EventLog as _, EventQuery, PolicyStore as _, Random, SmsError, SmsSender, Tell,
     TextMessage,
 };
-use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, VirtualAuthenticator, fixtures};
+use countersign_testkit::{
+    ManualClock, MemoryStore, SeededRandom, VirtualAuthenticator, deps_in_memory, fixtures,
+};
 use http_body_util::Full;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, Value};
@@ -88,22 +87,8 @@ impl World {
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(ManualClock::default());
         let random = Arc::new(Drawn::default());
-        let root = RootKey::from_bytes(SeededRandom::new(2).bytes()).expect("a key");
-        let keyring = Keyring::new([(KeyId(1), root)].into()).expect("one key is enough");
-        let app = Application::new(Deps {
-            users: store.clone(),
-            queries: store.clone(),
-            policies: store.clone(),
-            events: store.clone(),
-            outbox: store.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            digests: keyring.digests(),
-            keys: Arc::new(countersign_webauthn::WebAuthn),
-            sends: store.clone(),
-            text_messages: Some(Arc::new(Gateway)),
-            send_limits: SendLimits::default(),
-        });
+        let deps = deps_in_memory!(store, clock.clone(), random.clone());
+        let app = Application::new(Deps { text_messages: Some(Arc::new(Gateway)), ..deps });
         let service = service(app, Options::new(callers())).expect("options that work");
         Self { clock, store, random, service, preset, seen: HashMap::new(), app: None, policies: false }
     }
