@@ -7,9 +7,9 @@ mod login_state;
 mod policy;
 mod user;
 
-pub(crate) use authenticator::{AuthenticatorRow, PendingRow, RecoveryRow, recovery_set, totp_parameters};
+pub(crate) use authenticator::{AuthenticatorRow, PendingRow, totp_parameters};
 pub(crate) use event::EventRow;
-pub(crate) use login_state::{ChallengeRow, ClientRow, RequestRow, TicketRow};
+pub(crate) use login_state::{ChallengeRow, ClientRow, TicketRow};
 pub(crate) use policy::PolicyRow;
 pub(crate) use user::UserRow;
 

@@ -1,19 +1,17 @@
 //! What users own: loading, in one snapshot and from those tables only that have something of the user; commits go to
-//! the writer.
+//! the writer. Every statement is a way to the thread of its connection and back, and costs more than its rows: what most
+//! users have comes with their own row.
 
 use crate::commit::CommitChange;
 use crate::error::{Row, unavailable};
 use crate::open::SqliteStore;
-use crate::rows::{
-    AuthenticatorRow, ChallengeRow, ClientRow, PendingRow, RecoveryRow, RequestRow, TicketRow, UserRow,
-    recovery_set,
-};
+use crate::rows::{AuthenticatorRow, ChallengeRow, ClientRow, PendingRow, TicketRow, UserRow};
 use async_trait::async_trait;
 use countersign_domain::ids::{EventId, TenantId, UserRef};
 use countersign_domain::user::UserState;
 use countersign_keyring::Keyring;
 use countersign_ports::document::decode_directory_entry;
-use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, RequestRecord, StoreError, UserStore};
+use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, StoreError, UserStore};
 use sqlx::{Connection, SqliteConnection};
 
 #[async_trait]
@@ -50,12 +48,9 @@ async fn read(
     user: &UserRef,
     request: Option<&RequestKey>,
 ) -> Result<Option<Loaded>, StoreError> {
-    let Some(row) = user_row(at, user).await.map_err(unavailable)? else { return Ok(None) };
+    let Some(row) = user_row(at, user, request).await.map_err(unavailable)? else { return Ok(None) };
     let policy_revision = row.policy_revision(&user.tenant)?;
-    let earlier = match request {
-        Some(key) => earlier(at, keyring, key).await?,
-        None => None,
-    };
+    let earlier = request.map(|key| row.earlier(key, keyring)).transpose()?.flatten();
     let (version, state) = match row.state(&user.tenant)? {
         Some((version, core)) => (Some(version), beside(at, keyring, user, &row, core).await?),
         None => (None, UserState::default()),
@@ -63,8 +58,16 @@ async fn read(
     Ok(Some(Loaded { policy_revision, version, state, earlier }))
 }
 
-async fn user_row(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Option<UserRow>> {
+async fn user_row(
+    at: &mut SqliteConnection,
+    user: &UserRef,
+    request: Option<&RequestKey>,
+) -> sqlx::Result<Option<UserRow>> {
     let (tenant, id) = (user.tenant.as_str(), user.user.as_str());
+    let of_tenant = request.map(|key| key.user.tenant.as_str());
+    let of_user = request.map(|key| key.user.user.as_str());
+    let caller = request.map(|key| key.caller.as_str());
+    let request = request.map(|key| key.id.uuid());
     sqlx::query_as!(
         UserRow,
         r#"
@@ -82,18 +85,33 @@ async fn user_row(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Opt
                 AS "has_authenticators!: bool",
             EXISTS (SELECT 1 FROM pending_enrollments WHERE tenant_id = ?1 AND user_id = ?2)
                 AS "has_pending!: bool",
-            EXISTS (SELECT 1 FROM recovery_sets WHERE tenant_id = ?1 AND user_id = ?2) AS "has_recovery!: bool",
             EXISTS (SELECT 1 FROM challenges WHERE tenant_id = ?1 AND user_id = ?2) AS "has_challenges!: bool",
             EXISTS (SELECT 1 FROM tickets WHERE tenant_id = ?1 AND user_id = ?2) AS "has_tickets!: bool",
             EXISTS (SELECT 1 FROM remembered_clients WHERE tenant_id = ?1 AND user_id = ?2)
                 AS "has_clients!: bool",
-            (SELECT entry FROM directory_users WHERE tenant_id = ?1 AND user_id = ?2) AS "directory?: String"
+            (SELECT entry FROM directory_users WHERE tenant_id = ?1 AND user_id = ?2) AS "directory?: String",
+            recovery_sets.set_id AS "recovery_set_id?: uuid::Uuid",
+            recovery_sets.create_time AS "recovery_create_time?: i64",
+            (
+                SELECT json_group_array(json_array(position, digest_key, hex(digest), used_time) ORDER BY position)
+                FROM recovery_codes WHERE tenant_id = ?1 AND user_id = ?2
+            ) AS "recovery_codes!: String",
+            requests.arguments_key AS "arguments_key?: i64",
+            requests.arguments_digest AS "arguments_digest?: Vec<u8>",
+            requests.sealed_reply AS "sealed_reply?: Vec<u8>", requests.expire_time AS "expire_time?: i64"
         FROM tenants
         LEFT JOIN users ON users.tenant_id = tenants.tenant_id AND users.user_id = ?2
+        LEFT JOIN recovery_sets ON recovery_sets.tenant_id = ?1 AND recovery_sets.user_id = ?2
+        LEFT JOIN requests ON requests.tenant_id = ?3 AND requests.user_id = ?4 AND requests.caller = ?5
+            AND requests.request_id = ?6
         WHERE tenants.tenant_id = ?1 AND tenants.delete_time IS NULL
         "#,
         tenant,
-        id
+        id,
+        of_tenant,
+        of_user,
+        caller,
+        request
     )
     .fetch_optional(at)
     .await
@@ -115,9 +133,7 @@ async fn beside(
         let rows = pending(at, user).await.map_err(unavailable)?;
         state.pending = collect(rows, |row| row.open(user, keyring))?;
     }
-    if row.has_recovery {
-        state.recovery = recovery_set(recovery(at, user).await.map_err(unavailable)?)?;
-    }
+    state.recovery = row.recovery()?;
     if row.has_challenges {
         state.challenges = collect(challenges(at, user).await.map_err(unavailable)?, TryInto::try_into)?;
     }
@@ -174,23 +190,6 @@ async fn pending(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Vec<
     .await
 }
 
-async fn recovery(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Vec<RecoveryRow>> {
-    let (tenant, id) = (user.tenant.as_str(), user.user.as_str());
-    sqlx::query_as!(
-        RecoveryRow,
-        r#"
-        SELECT set_id AS "set_id!: uuid::Uuid", create_time AS "create_time!: i64", position AS "position?: i64",
-            digest_key AS "digest_key?: i64", digest AS "digest?: Vec<u8>", used_time AS "used_time?: i64"
-        FROM recovery_sets LEFT JOIN recovery_codes USING (tenant_id, user_id)
-        WHERE tenant_id = ? AND user_id = ? ORDER BY position
-        "#,
-        tenant,
-        id
-    )
-    .fetch_all(at)
-    .await
-}
-
 async fn challenges(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Vec<ChallengeRow>> {
     let (tenant, id) = (user.tenant.as_str(), user.user.as_str());
     sqlx::query_as!(
@@ -236,28 +235,4 @@ async fn clients(at: &mut SqliteConnection, user: &UserRef) -> sqlx::Result<Vec<
     )
     .fetch_all(at)
     .await
-}
-
-async fn earlier(
-    at: &mut SqliteConnection,
-    keyring: &Keyring,
-    key: &RequestKey,
-) -> Result<Option<RequestRecord>, StoreError> {
-    let (tenant, user, caller) = (key.user.tenant.as_str(), key.user.user.as_str(), key.caller.as_str());
-    let request = key.id.uuid();
-    let row = sqlx::query_as!(
-        RequestRow,
-        r#"
-        SELECT arguments_key, arguments_digest, sealed_reply, expire_time
-        FROM requests WHERE tenant_id = ? AND user_id = ? AND caller = ? AND request_id = ?
-        "#,
-        tenant,
-        user,
-        caller,
-        request
-    )
-    .fetch_optional(at)
-    .await
-    .map_err(unavailable)?;
-    row.map(|row| row.open(key, keyring)).transpose()
 }

@@ -1,19 +1,16 @@
-//! Authenticators, pending enrollments and recovery codes. Keys are opened here and nowhere else.
+//! Authenticators and pending enrollments. Keys are opened here and nowhere else.
 
 use super::time;
-use super::user::digest_of;
 use crate::error::Row;
 use countersign_domain::digest::KeyId;
-use countersign_domain::ids::{
-    AuthenticatorId, ChallengeId, EnrollmentId, Epoch, RecoverySetId, SendId, UserRef,
-};
+use countersign_domain::ids::{AuthenticatorId, ChallengeId, EnrollmentId, Epoch, SendId, UserRef};
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
 use countersign_domain::security_key::SecurityKey;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry, RecoverySet,
-    SentCode, SmsCredential, Standing, TotpCredential,
+    Authenticator, Credential, PendingCredential, PendingEnrollment, PendingSms, SentCode, SmsCredential,
+    Standing, TotpCredential,
 };
 use countersign_keyring::Keyring;
 use countersign_ports::StoreError;
@@ -258,37 +255,4 @@ pub(crate) fn totp_parameters(algorithm: &str, digits: i64, period: i64) -> Opti
         digits: usize::try_from(digits).ok().and_then(Digits::from_count)?,
         period: Period::new(u32::try_from(period).ok()?).ok()?,
     })
-}
-
-/// A set of recovery codes and one of its codes; the columns of the code are empty where the set has none.
-#[derive(Debug)]
-pub(crate) struct RecoveryRow {
-    pub(crate) set_id: Uuid,
-    pub(crate) create_time: i64,
-    pub(crate) position: Option<i64>,
-    pub(crate) digest_key: Option<i64>,
-    pub(crate) digest: Option<Vec<u8>>,
-    pub(crate) used_time: Option<i64>,
-}
-
-/// The set out of its rows, one a code in the order of their positions.
-pub(crate) fn recovery_set(rows: Vec<RecoveryRow>) -> Result<Option<RecoverySet>, StoreError> {
-    let Some(first) = rows.first() else { return Ok(None) };
-    let id = RecoverySetId::from_uuid(first.set_id);
-    let create_time = Timestamp::from_unix_micros(first.create_time);
-    let row = Row::new("set of recovery codes", id);
-    let mut codes = Vec::with_capacity(rows.len());
-    for code in rows {
-        match (code.position, code.digest_key, code.digest) {
-            (None, None, None) => {}
-            (Some(position), Some(key), Some(digest)) if row.unsigned::<usize>(position)? == codes.len() => {
-                codes.push(RecoveryEntry {
-                    digest: digest_of(&row, key, &digest)?,
-                    used_time: time(code.used_time),
-                });
-            }
-            _ => return Err(row.corrupt("lacks a code or a column")),
-        }
-    }
-    Ok(Some(RecoverySet { id, create_time, codes }))
 }

@@ -1,14 +1,12 @@
-//! Challenges, tickets, remembered clients and answers to repeat.
+//! Challenges, tickets and remembered clients.
 
-use super::user::digest_of;
 use crate::error::Row;
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{ChallengeId, ClientId, Epoch, TicketId};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{Challenge, ChallengePurpose, RememberedClient, Ticket};
-use countersign_keyring::Keyring;
+use countersign_ports::StoreError;
 use countersign_ports::document::{Named, decode_client_claims, decode_first_factor, decode_ticket_issuer};
-use countersign_ports::{RequestKey, RequestRecord, StoreError};
 use uuid::Uuid;
 
 /// A challenge as it is stored.
@@ -102,29 +100,6 @@ impl TryFrom<ClientRow> for RememberedClient {
             last_use_time: Timestamp::from_unix_micros(from.last_use_time),
             expire_time: Timestamp::from_unix_micros(from.expire_time),
             epoch: Epoch(row.unsigned(from.epoch)?),
-        })
-    }
-}
-
-/// An answer to repeat as it is stored.
-#[derive(Debug)]
-pub(crate) struct RequestRow {
-    pub(crate) arguments_key: i64,
-    pub(crate) arguments_digest: Vec<u8>,
-    pub(crate) sealed_reply: Vec<u8>,
-    pub(crate) expire_time: i64,
-}
-
-impl RequestRow {
-    /// The record under the key that it was looked for with.
-    pub(crate) fn open(self, key: &RequestKey, keyring: &Keyring) -> Result<RequestRecord, StoreError> {
-        let row = Row::new("answer to request", key.id);
-        let opened = keyring.open_reply(&key.caller, &key.user, key.id, &self.sealed_reply);
-        Ok(RequestRecord {
-            key: key.clone(),
-            arguments: digest_of(&row, self.arguments_key, &self.arguments_digest)?,
-            reply: row.sealed(opened)?,
-            expire_time: Timestamp::from_unix_micros(self.expire_time),
         })
     }
 }

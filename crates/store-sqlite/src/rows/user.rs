@@ -1,13 +1,17 @@
-//! The user's own row, and what it says is worth reading beside it.
+//! The user's own row with what comes along with it, and what it says is worth reading beside it.
 
 use super::time;
 use crate::error::Row;
 use countersign_domain::digest::{Digest, KeyId};
-use countersign_domain::ids::{Epoch, PolicyRevision, ResetRequestId, TenantId, Version};
+use countersign_domain::ids::{Epoch, PolicyRevision, RecoverySetId, ResetRequestId, TenantId, Version};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{Failures, LastWrong, RequirementState, ResetRequest, UserState};
-use countersign_ports::StoreError;
+use countersign_domain::user::{
+    Failures, LastWrong, RecoveryEntry, RecoverySet, RequirementState, ResetRequest, UserState,
+};
+use countersign_keyring::Keyring;
 use countersign_ports::document::decode_failure_times;
+use countersign_ports::{RequestKey, RequestRecord, StoreError};
+use data_encoding::HEXUPPER;
 use uuid::Uuid;
 
 /// Tenant and user in one row; the columns of the user are empty where none is stored.
@@ -30,11 +34,19 @@ pub(crate) struct UserRow {
     pub(crate) reset_create_time: Option<i64>,
     pub(crate) has_authenticators: bool,
     pub(crate) has_pending: bool,
-    pub(crate) has_recovery: bool,
     pub(crate) has_challenges: bool,
     pub(crate) has_tickets: bool,
     pub(crate) has_clients: bool,
     pub(crate) directory: Option<String>,
+    pub(crate) recovery_set_id: Option<Uuid>,
+    pub(crate) recovery_create_time: Option<i64>,
+    /// JSON: of each code its position, the key of its digest, the digest in base 16, and when it was used; in their order.
+    pub(crate) recovery_codes: String,
+    /// The earlier answer to the request that is asked for.
+    pub(crate) arguments_key: Option<i64>,
+    pub(crate) arguments_digest: Option<Vec<u8>>,
+    pub(crate) sealed_reply: Option<Vec<u8>>,
+    pub(crate) expire_time: Option<i64>,
 }
 
 impl UserRow {
@@ -93,6 +105,47 @@ impl UserRow {
             ..UserState::default()
         };
         Ok(Some((Version(row.unsigned(version)?), state)))
+    }
+
+    /// The set of recovery codes, if there is one.
+    pub(crate) fn recovery(&self) -> Result<Option<RecoverySet>, StoreError> {
+        let (Some(id), Some(create_time)) = (self.recovery_set_id, self.recovery_create_time) else {
+            return Ok(None);
+        };
+        let id = RecoverySetId::from_uuid(id);
+        let row = Row::new("set of recovery codes", id);
+        let stored: Vec<(usize, i64, String, Option<i64>)> = serde_json::from_str(&self.recovery_codes)
+            .map_err(|_| row.corrupt("has codes that do not read"))?;
+        let mut codes = Vec::with_capacity(stored.len());
+        for (position, key, digest, used_time) in stored {
+            if position != codes.len() {
+                return Err(row.corrupt("lacks a code"));
+            }
+            let digest = HEXUPPER.decode(digest.as_bytes());
+            let digest = digest.map_err(|_| row.corrupt("has a digest that is none"))?;
+            codes.push(RecoveryEntry { digest: digest_of(&row, key, &digest)?, used_time: time(used_time) });
+        }
+        Ok(Some(RecoverySet { id, create_time: Timestamp::from_unix_micros(create_time), codes }))
+    }
+
+    /// The earlier answer to the request with this key, if there is one.
+    pub(crate) fn earlier(
+        &self,
+        key: &RequestKey,
+        keyring: &Keyring,
+    ) -> Result<Option<RequestRecord>, StoreError> {
+        let (Some(arguments_key), Some(digest), Some(reply), Some(expire_time)) =
+            (self.arguments_key, &self.arguments_digest, &self.sealed_reply, self.expire_time)
+        else {
+            return Ok(None);
+        };
+        let row = Row::new("answer to request", key.id);
+        Ok(Some(RequestRecord {
+            key: key.clone(),
+            arguments: digest_of(&row, arguments_key, digest)?,
+            reply: row.sealed(keyring.open_reply(&key.caller, &key.user, key.id, reply))?,
+            expire_time: Timestamp::from_unix_micros(expire_time),
+        }))
     }
 }
 
