@@ -152,6 +152,7 @@ impl Stage {
 
     /// Waits until the services have done what so many enrollments left to do: notices to send, a log to seal. It would go
     /// on beside what is measured.
+    #[expect(clippy::disallowed_methods, reason = "how much a second takes is what tells that they are idle")]
     fn settle(&self) {
         println!("  waiting until all of it is told and sealed");
         let used = || -> f64 {
