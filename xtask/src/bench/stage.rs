@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -39,7 +37,7 @@ const PREPARING: u32 = 256;
 const IDLE_CPU_SECONDS: f64 = 0.05;
 const QUIET_SECONDS: u32 = 3;
 /// Longer is not waited for.
-const MAX_SETTLING: Duration = Duration::from_mins(10);
+const MAX_SETTLING_SECONDS: u32 = 600;
 
 /// How many users each population has.
 #[derive(Clone, Copy)]
@@ -135,7 +133,7 @@ impl Stage {
             });
             self.load.tell(&remember)?;
         }
-        self.settle();
+        self.settle()?;
         if wanted.server("grown") {
             self.grow()?;
         }
@@ -152,23 +150,25 @@ impl Stage {
 
     /// Waits until the services have done what so many enrollments left to do: notices to send, a log to seal. It would go
     /// on beside what is measured.
-    #[expect(clippy::disallowed_methods, reason = "how much a second takes is what tells that they are idle")]
-    fn settle(&self) {
+    fn settle(&mut self) -> Result<()> {
         println!("  waiting until all of it is told and sealed");
-        let used = || -> f64 {
-            self.running.values().filter_map(|running| machine::cpu_seconds(running.pid())).sum()
-        };
-        let (mut earlier, mut quiet) = (used(), 0);
-        for _ in 0..MAX_SETTLING.as_secs() {
-            thread::sleep(Duration::from_secs(1));
-            let now = used();
+        let (mut earlier, mut quiet) = (self.cpu_seconds(), 0);
+        for _ in 0..MAX_SETTLING_SECONDS {
+            self.load.tell(&json!({ "do": "pause", "millis": 1_000 }))?;
+            let now = self.cpu_seconds();
             quiet = if now - earlier < IDLE_CPU_SECONDS { quiet + 1 } else { 0 };
             if quiet == QUIET_SECONDS {
-                return;
+                return Ok(());
             }
             earlier = now;
         }
         println!("  the services are still at it");
+        Ok(())
+    }
+
+    /// What the services have taken so far.
+    fn cpu_seconds(&self) -> f64 {
+        self.running.values().filter_map(|running| machine::cpu_seconds(running.pid())).sum()
     }
 
     /// Makes the database that has grown from the one that the users are in.

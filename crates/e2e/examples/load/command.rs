@@ -39,6 +39,8 @@ pub(crate) enum Command {
     },
     /// Have users of a population remembered on their clients; takes one code each.
     Remember { server: String, population: String, in_flight: usize },
+    /// Do nothing for so long.
+    Pause { millis: u64 },
     /// Wait until the population has so many unused codes, but not longer than it takes for each user to have all.
     Await { population: String, codes: usize },
     /// Run a flow and measure it.

@@ -60,6 +60,10 @@ impl Session {
                 let plan = Plan { flow, in_flight, warm_up, measured: LONG, pause, turns };
                 measure::run(&calls, people, plan).await
             }
+            Command::Pause { millis } => {
+                tokio::time::sleep_until(Instant::now() + Duration::from_millis(millis)).await;
+                Ok(json!({}))
+            }
             Command::Await { population, codes } => await_codes(self.people(&population)?, codes).await,
             Command::Run {
                 server,
