@@ -3,7 +3,7 @@
 mod fair;
 mod rate;
 
-pub(crate) use fair::Place;
+pub(crate) use fair::{Party, Place};
 pub use rate::Rate;
 
 use crate::caller::incident;
@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
-use fair::{Bounds, Party, Places};
+use fair::{Bounds, Places};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use rate::Bucket;
 use std::collections::HashMap;
@@ -63,7 +63,11 @@ pub(crate) struct Permit {
 
 impl Limits {
     pub(crate) fn new(options: &Options) -> Self {
-        let bounds = Bounds { at_work: options.max_at_work, of_one: options.max_in_flight_per_tenant };
+        let bounds = Bounds {
+            at_work: options.max_at_work,
+            share: options.max_at_work_per_tenant,
+            of_one: options.max_in_flight_per_tenant,
+        };
         let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
         Self {
             max_deadline: options.max_deadline,

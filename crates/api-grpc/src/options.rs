@@ -126,6 +126,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// Calls worked on at the same time; more wait for their turn, tenant by tenant (R66).
     pub max_at_work: usize,
+    /// Calls worked on of one tenant while another one is there; alone it may have all of `max_at_work` (R66).
+    pub max_at_work_per_tenant: usize,
     /// Calls waiting or worked on of one tenant; one more is turned away, so that there is room for others (R66).
     pub max_in_flight_per_tenant: usize,
     /// How long a call waits for its turn before it is turned away.
@@ -151,6 +153,7 @@ impl Options {
             max_request_bytes: 32 * 1024,
             max_in_flight: 4_096,
             max_at_work: 256,
+            max_at_work_per_tenant: 32,
             max_in_flight_per_tenant: 2_048,
             max_wait: Duration::from_secs(1),
             rate: None,
@@ -213,6 +216,7 @@ impl Options {
             ("max_request_bytes", self.max_request_bytes == 0),
             ("max_in_flight", self.max_in_flight == 0),
             ("max_at_work", self.max_at_work == 0),
+            ("max_at_work_per_tenant", self.max_at_work_per_tenant == 0),
             ("max_in_flight_per_tenant", self.max_in_flight_per_tenant == 0),
             ("rate", self.rates().any(|(_, rate)| rate.per_second == 0 || rate.burst == 0)),
             ("default_deadline", self.default_deadline.is_zero()),

@@ -6,7 +6,7 @@
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;
 use crate::gate::{Denied, Gate, Shown};
-use crate::limits::{Limits, expired};
+use crate::limits::{Limits, Party, expired};
 use crate::metrics::{self, InFlight};
 use crate::options::{Options, SetupError};
 use crate::peek;
@@ -239,10 +239,10 @@ impl Shared {
 
 /// Whose turn a call takes: its tenant's, so that tenants do not wait for each other; its caller's where the tenant is
 /// not known, or not the caller's to speak for.
-fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> String {
+fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> Party {
     let tenant = peek::tenant(app, &caller.method, body);
     let granted = tenant.filter(|tenant| caller.grants.holds_for(&caller.method.scope, tenant));
-    granted.map_or_else(|| format!("caller {}", caller.id.as_str()), |tenant| tenant.as_str().to_owned())
+    granted.map_or_else(|| Party::Caller(caller.id.clone()), Party::Tenant)
 }
 
 /// The answer of a service, which always gives one.

@@ -1,22 +1,38 @@
-//! Whose call is next: a bounded number at work, tenants served in turn, and a bounded share of the places for each (R66).
+//! Whose call is next: a bounded number at work, and a bounded share of them for each tenant beside others (R66).
 //!
-//! The decision is a plain value without time and without async; [`Places`] below lets calls wait for it. A tenant with
-//! a thousand calls waiting and a tenant with one get a place alternately, so that the one waits for one call of the
-//! storm at most for each other tenant, and not for the storm.
+//! The decision is a plain value that is told the time and has no async; [`Places`] below lets calls wait for it. A place
+//! goes to whoever has the fewest, so that a tenant with a thousand calls waiting and a tenant with ten have as many at
+//! work. What is at work is one batch after another at the store, and a login waits for those of the others that are in it:
+//! so a tenant's share is small while another tenant is there, and all there is when it is alone.
 
 use crate::metrics;
-use std::collections::{HashMap, VecDeque};
+use countersign_domain::ids::{CallerId, TenantId};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-/// Who is served in turn: a tenant, or a caller where no tenant of its own is known.
-pub(crate) type Party = String;
+/// How long a tenant counts as there after its latest call. One that logs somebody in every few seconds is protected from
+/// the storm of another one before its call comes: what is at work then is not taken back.
+const PRESENT: Duration = Duration::from_secs(10);
+
+/// Who shares the places.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Party {
+    /// A tenant.
+    Tenant(TenantId),
+    /// A caller, where no tenant of its own is known.
+    Caller(CallerId),
+}
 
 /// The bounds. How many there are of all parties together is bounded before they come here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// Calls at work.
     pub(crate) at_work: usize,
+    /// Calls at work of one party while several tenants are there.
+    pub(crate) share: usize,
     /// Calls at work or waiting of one party.
     pub(crate) of_one: usize,
 }
@@ -27,14 +43,21 @@ struct Turns<T> {
     bounds: Bounds,
     at_work: usize,
     parties: HashMap<Party, Calls<T>>,
-    /// Parties with waiting calls, the next one first.
-    next: VecDeque<Party>,
+    /// Parties with waiting calls: how many each has at work, and since when it waits. The first one is next.
+    next: BTreeSet<(usize, u64, Party)>,
+    /// Counts the turns.
+    turn: u64,
+    /// The tenants whose calls came last, and when: the latest one, and the latest of the others.
+    latest: Option<(TenantId, Instant)>,
+    other: Option<(TenantId, Instant)>,
 }
 
 #[derive(Debug)]
 struct Calls<T> {
-    in_flight: usize,
+    at_work: usize,
     waiting: VecDeque<T>,
+    /// The turn from which on it waits for the next one.
+    since: u64,
 }
 
 /// What becomes of a call that arrives.
@@ -47,45 +70,82 @@ enum Arrival {
 
 impl<T> Turns<T> {
     fn new(bounds: Bounds) -> Self {
-        Self { bounds, at_work: 0, parties: HashMap::new(), next: VecDeque::new() }
+        let (parties, next) = (HashMap::new(), BTreeSet::new());
+        Self { bounds, at_work: 0, parties, next, turn: 0, latest: None, other: None }
     }
 
     /// A call of that party arrives; `waiting` stands for it where it has to wait.
-    fn arrive(&mut self, party: &Party, waiting: impl FnOnce() -> T) -> Arrival {
-        if self.parties.get(party).is_some_and(|calls| calls.in_flight >= self.bounds.of_one) {
+    fn arrive(&mut self, party: &Party, now: Instant, waiting: impl FnOnce() -> T) -> Arrival {
+        self.meet(party, now);
+        let (share, has_room) = (self.share(now), self.at_work < self.bounds.at_work);
+        let calls = self.parties.entry(party.clone());
+        let calls = calls.or_insert_with(|| Calls { at_work: 0, waiting: VecDeque::new(), since: 0 });
+        if calls.at_work + calls.waiting.len() >= self.bounds.of_one {
             return Arrival::TurnedAway;
         }
-        let calls = self.parties.entry(party.clone());
-        let calls = calls.or_insert_with(|| Calls { in_flight: 0, waiting: VecDeque::new() });
-        calls.in_flight += 1;
-        if self.at_work < self.bounds.at_work {
+        if has_room && calls.at_work < share && calls.waiting.is_empty() {
+            calls.at_work += 1;
             self.at_work += 1;
             return Arrival::Works;
         }
-        if calls.waiting.is_empty() {
-            self.next.push_back(party.clone());
-        }
         calls.waiting.push_back(waiting());
+        if calls.waiting.len() == 1 {
+            self.turn += 1;
+            calls.since = self.turn;
+            self.next.insert((calls.at_work, calls.since, party.clone()));
+        }
         Arrival::Waits
     }
 
-    /// A call of that party that was at work is over. The next one to work, if any waits.
-    fn leave(&mut self, party: &Party) -> Option<(Party, T)> {
+    /// A call of that party that was at work is over.
+    fn leave(&mut self, party: &Party) {
+        let Some(calls) = self.parties.get_mut(party) else { return };
         self.at_work -= 1;
-        if let Some(calls) = self.parties.get_mut(party) {
-            calls.in_flight -= 1;
-            if calls.in_flight == 0 {
-                self.parties.remove(party);
-            }
-        }
-        let next = self.next.pop_front()?;
-        let calls = self.parties.get_mut(&next)?;
-        let call = calls.waiting.pop_front()?;
+        calls.at_work -= 1;
         if !calls.waiting.is_empty() {
-            self.next.push_back(next.clone());
+            self.next.remove(&(calls.at_work + 1, calls.since, party.clone()));
+            self.next.insert((calls.at_work, calls.since, party.clone()));
+        } else if calls.at_work == 0 {
+            self.parties.remove(party);
         }
+    }
+
+    /// The next call to work, if one waits and there is room for it: of the party with the fewest at work, and among
+    /// those of the one that waits for its turn longest.
+    fn next(&mut self, now: Instant) -> Option<(Party, T)> {
+        let (at_work, ..) = self.next.first()?;
+        if self.at_work >= self.bounds.at_work || *at_work >= self.share(now) {
+            return None;
+        }
+        let (_, _, party) = self.next.pop_first()?;
+        let calls = self.parties.get_mut(&party)?;
+        let call = calls.waiting.pop_front()?;
         self.at_work += 1;
-        Some((next, call))
+        calls.at_work += 1;
+        if !calls.waiting.is_empty() {
+            self.turn += 1;
+            calls.since = self.turn;
+            self.next.insert((calls.at_work, calls.since, party.clone()));
+        }
+        Some((party, call))
+    }
+
+    /// How many calls at work one party may have.
+    fn share(&self, now: Instant) -> usize {
+        let beside = self.other.as_ref().is_some_and(|(_, seen)| now.duration_since(*seen) < PRESENT);
+        if beside { self.bounds.share.min(self.bounds.at_work) } else { self.bounds.at_work }
+    }
+
+    /// Remembers that the tenant was there. Calls without one are few, and no reason to hold a tenant back.
+    fn meet(&mut self, party: &Party, now: Instant) {
+        let Party::Tenant(tenant) = party else { return };
+        if self.latest.as_ref().is_none_or(|(latest, _)| latest != tenant) {
+            std::mem::swap(&mut self.latest, &mut self.other);
+        }
+        match &mut self.latest {
+            Some((latest, seen)) if latest == tenant => *seen = now,
+            latest => *latest = Some((tenant.clone(), now)),
+        }
     }
 }
 
@@ -95,7 +155,7 @@ type Waiting = oneshot::Sender<Place>;
 #[derive(Debug, Clone)]
 pub(crate) struct Places(Arc<Mutex<Turns<Waiting>>>);
 
-/// A place at work; it goes to the next one when it is dropped. `None` inside where it was handed on already.
+/// A place at work; it goes to the next one when it is dropped. `None` inside where it was given back already.
 #[derive(Debug)]
 pub(crate) struct Place(Option<(Places, Party)>);
 
@@ -111,11 +171,13 @@ impl Places {
     /// A place, at once or when it is this party's turn.
     pub(crate) async fn take(&self, party: Party) -> Result<Place, Full> {
         let (sender, receiver) = oneshot::channel();
-        let arrival = self.turns().arrive(&party, || sender);
+        let arrival = self.turns().arrive(&party, Instant::now(), || sender);
         match arrival {
             Arrival::Works => Ok(Place(Some((self.clone(), party)))),
             Arrival::Waits => {
                 let _waiting = metrics::Waiting::begin();
+                // Time may have made room that nobody left.
+                self.hand_on();
                 // A sender that was dropped is one that nobody will use.
                 receiver.await.map_err(|_| Full)
             }
@@ -128,132 +190,38 @@ impl Places {
         self.turns().parties.values().map(|calls| calls.waiting.len()).sum()
     }
 
+    /// Gives the room there is to those whose turn it is.
+    fn hand_on(&self) {
+        // The lock is not held while a place is handed on: whoever waited may be gone, and then it goes to the next.
+        loop {
+            let next = self.turns().next(Instant::now());
+            let Some((party, waiting)) = next else { return };
+            if let Err(mut gone) = waiting.send(Place(Some((self.clone(), party)))) {
+                gone.give_back();
+            }
+        }
+    }
+
     fn turns(&self) -> MutexGuard<'_, Turns<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Place {
+    fn give_back(&mut self) -> Option<Places> {
+        let (places, party) = self.0.take()?;
+        places.turns().leave(&party);
+        Some(places)
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((places, mut party)) = self.0.take() else { return };
-        // The lock is not held while a place is handed on: whoever waited may be gone, and then it goes to the next.
-        loop {
-            let next = places.turns().leave(&party);
-            let Some((next, waiting)) = next else { return };
-            let Err(mut back) = waiting.send(Self(Some((places.clone(), next)))) else { return };
-            let Some((_, gone)) = back.0.take() else { return };
-            party = gone;
+        if let Some(places) = self.give_back() {
+            places.hand_on();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use metrics_exporter_prometheus::PrometheusBuilder;
-
-    const BOUNDS: Bounds = Bounds { at_work: 2, of_one: 50 };
-
-    fn turns(bounds: Bounds) -> Turns<&'static str> {
-        Turns::new(bounds)
-    }
-
-    /// R66: parties with waiting calls are served in turn, whatever the number of their calls; one party's own calls keep
-    /// their order.
-    #[test]
-    fn parties_are_served_in_turn() {
-        let mut turns = turns(BOUNDS);
-        let (storm, calm, third) = ("storm".to_owned(), "calm".to_owned(), "third".to_owned());
-        assert_eq!(turns.arrive(&storm, || "-"), Arrival::Works);
-        assert_eq!(turns.arrive(&storm, || "-"), Arrival::Works);
-        for name in ["s1", "s2", "s3", "s4"] {
-            assert_eq!(turns.arrive(&storm, || name), Arrival::Waits);
-        }
-        assert_eq!(turns.arrive(&calm, || "c1"), Arrival::Waits);
-        assert_eq!(turns.arrive(&third, || "t1"), Arrival::Waits);
-        assert_eq!(turns.arrive(&calm, || "c2"), Arrival::Waits);
-        let mut served = Vec::new();
-        let mut leaving = storm;
-        while let Some((party, call)) = turns.leave(&leaving) {
-            served.push(call);
-            leaving = party;
-        }
-        assert_eq!(served, ["s1", "c1", "t1", "s2", "c2", "s3", "s4"]);
-    }
-
-    /// R66: the calls of one party are bounded, those of others are not touched by that.
-    #[test]
-    fn the_share_of_one_party_is_bounded() {
-        let mut turns = turns(Bounds { at_work: 1, of_one: 3 });
-        let (storm, calm) = ("storm".to_owned(), "calm".to_owned());
-        let refused = |turns: &mut Turns<_>, party: &Party, times| {
-            (0..times).filter(|_| turns.arrive(party, || "") == Arrival::TurnedAway).count()
-        };
-        assert_eq!(refused(&mut turns, &storm, 100), 97);
-        assert_eq!(refused(&mut turns, &calm, 3), 0);
-        assert!(turns.leave(&storm).is_some());
-        assert_eq!(refused(&mut turns, &storm, 2), 1, "room that is free is taken again");
-    }
-
-    /// R49: nothing is kept of parties without calls.
-    #[test]
-    fn parties_without_calls_are_forgotten() {
-        let mut turns = turns(BOUNDS);
-        for index in 0..1_000 {
-            let party = index.to_string();
-            assert_eq!(turns.arrive(&party, || ""), Arrival::Works);
-            assert_eq!(turns.leave(&party), None);
-        }
-        assert!(turns.parties.is_empty() && turns.next.is_empty());
-        assert_eq!(turns.at_work, 0);
-    }
-
-    /// R66: a place that was meant for a call whose caller has gone goes to the next one, and no place is lost.
-    #[tokio::test]
-    async fn places_of_callers_who_left_are_not_lost() {
-        let places = Places::new(Bounds { at_work: 1, of_one: 10 });
-        let first = places.take("a".to_owned()).await.unwrap();
-        let mut gone = Box::pin(places.take("a".to_owned()));
-        let mut stays = Box::pin(places.take("b".to_owned()));
-        let mut granted = Box::pin(places.take("c".to_owned()));
-        assert!(futures::poll!(&mut gone).is_pending());
-        assert!(futures::poll!(&mut stays).is_pending());
-        assert!(futures::poll!(&mut granted).is_pending());
-        drop(gone);
-        drop(first);
-        let second = stays.await.unwrap();
-        assert_eq!(second.0.as_ref().unwrap().1, "b");
-        drop(second);
-        // The place was handed to it; it leaves before it looks.
-        drop(granted);
-        let turns = places.turns();
-        assert_eq!((turns.at_work, turns.parties.len()), (0, 0));
-    }
-    /// R66: operators see how many calls wait and how long they did, those included that were given up; a call that is
-    /// served at once is no part of it.
-    #[test]
-    fn waiting_is_measured() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let page = recorder.handle();
-        let told = |line: &str| page.render().lines().any(|told| told == line);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        ::metrics::with_local_recorder(&recorder, || {
-            runtime.block_on(async {
-                let places = Places::new(Bounds { at_work: 1, of_one: 10 });
-                let first = places.take("a".to_owned()).await.unwrap();
-                assert!(!page.render().contains("countersign_rpc_wait"), "nobody waited");
-                let mut gone = Box::pin(places.take("b".to_owned()));
-                let mut stays = Box::pin(places.take("c".to_owned()));
-                assert!(futures::poll!(&mut gone).is_pending());
-                assert!(futures::poll!(&mut stays).is_pending());
-                assert!(told("countersign_rpc_waiting 2"), "{}", page.render());
-                drop(gone);
-                assert!(told("countersign_rpc_waiting 1"), "{}", page.render());
-                drop(first);
-                stays.await.unwrap();
-            });
-        });
-        assert!(told("countersign_rpc_waiting 0"), "{}", page.render());
-        assert!(told("countersign_rpc_wait_seconds_count 2"), "{}", page.render());
-    }
-}
+mod tests;

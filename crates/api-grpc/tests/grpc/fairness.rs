@@ -87,6 +87,38 @@ async fn a_storm_of_one_tenant_does_not_hold_up_another() {
     }
 }
 
+/// R66: a tenant alone has all places; once another one was there it has no more than its share at work.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_has_its_share_beside_another() {
+    let options = Options {
+        max_at_work: 4,
+        max_at_work_per_tenant: 2,
+        max_wait: Duration::from_hours(1),
+        ..options(callers([]))
+    };
+    let setting = Setting::new(options).await;
+    let mut calls: Vec<_> = (0..5).map(|index| setting.login(STORM, &format!("s{index}"))).collect();
+    setting.until_committing(4).await;
+    setting.until_waiting(1).await;
+    calls.push(setting.login(CALM, "calm"));
+    setting.until_waiting(2).await;
+    setting.gate.add_permits(6);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let storm = [setting.login(STORM, "s6"), setting.login(STORM, "s7"), setting.login(STORM, "s8")];
+    setting.until_committing(8).await;
+    setting.until_waiting(1).await;
+    let calm = setting.login(CALM, "calm");
+    setting.until_committing(9).await;
+    assert_eq!(setting.world.service.waiting(), 1, "two places are free, and not for the storm");
+    setting.gate.add_permits(4);
+    calm.await.unwrap().unwrap();
+    for call in storm {
+        call.await.unwrap().unwrap();
+    }
+}
+
 /// R66: what one tenant has waiting is bounded; it is turned away at once with a time to come back, and others are not.
 #[tokio::test]
 async fn the_share_of_a_tenant_is_bounded() {

@@ -140,6 +140,7 @@ fn options(limits: &Limits, callers: Callers) -> Options {
         max_request_bytes: limits.max_request_bytes,
         max_in_flight: limits.max_in_flight,
         max_at_work: limits.max_at_work,
+        max_at_work_per_tenant: limits.max_at_work_per_tenant,
         max_in_flight_per_tenant: limits.max_in_flight_per_tenant,
         max_wait: limits.max_wait,
         rate: limits.caller,

@@ -43,6 +43,8 @@ pub(super) fn validate(raw: &RawLimits, problems: &mut Problems) -> Limits {
         max_in_flight: number("max_in_flight", raw.max_in_flight, 1..=100_000)
             .map_or(default.max_in_flight, count),
         max_at_work: number("max_at_work", raw.max_at_work, 1..=100_000).map_or(default.max_at_work, count),
+        max_at_work_per_tenant: number("max_at_work_per_tenant", raw.max_at_work_per_tenant, 1..=100_000)
+            .map_or(default.max_at_work_per_tenant, count),
         max_in_flight_per_tenant: number(
             "max_in_flight_per_tenant",
             raw.max_in_flight_per_tenant,

@@ -105,6 +105,8 @@ pub(crate) struct Limits {
     pub(crate) max_in_flight: usize,
     /// Requests at work at the same time; more wait for their turn.
     pub(crate) max_at_work: usize,
+    /// Requests at work of one tenant while another one is there; alone it may have all of them.
+    pub(crate) max_at_work_per_tenant: usize,
     /// Requests waiting or at work of one tenant.
     pub(crate) max_in_flight_per_tenant: usize,
     /// How long a request waits for its turn.
@@ -131,6 +133,7 @@ impl Default for Limits {
             max_request_bytes: 32 * 1024,
             max_in_flight: 4_096,
             max_at_work: 256,
+            max_at_work_per_tenant: 32,
             max_in_flight_per_tenant: 2_048,
             max_wait: Duration::from_secs(1),
             caller: None,

@@ -141,6 +141,7 @@ pub(crate) struct RawLimits {
     pub(crate) max_request_bytes: Option<u32>,
     pub(crate) max_in_flight: Option<u32>,
     pub(crate) max_at_work: Option<u32>,
+    pub(crate) max_at_work_per_tenant: Option<u32>,
     pub(crate) max_in_flight_per_tenant: Option<u32>,
     pub(crate) max_wait_ms: Option<u32>,
     pub(crate) caller: RawRate,

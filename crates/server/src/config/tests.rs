@@ -163,6 +163,7 @@ fn limits_and_log_settings_have_ranges() {
         ("[limits]\nmax_in_flight = 0", "limits.max_in_flight"),
         ("[limits]\nmax_in_flight = -1", "limits.max_in_flight"),
         ("[limits]\nmax_at_work = 0", "limits.max_at_work"),
+        ("[limits]\nmax_at_work_per_tenant = 0", "limits.max_at_work_per_tenant"),
         ("[limits]\nmax_in_flight_per_tenant = 100001", "limits.max_in_flight_per_tenant"),
         ("[limits]\nmax_wait_ms = 0", "limits.max_wait_ms"),
         ("[limits.caller]\nrequests_per_second = 0", "limits.caller.requests_per_second"),
