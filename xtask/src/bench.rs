@@ -124,7 +124,14 @@ fn build() -> Result<(PathBuf, PathBuf)> {
 /// Every user has a new code each thirty seconds: so many that nobody has to wait long for codes.
 fn users(quick: bool) -> Users {
     if quick {
-        Users { postgres: 30_000, remembered: 1_000, sqlite: 10_000, slow: 8_000, calm: 4_000, stormed: 200 }
+        Users {
+            postgres: 30_000,
+            remembered: 1_000,
+            sqlite: 10_000,
+            slow: 8_000,
+            calm: 4_000,
+            stormed: 1_000,
+        }
     } else {
         Users {
             postgres: 120_000,

@@ -13,6 +13,10 @@ use super::plan::{Disk, Step, What};
 use super::sample::{self, Answers, Cpu, Sample};
 use super::stage::{STORMED, Stage};
 
+/// A tenant has no more calls at work than this while another tenant is there, which it is for so long after its last
+/// call: as the service comes (`limits.max_at_work_per_tenant`).
+const SHARE: u32 = 32;
+const PRESENT: Duration = Duration::from_secs(10);
 /// How often the memory of a server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Guesses in flight of a storm.
@@ -32,6 +36,8 @@ pub(super) struct Measure {
     times: Times,
     /// The last rate of each step, to know how many codes it will need.
     rates: BTreeMap<&'static str, f64>,
+    /// The population that each server saw last, and until when.
+    seen: BTreeMap<&'static str, (&'static str, Instant)>,
     /// What must not have happened, one line each.
     pub(super) wrong: Vec<String>,
 }
@@ -49,11 +55,12 @@ struct Clock {
 
 impl Measure {
     pub(super) fn new(times: Times) -> Self {
-        Self { times, rates: BTreeMap::new(), wrong: Vec::new() }
+        Self { times, rates: BTreeMap::new(), seen: BTreeMap::new(), wrong: Vec::new() }
     }
 
     /// Runs a step.
     pub(super) fn take(&mut self, stage: &mut Stage, step: &Step) -> Result<Sample> {
+        self.await_absence(stage, step)?;
         self.await_codes(stage, step)?;
         let before = clock(stage, step);
         let (answers, resident_bytes) = match &step.what {
@@ -70,7 +77,12 @@ impl Measure {
         database.pgbench.run(&database.server, clients, self.times.seconds)
     }
 
-    fn load(&mut self, stage: &mut Stage, step: &Step, server: &str) -> Result<(Answers, Option<u64>)> {
+    fn load(
+        &mut self,
+        stage: &mut Stage,
+        step: &Step,
+        server: &'static str,
+    ) -> Result<(Answers, Option<u64>)> {
         let pid = stage.running.get(server).with_context(|| format!("{server} does not run"))?.pid();
         let command = self.command(step)?;
         let (running, is_running) = mpsc::channel::<()>();
@@ -84,6 +96,9 @@ impl Measure {
         let told = stage.load.tell(&command);
         drop(running);
         let most = watcher.join().ok().flatten();
+        if let What::Load { population, .. } = &step.what {
+            self.seen.insert(server, (population, now()));
+        }
         let (answers, bad) = sample::read(&told?)?;
         self.wrong.extend(bad.into_iter().map(|what| format!("{}: {what}", step.name)));
         Ok((answers, most))
@@ -104,6 +119,18 @@ impl Measure {
         }))
     }
 
+    /// Waits until the tenant of the step before is there no more, where that would take places away: each population is a
+    /// tenant's.
+    fn await_absence(&self, stage: &mut Stage, step: &Step) -> Result<()> {
+        let What::Load { server, population, in_flight, .. } = &step.what else { return Ok(()) };
+        let Some((other, until)) = self.seen.get(server) else { return Ok(()) };
+        if other == population || *in_flight <= SHARE {
+            return Ok(());
+        }
+        let left = PRESENT.saturating_sub(until.elapsed());
+        stage.load.tell(&json!({ "do": "pause", "millis": u64::try_from(left.as_millis())? })).map(|_| ())
+    }
+
     /// Waits until users have as many codes as the step will need, if they will ever have them.
     fn await_codes(&self, stage: &mut Stage, step: &Step) -> Result<()> {
         let What::Load { population, flow, .. } = &step.what else { return Ok(()) };
@@ -120,6 +147,10 @@ impl Measure {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the stopwatch")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn clock(stage: &Stage, step: &Step) -> Option<Clock> {
     let own = machine::cpu_seconds(std::process::id())?;
     let load = machine::cpu_seconds(stage.load.pid())?;
@@ -148,7 +179,7 @@ fn clock(stage: &Stage, step: &Step) -> Option<Clock> {
     let database = disk.and_then(|disk| databases.get(&disk).copied()).unwrap_or_default();
     let ours = own + load + databases.values().sum::<f64>() + servers.values().sum::<f64>();
     let (worked, stolen) = machine::cpu_seconds_of_all()?;
-    Some(Clock { server, database, client, ours, worked, stolen, at: Instant::now() })
+    Some(Clock { server, database, client, ours, worked, stolen, at: now() })
 }
 
 fn used(before: &Clock, after: &Clock) -> Cpu {

@@ -72,7 +72,6 @@ pub(super) const STEPS: [Step; 17] = [
         },
     },
     load("challenge-256", "grouped", "users", "challenge", 256),
-    load("remembered-256", "grouped", "remembered-users", "remembered", 256),
     load("mixed-256", "grouped", "users", "mixed", 256),
     load("calm-32", "grouped", "calm-users", "check", 32),
     Step {
@@ -86,9 +85,10 @@ pub(super) const STEPS: [Step; 17] = [
             storm: true,
         },
     },
-    load("enroll-64", "grouped", "newcomers", "enroll", 64),
+    load("enroll-32", "grouped", "newcomers", "enroll", 32),
     load("sqlite-256", "sqlite", "sqlite-users", "check", 256),
     load("sqlite-1", "sqlite", "sqlite-users", "check", 1),
+    load("remembered-256", "grouped", "remembered-users", "remembered", 256),
 ];
 
 /// The same statements where every flush takes longer.
