@@ -34,7 +34,7 @@ WITH change AS MATERIALIZED (
 ), request AS MATERIALIZED (
     SELECT * FROM unnest(
         $28::int[], $29::text[], $30::text[], $31::text[], $32::uuid[], $33::bigint[], $34::bytea[], $35::bytea[],
-        $36::timestamptz[], $96::boolean[]
+        $36::timestamptz[], $54::boolean[]
     ) AS given (
         n, tenant_id, user_id, caller, request_id, arguments_key, arguments_digest, reply, expire_time, guarded
     )
@@ -42,11 +42,11 @@ WITH change AS MATERIALIZED (
     -- An authenticator that is gone, or that has seen a later step.
     SELECT n FROM usage WHERE holds IS NOT TRUE
     UNION ALL
-    -- A request that has an answer which still counts. $37 is the earliest time at which a change was decided. Where a
+    -- A request that has an answer which still counts. $53 is the earliest time at which a change was decided. Where a
     -- version guards the change as well, the insert finds out: hardly ever, and one lookup less for most.
     SELECT request.n FROM request
     WHERE NOT request.guarded AND (
-        SELECT answer.expire_time > $37 FROM requests AS answer
+        SELECT answer.expire_time > $53 FROM requests AS answer
         WHERE answer.tenant_id = request.tenant_id AND answer.user_id = request.user_id
             AND answer.caller = request.caller AND answer.request_id = request.request_id
     ) IS TRUE
@@ -77,9 +77,9 @@ WITH change AS MATERIALIZED (
     SELECT n FROM guard
     UNION ALL
     -- A change that changes no user needs its tenant.
-    SELECT ($38::int[])[at] FROM generate_subscripts($38::int[], 1) AS at
-    WHERE (SELECT true FROM tenants WHERE tenants.tenant_id = ($39::text[])[at] AND tenants.delete_time IS NULL)
-        AND (($38::int[])[at] IN (SELECT n FROM barred)) IS NOT TRUE
+    SELECT ($55::int[])[at] FROM generate_subscripts($55::int[], 1) AS at
+    WHERE (SELECT true FROM tenants WHERE tenants.tenant_id = ($56::text[])[at] AND tenants.delete_time IS NULL)
+        AND (($55::int[])[at] IN (SELECT n FROM barred)) IS NOT TRUE
 ), used AS (
     UPDATE authenticators SET
         totp_last_step = usage.last_step, last_use_time = usage.last_use_time,
@@ -95,9 +95,9 @@ WITH change AS MATERIALIZED (
     SELECT tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind, details, actor,
         caller, client, policy_revision, request_id, trace_id, actor_claims
     FROM unnest(
-        $40::int[], $41::text[], $42::uuid[], $43::timestamptz[], $44::text[], $45::text[], $46::uuid[], $47::text[],
-        $48::text[], $49::text[], $50::text[], $51::text[], $52::bigint[], $53::uuid[], $54::text[],
-        $97::text[]
+        $37::int[], $38::text[], $39::uuid[], $40::timestamptz[], $41::text[], $42::text[], $43::uuid[], $44::text[],
+        $45::text[], $46::text[], $47::text[], $48::text[], $49::bigint[], $50::uuid[], $51::text[],
+        $52::text[]
     ) AS event (
         n, tenant_id, event_id, event_time, user_id, kind, authenticator_id, authenticator_kind,
         details, actor, caller, client, policy_revision, request_id, trace_id, actor_claims
@@ -114,12 +114,12 @@ WITH change AS MATERIALIZED (
     -- since the look above or because its answer has expired, the error takes the whole statement back, and the one
     -- change is done by a statement of its own.
 ), closing AS MATERIALIZED (
-    SELECT ($55::int[])[at] AS n, (
+    SELECT ($57::int[])[at] AS n, (
         SELECT ctid FROM challenges
-        WHERE challenges.tenant_id = ($56::text[])[at] AND challenges.user_id = ($57::text[])[at]
-            AND challenges.challenge_id = ($58::uuid[])[at]
+        WHERE challenges.tenant_id = ($58::text[])[at] AND challenges.user_id = ($59::text[])[at]
+            AND challenges.challenge_id = ($60::uuid[])[at]
     ) AS place
-    FROM generate_subscripts($55::int[], 1) AS at
+    FROM generate_subscripts($57::int[], 1) AS at
 ), closed AS (
     DELETE FROM challenges USING closing
     WHERE challenges.ctid = closing.place AND (closing.n IN (SELECT n FROM winner)) IS TRUE
@@ -128,17 +128,17 @@ WITH change AS MATERIALIZED (
     INSERT INTO challenges (
         tenant_id, user_id, challenge_id, purpose, create_time, expire_time, epoch, first_factor, client
     )
-    SELECT ($60::text[])[at], ($61::text[])[at], ($62::uuid[])[at], ($63::text[])[at], ($64::timestamptz[])[at],
-        ($65::timestamptz[])[at], ($66::bigint[])[at], ($67::text[])[at], ($68::text[])[at]
-    FROM generate_subscripts($59::int[], 1) AS at
-    WHERE (($59::int[])[at] IN (SELECT n FROM winner)) IS TRUE
+    SELECT ($62::text[])[at], ($63::text[])[at], ($64::uuid[])[at], ($65::text[])[at], ($66::timestamptz[])[at],
+        ($67::timestamptz[])[at], ($68::bigint[])[at], ($69::text[])[at], ($70::text[])[at]
+    FROM generate_subscripts($61::int[], 1) AS at
+    WHERE (($61::int[])[at] IN (SELECT n FROM winner)) IS TRUE
 ), forgetting AS MATERIALIZED (
-    SELECT ($69::int[])[at] AS n, (
+    SELECT ($71::int[])[at] AS n, (
         SELECT ctid FROM remembered_clients
-        WHERE remembered_clients.tenant_id = ($70::text[])[at] AND remembered_clients.user_id = ($71::text[])[at]
-            AND remembered_clients.client_id = ($72::uuid[])[at]
+        WHERE remembered_clients.tenant_id = ($72::text[])[at] AND remembered_clients.user_id = ($73::text[])[at]
+            AND remembered_clients.client_id = ($74::uuid[])[at]
     ) AS place
-    FROM generate_subscripts($69::int[], 1) AS at
+    FROM generate_subscripts($71::int[], 1) AS at
 ), forgotten AS (
     DELETE FROM remembered_clients USING forgetting
     WHERE remembered_clients.ctid = forgetting.place AND (forgetting.n IN (SELECT n FROM winner)) IS TRUE
@@ -148,11 +148,11 @@ WITH change AS MATERIALIZED (
         tenant_id, user_id, client_id, token_key, generation, rotate_time, application, display_name,
         last_ip_address, create_time, last_use_time, expire_time, epoch
     )
-    SELECT ($74::text[])[at], ($75::text[])[at], ($76::uuid[])[at], ($77::bigint[])[at], ($78::bigint[])[at],
-        ($79::timestamptz[])[at], ($80::text[])[at], ($81::text[])[at], ($82::text[])[at], ($83::timestamptz[])[at],
-        ($84::timestamptz[])[at], ($85::timestamptz[])[at], ($86::bigint[])[at]
-    FROM generate_subscripts($73::int[], 1) AS at
-    WHERE (($73::int[])[at] IN (SELECT n FROM winner)) IS TRUE
+    SELECT ($76::text[])[at], ($77::text[])[at], ($78::uuid[])[at], ($79::bigint[])[at], ($80::bigint[])[at],
+        ($81::timestamptz[])[at], ($82::text[])[at], ($83::text[])[at], ($84::text[])[at], ($85::timestamptz[])[at],
+        ($86::timestamptz[])[at], ($87::timestamptz[])[at], ($88::bigint[])[at]
+    FROM generate_subscripts($75::int[], 1) AS at
+    WHERE (($75::int[])[at] IN (SELECT n FROM winner)) IS TRUE
     ON CONFLICT (tenant_id, user_id, client_id) DO UPDATE SET
         token_key = excluded.token_key, generation = excluded.generation, rotate_time = excluded.rotate_time,
         application = excluded.application, display_name = excluded.display_name,
@@ -162,10 +162,10 @@ WITH change AS MATERIALIZED (
     INSERT INTO outbox (
         tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, due_time
     )
-    SELECT ($88::text[])[at], ($89::uuid[])[at], ($90::text[])[at], ($91::uuid[])[at], ($92::timestamptz[])[at],
-        ($93::text[])[at], ($94::text[])[at], ($95::timestamptz[])[at], ($95::timestamptz[])[at]
-    FROM generate_subscripts($87::int[], 1) AS at
-    WHERE (($87::int[])[at] IN (SELECT n FROM winner)) IS TRUE
+    SELECT ($90::text[])[at], ($91::uuid[])[at], ($92::text[])[at], ($93::uuid[])[at], ($94::timestamptz[])[at],
+        ($95::text[])[at], ($96::text[])[at], ($97::timestamptz[])[at], ($97::timestamptz[])[at]
+    FROM generate_subscripts($89::int[], 1) AS at
+    WHERE (($89::int[])[at] IN (SELECT n FROM winner)) IS TRUE
 )
 SELECT n AS "n!", true AS "done!" FROM winner
 -- A row that had moved since it was found would be as it was: its code, its challenge or its client would do again (R4).
