@@ -17,7 +17,7 @@ const TEST: &str = "test";
 /// What `cargo xtask ci` takes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these: test, fmt, hygiene, links, layers, deny, proto, clippy, docs, db
+    /// Only these: test, fmt, hygiene, links, layers, fuzz, deny, proto, clippy, docs, db
     names: Vec<String>,
 }
 

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{db, deny, hygiene, layers, links, proto, run};
+use crate::{db, deny, fuzz, hygiene, layers, links, proto, run};
 
 /// What is wrong, one line each; empty is good.
 pub(crate) type Findings = Vec<String>;
@@ -21,11 +21,12 @@ pub(crate) struct Gate {
 }
 
 /// All of them. The ones that compile come late, and `db` last: it makes cargo compile the stores anew.
-pub(crate) const GATES: [Gate; 9] = [
+pub(crate) const GATES: [Gate; 10] = [
     Gate { name: "fmt", about: "rustfmt has nothing to change", check: fmt },
     Gate { name: "hygiene", about: "tracked files carry nothing that must not ship", check: hygiene::run },
     Gate { name: "links", about: "relative links of Markdown files lead somewhere", check: links::run },
     Gate { name: "layers", about: "each crate depends only on what it may", check: layers::run },
+    Gate { name: "fuzz", about: "the lock and the programs of the fuzz targets fit", check: fuzz::check },
     Gate { name: "deny", about: "dependencies: bans, floors, licences, sources", check: deny::run },
     Gate { name: "proto", about: "the contract: lint, format, compatibility", check: proto::check },
     Gate { name: "clippy", about: "no warning of the compiler or of clippy", check: clippy },

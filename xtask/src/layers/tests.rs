@@ -62,7 +62,7 @@ fn the_contract_stays_in_the_adapters() {
     check(package("countersign-server", &["tonic", "tonic-health"], &[]), &[]);
     check(
         package("countersign-application", &["prost-types"], &[]),
-        &["countersign-application -> prost-types: kept to api, api-grpc, client, server, e2e"],
+        &["countersign-application -> prost-types: kept to api, api-grpc, client, server, fuzz-targets, e2e"],
     );
 }
 
