@@ -1,13 +1,13 @@
 //! A throw-away PostgreSQL server: its data in a temporary folder, its port on loopback, durable like a real one,
 //! gone when its owner is gone. Finding its programs is in [`programs`].
 
+mod port;
 mod programs;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::port::Port;
 use crate::{packages, run};
 
-/// Attempts to start: a free port may be taken by someone else in between, and after a crash the processes of
-/// the server before need a moment to leave its shared memory.
+/// Attempts to start: after a crash the processes of the server before need a moment to leave its shared memory.
 const ATTEMPTS: usize = 100;
 
 /// Waits until its standard input closes, which happens when the owner lets go or dies in whatever way, and only
@@ -34,6 +34,8 @@ pub(crate) struct Server {
     account: Option<Account>,
     folder: PathBuf,
     port: u16,
+    /// What keeps the port ours while the server is down, unless somebody named it.
+    _claim: Option<Port>,
     process: Child,
     guard: Child,
     /// A library that the server loads before its own.
@@ -57,6 +59,10 @@ impl Server {
     pub(crate) fn start_with(port: Option<u16>, preload: Option<PathBuf>) -> Result<Self> {
         let programs = programs::find_or_install()?;
         let account = Account::for_server()?;
+        let (port, claim) = match port {
+            Some(port) => (port, None),
+            None => Port::claim().map(|claim| (claim.number, Some(claim)))?,
+        };
         let folder = tempfile::Builder::new()
             .prefix("countersign-pg-")
             .permissions(fs::Permissions::from_mode(0o700))
@@ -78,7 +84,9 @@ impl Server {
         // From here on the guard removes the folder, on success and on failure.
         let folder = folder.keep();
         match Self::start_in(&programs, account, &folder, port, preload.as_deref()) {
-            Ok((process, port)) => Ok(Self { programs, account, folder, port, process, guard, preload }),
+            Ok(process) => {
+                Ok(Self { programs, account, folder, port, _claim: claim, process, guard, preload })
+            }
             Err(error) => {
                 release(guard);
                 Err(error)
@@ -90,9 +98,9 @@ impl Server {
         programs: &Path,
         account: Option<Account>,
         folder: &Path,
-        port: Option<u16>,
+        port: u16,
         preload: Option<&Path>,
-    ) -> Result<(Child, u16)> {
+    ) -> Result<Child> {
         let mut initdb = as_account(Command::new(programs.join("initdb")), account);
         // Only the making of the empty cluster goes without fsync; the server itself keeps its default.
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
@@ -136,8 +144,8 @@ impl Server {
     /// Blocks until the server has died, then starts it on the same data and port.
     pub(crate) fn restart_after_death(&mut self) -> Result<()> {
         self.process.wait().context("cannot wait for the server")?;
-        let (port, preload) = (Some(self.port), self.preload.as_deref());
-        (self.process, _) = launch(&self.programs, self.account, &self.folder, port, preload)?;
+        let preload = self.preload.as_deref();
+        self.process = launch(&self.programs, self.account, &self.folder, self.port, preload)?;
         Ok(())
     }
 }
@@ -190,15 +198,11 @@ fn launch(
     programs: &Path,
     account: Option<Account>,
     folder: &Path,
-    port: Option<u16>,
+    port: u16,
     preload: Option<&Path>,
-) -> Result<(Child, u16)> {
+) -> Result<Child> {
     let mut last = String::new();
     for _ in 0..ATTEMPTS {
-        let port = match port {
-            Some(port) => port,
-            None => TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr())?.port(),
-        };
         let mut postgres = as_account(Command::new(programs.join("postgres")), account);
         postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
         postgres.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-N", "200"]);
@@ -209,7 +213,7 @@ fn launch(
         let mut process = postgres.stderr(Stdio::piped()).spawn().context("cannot start postgres")?;
         let Some(stderr) = process.stderr.take() else { bail!("the server has no standard error") };
         match await_ready(stderr, folder.join("server.log")) {
-            Ok(()) => return Ok((process, port)),
+            Ok(()) => return Ok(process),
             Err(log) => {
                 process.wait().context("cannot wait for the server")?;
                 last = log;

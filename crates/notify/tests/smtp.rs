@@ -123,8 +123,13 @@ async fn answers_are_told_apart() {
 /// R57: a server that is not there is no reason to give up.
 #[tokio::test]
 async fn a_server_that_is_down_may_be_up_later() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let error = notifier(&settings(free)).notify(&letter("ann@example.com")).await.unwrap_err();
+    // Bound, so that nobody else gets the port, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let error = notifier(&settings(closed.local_addr().unwrap().port()))
+        .notify(&letter("ann@example.com"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, NotifyError::Transient(_)), "{error:?}");
 }
 

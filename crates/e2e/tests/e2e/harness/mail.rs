@@ -63,7 +63,8 @@ impl MailServer {
     }
 }
 
-/// The section `[notices]` for a server at this port, with short pauses; `more` goes to the end of `[notices.smtp]`.
+/// The section `[notices]` for a server at this port, with short pauses; `more` goes to the end of `[notices.smtp]`. A server
+/// that answers late may get a message twice.
 pub(crate) fn section(port: u16, tls: &str, more: &str) -> String {
     format!(
         "[notices]\nchannel = \"smtp\"\nfirst_retry_ms = 50\nmax_retry_seconds = 1\nmax_attempts = 1000\n\

@@ -1,5 +1,6 @@
 //! What a service tells of itself while it runs: a collector that takes its traces, and a reader of its metrics.
 
+use super::port::Port;
 use super::within;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -19,7 +20,7 @@ use tonic::{Request, Response, Status};
 pub(crate) struct Telemetry {
     collector: Collector,
     traces: SocketAddr,
-    metrics: SocketAddr,
+    metrics: Port,
 }
 
 #[derive(Clone, Default)]
@@ -37,7 +38,7 @@ impl TraceService for Collector {
 }
 
 impl Telemetry {
-    /// A collector that listens, and an address for metrics that is free.
+    /// A collector that listens, and a port for metrics.
     pub(crate) async fn start() -> Self {
         let collector = Collector::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -45,20 +46,20 @@ impl Telemetry {
         let service = TraceServiceServer::new(collector.clone());
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        // Taken and given back: the next who asks the system for a port is given another one.
-        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        Self { collector, traces, metrics: free.local_addr().expect("an address") }
+        Self { collector, traces, metrics: Port::claim() }
     }
 
     /// The lines of the configuration for it.
     pub(crate) fn configuration(&self) -> String {
         let Self { traces, metrics, .. } = self;
-        format!("[metrics]\naddress = \"{metrics}\"\n[traces]\nendpoint = \"http://{traces}\"\n")
+        let metrics = metrics.number;
+        format!("[metrics]\naddress = \"127.0.0.1:{metrics}\"\n[traces]\nendpoint = \"http://{traces}\"\n")
     }
 
     /// The page of metrics, as Prometheus reads it.
     pub(crate) async fn page(&self) -> String {
-        let mut connection = within(TcpStream::connect(self.metrics)).await.expect("metrics are served");
+        let mut connection =
+            within(TcpStream::connect(("127.0.0.1", self.metrics.number))).await.expect("metrics are served");
         let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         connection.write_all(request).await.expect("it reads");
         let mut page = String::new();

@@ -165,7 +165,7 @@ impl User {
 
 /// Whether this is no answer but the advice to ask again.
 fn is_late(status: &Status) -> bool {
-    ["DEADLINE_EXPIRED", "REQUEST_IN_PROGRESS", "CONTENDED"].contains(&&*reason(status))
+    ["DEADLINE_EXPIRED", "REQUEST_IN_PROGRESS", "CONTENDED", "OVERLOADED"].contains(&&*reason(status))
         // tonic's client gives up at the same moment as the service, and calls it so.
         || status.code() == Code::Cancelled
 }

@@ -4,6 +4,7 @@
 use super::canaries::{Canaries, Place};
 use super::telephone;
 use crate::harness::gateway::Gateway;
+use crate::harness::policy::lock_for_an_hour;
 use crate::harness::user::{password, patient, proof};
 use crate::harness::{App, TENANT, User, events};
 use countersign_api::v1;
@@ -53,6 +54,7 @@ pub(crate) async fn everything(channel: &Channel, gateway: &Gateway, canaries: &
     ] {
         canaries.text(Place::Database, what, text);
     }
+    lock_for_an_hour(channel, TENANT).await;
     let mut run = Run { user: User::new(channel.clone(), TENANT, USER), canaries, told: Vec::new() };
     run.directory(channel).await;
     run.self_service().await;

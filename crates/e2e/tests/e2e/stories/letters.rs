@@ -8,6 +8,7 @@ use crate::harness::mail::{Directory, Mail, MailServer, section};
 use crate::harness::node::Data;
 use crate::harness::{Node, Store, User, events, on_both_stores};
 use countersign_api::v1;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tonic::transport::Channel;
 use v1::{Assurance, TeamRole};
@@ -103,10 +104,12 @@ async fn owed(channel: &Channel, user: &User) -> Vec<(String, String)> {
     mails
 }
 
-/// What arrived for this preset's user, in order; the two mails of the changed address are sorted.
+/// What arrived for this preset's user, in order and each id once; the two mails of the changed address are sorted.
 fn told(mails: &[Mail], preset: &str) -> Vec<(String, String)> {
     let domain = format!("@{preset}.example");
     let own = mails.iter().filter(|mail| mail.to.iter().any(|to| to.ends_with(&domain)));
+    let mut seen = HashSet::new();
+    let own = own.filter(|mail| seen.insert(&mail.id));
     let mut told: Vec<_> = own
         .map(|mail| {
             assert_eq!(mail.to.len(), 1, "{mail:?}");

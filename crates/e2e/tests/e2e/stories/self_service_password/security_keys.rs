@@ -4,6 +4,7 @@
 use super::super::phone::Phone;
 use super::super::verdicts::{allowed, challenged, refused};
 use crate::harness::browser::Browser;
+use crate::harness::policy::lock_for_an_hour;
 use crate::harness::user::patient;
 use crate::harness::{Failed as _, Node, Store, User, events, on_both_stores};
 use countersign_api::v1;
@@ -87,6 +88,7 @@ async fn an_app_comes_first_and_then_a_key(store: Store) {
     let user = User::new(node.channel().await, TENANT, "bob");
     user.begin_key().await.expect_reason("AUTHENTICATOR_TYPE_NOT_ALLOWED");
     name_relying_party(node.channel().await, "example.com", ORIGIN).await;
+    lock_for_an_hour(&node.channel().await, TENANT).await;
     user.begin_key().await.expect_reason("OTHER_AUTHENTICATOR_REQUIRED");
     let phone = Phone::set_up(&user, user.to_begin()).await.unwrap().phone;
 

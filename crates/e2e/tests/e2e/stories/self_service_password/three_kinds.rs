@@ -5,6 +5,7 @@ use super::super::verdicts::{allowed, challenged, refused};
 use super::security_keys::{name_relying_party, request_options};
 use super::text_messages::served;
 use crate::harness::gateway::Gateway;
+use crate::harness::policy::lock_for_an_hour;
 use crate::harness::{Store, User, on_both_stores};
 use countersign_api::v1;
 use countersign_testkit::{Page, SoftwareKey};
@@ -32,7 +33,8 @@ async fn an_app_then_text_messages_then_a_key(store: Store) {
     let user = User::new(channel.clone(), "self-service-password", "bob");
     let mut first = Phone::set_up(&user, user.to_begin()).await.unwrap();
     user.enrol_telephone(&gateway).await;
-    name_relying_party(channel, "example.com", ORIGIN).await;
+    name_relying_party(channel.clone(), "example.com", ORIGIN).await;
+    lock_for_an_hour(&channel, &user.tenant).await;
     let mut key = key_of(&user).await;
 
     let asked = challenged(user.login().await);
