@@ -50,7 +50,6 @@ pub(crate) struct Limits {
     /// By caller; those without an entry have no rate.
     rates: HashMap<CallerId, Mutex<Bucket>>,
     start: Instant,
-    panics: AtomicU64,
     denied: AtomicU64,
 }
 
@@ -78,14 +77,8 @@ impl Limits {
             places: Places::new(bounds),
             rates: rates.collect(),
             start: Instant::now(),
-            panics: AtomicU64::new(0),
             denied: AtomicU64::new(0),
         }
-    }
-
-    /// Panics caught since the start.
-    pub(crate) fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
     }
 
     /// Calls denied to their callers since the start.
@@ -174,10 +167,8 @@ impl Limits {
         tokio::spawn(task.in_current_span()).await.map_err(|error| {
             let incident = incident();
             if error.is_panic() {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-                crate::metrics::panicked();
-                // What it said stays unsaid: it may have quoted what it choked on. The alarm is the panic hook's, which
-                // knows the place; a second one would count it twice.
+                // What it said stays unsaid: it may have quoted what it choked on. It is counted, and the alarm raised, by the
+                // process's panic hook, which knows the place; here would be a second time.
                 tracing::error!(incident_id = incident, "a call panicked");
             }
             internal(&incident)
@@ -254,15 +245,14 @@ mod tests {
         }
     }
 
-    /// R48: a panic is an internal error for its own call, is counted, and frees the call's place.
+    /// R48: a panic is an internal error for its own call, and frees the call's place.
     #[tokio::test]
-    async fn panics_are_caught_and_counted() {
+    async fn panics_are_caught() {
         let limits = limits(1);
         let place = limits.enter().unwrap();
         let result = limits.run(place, async { panic!("in a test") }).await;
         let failure: Failure = result.map(|(): ()| ()).unwrap_err();
         assert_eq!(failure.reason(), ErrorReason::InternalError);
-        assert_eq!(limits.panics(), 1);
         assert!(limits.enter().is_ok());
     }
 

@@ -71,11 +71,6 @@ pub(crate) fn denied(reason: Option<ErrorReason>) {
     metrics::counter!("countersign_denied_total", "reason" => reason).increment(1);
 }
 
-/// A handler panicked (R48).
-pub(crate) fn panicked() {
-    metrics::counter!("countersign_panics_total").increment(1);
-}
-
 /// Calls are welcome, or not.
 pub(crate) fn ready(serving: bool) {
     metrics::gauge!("countersign_ready").set(f64::from(u8::from(serving)));

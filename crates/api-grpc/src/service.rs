@@ -113,11 +113,6 @@ impl GrpcService {
         self.0.health.clone()
     }
 
-    /// Panics of handlers caught since the start (R48).
-    pub fn panics(&self) -> u64 {
-        self.0.limits.panics()
-    }
-
     /// Calls denied to their callers since the start: no or bad credentials, a scope or a tenant not granted (R42).
     pub fn denied(&self) -> u64 {
         self.0.limits.denied()

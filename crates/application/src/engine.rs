@@ -142,7 +142,7 @@ impl Application {
     }
 
     /// Runs work in a task of its own, which goes on where the caller leaves (R17). A panic goes on in the caller, as if there
-    /// were no task between them: whoever catches it there counts it, and nobody a second time (R48).
+    /// were no task between them, and is not told a second time (R48).
     pub(crate) async fn in_own_task<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, AppError>> + Send + 'static,

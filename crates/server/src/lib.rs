@@ -50,7 +50,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The whole program: reads the command line, does what it says, and gives the status to exit with.
 pub fn main() -> ExitCode {
-    telemetry::hide_panic_payloads();
+    telemetry::tell_of_panics();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

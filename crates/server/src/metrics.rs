@@ -18,6 +18,10 @@ const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// Steps that an accepted code was ahead of the server's clock.
 const OFFSETS: [f64; 3] = [-1.0, 0.0, 1.0];
 
+/// Panics of the process, and lines of the log with `alarm = true`.
+pub(crate) const PANICS: &str = "countersign_panics_total";
+const ALARMS: &str = "countersign_alarms_total";
+
 /// Begins to count, and serves the page on `address` until `stop`.
 ///
 /// # Errors
@@ -28,6 +32,10 @@ pub(crate) fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), 
     let (recorder, page) = exporter(address).map_err(failed)?;
     metrics::set_global_recorder(recorder)
         .map_err(|_| Failure::Internal("metrics are counted already".to_owned()))?;
+    // There from the beginning: `increase()` does not see a counter whose first value is 1.
+    for counter in [PANICS, ALARMS] {
+        metrics::counter!(counter).increment(0);
+    }
     metrics::gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     tokio::spawn(async move {
         tokio::select! {
@@ -61,7 +69,7 @@ impl<S: Subscriber> Layer<S> for Alarms {
             let mut alarm = Alarm(false);
             event.record(&mut alarm);
             if alarm.0 {
-                metrics::counter!("countersign_alarms_total").increment(1);
+                metrics::counter!(ALARMS).increment(1);
             }
         }
     }
