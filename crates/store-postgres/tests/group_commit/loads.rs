@@ -1,0 +1,96 @@
+//! Loads that come together: each caller gets its own user, or its own trouble.
+
+use crate::group::Group;
+use crate::support::run;
+use countersign_domain::ids::{UserRef, Version};
+use countersign_domain::user::UserState;
+use countersign_ports::{Commit, RequestKey, StoreError, UserStore};
+use countersign_testkit::fixtures::{self, user};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Loads that come together share statements, and each caller gets its own user: stored or not, of this tenant or that,
+/// with the answer to its own request.
+#[tokio::test]
+async fn loads_that_come_together_are_each_answered_right() {
+    let group = Group::of(30).await;
+    let mut answered = group.login(3, 1);
+    let request = fixtures::request_record(&group.random, &group.users[3].0);
+    answered.request = Some(request.clone());
+    assert_eq!(group.store.commit(answered).await.unwrap(), Commit::Done);
+    let before = group.store.group_stats().loads;
+
+    let load = |user: UserRef, key: Option<RequestKey>| {
+        let store = Arc::clone(&group.store);
+        tokio::spawn(async move { store.load(&user, key.as_ref()).await.unwrap() })
+    };
+    let stored: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone(), None)).collect();
+    let asked = load(group.users[3].0.clone(), Some(request.key.clone()));
+    let twice = load(group.users[5].0.clone(), Some(request.key.clone()));
+    let never_stored = load(user("acme", "nobody"), None);
+    let no_tenant = load(user("gone", "user-1"), None);
+
+    for (number, task) in stored.into_iter().enumerate() {
+        let loaded = task.await.unwrap().unwrap();
+        let (_, state) = &group.users[number];
+        assert_eq!(loaded.version, Some(Version(if number == 3 { 2 } else { 1 })));
+        assert_eq!(loaded.state.authenticators[0].id, state.authenticators[0].id, "user {number}");
+        assert_eq!(loaded.earlier, None);
+    }
+    assert_eq!(asked.await.unwrap().unwrap().earlier, Some(request.clone()));
+    assert_eq!(twice.await.unwrap().unwrap().earlier, Some(request), "whoever asks by its key gets it");
+    let nobody = never_stored.await.unwrap().unwrap();
+    assert_eq!((nobody.version, nobody.state), (None, UserState::default()));
+    assert_eq!(no_tenant.await.unwrap(), None);
+    let after = group.store.group_stats().loads;
+    assert_eq!(after.calls - before.calls, 34);
+    assert!(after.batches - before.batches <= 8, "{after:?}");
+}
+
+/// R50: a row that somebody edited is found by whoever loads it; those who load beside it notice nothing.
+#[tokio::test]
+async fn a_corrupt_user_fails_alone_among_loads() {
+    let group = Group::of(10).await;
+    let attack = "UPDATE authenticators SET totp_sealed_key = '\\x00' WHERE user_id = 'user-4'";
+    run(&mut group.database.connect().await, attack).await;
+    let load = |user: UserRef| {
+        let store = Arc::clone(&group.store);
+        tokio::spawn(async move { store.load(&user, None).await })
+    };
+    let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let loaded = task.await.unwrap();
+        match number {
+            4 => assert!(matches!(loaded, Err(StoreError::SealBroken { .. })), "{loaded:?}"),
+            _ => assert!(loaded.unwrap().is_some(), "user {number}"),
+        }
+    }
+}
+
+/// R63: loads whose session ends are refused, and the next ones work.
+#[tokio::test]
+async fn loads_whose_session_ends_are_refused() {
+    let group = Group::of(6).await;
+    let mut blocker = group.blocker("users").await;
+    let load = |user: UserRef| {
+        let store = Arc::clone(&group.store);
+        tokio::spawn(async move { store.load(&user, None).await })
+    };
+    let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
+    let mut observer = group.database.connect().await;
+    while !tasks.iter().all(JoinHandle::is_finished) {
+        run(
+            &mut observer,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .await;
+        tokio::task::yield_now().await;
+    }
+    for task in tasks {
+        let loaded = task.await.unwrap();
+        assert!(matches!(loaded, Err(StoreError::Unavailable(_))), "{loaded:?}");
+    }
+    run(&mut blocker, "ROLLBACK").await;
+    assert_eq!(group.version(0).await, Some(Version(1)));
+}
