@@ -18,6 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent connection is asked whether it is still there, and how long that may take.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a call may take at most, whatever its caller says: clocks and headers end somewhere.
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// A connection to Countersign. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -98,7 +100,7 @@ impl Builder {
         self
     }
 
-    /// How long a call may take with all its attempts; 5 s unless said otherwise.
+    /// How long a call may take with all its attempts; 5 s unless said otherwise, and a day at most.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -174,7 +176,7 @@ impl Client {
         }
     }
 
-    /// The same connection with another deadline for each call.
+    /// The same connection with another deadline for each call, a day at most.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self { deadline, ..self.clone() }
@@ -191,7 +193,7 @@ impl Client {
         if let Some(id) = request.request_id().filter(|id| id.is_empty()) {
             *id = fresh_id();
         }
-        let end = Instant::now() + self.deadline;
+        let end = Instant::now() + self.deadline.min(LONGEST);
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -202,7 +204,7 @@ impl Client {
                 Err(_) => return Err(Error::DeadlinePassed),
             };
             let Some(pause) = self.retry.pause(&error, attempts) else { return Err(error) };
-            if Instant::now() + pause >= end {
+            if !is_in_time(pause, end) {
                 return Err(error);
             }
             sleep(pause).await;
@@ -235,12 +237,20 @@ impl Client {
     }
 }
 
+/// Whether something is left before `end` after this pause. A service may say to come back when no clock gets there.
+fn is_in_time(pause: Duration, end: Instant) -> bool {
+    pause < end.saturating_duration_since(Instant::now())
+}
+
 /// An id of one change (RFC 9562 version 4).
 #[expect(
     clippy::disallowed_methods,
     reason = "a caller has no port for randomness; the id only tells changes apart"
 )]
-#[expect(clippy::expect_used, reason = "without randomness two changes could be taken for one")]
+#[expect(
+    clippy::expect_used,
+    reason = "an operating system without randomness is broken, and without it two changes could be taken for one"
+)]
 fn fresh_id() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");
@@ -250,6 +260,15 @@ fn fresh_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R48: a pause without end is not worth waiting for, and no reason to panic.
+    #[test]
+    fn a_pause_without_end_is_not_in_time() {
+        let end = Instant::now() + Duration::from_mins(1);
+        assert!(is_in_time(Duration::ZERO, end));
+        assert!(!is_in_time(Duration::from_mins(2), end));
+        assert!(!is_in_time(Duration::MAX, end));
+    }
 
     /// R46: codes and tokens go over plain text to this machine only.
     #[test]

@@ -137,6 +137,14 @@ async fn a_deadline_that_passes_is_told() {
     assert!(matches!(error, Error::DeadlinePassed), "{error:?}");
 }
 
+/// R48: a deadline that no clock reaches is no reason to panic.
+#[tokio::test]
+async fn an_endless_deadline_is_bounded() {
+    let world = World::new(Options::new(Callers::Loopback)).await;
+    let patient = client(&world.address).await.with_deadline(Duration::MAX);
+    assert!(patient.check_login(world.login()).await.unwrap().allowed().is_some());
+}
+
 /// Knows one token.
 #[derive(Debug)]
 struct Judge;

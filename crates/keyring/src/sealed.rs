@@ -114,17 +114,19 @@ impl Keyring {
 }
 
 /// Encrypts in place and returns the tag.
-#[expect(clippy::expect_used, reason = "ChaCha20 takes up to 256 GiB (RFC 8439 section 2.8)")]
+#[expect(
+    clippy::expect_used,
+    reason = "ChaCha20 takes up to 256 GiB (RFC 8439 section 2.8), and no request or answer is larger than a few MiB"
+)]
 fn encrypt(
     cipher: &XChaCha20Poly1305,
     nonce: &Nonce,
     associated_data: &[u8],
     text: &mut [u8],
 ) -> [u8; TAG_LEN] {
-    // See the reason above: keys have at most 128 bytes, answers a few KiB.
     cipher
         .encrypt_inout_detached(nonce.into(), associated_data, text.into())
-        .expect("a few KiB can be encrypted")
+        .expect("a few MiB can be encrypted")
         .into()
 }
 

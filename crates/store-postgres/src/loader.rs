@@ -8,6 +8,8 @@ use crate::rows::LoadRow;
 use async_trait::async_trait;
 use countersign_domain::ids::UserRef;
 use countersign_ports::{RequestKey, StoreError};
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -105,13 +107,22 @@ impl Loading {
     async fn select(&self, jobs: &[Asked]) -> Result<Vec<Option<LoadRow>>, Trouble> {
         let mut checkout = self.pool.checkout().await.map_err(Trouble::OfAll)?;
         let connection = checkout.connection();
-        let rows = match jobs {
-            // The statement for one costs less where there is one.
-            [job] => {
-                let one = load::select(connection, &job.user, job.request.as_ref());
-                self.pool.within(one).await.map(|row| vec![row])
+        let rows = async {
+            match jobs {
+                // The statement for one costs less where there is one.
+                [job] => {
+                    let one = load::select(connection, &job.user, job.request.as_ref());
+                    self.pool.within(one).await.map(|row| vec![row])
+                }
+                jobs => self.pool.within(load::select_many(connection, jobs)).await,
             }
-            jobs => self.pool.within(load::select_many(connection, jobs)).await,
+        };
+        // A time that no calendar has (`infinity`) makes the library panic that decodes it. Whoever edited one row so must not
+        // refuse those who are loaded beside it. Not concluded, the connection is closed.
+        let Ok(rows) = AssertUnwindSafe(rows).catch_unwind().await else {
+            return Err(Trouble::OfOneRow(from_sql(&sqlx::Error::Decode(
+                "a row made the library panic".into(),
+            ))));
         };
         checkout.conclude(rows).map_err(|error| {
             let trouble = if leaves_connection_sound(&error) { Trouble::OfOneRow } else { Trouble::OfAll };

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A keyring with one root key made of `seed`.
-fn keyring(seed: u64) -> Arc<Keyring> {
+pub(crate) fn keyring(seed: u64) -> Arc<Keyring> {
     let root = RootKey::from_bytes(SeededRandom::new(seed).bytes()).unwrap();
     Arc::new(Keyring::new(BTreeMap::from([(KeyId(1), root)])).unwrap())
 }
@@ -35,7 +35,7 @@ async fn open(path: &Path, seed: u64) -> StoreUnderTest {
 }
 
 /// A folder for a database, and where the database is in it.
-fn folder() -> (TempDir, PathBuf) {
+pub(crate) fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     (folder, path)

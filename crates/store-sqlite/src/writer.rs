@@ -8,8 +8,10 @@ use crate::error::{Shared, Trouble, unavailable};
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use countersign_ports::StoreError;
+use futures::FutureExt as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -111,15 +113,20 @@ async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, s
     while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
         gather(&mut jobs, &mut batch).await;
         let begun = Instant::now();
-        let done = database.commit(&mut batch, &seal).await;
+        // A panic ends the batch and not the writer. What it left of the connection is gone with it.
+        let done = AssertUnwindSafe(database.commit(&mut batch, &seal)).catch_unwind().await;
         publish(batch.len(), begun.elapsed());
-        match done {
+        match done.unwrap_or(Err(Failure::Panicked)) {
             Ok(()) => batch.drain(..).for_each(Job::answer),
             Err(Failure::Before(error)) => {
                 tell(&mut batch, error, |error| StoreError::Unavailable(Box::new(error)));
             }
             Err(Failure::During(error)) => {
                 tell(&mut batch, error, |error| StoreError::OutcomeUnknown(Box::new(error)));
+            }
+            Err(Failure::Panicked) => {
+                let unknown = || StoreError::OutcomeUnknown("the writer of the database panicked".into());
+                batch.drain(..).for_each(|job| job.fail(unknown()));
             }
         }
     }
@@ -158,6 +165,8 @@ enum Failure {
     Before(sqlx::Error),
     /// While it committed: it may or may not have happened.
     During(sqlx::Error),
+    /// Somewhere on the way, by a fault of ours.
+    Panicked,
 }
 
 /// The writer's connection, opened anew after a failure: nothing of a transaction that went wrong stays behind.
@@ -222,3 +231,6 @@ async fn all(
 pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     options.connect().await.map_err(unavailable)
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,7 @@ impl Teller<'_> {
             self.notices.push(NoticeRecord {
                 id: self.source.notice(),
                 user: user.clone(),
+                // The notice counts in the events beside it, which were all just added.
                 event: self.events[before + notice.event].id,
                 email,
                 language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),

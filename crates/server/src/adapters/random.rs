@@ -10,7 +10,10 @@ impl Random for OsRandom {
     /// Panics where the system has no randomness: the use case is then interrupted and refuses (R63), which is better
     /// than a key that somebody can guess. It cannot happen after start-up, which draws some.
     #[expect(clippy::disallowed_methods, reason = "the adapter behind ports::Random")]
-    #[expect(clippy::expect_used, reason = "without randomness every use case must refuse")]
+    #[expect(
+        clippy::expect_used,
+        reason = "an operating system without randomness is broken, and without it every use case must refuse"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives randomness");
     }

@@ -67,6 +67,26 @@ async fn a_corrupt_user_fails_alone_among_loads() {
     }
 }
 
+/// R48, R50: a time that no calendar has makes the library panic that reads it. It is of its user alone, too.
+#[tokio::test]
+async fn a_time_beyond_all_calendars_fails_alone_among_loads() {
+    let group = Group::of(10).await;
+    let edit = "UPDATE users SET locked_until = 'infinity' WHERE user_id = 'user-4'";
+    run(&mut group.database.connect().await, edit).await;
+    let load = |user: UserRef| {
+        let store = Arc::clone(&group.store);
+        tokio::spawn(async move { store.load(&user, None).await })
+    };
+    let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let loaded = task.await.unwrap();
+        match number {
+            4 => assert!(loaded.is_err(), "{loaded:?}"),
+            _ => assert!(loaded.unwrap().is_some(), "user {number}"),
+        }
+    }
+}
+
 /// R63: loads whose session ends are refused, and the next ones work.
 #[tokio::test]
 async fn loads_whose_session_ends_are_refused() {
