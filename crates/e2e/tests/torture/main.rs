@@ -49,7 +49,7 @@ use std::sync::Arc;
 /// What a node tells when it looks for the event of a commit whose reply was lost (R60).
 const REPLY_LOST: &str = "the reply to a commit was lost";
 /// What a node tells that must never be.
-const FAULTS: [&str; 3] = ["panicked", "do not open", "cannot have written"];
+const FAULTS: [&str; 4] = ["a panic; ", "panicked", "do not open", "cannot have written"];
 
 /// R5, R17, R29, R36, R52, R55, R56, R60, R61, R63, R65, R67: whatever is killed, cut, repeated, turned and rotated, the history
 /// obeys the laws.
