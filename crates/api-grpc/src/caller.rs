@@ -3,13 +3,11 @@
 //! What is left to check is the tenant, which only the request names: [`CallerContext::require_tenant`] is the one
 //! place that does.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, incident};
 use crate::options::Grants;
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::{CallerId, TenantId};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// A method of the contract.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,12 +86,4 @@ impl CallerContext {
 
 fn tenant_denied() -> Failure {
     Failure::new(ErrorReason::CallerTenantDenied, "the caller was not granted this tenant")
-}
-
-/// An id for one line of the log. It tells processes apart and decides nothing, so that it needs no secure randomness:
-/// the seed of the standard library's hash tables will do.
-pub(crate) fn incident() -> String {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
-    static COUNT: AtomicU64 = AtomicU64::new(1);
-    format!("{:016x}-{}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }

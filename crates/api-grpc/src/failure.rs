@@ -5,6 +5,9 @@
 use countersign_api::v1::ErrorReason;
 use countersign_api::{ERROR_DOMAIN, error_reason_name};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -172,6 +175,14 @@ const fn code(reason: ErrorReason) -> Code {
         R::MethodUnknown => Code::Unimplemented,
         R::Unspecified | R::InternalError => Code::Internal,
     }
+}
+
+/// An id for one line of the log. It tells processes apart and decides nothing, so that it needs no secure randomness:
+/// the seed of the standard library's hash tables will do.
+pub(crate) fn incident() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    format!("{:016x}-{}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 #[cfg(test)]

@@ -27,6 +27,5 @@ mod services;
 mod status;
 mod trace;
 
-pub use limits::Rate;
-pub use options::{Callers, Grants, Options, PeerCertificate, SetupError, Tenants, TokenVerifier};
+pub use options::{Callers, Grants, Options, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier};
 pub use service::{GrpcService, Health, service};

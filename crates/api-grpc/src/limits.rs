@@ -4,10 +4,8 @@ mod fair;
 mod rate;
 
 pub(crate) use fair::{Party, Place};
-pub use rate::Rate;
 
-use crate::caller::incident;
-use crate::failure::Failure;
+use crate::failure::{Failure, incident};
 use crate::options::Options;
 use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;

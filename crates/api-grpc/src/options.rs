@@ -1,7 +1,6 @@
 //! What the adapter is given by the composition root: who may call, and the limits. Reading them from a file is the
 //! server's business.
 
-use crate::limits::Rate;
 use countersign_domain::ids::{CallerId, TenantId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
@@ -111,6 +110,15 @@ pub trait TokenVerifier: Debug + Send + Sync {
 pub struct PeerCertificate {
     /// URIs and DNS names of the SAN, in its order.
     pub names: Vec<String>,
+}
+
+/// A caller's rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls a second in the long run; 1 or more.
+    pub per_second: u32,
+    /// Calls at once after a pause; 1 or more.
+    pub burst: u32,
 }
 
 /// Who may call, and the limits.

@@ -127,7 +127,7 @@ impl GrpcService {
 impl Shared {
     async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         if self.gate.is_open(request.uri().path()) {
-            return answered(self.open.clone().call(request).await);
+            return services::answered(self.open.clone().call(request).await);
         }
         let trace_id = trace::trace_id(request.headers());
         let span = trace::span(request.uri().path(), request.headers(), &trace_id);
@@ -238,11 +238,6 @@ fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> Party {
     let tenant = peek::tenant(app, &caller.method, body);
     let granted = tenant.filter(|tenant| caller.grants.holds_for(&caller.method.scope, tenant));
     granted.map_or_else(|| Party::Caller(caller.id.clone()), Party::Tenant)
-}
-
-/// The answer of a service, which always gives one.
-pub(crate) fn answered(answer: Result<Response<Body>, Infallible>) -> Response<Body> {
-    answer.unwrap_or_else(|never| match never {})
 }
 
 /// An answer as it is, unless it is an error without a reason. Ours all have one; these are the framework's, which could

@@ -28,7 +28,6 @@ use team::TeamHandlers;
 
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
-use crate::service::answered;
 use crate::status::internal;
 use countersign_api::v1::account_service_server::{self, AccountServiceServer};
 use countersign_api::v1::directory_service_server::{self, DirectoryServiceServer};
@@ -38,6 +37,7 @@ use countersign_api::v1::policy_service_server::{self, PolicyServiceServer};
 use countersign_api::v1::team_service_server::{self, TeamServiceServer};
 use countersign_application::Application;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
+use std::convert::Infallible;
 use tonic::body::Body;
 use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse};
 use tonic::{Request, Status};
@@ -98,7 +98,7 @@ fn caller<T>(request: Request<T>) -> Result<(CallerContext, T), Status> {
     let caller = extensions.remove::<CallerContext>().ok_or_else(|| {
         // The gate puts it there; a service composed without the gate must not answer.
         tracing::error!(alarm = true, "a call came past the gate");
-        internal(&crate::caller::incident()).into_status()
+        internal(&crate::failure::incident()).into_status()
     })?;
     Ok((caller, message))
 }
@@ -119,4 +119,9 @@ fn subject(
         (Ok(tenant), Ok(user)) => Ok(UserRef { tenant, user }),
         (Err(invalid), _) | (_, Err(invalid)) => Err(invalid),
     })
+}
+
+/// The answer of a service, which always gives one.
+pub(crate) fn answered(answer: Result<HttpResponse<Body>, Infallible>) -> HttpResponse<Body> {
+    answer.unwrap_or_else(|never| match never {})
 }

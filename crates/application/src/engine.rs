@@ -11,6 +11,7 @@ pub(crate) use command::{Counted, Device, States, Subject};
 
 use crate::AppError;
 use crate::denials::Denials;
+use crate::deps::Deps;
 use crate::fresh::Source;
 use crate::measure::{self, Tally};
 use crate::policies::Policies;
@@ -25,14 +26,11 @@ use countersign_domain::ids::{EventId, UserRef, Version};
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::security_key::SecurityKeys;
-use countersign_domain::sms::budget::{self, SendCounts, SendLimits};
+use countersign_domain::sms::budget::{self, SendCounts};
 use countersign_domain::sms::sending;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
-use countersign_ports::{
-    ChangeSet, Clock, Commit, EventLog, Loaded, Outbox, PolicyStore, Random, RequestKey, RequestRecord,
-    SendLedger, SmsSender, StoreError, UserQueries, UserStore,
-};
+use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, RequestRecord, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -43,35 +41,6 @@ use tracing::Instrument;
 const MAX_ROUNDS: usize = 16;
 /// How long the answer to a request is kept to be repeated (ruling 8).
 const REPEAT_FOR: Duration = Duration::from_mins(10);
-
-/// Everything outside that the use cases need.
-#[derive(Clone)]
-pub struct Deps {
-    /// What users own.
-    pub users: Arc<dyn UserStore>,
-    /// Lists and counts of users.
-    pub queries: Arc<dyn UserQueries>,
-    /// Tenants and policies.
-    pub policies: Arc<dyn PolicyStore>,
-    /// The log of events.
-    pub events: Arc<dyn EventLog>,
-    /// Notices on their way out.
-    pub outbox: Arc<dyn Outbox>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub random: Arc<dyn Random>,
-    /// How many text messages were sent.
-    pub sends: Arc<dyn SendLedger>,
-    /// Who delivers text messages; none where nobody is configured.
-    pub text_messages: Option<Arc<dyn SmsSender>>,
-    /// How many text messages a day allows.
-    pub send_limits: SendLimits,
-    /// Digest keys.
-    pub digests: Digests,
-    /// Web Authentication.
-    pub keys: Arc<dyn SecurityKeys>,
-}
 
 /// The use cases. Cheap to clone; clones share queues and caches.
 #[derive(Clone)]
@@ -166,6 +135,19 @@ pub(crate) struct Snapshot {
 }
 
 impl Inner {
+    /// The user as stored. Rows that do not open refuse, whatever was asked, and are told of.
+    async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Loaded, AppError> {
+        match self.deps.users.load(user, request).await {
+            Ok(loaded) => loaded.ok_or(AppError::TenantNotFound),
+            Err(error) => {
+                if let StoreError::SealBroken { entity, .. } = &error {
+                    self.seal_alarms.tell(&self.deps, user, entity).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// Reads a user without changing anything.
     pub(crate) async fn snapshot(&self, user: &UserRef) -> Result<Snapshot, AppError> {
         let loaded = self.load(user, None).await?;

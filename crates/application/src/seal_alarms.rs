@@ -1,15 +1,14 @@
 //! Sealed rows that do not open: the call is refused, and the log of events tells that somebody's rows are not as the
 //! service wrote them (R50). How often it tells is bounded, so that whoever asks again and again fills no log.
 
-use crate::AppError;
-use crate::engine::Inner;
+use crate::deps::Deps;
 use crate::fresh::Source;
 use countersign_domain::actor::Principal;
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{CallerId, UserRef};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::ClientClaims;
-use countersign_ports::{ChangeSet, Commit, EventRecord, Loaded, RequestKey, StoreError};
+use countersign_ports::{ChangeSet, Commit, EventRecord};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -36,37 +35,18 @@ impl SealAlarms {
         told.insert(user.clone(), now);
         true
     }
-}
 
-impl Inner {
-    /// The user as stored. Rows that do not open refuse, whatever was asked, and are told of.
-    pub(crate) async fn load(
-        &self,
-        user: &UserRef,
-        request: Option<&RequestKey>,
-    ) -> Result<Loaded, AppError> {
-        match self.deps.users.load(user, request).await {
-            Ok(loaded) => loaded.ok_or(AppError::TenantNotFound),
-            Err(error) => {
-                if let StoreError::SealBroken { entity, .. } = &error {
-                    self.tell_of_broken_seal(user, entity).await;
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Best effort: the call is refused in any case, and the alarm in the log of the service is raised where it is
+    /// Tells of a row of the user that does not open, unless that was just done. Best effort: the call is refused in any case, and the alarm in the log of the service is raised where it is
     /// answered.
-    async fn tell_of_broken_seal(&self, user: &UserRef, entity: &'static str) {
-        let now = self.deps.clock.now();
-        if !self.seal_alarms.is_due(user, now) {
+    pub(crate) async fn tell(&self, deps: &Deps, user: &UserRef, entity: &'static str) {
+        let now = deps.clock.now();
+        if !self.is_due(user, now) {
             return;
         }
         let Ok(caller) = CallerId::parse(NAME) else { return };
-        let Ok(Some(policy)) = self.deps.policies.policy(&user.tenant, None).await else { return };
+        let Ok(Some(policy)) = deps.policies.policy(&user.tenant, None).await else { return };
         let event = EventRecord {
-            id: Source { random: self.deps.random.as_ref(), now }.event(),
+            id: Source { random: deps.random.as_ref(), now }.event(),
             time: now,
             tenant: user.tenant.clone(),
             user: Some(user.user.clone()),
@@ -86,7 +66,7 @@ impl Inner {
             request: None,
             send: None,
         };
-        if !matches!(self.deps.users.commit(change).await, Ok(Commit::Done)) {
+        if !matches!(deps.users.commit(change).await, Ok(Commit::Done)) {
             tracing::warn!(tenant_id = %user.tenant, "the event of a broken seal could not be written");
         }
     }

@@ -1,9 +1,7 @@
 //! Signing the seals of the log (R56). What a seal says is the domain's.
 
-use crate::keyring::Keyring;
 use crate::purpose::purpose_key;
 use crate::root_key::RootKey;
-use countersign_domain::digest::KeyId;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 /// The info string of the key, as those of the other purposes.
@@ -20,24 +18,17 @@ impl AuditKey {
         Self(Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).expect("32 bytes are a seed"))
     }
 
-    fn public_key(&self) -> [u8; 32] {
+    /// Its public half.
+    pub(crate) fn public_key(&self) -> [u8; 32] {
         let mut key = [0; 32];
         key.copy_from_slice(self.0.public_key().as_ref());
         key
     }
-}
 
-impl Keyring {
-    /// The public half of the key that signs seals under the root key `id`, or `None` where that root key is gone. It is
-    /// no secret: hand it to auditors.
-    pub fn audit_public_key(&self, id: KeyId) -> Option<[u8; 32]> {
-        self.audit_key(id).map(AuditKey::public_key)
-    }
-
-    /// Signs the statement of a seal with the newest key (RFC 8032).
-    pub fn sign_audit(&self, statement: &[u8]) -> [u8; 64] {
+    /// The signature over a statement.
+    pub(crate) fn sign(&self, statement: &[u8]) -> [u8; 64] {
         let mut signature = [0; 64];
-        signature.copy_from_slice(self.newest_audit_key().0.sign(statement).as_ref());
+        signature.copy_from_slice(self.0.sign(statement).as_ref());
         signature
     }
 }
@@ -50,6 +41,8 @@ pub fn audit_signature_holds(public_key: &[u8; 32], statement: &[u8], signature:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::Keyring;
+    use countersign_domain::digest::KeyId;
     use std::collections::BTreeMap;
 
     fn keyring(seeds: &[(u32, u8)]) -> Keyring {

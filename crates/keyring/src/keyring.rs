@@ -116,15 +116,16 @@ impl Keyring {
         self.digests.clone()
     }
 
-    /// The key of seals of the log under the key `id`, or `None` where that key is gone.
-    pub(crate) fn audit_key(&self, id: KeyId) -> Option<&AuditKey> {
+    /// The public half of the key that signs seals of the log under the root key `id`, or `None` where that root key is gone.
+    /// It is no secret: hand it to auditors.
+    pub fn audit_public_key(&self, id: KeyId) -> Option<[u8; 32]> {
         let keys = if id == self.newest { Some(&self.newest_keys) } else { self.older.get(&id) };
-        keys.map(|keys| &keys.audit)
+        keys.map(|keys| keys.audit.public_key())
     }
 
-    /// The newest of them.
-    pub(crate) const fn newest_audit_key(&self) -> &AuditKey {
-        &self.newest_keys.audit
+    /// Signs the statement of a seal with the newest key (RFC 8032).
+    pub fn sign_audit(&self, statement: &[u8]) -> [u8; 64] {
+        self.newest_keys.audit.sign(statement)
     }
 
     /// The newest cipher of a purpose.

@@ -1,15 +1,7 @@
 //! How many calls a second a caller may make: a token bucket for each, decided from its state and the time.
 
+use crate::options::Rate;
 use std::time::Duration;
-
-/// A caller's rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Calls a second in the long run; 1 or more.
-    pub per_second: u32,
-    /// Calls at once after a pause; 1 or more.
-    pub burst: u32,
-}
 
 /// What is left of a caller's rate. Times are counted from any fixed start.
 #[derive(Debug)]

@@ -1,16 +1,18 @@
 //! By what right somebody enrols: as themself, or with a ticket. What a ticket is worth is decided with the user's state.
 
-use super::enrollment::SITE;
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
-use crate::status;
-use countersign_api::v1;
+use crate::status::{self, Site};
+use countersign_api::v1::{self, Action};
 use countersign_application::Application;
 use countersign_domain::actor::Actor;
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::Authority;
 use countersign_domain::token::MAX_TOKEN_LEN;
 use tonic::Status;
+
+/// What somebody does who enrols.
+pub(super) const SITE: Site = Site::own(Action::Enroll);
 
 /// By what right, before a ticket was looked at.
 pub(super) enum Claim {

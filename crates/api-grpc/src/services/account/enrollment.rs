@@ -1,7 +1,7 @@
 //! Enrolling: a key shown once, and the first proof. By what right is read in `claim`.
 
 use super::Reply;
-use super::claim::Claim;
+use super::claim::{Claim, SITE};
 use super::own::status_after;
 use crate::caller::CallerContext;
 use crate::convert::decision::allowed;
@@ -14,9 +14,9 @@ use crate::failure::Failure;
 use crate::reply::{Change, arguments};
 use crate::services::shared::read;
 use crate::services::{caller, subject};
-use crate::status::{Site, internal};
+use crate::status::internal;
 use countersign_api::v1::{
-    Action, BeginSmsEnrollmentRequest, BeginSmsEnrollmentResponse, BeginTotpEnrollmentRequest,
+    BeginSmsEnrollmentRequest, BeginSmsEnrollmentResponse, BeginTotpEnrollmentRequest,
     BeginTotpEnrollmentResponse, ConfirmEnrollmentRequest, ConfirmEnrollmentResponse,
 };
 use countersign_application::Application;
@@ -27,8 +27,6 @@ use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::user::ClientClaims;
 use tonic::{Request, Status};
-
-pub(super) const SITE: Site = Site::own(Action::Enroll);
 
 /// Begins to enrol an authenticator app.
 pub(super) async fn begin_totp(

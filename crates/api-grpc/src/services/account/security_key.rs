@@ -1,8 +1,8 @@
 //! Beginning to enrol a security key: what the browser makes a credential from.
 
 use super::Reply;
-use super::claim::Claim;
-use super::enrollment::{SITE, known_label};
+use super::claim::{Claim, SITE};
+use super::enrollment::known_label;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::time::timestamp;
