@@ -1,5 +1,5 @@
-//! The door for `crates/fuzz`: tokens that callers hold and show again, of pages and of places in the log. Compiled for
-//! fuzzing and for the tests of this crate alone. Requests need no door: they come in through the service.
+//! The door for `crates/fuzz-targets`: tokens that callers hold and show again, of pages and of places in the log. Compiled
+//! for fuzzing and for tests. Requests need no door: they come in through the service.
 
 use crate::page::List;
 use crate::services::FuzzedPlace as Place;

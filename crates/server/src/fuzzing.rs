@@ -1,5 +1,5 @@
-//! The door for `crates/fuzz`: what the server reads that others wrote, as functions of texts. Compiled for fuzzing and for
-//! the tests of this crate alone; what must hold of the answers is said by the targets.
+//! The door for `crates/fuzz-targets`: what the server reads that others wrote, as functions of texts. Compiled for fuzzing
+//! and for tests; what must hold of the answers is said by the targets.
 
 use crate::config::{self, Exposure};
 use crate::tokens::{self, Algorithm, Freshness, Origin, Rules, Settings, Source, Tokens};

@@ -10,7 +10,7 @@
 //! - `witness` remembers how far the database had come.
 //! - `vault` looks after root keys and what is sealed with them.
 //! - `telemetry` is the log, `metrics` the page for Prometheus, `traces` the export to a collector.
-//! - `fuzzing` is the door for `crates/fuzz`, and not there otherwise.
+//! - `fuzzing` is the door for `crates/fuzz-targets`, and not there where the server is built alone.
 //! - `adapters` are clock and randomness; `stores` opens the configured store, `notifier` the configured channel.
 
 mod adapters;

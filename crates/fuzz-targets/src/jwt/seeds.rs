@@ -46,6 +46,14 @@ fn of_claims() -> Vec<Seed> {
     let now = fixtures::START.unix_seconds();
     let seconds = |span: std::time::Duration| i64::try_from(span.as_secs()).expect("a short span");
     let (leeway, lifetime) = (seconds(LEEWAY), seconds(MAX_LIFETIME));
+    let not_utf8 = input(Mode::Claims, b"{\"alg\":\"EdDSA\",\"typ\":\"\xff\"}\0");
+    let claims_not_utf8 = [
+        not_utf8[..1].to_vec(),
+        b"{\"later\":\"\xff\",".to_vec(),
+        claims(&json!({})).into_bytes().split_off(1),
+    ]
+    .concat();
+    let as_list = json!([ISSUER, NAME, AUDIENCE, now + 300, null, now]);
     vec![
         good("plain", &json!({}), SPIFFE),
         good("configured-subject", &json!({"sub": SUBJECT, "aud": ["x", AUDIENCE], "nbf": now}), CONFIGURED),
@@ -68,6 +76,10 @@ fn of_claims() -> Vec<Seed> {
         ),
         Seed::good("header-without-kid", with_header(r#"{"alg":"EdDSA"}"#), &[SPIFFE]),
         Seed::good("header-typ", with_header(r#"{"alg":"EdDSA","kid":"a","typ":"JWT"}"#), &[SPIFFE]),
+        Seed::near("header-not-utf-8", [&not_utf8, claims(&json!({})).as_bytes()].concat()),
+        Seed::near("header-as-a-list", with_header(r#"["EdDSA","a",null]"#)),
+        Seed::near("claims-not-utf-8", claims_not_utf8),
+        Seed::near("claims-as-a-list", input(Mode::Claims, as_list.to_string())),
         Seed::near("header-crit", with_header(r#"{"alg":"EdDSA","crit":["b64"],"b64":false}"#)),
         Seed::near("header-another-kid", with_header(r#"{"alg":"EdDSA","kid":"b"}"#)),
         Seed::near("header-another-alg", with_header(r#"{"alg":"ES256","kid":"a"}"#)),

@@ -1,6 +1,7 @@
 //! What the claims of a token must say (RFC 7519 section 4.1), decided from the claims, the rules and the time.
 
 use super::Refusal;
+use super::jws::object;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ enum Audience {
 impl Rules {
     /// The subject of a token, at `now` in seconds since 1970.
     pub(super) fn subject(&self, claims: &[u8], now: f64) -> Result<String, Refusal> {
-        let claims: Claims = serde_json::from_slice(claims).map_err(|_| Refusal::Claims)?;
+        let claims: Claims = object(claims).ok_or(Refusal::Claims)?;
         if claims.iss != self.issuer {
             return Err(Refusal::Issuer);
         }

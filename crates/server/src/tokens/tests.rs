@@ -67,8 +67,11 @@ impl Issuer {
     }
 
     fn sign(&self, header: &Value, claims: &Value) -> String {
-        let signed =
-            format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()));
+        self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
+    }
+
+    fn sign_bytes(&self, header: &[u8], claims: &[u8]) -> String {
+        let signed = format!("{}.{}", base64(header), base64(claims));
         let signature = match self {
             Self::Ed(key) => key.sign(signed.as_bytes()).as_ref().to_vec(),
             Self::Ec(key) => key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap().as_ref().to_vec(),
@@ -199,6 +202,31 @@ async fn what_is_wrong_with_a_token_refuses_it() {
     }
     let unnamed = ours.sign(&json!({"alg": "EdDSA"}), &claims);
     assert_eq!(setting.judge(&unnamed).await, Ok(CALLER.to_owned()), "without a name every key is tried");
+}
+
+/// R42, RFC 7515 section 5.2: both parts are JSON objects whole, also where nobody looks: bad encoding in a field that is passed
+/// over, or the list of the fields in the place of them, is refused although the issuer signed it.
+#[tokio::test]
+async fn parts_that_are_no_json_objects_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let issuer = ed();
+    let setting = Setting::new(write(&folder.path().join("keys"), &issuer.pem()));
+    let now = countersign_ports::Clock::now(&*setting.clock).unix_seconds();
+    let header = json!({"alg": "EdDSA"}).to_string().into_bytes();
+    let claims = claims(CALLER, &setting.clock).to_string().into_bytes();
+    let good = issuer.sign_bytes(&header, &claims);
+    assert_eq!(setting.judge(&good).await, Ok(CALLER.to_owned()));
+    let list = json!([ISSUER, CALLER, "countersign", now + 300, null, now]).to_string().into_bytes();
+    let unreadable = |part: &[u8]| [b"{\"later\":\"\xff\",", &part[1..]].concat();
+    for (header, claims, expected) in [
+        (unreadable(&header), claims.clone(), Refusal::Malformed),
+        (br#"["EdDSA", null, null]"#.to_vec(), claims.clone(), Refusal::Malformed),
+        (header.clone(), unreadable(&claims), Refusal::Claims),
+        (header.clone(), list, Refusal::Claims),
+    ] {
+        let token = issuer.sign_bytes(&header, &claims);
+        assert_eq!(setting.judge(&token).await, Err(expected), "{}", String::from_utf8_lossy(&claims));
+    }
 }
 
 /// R42: a token counts until its time is over, by the service's clock.
