@@ -21,6 +21,8 @@ const PRESENT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Guesses in flight of a storm.
 const STORM: u32 = 512;
+/// The closed loop whose rate tells how many calls the open one makes.
+const CLOSED: &str = "login-256";
 /// What is expected of a step that never ran.
 const FIRST_GUESS: f64 = 10_000.0;
 
@@ -105,14 +107,17 @@ impl Measure {
     }
 
     fn command(&self, step: &Step) -> Result<Value> {
-        let What::Load { server, population, flow, in_flight, pause_millis, storm } = &step.what else {
+        let What::Load { server, population, flow, in_flight, pause_millis, open, storm } = &step.what else {
             anyhow::bail!("{} is no load", step.name);
         };
+        let closed = self.rates.get(CLOSED).copied().unwrap_or(FIRST_GUESS / 4.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand")]
+        let per_second = open.then(|| (closed / 2.0).max(1.0) as u32);
         Ok(json!({
             "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
             "millis": u64::from(self.times.seconds) * 1_000,
             "warm_up_millis": u64::try_from(self.times.warm_up.as_millis())?,
-            "pause_millis": pause_millis,
+            "pause_millis": pause_millis, "per_second": per_second,
             "beside": storm.then(|| json!({
                 "population": STORMED, "flow": "guess", "in_flight": STORM,
             })),

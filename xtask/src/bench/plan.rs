@@ -30,6 +30,8 @@ pub(super) enum What {
         in_flight: u32,
         /// How long each of them waits between two calls.
         pause_millis: u32,
+        /// Whether calls come at their own time, half as many as were answered in a closed loop, and not after answers.
+        open: bool,
         /// Whether another tenant's users are guessed at meanwhile.
         storm: bool,
     },
@@ -43,7 +45,10 @@ const fn load(
     flow: &'static str,
     in_flight: u32,
 ) -> Step {
-    Step { name, what: What::Load { server, population, flow, in_flight, pause_millis: 0, storm: false } }
+    Step {
+        name,
+        what: What::Load { server, population, flow, in_flight, pause_millis: 0, open: false, storm: false },
+    }
 }
 
 const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
@@ -51,7 +56,7 @@ const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
 }
 
 /// Everything with the disk as it is.
-pub(super) const STEPS: [Step; 17] = [
+pub(super) const STEPS: [Step; 18] = [
     baseline("pgbench-64", Disk::AsIs, 64),
     load("login-256", "grouped", "users", "check", 256),
     load("one-by-one-256", "one-by-one", "users", "check", 256),
@@ -68,6 +73,19 @@ pub(super) const STEPS: [Step; 17] = [
             flow: "check",
             in_flight: 1,
             pause_millis: 20,
+            open: false,
+            storm: false,
+        },
+    },
+    Step {
+        name: "login-open",
+        what: What::Load {
+            server: "grouped",
+            population: "users",
+            flow: "check",
+            in_flight: 1_024,
+            pause_millis: 0,
+            open: true,
             storm: false,
         },
     },
@@ -82,6 +100,7 @@ pub(super) const STEPS: [Step; 17] = [
             flow: "check",
             in_flight: 32,
             pause_millis: 0,
+            open: false,
             storm: true,
         },
     },

@@ -56,6 +56,10 @@ pub(crate) enum Command {
         /// How long each of those in flight waits before its next call.
         #[serde(default)]
         pause_millis: u64,
+        /// An open loop: so many calls begin each second, whether or not earlier ones are answered, as long as no more than
+        /// `in_flight` are. None for a closed loop, where an answer is followed by the next call.
+        #[serde(default)]
+        per_second: Option<u32>,
         /// What else is asked of the same server meanwhile. It is not measured, and ends with the run.
         #[serde(default)]
         beside: Option<Beside>,

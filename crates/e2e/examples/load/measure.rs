@@ -1,4 +1,4 @@
-//! The watch: a closed loop of calls, how many were answered in a span of time, and how long each took.
+//! The watch: a loop of calls, closed or open, how many were answered in a span of time, and how long each took.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) pause: Duration,
     /// Ends when everybody had a turn and not by the clock.
     pub(crate) turns: Option<u64>,
+    /// When calls begin: so many a second, or each after an answer.
+    pub(crate) per_second: Option<u32>,
 }
 
 /// What the tasks of a run share.
@@ -72,18 +74,25 @@ pub(crate) async fn run(
 async fn one_after_another(run: Rc<Run>, mut calls: Calls) -> Result<(), String> {
     let tenant = run.people.borrow().tenant.clone();
     loop {
-        let begin = Instant::now();
         let count = run.begun.get();
-        if begin >= run.end.get() || run.plan.turns.is_some_and(|turns| count >= turns) {
+        let due = run.due(count);
+        if due >= run.end.get() || run.plan.turns.is_some_and(|turns| count >= turns) {
             return Ok(());
         }
+        // Taken before it is waited for: the next one to be free takes the next.
+        run.begun.set(count + 1);
+        let begin = if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+            Instant::now()
+        } else {
+            due
+        };
         let job = run.plan.flow.next(&mut run.people.borrow_mut(), count);
         let Some(job) = job.map_err(|error| error.to_string())? else {
             // All codes are used up: what was measured so far is what there is.
             run.end.set(begin);
             return Ok(());
         };
-        run.begun.set(count + 1);
         let answer = job.take(&mut calls, &tenant).await;
         let now = Instant::now();
         match job.settle(&run.people, answer).map_err(|error| error.to_string())? {
@@ -98,6 +107,16 @@ async fn one_after_another(run: Rc<Run>, mut calls: Calls) -> Result<(), String>
 }
 
 impl Run {
+    /// When the call with that number is to begin. Where nobody was free by then, it took that much longer: whoever logs in
+    /// waits, whether or not the call was made.
+    fn due(&self, count: u64) -> Instant {
+        match self.plan.per_second {
+            #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are far below 2^52")]
+            Some(rate) => self.start + Duration::from_secs_f64(count as f64 / f64::from(rate)),
+            None => Instant::now(),
+        }
+    }
+
     fn report(&self) -> Value {
         let end = self.end.get() - self.start;
         let answers = self.answers.borrow();

@@ -57,7 +57,7 @@ impl Session {
                 let (calls, people) = (self.calls(&server)?, self.people(&population)?);
                 let turns = Some(people.borrow().len().try_into()?);
                 let (flow, pause, warm_up) = (Flow::Remember, Duration::ZERO, Duration::ZERO);
-                let plan = Plan { flow, in_flight, warm_up, measured: LONG, pause, turns };
+                let plan = Plan { flow, in_flight, warm_up, measured: LONG, pause, turns, per_second: None };
                 measure::run(&calls, people, plan).await
             }
             Command::Pause { millis } => {
@@ -73,6 +73,7 @@ impl Session {
                 millis,
                 warm_up_millis,
                 pause_millis,
+                per_second,
                 beside,
             } => {
                 let plan = Plan {
@@ -82,11 +83,12 @@ impl Session {
                     measured: Duration::from_millis(millis),
                     pause: Duration::from_millis(pause_millis),
                     turns: None,
+                    per_second,
                 };
                 let calls = self.calls(&server)?;
                 let run = measure::run(&calls, self.people(&population)?, plan);
                 let Some(Beside { population, flow, in_flight }) = beside else { return run.await };
-                let storm = Plan { flow, in_flight, pause: Duration::ZERO, ..plan };
+                let storm = Plan { flow, in_flight, pause: Duration::ZERO, per_second: None, ..plan };
                 let (measured, beside) =
                     tokio::join!(run, measure::run(&calls, self.people(&population)?, storm));
                 let mut measured = measured?;
