@@ -4,7 +4,7 @@ use crate::group::Group;
 use crate::support::run;
 use countersign_domain::ids::{UserRef, Version};
 use countersign_domain::user::UserState;
-use countersign_ports::{Commit, RequestKey, StoreError, UserStore};
+use countersign_ports::{Commit, Loaded, RequestKey, StoreError, UserStore};
 use countersign_testkit::fixtures::{self, user};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -47,19 +47,23 @@ async fn loads_that_come_together_are_each_answered_right() {
     assert!(after.batches - before.batches <= 8, "{after:?}");
 }
 
+/// Loads all users of the group at the same time, each in a task of its own; in their order.
+async fn load_together(group: &Group) -> Vec<Result<Option<Loaded>, StoreError>> {
+    let load = |user: UserRef| {
+        let store = Arc::clone(&group.store);
+        tokio::spawn(async move { store.load(&user, None).await })
+    };
+    let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
+    futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).collect()
+}
+
 /// R50: a row that somebody edited is found by whoever loads it; those who load beside it notice nothing.
 #[tokio::test]
 async fn a_corrupt_user_fails_alone_among_loads() {
     let group = Group::of(10).await;
     let attack = "UPDATE authenticators SET totp_sealed_key = '\\x00' WHERE user_id = 'user-4'";
     run(&mut group.database.connect().await, attack).await;
-    let load = |user: UserRef| {
-        let store = Arc::clone(&group.store);
-        tokio::spawn(async move { store.load(&user, None).await })
-    };
-    let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
-    for (number, task) in tasks.into_iter().enumerate() {
-        let loaded = task.await.unwrap();
+    for (number, loaded) in load_together(&group).await.into_iter().enumerate() {
         match number {
             4 => assert!(matches!(loaded, Err(StoreError::SealBroken { .. })), "{loaded:?}"),
             _ => assert!(loaded.unwrap().is_some(), "user {number}"),
@@ -73,13 +77,7 @@ async fn a_time_beyond_all_calendars_fails_alone_among_loads() {
     let group = Group::of(10).await;
     let edit = "UPDATE users SET locked_until = 'infinity' WHERE user_id = 'user-4'";
     run(&mut group.database.connect().await, edit).await;
-    let load = |user: UserRef| {
-        let store = Arc::clone(&group.store);
-        tokio::spawn(async move { store.load(&user, None).await })
-    };
-    let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
-    for (number, task) in tasks.into_iter().enumerate() {
-        let loaded = task.await.unwrap();
+    for (number, loaded) in load_together(&group).await.into_iter().enumerate() {
         match number {
             4 => assert!(loaded.is_err(), "{loaded:?}"),
             _ => assert!(loaded.unwrap().is_some(), "user {number}"),
