@@ -11,7 +11,8 @@ use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
 use fair::{Bounds, Places};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use futures::FutureExt as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rate::Bucket;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
-use tonic::codegen::http::{HeaderMap, Request};
+use tonic::codegen::http::HeaderMap;
 use tracing::Instrument;
 
 /// The bytes before a message: a flag and its length (gRPC over HTTP/2, "Length-Prefixed-Message").
@@ -56,6 +57,37 @@ pub(crate) struct Limits {
 pub(crate) struct Permit {
     _in_flight: OwnedSemaphorePermit,
     _place: Option<Place>,
+}
+
+impl Permit {
+    /// Runs the call in a task of its own that keeps the permit until it is done: who leaves, or whose deadline passes,
+    /// neither stops it (R17) nor makes room before it is over (R66). A panic ends that task alone (R48).
+    ///
+    /// The task begins at once, and not when it is first waited for: what waits does not hold the call beside it.
+    pub(crate) fn run<T: Send + 'static, C>(
+        self,
+        call: C,
+    ) -> impl Future<Output = Result<T, Failure>> + use<T, C>
+    where
+        C: Future<Output = T> + Send + 'static,
+    {
+        let call = call.map(move |answer| {
+            drop(self);
+            answer
+        });
+        let task = tokio::spawn(call.in_current_span());
+        async move {
+            task.await.map_err(|error| {
+                let incident = incident();
+                if error.is_panic() {
+                    // What it said stays unsaid: it may have quoted what it choked on. It is counted, and the alarm raised, by
+                    // the process's panic hook, which knows the place; here would be a second time.
+                    tracing::error!(incident_id = incident, "a call panicked");
+                }
+                internal(&incident)
+            })
+        }
+    }
 }
 
 impl Limits {
@@ -120,15 +152,10 @@ impl Limits {
         }
     }
 
-    /// The whole request, if its message is not too large for the method.
-    pub(crate) async fn whole(
-        &self,
-        path: &str,
-        request: Request<Body>,
-    ) -> Result<(Request<Body>, Bytes), Status> {
+    /// The whole body of a request, if its message is not too large for the method.
+    pub(crate) async fn whole(&self, path: &str, body: Body) -> Result<Bytes, Status> {
         let larger = LARGER.iter().find(|(method, _)| *method == path);
         let limit = larger.map_or(self.max_request_bytes, |(_, limit)| *limit);
-        let (parts, body) = request.into_parts();
         let body = Limited::new(body, limit.saturating_add(PREFIX)).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 Failure::new(ErrorReason::RequestTooLarge, "the request is larger than the method takes")
@@ -139,8 +166,7 @@ impl Limits {
                 Status::cancelled("the request ended early")
             }
         })?;
-        let bytes = body.to_bytes();
-        Ok((Request::from_parts(parts, Body::new(Full::new(bytes.clone()))), bytes))
+        Ok(body.to_bytes())
     }
 
     /// How long the call may take by its `grpc-timeout`, its absence, and the bound.
@@ -148,29 +174,6 @@ impl Limits {
         let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
         let allowed = asked.unwrap_or(self.default_deadline).min(self.max_deadline);
         allowed.saturating_sub(MARGIN.min(allowed / 10))
-    }
-
-    /// Runs the call in a task of its own that keeps its permit until it is done: who leaves, or whose deadline passes,
-    /// neither stops it (R17) nor makes room before it is over (R66). A panic ends that task alone (R48).
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        permit: Permit,
-        call: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let task = async move {
-            let answer = call.await;
-            drop(permit);
-            answer
-        };
-        tokio::spawn(task.in_current_span()).await.map_err(|error| {
-            let incident = incident();
-            if error.is_panic() {
-                // What it said stays unsaid: it may have quoted what it choked on. It is counted, and the alarm raised, by the
-                // process's panic hook, which knows the place; here would be a second time.
-                tracing::error!(incident_id = incident, "a call panicked");
-            }
-            internal(&incident)
-        })
     }
 }
 
@@ -248,7 +251,7 @@ mod tests {
     async fn panics_are_caught() {
         let limits = limits(1);
         let place = limits.enter().unwrap();
-        let result = limits.run(place, async { panic!("in a test") }).await;
+        let result = place.run(async { panic!("in a test") }).await;
         let failure: Failure = result.map(|(): ()| ()).unwrap_err();
         assert_eq!(failure.reason(), ErrorReason::InternalError);
         assert!(limits.enter().is_ok());
@@ -260,7 +263,7 @@ mod tests {
         let limits = limits(1);
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
         let place = limits.enter().unwrap();
-        let mut call = Box::pin(limits.run(place, finished));
+        let mut call = Box::pin(place.run(finished));
         assert!(futures::poll!(&mut call).is_pending());
         drop(call);
         assert_eq!(limits.enter().unwrap_err().reason(), ErrorReason::Overloaded);

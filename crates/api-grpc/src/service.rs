@@ -16,6 +16,7 @@ use countersign_api::v1::ErrorReason;
 use countersign_application::{Application, DeniedCall};
 use countersign_domain::ids::{CallerId, TenantId};
 use futures::FutureExt;
+use http_body_util::Full;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -124,10 +125,14 @@ impl GrpcService {
     }
 }
 
+/// An answer that is under way.
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 impl Shared {
-    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+    fn handle(self: Arc<Self>, request: Request<Body>) -> Answer {
         if self.gate.is_open(request.uri().path()) {
-            return services::answered(self.open.clone().call(request).await);
+            let answer = self.open.clone().call(request);
+            return Box::pin(async { Ok(services::answered(answer.await)) });
         }
         let trace_id = trace::trace_id(request.headers());
         let span = trace::span(request.uri().path(), request.headers(), &trace_id);
@@ -140,9 +145,9 @@ impl Shared {
             let latency = start.elapsed();
             let code = trace::finished(&response, latency);
             metrics::finished(method.map(|method| Arc::clone(&method.path)), code, latency);
-            response
+            Ok(response)
         };
-        call.instrument(span).await
+        Box::pin(call.instrument(span))
     }
 
     async fn guarded(
@@ -152,14 +157,14 @@ impl Shared {
     ) -> Result<Response<Body>, Status> {
         let caller = match self.gate.authenticate(Shown::of(&request)).await {
             Ok(caller) => caller,
-            Err(denied) => return Err(self.refuse(denied, request, trace_id).await),
+            Err(denied) => return Err(Box::pin(self.refuse(denied, request, trace_id)).await),
         };
         tracing::Span::current().record("caller", caller.id.as_str());
         // Before its scope is looked at: what is denied takes time too.
         self.limits.at_rate(&caller.id)?;
         let caller = match self.gate.authorize(caller, request.uri().path(), trace_id.clone()) {
             Ok(caller) => caller,
-            Err(denied) => return Err(self.refuse(denied, request, trace_id).await),
+            Err(denied) => return Err(Box::pin(self.refuse(denied, request, trace_id)).await),
         };
         let (id, method, findings) =
             (caller.id.clone(), Arc::clone(&caller.method), Arc::clone(&caller.findings));
@@ -171,26 +176,33 @@ impl Shared {
         response
     }
 
-    async fn within_limits(
+    /// What the call is bounded by, and the call. No `async fn`: that would hold the request twice.
+    fn within_limits(
         self: &Arc<Self>,
         caller: CallerContext,
         request: Request<Body>,
-    ) -> Result<Response<Body>, Status> {
-        let Self { limits, app, .. } = &**self;
-        let permit = limits.enter()?;
+    ) -> impl Future<Output = Result<Response<Body>, Status>> + use<> {
+        let shared = Arc::clone(self);
         let method = Arc::clone(&caller.method);
         // A stream goes on for as long as the caller listens; only its beginning is bounded.
-        let deadline =
-            if method.is_streaming { limits.max_deadline } else { limits.deadline(request.headers()) };
-        let call = async {
-            let (mut request, body) = limits.whole(&method.path, request).await?;
+        let deadline = if method.is_streaming {
+            self.limits.max_deadline
+        } else {
+            self.limits.deadline(request.headers())
+        };
+        let call = async move {
+            let Self { limits, app, .. } = &*shared;
+            let permit = limits.enter()?;
+            let (mut parts, body) = request.into_parts();
+            let body = limits.whole(&method.path, body).await?;
             let permit = limits.turn(permit, party(app, &caller, &body)).await?;
-            request.extensions_mut().insert(caller);
-            let shared = Arc::clone(self);
-            let response = limits.run(permit, async move { shared.services.call(request).await }).await?;
+            parts.extensions.insert(caller);
+            let request = Request::from_parts(parts, Body::new(Full::new(body)));
+            let shared = Arc::clone(&shared);
+            let response = permit.run(async move { shared.services.call(request).await }).await?;
             Ok(with_reason(response))
         };
-        timeout(deadline, call).await.unwrap_or_else(|_| Err(expired().into_status()))
+        timeout(deadline, call).map(|answer| answer.unwrap_or_else(|_| Err(expired().into_status())))
     }
 
     /// Tells a caller that it is not let in. Where its name is known, the request is read only to learn whom to tell:
@@ -203,8 +215,8 @@ impl Shared {
             (caller, reason, method, self.limits.enter())
         {
             let deadline = self.limits.deadline(request.headers());
-            let read = timeout(deadline, self.limits.whole(&method.path, request)).await;
-            if let Ok(Ok((_, body))) = read
+            let read = timeout(deadline, self.limits.whole(&method.path, request.into_body())).await;
+            if let Ok(Ok(body)) = read
                 && let Some(tenant) = peek::tenant(&self.app, &method, &body)
             {
                 self.note(tenant, caller, reason, &method, trace_id);
@@ -263,15 +275,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        let request = request.map(Body::new);
-        Box::pin(async move { Ok(shared.handle(request).await) })
+        Arc::clone(&self.0).handle(request.map(Body::new))
     }
 }

@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("countersign.v1.redact.rs"), redact::debug_impls(&redacted)?)?;
 
     tonic_prost_build::configure()
+        .codec_path("crate::MessageCodec")
         .skip_debug(redacted.iter().map(|message| format!(".{}", message.full_name())))
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The contract `countersign.v1` as Rust: messages, clients, servers and descriptors, all generated from
-//! `proto/`. Nothing here is written by hand but what hides secrets in `Debug` and what reads descriptors;
-//! conversions to domain values live in the gRPC adapter.
+//! `proto/`. Nothing here is written by hand but what hides secrets in `Debug`, what reads descriptors, and how large
+//! buffers begin; conversions to domain values live in the gRPC adapter.
 //!
 //! # Secrets
 //!
@@ -21,7 +21,11 @@
 //! A new reason of an error goes into `error.proto` with the lines `Status:`, `Metadata:` and `Do:`; the page
 //! `docs/errors.md` is written from them.
 
+mod codec;
 mod redact;
+
+#[doc(hidden)]
+pub use codec::MessageCodec;
 
 use std::sync::LazyLock;
 

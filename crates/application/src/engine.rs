@@ -94,35 +94,42 @@ impl Application {
     }
 
     /// Runs a command in a task of its own: a caller who leaves changes nothing about it (R17).
-    pub(crate) async fn change<T, F>(
+    pub(crate) fn change<T, F>(
         &self,
         meta: Meta,
         subject: Subject,
         encode: Encode<T>,
         decide: F,
-    ) -> Result<Answer<T>, AppError>
+    ) -> impl Future<Output = Result<Answer<T>, AppError>> + use<T, F>
     where
         T: Clone + Send + 'static,
         F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Send + Sync + 'static,
     {
         let inner = Arc::clone(&self.0);
-        let task = async move { inner.run(&meta, &subject, &encode, &decide).await };
-        self.in_own_task(task).await
+        self.in_own_task(async move { inner.run(&meta, &subject, &encode, &decide).await })
     }
 
     /// Runs work in a task of its own, which goes on where the caller leaves (R17). A panic goes on in the caller, as if there
     /// were no task between them, and is not told a second time (R48).
-    pub(crate) async fn in_own_task<T: Send + 'static>(
+    ///
+    /// The task begins at once, and not when it is first waited for: what waits does not hold the work beside it.
+    pub(crate) fn in_own_task<T: Send + 'static, W>(
         &self,
-        work: impl Future<Output = Result<T, AppError>> + Send + 'static,
-    ) -> Result<T, AppError> {
-        match self.0.tasks.spawn(work.in_current_span()).await {
-            Ok(result) => result,
-            Err(ended) => match ended.try_into_panic() {
-                // The panic hook, which tells of it, ran where it began and does not run again.
-                Ok(panicked) => std::panic::resume_unwind(panicked),
-                Err(_) => Err(AppError::Interrupted),
-            },
+        work: W,
+    ) -> impl Future<Output = Result<T, AppError>> + use<T, W>
+    where
+        W: Future<Output = Result<T, AppError>> + Send + 'static,
+    {
+        let task = self.0.tasks.spawn(work.in_current_span());
+        async move {
+            match task.await {
+                Ok(result) => result,
+                Err(ended) => match ended.try_into_panic() {
+                    // The panic hook, which tells of it, ran where it began and does not run again.
+                    Ok(panicked) => std::panic::resume_unwind(panicked),
+                    Err(_) => Err(AppError::Interrupted),
+                },
+            }
         }
     }
 }
@@ -141,7 +148,8 @@ impl Inner {
             Ok(loaded) => loaded.ok_or(AppError::TenantNotFound),
             Err(error) => {
                 if let StoreError::SealBroken { entity, .. } = &error {
-                    self.seal_alarms.tell(&self.deps, user, entity).await;
+                    // Rare and large: a future of its own, so that no load makes room for it.
+                    Box::pin(self.seal_alarms.tell(&self.deps, user, entity)).await;
                 }
                 Err(error.into())
             }
@@ -155,6 +163,29 @@ impl Inner {
             self.policies.get(self.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
         Ok(Snapshot { loaded, policy, now: self.deps.clock.now() })
     }
+}
+
+/// What a decision is made of.
+struct Read {
+    loaded: Loaded,
+    /// The others that it needs, in their order.
+    parties: Vec<Loaded>,
+    sent: SendCounts,
+    /// The request to be answered again in the same way, with the digest of its arguments.
+    request: Option<(RequestKey, Digest)>,
+}
+
+/// A decision as it will be told, and what makes it durable; `None` where it leaves no trace.
+struct Decided<T> {
+    outcome: Result<Done<T>, Denial>,
+    commit: Option<Durable>,
+}
+
+/// What is committed, the first event of it, and what counts once it is.
+struct Durable {
+    change: ChangeSet,
+    event: EventId,
+    tally: Tally,
 }
 
 /// How one round of the road ended.
@@ -225,10 +256,39 @@ impl Inner {
             keys: &*self.deps.keys,
             now,
         };
+        let sent = self.sent(subject, &loaded.state, &ctx).await?;
+        let read = Read { loaded, parties, sent, request: key.zip(arguments) };
+        let Decided { outcome, commit } = self.decide(meta, subject, encode, decide, read, &ctx);
+        let Some(Durable { change, event, tally }) = commit else {
+            return Ok(Round::Answered(Answer::Fresh(outcome)));
+        };
+        Ok(match self.commit(change, event).instrument(measure::commit()).await? {
+            Commit::Done => {
+                tally.committed();
+                Round::Answered(Answer::Fresh(outcome))
+            }
+            Commit::Conflict => Round::Conflicted,
+        })
+    }
+
+    /// Decides, and makes of the decision what is to be committed.
+    fn decide<T, F>(
+        &self,
+        meta: &Meta,
+        subject: &Subject,
+        encode: &Encode<T>,
+        decide: &F,
+        read: Read,
+        ctx: &Context<'_>,
+    ) -> Decided<T>
+    where
+        T: Clone,
+        F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>>,
+    {
+        let (Read { loaded, parties, sent, request }, now) = (read, ctx.now);
         let source = Source { random: self.deps.random.as_ref(), now };
         let states: Vec<_> = parties.iter().map(|party| party.state.clone()).collect();
-        let sent = self.sent(subject, &loaded.state, &ctx).await?;
-        let decision = decide(&States { own: &loaded.state, parties: &states, sent }, &ctx, source);
+        let decision = decide(&States { own: &loaded.state, parties: &states, sent }, ctx, source);
         let event = source.event();
         let outcome = decision.outcome.clone().map(|value| Done {
             value,
@@ -240,9 +300,9 @@ impl Inner {
         let told_actor = decision.actor.as_ref().is_some_and(|actor| !actor.events.is_empty());
         if decision.events.is_empty() && !told_actor {
             // A denial that charges nothing and tells nothing leaves no trace to commit.
-            return Ok(Round::Answered(Answer::Fresh(outcome)));
+            return Decided { outcome, commit: None };
         }
-        let request = key.zip(arguments).map(|(key, arguments)| RequestRecord {
+        let request = request.map(|(key, arguments)| RequestRecord {
             key,
             arguments,
             reply: SecretBytes::new(encode(&outcome)),
@@ -250,13 +310,7 @@ impl Inner {
         });
         let tally = Tally::of(&decision.events, &loaded.state, &decision.next, now);
         let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event);
-        Ok(match self.commit(change, event).instrument(measure::commit()).await? {
-            Commit::Done => {
-                tally.committed();
-                Round::Answered(Answer::Fresh(outcome))
-            }
-            Commit::Conflict => Round::Conflicted,
-        })
+        Decided { outcome, commit: Some(Durable { change, event, tally }) }
     }
 
     /// The time to decide at. Refused while the clock cannot be relied on: a time ahead would consume steps that have not

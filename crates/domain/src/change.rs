@@ -192,20 +192,17 @@ pub enum Write {
 /// The writes that turn `old` into `next`, removals before insertions so that unique names can change hands.
 /// Empty where only the core differs, or nothing does.
 pub fn writes(old: &UserState, next: &UserState) -> Vec<Write> {
-    let mut writes = Vec::new();
+    // Most changes write one row: not the room for four that the first one would bring along.
+    let mut writes = Vec::with_capacity(1);
     authenticators(old, next, &mut writes);
     pending(old, next, &mut writes);
     recovery(old, next, &mut writes);
-    rows(
-        &old.challenges,
-        &next.challenges,
-        |row| row.id,
-        Write::RemoveChallenge,
-        Write::AddChallenge,
-        &mut writes,
-    );
-    rows(&old.tickets, &next.tickets, |row| row.id, Write::RemoveTicket, Write::AddTicket, &mut writes);
-    rows(&old.clients, &next.clients, |row| row.id, Write::RemoveClient, Write::PutClient, &mut writes);
+    let put = |row: &Challenge| Write::AddChallenge(row.clone());
+    rows(&old.challenges, &next.challenges, |row| row.id, Write::RemoveChallenge, put, &mut writes);
+    let put = |row: &Ticket| Write::AddTicket(row.clone());
+    rows(&old.tickets, &next.tickets, |row| row.id, Write::RemoveTicket, put, &mut writes);
+    let put = |row: &RememberedClient| Write::PutClient(row.clone());
+    rows(&old.clients, &next.clients, |row| row.id, Write::RemoveClient, put, &mut writes);
     if old.directory != next.directory {
         writes.push(next.directory.clone().map_or(Write::RemoveDirectory, Write::PutDirectory));
     }
@@ -230,21 +227,21 @@ fn rows<T: Clone + PartialEq, I: PartialEq>(
     next: &[T],
     id: impl Fn(&T) -> I,
     remove: impl Fn(I) -> Write,
-    put: impl Fn(T) -> Write,
+    put: impl Fn(&T) -> Write,
     writes: &mut Vec<Write>,
 ) {
     for row in old.iter().filter(|row| !next.iter().any(|kept| id(kept) == id(row))) {
         writes.push(remove(id(row)));
     }
     for row in next.iter().filter(|row| !old.contains(row)) {
-        writes.push(put(row.clone()));
+        writes.push(put(row));
     }
 }
 
 fn authenticators(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
-    let put = |row: Authenticator| match old.authenticator(row.id).map(|before| used(before, &row)) {
+    let put = |row: &Authenticator| match old.authenticator(row.id).map(|before| used(before, row)) {
         Some(Some(write)) => write,
-        _ => Write::PutAuthenticator(row),
+        _ => Write::PutAuthenticator(row.clone()),
     };
     rows(&old.authenticators, &next.authenticators, |row| row.id, Write::RemoveAuthenticator, put, writes);
 }
@@ -265,14 +262,14 @@ fn used(before: &Authenticator, after: &Authenticator) -> Option<Write> {
 }
 
 fn pending(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
-    let put = |row: PendingEnrollment| {
+    let put = |row: &PendingEnrollment| {
         let charged = old
             .pending(row.id)
-            .is_some_and(|before| PendingEnrollment { tries_left: row.tries_left, ..before.clone() } == row);
+            .is_some_and(|before| PendingEnrollment { tries_left: row.tries_left, ..before.clone() } == *row);
         if charged {
             Write::ChargePending { id: row.id, tries_left: row.tries_left }
         } else {
-            Write::PutPending(row)
+            Write::PutPending(row.clone())
         }
     };
     rows(&old.pending, &next.pending, |row| row.id, Write::RemovePending, put, writes);

@@ -26,6 +26,8 @@ use crate::pool::Pool;
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
 use countersign_ports::{ChangeSet, Commit, Random, StoreError, Tell, TenantRecord};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use hot::HotChange;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -88,18 +90,23 @@ impl Committer {
     }
 
     /// See [`countersign_ports::UserStore::commit`] and [`countersign_ports::PolicyStore::put_policy`].
-    pub(crate) async fn commit_work(&self, work: Work<'_>) -> Result<Commit, StoreError> {
-        let now = decided_at(&work).map_err(Failure::into_store)?;
-        let mut left = ATTEMPTS;
-        loop {
-            left -= 1;
-            return match self.attempt(&work, now).await {
-                Ok(commit) => Ok(commit),
-                Err(Attempt::NotDone(failure)) if left > 0 && failure.is_transient() => continue,
-                Err(Attempt::NotDone(failure)) => Err(failure.into_store()),
-                Err(Attempt::Unknown(error)) => Err(outcome_unknown(&error)),
-            };
+    ///
+    /// Boxed: it is some kilobytes, for which no login that shares a statement is to make room.
+    pub(crate) fn commit_work<'a>(&'a self, work: Work<'a>) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        async move {
+            let now = decided_at(&work).map_err(Failure::into_store)?;
+            let mut left = ATTEMPTS;
+            loop {
+                left -= 1;
+                return match self.attempt(&work, now).await {
+                    Ok(commit) => Ok(commit),
+                    Err(Attempt::NotDone(failure)) if left > 0 && failure.is_transient() => continue,
+                    Err(Attempt::NotDone(failure)) => Err(failure.into_store()),
+                    Err(Attempt::Unknown(error)) => Err(outcome_unknown(&error)),
+                };
+            }
         }
+        .boxed()
     }
 
     async fn attempt(&self, work: &Work<'_>, now: OffsetDateTime) -> Result<Commit, Attempt> {

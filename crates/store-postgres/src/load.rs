@@ -20,11 +20,20 @@ impl PostgresStore {
         let row = if let Some(group) = &self.group {
             group.loader.load(user, request).await?
         } else {
-            let mut checkout = self.pool.checkout().await?;
-            let row = self.pool.within(select(checkout.connection(), user, request)).await;
-            checkout.conclude(row).map_err(|error| from_sql(&error))?
+            // Boxed: a load that shares a statement makes no room for it.
+            Box::pin(self.load_alone(user, request)).await?
         };
         row.map(|row| row.into_loaded(user, request, &self.keyring)).transpose()
+    }
+
+    async fn load_alone(
+        &self,
+        user: &UserRef,
+        request: Option<&RequestKey>,
+    ) -> Result<Option<LoadRow>, StoreError> {
+        let mut checkout = self.pool.checkout().await?;
+        let row = self.pool.within(select(checkout.connection(), user, request)).await;
+        checkout.conclude(row).map_err(|error| from_sql(&error))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn change_set<T>(
         policy_revision: loaded.policy_revision,
         source,
         first: Some(first),
-        events: Vec::new(),
+        events: Vec::with_capacity(decision.events.len()),
         notices: Vec::new(),
     };
     // A directory entry that was just put names the new address; an erased one still tells the old one.

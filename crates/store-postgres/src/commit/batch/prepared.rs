@@ -38,7 +38,11 @@ impl<'a> Prepared<'a> {
             None => rows.telling = Some(set.tenant.as_str()),
         }
         rows.request = set.request.as_ref().map(|request| RequestInsert::new(request, sealer)).transpose()?;
-        rows.events = set.events.iter().map(EventInsert::new).collect::<Result<_, _>>()?;
+        // Not collected: that makes room for four, of a quarter of a kilobyte each, where most changes tell one.
+        rows.events.reserve_exact(set.events.len());
+        for event in &set.events {
+            rows.events.push(EventInsert::new(event)?);
+        }
         rows.notices = set.notices.iter().map(|row| notice(set, row)).collect::<Result<_, _>>()?;
         Ok(rows)
     }
