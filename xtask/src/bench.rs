@@ -2,6 +2,7 @@
 //! The method and its reasons stand in docs/performance.md.
 //!
 //! - [`stage`] is everything that is measured, [`plan`] what is measured of it, [`measure`] does it.
+//! - [`soak`] goes on for minutes.
 //! - [`goals`] are the ratios, [`report`] and [`svg`] show them.
 
 mod figures;
@@ -16,6 +17,7 @@ mod report;
 mod sample;
 mod service;
 mod slow_disk;
+mod soak;
 mod stage;
 mod svg;
 
@@ -54,9 +56,13 @@ pub(crate) struct Args {
     /// Leave out the database whose flushes take 4 ms longer
     #[arg(long)]
     no_slow_disk: bool,
-    /// Leave out the database with a million users and ten million events, which takes minutes to make; --quick does
+    /// Leave out the databases with ten thousand users, and with a million users and ten million events, which take minutes
+    /// to make; --quick does
     #[arg(long)]
     no_growth: bool,
+    /// After the rounds, so many minutes of logins that come at their own time; ten show what seconds hide
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u32>,
     /// Write the figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -68,6 +74,7 @@ pub(crate) struct Args {
 /// Measures. False if an answer was wrong: such figures mean nothing.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let wanted = Wanted::named(&args.only)?;
+    args.soak.map_or(Ok(()), |_| wanted.require_soak())?;
     let (service, load) = build()?;
     let mut notes = Vec::new();
     let slow_disk = if args.no_slow_disk || !wanted.server("slow") {
@@ -80,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let wanted = if slow { wanted } else { wanted.without_slow_disk() };
     let grows = !args.no_growth && (!args.quick || !args.only.is_empty());
     let wanted = if grows { wanted } else { wanted.without_growth() };
-    let mut stage = Stage::build(&service, &load, slow_disk)?;
+    let mut stage = Stage::build(&service, &load, slow_disk, &wanted)?;
     stage.populate(users(args.quick), &wanted)?;
     let machine = machine::describe(&postgres(&stage)?);
     let times = Times {
@@ -94,12 +101,13 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         println!("round {} of {count}", number + 1);
         rounds.push(round(&mut stage, &mut measure, number, &wanted)?);
     }
+    let soak = args.soak.map(|minutes| soak::run(&mut stage, &mut measure, minutes)).transpose()?;
     if count < 5 {
         notes.push(format!("{count} rounds are too few to say much"));
     }
     let outcomes = goals::evaluate(&rounds);
     let wrong = &measure.wrong;
-    let report = Report { machine, seconds: times.seconds, rounds: &rounds, outcomes, wrong, notes };
+    let report = Report { machine, seconds: times.seconds, rounds: &rounds, outcomes, soak, wrong, notes };
     println!("{}", report.text());
     if let Some(file) = &args.json {
         write(file, &format!("{:#}\n", report.json()))?;
@@ -131,6 +139,7 @@ fn users(quick: bool) -> Users {
             slow: 8_000,
             calm: 4_000,
             stormed: 1_000,
+            small: 10_000,
         }
     } else {
         Users {
@@ -140,6 +149,7 @@ fn users(quick: bool) -> Users {
             slow: 40_000,
             calm: 20_000,
             stormed: 1_000,
+            small: 10_000,
         }
     }
 }

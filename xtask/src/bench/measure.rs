@@ -64,19 +64,38 @@ impl Measure {
     pub(super) fn take(&mut self, stage: &mut Stage, step: &Step) -> Result<Sample> {
         self.await_absence(stage, step)?;
         self.await_codes(stage, step)?;
+        let sample = self.sample(stage, step, self.times, self.half_a_closed_loop())?;
+        self.rates.insert(step.name, sample.answers.rate);
+        Ok(sample)
+    }
+
+    /// Runs a step on, at once, for so long: an open loop with so many calls a second.
+    pub(super) fn go_on(
+        &mut self,
+        stage: &mut Stage,
+        step: &Step,
+        seconds: u32,
+        per_second: u32,
+    ) -> Result<Sample> {
+        self.sample(stage, step, Times { seconds, warm_up: Duration::ZERO }, per_second)
+    }
+
+    fn sample(&mut self, stage: &mut Stage, step: &Step, times: Times, per_second: u32) -> Result<Sample> {
         let before = clock(stage, step);
         let (answers, resident_bytes) = match &step.what {
-            What::Baseline { disk, clients } => (self.baseline(stage, *disk, *clients)?, None),
-            What::Load { server, .. } => self.load(stage, step, server)?,
+            What::Baseline { disk, clients } => (baseline(stage, *disk, *clients, times)?, None),
+            What::Load { server, .. } => self.load(stage, step, server, times, per_second)?,
         };
         let cpu = before.zip(clock(stage, step)).map(|(before, after)| used(&before, &after));
-        self.rates.insert(step.name, answers.rate);
         Ok(Sample { answers, cpu, resident_bytes })
     }
 
-    fn baseline(&self, stage: &Stage, disk: Disk, clients: u32) -> Result<Answers> {
-        let database = stage.databases.get(&disk).context("there is no such database")?;
-        database.pgbench.run(&database.server, clients, self.times.seconds)
+    /// Calls a second of an open loop: half as many as a closed one had answered.
+    pub(super) fn half_a_closed_loop(&self) -> u32 {
+        let closed = self.rates.get(CLOSED).copied().unwrap_or(FIRST_GUESS / 4.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand")]
+        let half = (closed / 2.0).max(1.0) as u32;
+        half
     }
 
     fn load(
@@ -84,9 +103,11 @@ impl Measure {
         stage: &mut Stage,
         step: &Step,
         server: &'static str,
+        times: Times,
+        per_second: u32,
     ) -> Result<(Answers, Option<u64>)> {
         let pid = stage.running.get(server).with_context(|| format!("{server} does not run"))?.pid();
-        let command = self.command(step)?;
+        let command = command(step, times, per_second)?;
         let (running, is_running) = mpsc::channel::<()>();
         let watcher = thread::spawn(move || {
             let mut most = machine::resident_bytes(pid);
@@ -104,24 +125,6 @@ impl Measure {
         let (answers, bad) = sample::read(&told?)?;
         self.wrong.extend(bad.into_iter().map(|what| format!("{}: {what}", step.name)));
         Ok((answers, most))
-    }
-
-    fn command(&self, step: &Step) -> Result<Value> {
-        let What::Load { server, population, flow, in_flight, pause_millis, open, storm } = &step.what else {
-            anyhow::bail!("{} is no load", step.name);
-        };
-        let closed = self.rates.get(CLOSED).copied().unwrap_or(FIRST_GUESS / 4.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand")]
-        let per_second = open.then(|| (closed / 2.0).max(1.0) as u32);
-        Ok(json!({
-            "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
-            "millis": u64::from(self.times.seconds) * 1_000,
-            "warm_up_millis": u64::try_from(self.times.warm_up.as_millis())?,
-            "pause_millis": pause_millis, "per_second": per_second,
-            "beside": storm.then(|| json!({
-                "population": STORMED, "flow": "guess", "in_flight": STORM,
-            })),
-        }))
     }
 
     /// Waits until the tenant of the step before is there no more, where that would take places away: each population is a
@@ -149,6 +152,26 @@ impl Measure {
         let codes = (needed * 1.2).min(f64::from(users) * 2.5) as u64;
         stage.load.tell(&json!({ "do": "await", "population": population, "codes": codes })).map(|_| ())
     }
+}
+
+fn baseline(stage: &Stage, disk: Disk, clients: u32, times: Times) -> Result<Answers> {
+    let database = stage.databases.get(&disk).context("there is no such database")?;
+    database.pgbench.run(&database.server, clients, times.seconds)
+}
+
+fn command(step: &Step, times: Times, per_second: u32) -> Result<Value> {
+    let What::Load { server, population, flow, in_flight, pause_millis, open, storm } = &step.what else {
+        anyhow::bail!("{} is no load", step.name);
+    };
+    Ok(json!({
+        "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
+        "millis": u64::from(times.seconds) * 1_000,
+        "warm_up_millis": u64::try_from(times.warm_up.as_millis())?,
+        "pause_millis": pause_millis, "per_second": open.then_some(per_second),
+        "beside": storm.then(|| json!({
+            "population": STORMED, "flow": "guess", "in_flight": STORM,
+        })),
+    }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the stopwatch")]

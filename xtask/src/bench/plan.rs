@@ -1,7 +1,7 @@
 //! What is measured in every round, in one order. The order turns round after each round, so that what drifts (a disk
 //! that warms up, a neighbour that wakes) does not favour one side.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 /// Which PostgreSQL: with the disk as it is, or with flushes that take longer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,8 +117,9 @@ pub(super) const SLOW_STEPS: [Step; 3] = [
     load("slow-login-1024", "slow", "slow-users", "check", 1_024),
 ];
 
-/// The same statements beside many more users and events.
-pub(super) const GROWN_STEPS: [Step; 3] = [
+/// The same statements with fewer users, and beside many more users and events. `login-256` stands between them.
+pub(super) const GROWTH_STEPS: [Step; 4] = [
+    load("small-login-256", "small", "small-users", "check", 256),
     load("grown-login-256", "grown", "users", "check", 256),
     load("grown-list-1", "grown", "users", "list", 1),
     load("grown-coverage-1", "grown", "users", "coverage", 1),
@@ -126,7 +127,7 @@ pub(super) const GROWN_STEPS: [Step; 3] = [
 
 /// All steps there are.
 pub(super) fn all() -> impl Iterator<Item = &'static Step> {
-    STEPS.iter().chain(&SLOW_STEPS).chain(&GROWN_STEPS)
+    STEPS.iter().chain(&SLOW_STEPS).chain(&GROWTH_STEPS)
 }
 
 /// The steps that were asked for, in the order of the plan.
@@ -151,7 +152,7 @@ impl Wanted {
 
     /// The same where there is no time to let a database grow.
     pub(super) fn without_growth(self) -> Self {
-        self.without(&GROWN_STEPS)
+        self.without(&GROWTH_STEPS)
     }
 
     fn without(mut self, steps: &[Step]) -> Self {
@@ -175,6 +176,22 @@ impl Wanted {
     /// Whether any step logs these users in.
     pub(super) fn population(&self, name: &str) -> bool {
         self.0.iter().any(|step| matches!(step.what, What::Load { population, .. } if population == name))
+    }
+
+    /// The step that a soak goes on with, and whose users it needs.
+    pub(super) fn soak() -> Result<&'static Step> {
+        all()
+            .find(|step| matches!(step.what, What::Load { open: true, .. }))
+            .context("no step is an open loop")
+    }
+
+    /// Refuses a soak whose step is not wanted: nobody would be there to log in.
+    pub(super) fn require_soak(&self) -> Result<()> {
+        let step = Self::soak()?;
+        if !self.0.iter().any(|wanted| wanted.name == step.name) {
+            bail!("a soak goes on with {}, which --only does not name", step.name);
+        }
+        Ok(())
     }
 
     /// The steps of a round, the first of which has number 0.
@@ -212,6 +229,8 @@ mod tests {
         assert!(two.server("grouped") && two.population("users"));
         assert!(!two.server("sqlite") && !two.server("slow") && !two.population("remembered-users"));
         assert!(named(&["slow-pgbench-64"]).unwrap().server("slow"));
+        assert!(named(&["login-open"]).unwrap().require_soak().is_ok());
+        assert!(two.require_soak().unwrap_err().to_string().contains("login-open"));
         let error = named(&["login-265"]).err().unwrap().to_string();
         assert!(error.contains("login-265") && error.contains("login-256"), "{error}");
     }

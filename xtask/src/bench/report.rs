@@ -8,6 +8,7 @@ use super::figures::Spread;
 use super::goals::{Better, Outcome, Standing};
 use super::plan::{self, Step};
 use super::sample::{Round, Sample, over};
+use super::soak::Soak;
 
 /// A greater share of foreign CPU than this makes a figure doubtful.
 const FOREIGN: f64 = 0.05;
@@ -18,6 +19,7 @@ pub(super) struct Report<'r> {
     pub(super) seconds: u32,
     pub(super) rounds: &'r [Round],
     pub(super) outcomes: Vec<Outcome>,
+    pub(super) soak: Option<Soak>,
     /// What must not have happened.
     pub(super) wrong: &'r [String],
     /// What makes the figures doubtful, or is missing.
@@ -35,6 +37,7 @@ impl Report<'_> {
         );
         self.goals(&mut text);
         self.steps(&mut text);
+        text.extend(self.soak.as_ref().map(Soak::text));
         for line in self.wrong {
             line_of(&mut text, &format!("WRONG: {line}"));
         }
@@ -154,6 +157,7 @@ impl Report<'_> {
             "seconds": self.seconds,
             "goals": self.outcomes.iter().map(goal_json).collect::<Vec<_>>(),
             "steps": plan::all().filter_map(|step| self.step_json(step)).collect::<Vec<_>>(),
+            "soak": self.soak.as_ref().map(Soak::json),
             "wrong": self.wrong,
             "notes": self.notes.iter().cloned().chain(self.disturbances()).collect::<Vec<_>>(),
         })

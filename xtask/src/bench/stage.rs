@@ -20,6 +20,8 @@ use crate::preload::Preload;
 const DATABASE: &str = "countersign";
 /// A copy of it with many more users and events.
 const GROWN: &str = "grown";
+/// One with few users.
+const SMALL: &str = "small";
 /// The tenant whose users are always asked for a code, and its preset.
 const TENANT: (&str, &str) = ("always-asked", "self-service-code");
 /// The tenant whose users are asked on unknown clients only, and its preset.
@@ -48,6 +50,7 @@ pub(super) struct Users {
     pub(super) slow: u32,
     pub(super) calm: u32,
     pub(super) stormed: u32,
+    pub(super) small: u32,
 }
 
 /// A PostgreSQL with the baseline beside our database.
@@ -71,7 +74,12 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts databases and the load generator, and configures services. Nothing is served yet.
-    pub(super) fn build(service: &Path, load: &Path, slow_disk: Option<Preload>) -> Result<Self> {
+    pub(super) fn build(
+        service: &Path,
+        load: &Path,
+        slow_disk: Option<Preload>,
+        wanted: &Wanted,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("countersign-bench-").tempdir()?;
         let path = folder.path();
         let mut load = Load::start(load)?;
@@ -81,20 +89,22 @@ impl Stage {
         if let Some(slow) = &slow_disk {
             databases.insert(Disk::Slow, database(Some(slow.library()), path.join("slow-baseline"))?);
         }
-        let postgres = |disk: Disk, group_commit| {
-            let url = databases.get(&disk).map(|it| it.server.database_url(DATABASE));
+        let postgres = |disk: Disk, name, group_commit| {
+            let url = databases.get(&disk).map(|it| it.server.database_url(name));
             url.map(|url| Store::Postgres { url, group_commit })
         };
-        let grown = databases.get(&Disk::AsIs).map(|it| {
-            let store = Store::Postgres { url: it.server.database_url(GROWN), group_commit: true };
-            Service::configure(service, path, "grown", &store)
-        });
-        let grown = grown.transpose()?;
+        let grown = postgres(Disk::AsIs, GROWN, true);
+        let grown = grown.map(|store| Service::configure(service, path, "grown", &store)).transpose()?;
+        let small = if wanted.server("small") { databases.get(&Disk::AsIs) } else { None };
+        if let Some(database) = small {
+            database.server.query("postgres", &format!("CREATE DATABASE {SMALL}"))?;
+        }
         let stores = [
-            ("grouped", postgres(Disk::AsIs, true)),
-            ("one-by-one", postgres(Disk::AsIs, false)),
+            ("grouped", postgres(Disk::AsIs, DATABASE, true)),
+            ("one-by-one", postgres(Disk::AsIs, DATABASE, false)),
             ("sqlite", Some(Store::Sqlite(path.join("countersign.db")))),
-            ("slow", postgres(Disk::Slow, true)),
+            ("slow", postgres(Disk::Slow, DATABASE, true)),
+            ("small", small.and_then(|_| postgres(Disk::AsIs, SMALL, true))),
         ];
         let mut services = BTreeMap::new();
         for (name, store) in stores {
@@ -102,7 +112,7 @@ impl Stage {
                 services.insert(name, Service::configure(service, path, name, &store)?);
             }
         }
-        for name in ["grouped", "slow"] {
+        for name in ["grouped", "slow", "small"] {
             services.get(name).map_or(Ok(()), Service::migrate)?;
         }
         let (running, users) = (BTreeMap::new(), BTreeMap::new());
@@ -120,6 +130,7 @@ impl Stage {
             ("grouped", "calm-users", CALM, users.calm),
             ("grouped", STORMED, STORMY, users.stormed),
             ("grouped", "newcomers", JOINED, 0),
+            ("small", "small-users", TENANT, users.small),
         ];
         for (server, population, tenant, count) in populations {
             let is_wanted = wanted.population(population) || (population == STORMED && wanted.storm());
@@ -140,8 +151,10 @@ impl Stage {
         // What so much writing leaves to be tidied must not fall into the first rounds.
         for (disk, database) in &self.databases {
             database.server.query(DATABASE, "VACUUM ANALYZE")?;
-            if self.services.contains_key("grown") && *disk == Disk::AsIs {
-                database.server.query(GROWN, "VACUUM ANALYZE")?;
+            for (service, name) in [("grown", GROWN), ("small", SMALL)] {
+                if self.services.contains_key(service) && *disk == Disk::AsIs {
+                    database.server.query(name, "VACUUM ANALYZE")?;
+                }
             }
             database.server.query(DATABASE, "CHECKPOINT")?;
         }
