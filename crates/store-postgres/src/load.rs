@@ -59,7 +59,7 @@ pub(crate) async fn select(
             d.entry AS "directory?",
             ARRAY(
                 SELECT ROW(
-                    ROW(authenticator_id, display_name, named, create_time, last_use_time,
+                    number, ROW(authenticator_id, display_name, named, create_time, last_use_time,
                         consecutive_failures, disabled_since),
                     ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step),
                     CASE WHEN kind = 'SMS' THEN ROW(
@@ -67,28 +67,28 @@ pub(crate) async fn select(
                         sms_send_expire_time, sms_send_used_time
                     ) END,
                     CASE WHEN kind = 'SECURITY_KEY' THEN ROW(key_sealed, key_sign_count, key_backed_up) END
-                ) FROM authenticators WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+                ) FROM authenticators WHERE tenant_id = $1 AND user_id = $2
             ) AS "authenticators!: Vec<AuthenticatorRow>",
             ARRAY(
                 SELECT ROW(
-                    ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
+                    number, ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
                     ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label),
                     CASE WHEN kind = 'SMS' THEN ROW(sms_sealed_number, sms_send_id, sms_send_key) END
-                ) FROM pending_enrollments WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+                ) FROM pending_enrollments WHERE tenant_id = $1 AND user_id = $2
             ) AS "pending!: Vec<PendingRow>",
             ARRAY(
-                SELECT ROW(challenge_id, purpose, create_time, expire_time, epoch, first_factor, client)
-                FROM challenges WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+                SELECT ROW(number, challenge_id, purpose, create_time, expire_time, epoch, first_factor, client)
+                FROM challenges WHERE tenant_id = $1 AND user_id = $2
             ) AS "challenges!: Vec<ChallengeRow>",
             ARRAY(
-                SELECT ROW(ticket_id, issuer, expire_time, epoch, client)
-                FROM tickets WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+                SELECT ROW(number, ticket_id, issuer, expire_time, epoch, client)
+                FROM tickets WHERE tenant_id = $1 AND user_id = $2
             ) AS "tickets!: Vec<TicketRow>",
             ARRAY(
                 SELECT ROW(
-                    ROW(client_id, token_key, generation, rotate_time, epoch),
+                    number, ROW(client_id, token_key, generation, rotate_time, epoch),
                     ROW(application, display_name, last_ip_address, create_time, last_use_time, expire_time)
-                ) FROM remembered_clients WHERE tenant_id = $1 AND user_id = $2 ORDER BY number
+                ) FROM remembered_clients WHERE tenant_id = $1 AND user_id = $2
             ) AS "clients!: Vec<ClientRow>",
             r.arguments_key AS "arguments_key?", r.arguments_digest AS "arguments_digest?", r.reply AS "reply?",
             r.expire_time AS "expire_time?"

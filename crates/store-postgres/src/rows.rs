@@ -130,12 +130,16 @@ impl LoadRow {
         let set =
             (self.set_id, self.set_create_time, self.set_digest_keys, self.set_digests, self.set_used_times);
         Ok(UserState {
-            authenticators: each(self.authenticators, |row| credentials::authenticator(row, user, keyring))?,
-            pending: each(self.pending, |row| credentials::pending(row, user, keyring))?,
+            authenticators: each(
+                self.authenticators,
+                |row| row.0,
+                |row| credentials::authenticator(row, user, keyring),
+            )?,
+            pending: each(self.pending, |row| row.0, |row| credentials::pending(row, user, keyring))?,
             recovery: credentials::recovery_set(set, user)?,
-            challenges: each(self.challenges, login_state::challenge)?,
-            tickets: each(self.tickets, login_state::ticket)?,
-            clients: each(self.clients, login_state::client)?,
+            challenges: each(self.challenges, |row| row.0, login_state::challenge)?,
+            tickets: each(self.tickets, |row| row.0, login_state::ticket)?,
+            clients: each(self.clients, |row| row.0, login_state::client)?,
             directory: directory.map_err(|error| row.corrupt(error.problem()))?,
             ..core
         })
@@ -161,7 +165,13 @@ impl LoadRow {
     }
 }
 
-fn each<R, T>(rows: Vec<R>, read: impl Fn(R) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
+/// Reads rows in the order in which they came to be, which their numbers tell.
+fn each<R, T>(
+    mut rows: Vec<R>,
+    number: impl Fn(&R) -> i64,
+    read: impl Fn(R) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    rows.sort_unstable_by_key(number);
     rows.into_iter().map(read).collect()
 }
 

@@ -16,7 +16,7 @@ SELECT
     d.entry AS "directory?",
     ARRAY(
         SELECT ROW(
-            ROW(authenticator_id, display_name, named, create_time, last_use_time,
+            number, ROW(authenticator_id, display_name, named, create_time, last_use_time,
                 consecutive_failures, disabled_since),
             ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step),
             CASE WHEN kind = 'SMS' THEN ROW(
@@ -24,28 +24,28 @@ SELECT
                 sms_send_expire_time, sms_send_used_time
             ) END,
             CASE WHEN kind = 'SECURITY_KEY' THEN ROW(key_sealed, key_sign_count, key_backed_up) END
-        ) FROM authenticators AS a WHERE a.tenant_id = asked.tenant_id AND a.user_id = asked.user_id ORDER BY number
+        ) FROM authenticators AS a WHERE a.tenant_id = asked.tenant_id AND a.user_id = asked.user_id
     ) AS "authenticators!: Vec<AuthenticatorRow>",
     ARRAY(
         SELECT ROW(
-            ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
+            number, ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
             ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label),
             CASE WHEN kind = 'SMS' THEN ROW(sms_sealed_number, sms_send_id, sms_send_key) END
-        ) FROM pending_enrollments AS p WHERE p.tenant_id = asked.tenant_id AND p.user_id = asked.user_id ORDER BY number
+        ) FROM pending_enrollments AS p WHERE p.tenant_id = asked.tenant_id AND p.user_id = asked.user_id
     ) AS "pending!: Vec<PendingRow>",
     ARRAY(
-        SELECT ROW(challenge_id, purpose, create_time, expire_time, epoch, first_factor, client)
-        FROM challenges AS c WHERE c.tenant_id = asked.tenant_id AND c.user_id = asked.user_id ORDER BY number
+        SELECT ROW(number, challenge_id, purpose, create_time, expire_time, epoch, first_factor, client)
+        FROM challenges AS c WHERE c.tenant_id = asked.tenant_id AND c.user_id = asked.user_id
     ) AS "challenges!: Vec<ChallengeRow>",
     ARRAY(
-        SELECT ROW(ticket_id, issuer, expire_time, epoch, client)
-        FROM tickets AS k WHERE k.tenant_id = asked.tenant_id AND k.user_id = asked.user_id ORDER BY number
+        SELECT ROW(number, ticket_id, issuer, expire_time, epoch, client)
+        FROM tickets AS k WHERE k.tenant_id = asked.tenant_id AND k.user_id = asked.user_id
     ) AS "tickets!: Vec<TicketRow>",
     ARRAY(
         SELECT ROW(
-            ROW(client_id, token_key, generation, rotate_time, epoch),
+            number, ROW(client_id, token_key, generation, rotate_time, epoch),
             ROW(application, display_name, last_ip_address, create_time, last_use_time, expire_time)
-        ) FROM remembered_clients AS m WHERE m.tenant_id = asked.tenant_id AND m.user_id = asked.user_id ORDER BY number
+        ) FROM remembered_clients AS m WHERE m.tenant_id = asked.tenant_id AND m.user_id = asked.user_id
     ) AS "clients!: Vec<ClientRow>",
     r.arguments_key AS "arguments_key?", r.arguments_digest AS "arguments_digest?", r.reply AS "reply?",
     r.expire_time AS "expire_time?"

@@ -18,8 +18,9 @@ use countersign_ports::document::{Named, decode_security_key};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// What every authenticator has, then the columns of its kind.
+/// The number, what every authenticator has, then the columns of its kind.
 pub(crate) type AuthenticatorRow = (
+    i64,
     // authenticator_id, display_name, named, create_time, last_use_time, consecutive_failures, disabled_since
     (Uuid, String, bool, OffsetDateTime, Option<OffsetDateTime>, i64, Option<OffsetDateTime>),
     // kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step
@@ -42,8 +43,9 @@ type SmsColumns = (
     Option<OffsetDateTime>,
 );
 
-/// What every pending enrollment has, then the columns of its kind.
+/// The number, what every pending enrollment has, then the columns of its kind.
 pub(crate) type PendingRow = (
+    i64,
     // enrollment_id, replaces, tries_left, create_time, expire_time, epoch
     (Uuid, Option<Uuid>, i64, OffsetDateTime, OffsetDateTime, i64),
     // kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label
@@ -66,7 +68,8 @@ pub(super) fn authenticator(
     user: &UserRef,
     keyring: &Keyring,
 ) -> Result<Authenticator, StoreError> {
-    let ((id, name, named, create_time, last_use_time, failures, disabled_since), credential, sms, key) = row;
+    let (_, (id, name, named, create_time, last_use_time, failures, disabled_since), credential, sms, key) =
+        row;
     let id = AuthenticatorId::from_uuid(id);
     let row = RowId { entity: "authenticator", id: &id };
     let credential = match (AuthenticatorType::from_name(&credential.0), credential) {
@@ -112,7 +115,7 @@ pub(super) fn pending(
     user: &UserRef,
     keyring: &Keyring,
 ) -> Result<PendingEnrollment, StoreError> {
-    let ((id, replaces, tries_left, create_time, expire_time, epoch), credential, sms) = row;
+    let (_, (id, replaces, tries_left, create_time, expire_time, epoch), credential, sms) = row;
     let id = EnrollmentId::from_uuid(id);
     let row = RowId { entity: "pending enrollment", id: &id };
     let credential = match (AuthenticatorType::from_name(&credential.0), credential) {

@@ -9,14 +9,15 @@ use countersign_ports::document::{self, Named};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// `challenge_id`, `purpose`, `create_time`, `expire_time`, `epoch`, `first_factor`, `client`.
-pub(crate) type ChallengeRow = (Uuid, String, OffsetDateTime, OffsetDateTime, i64, String, String);
+/// `number`, `challenge_id`, `purpose`, `create_time`, `expire_time`, `epoch`, `first_factor`, `client`.
+pub(crate) type ChallengeRow = (i64, Uuid, String, OffsetDateTime, OffsetDateTime, i64, String, String);
 
-/// `ticket_id`, `issuer`, `expire_time`, `epoch`, `client`.
-pub(crate) type TicketRow = (Uuid, String, OffsetDateTime, i64, String);
+/// `number`, `ticket_id`, `issuer`, `expire_time`, `epoch`, `client`.
+pub(crate) type TicketRow = (i64, Uuid, String, OffsetDateTime, i64, String);
 
-/// What a token is made of, then what is told about the client.
+/// The number, what a token is made of, then what is told about the client.
 pub(crate) type ClientRow = (
+    i64,
     // client_id, token_key, generation, rotate_time, epoch
     (Uuid, i64, i64, OffsetDateTime, i64),
     // application, display_name, last_ip_address, create_time, last_use_time, expire_time
@@ -24,7 +25,7 @@ pub(crate) type ClientRow = (
 );
 
 pub(super) fn challenge(row: ChallengeRow) -> Result<Challenge, StoreError> {
-    let (id, purpose, create_time, expire_time, epoch, first_factor, client) = row;
+    let (_, id, purpose, create_time, expire_time, epoch, first_factor, client) = row;
     let id = ChallengeId::from_uuid(id);
     let row = RowId { entity: "challenge", id: &id };
     Ok(Challenge {
@@ -41,7 +42,7 @@ pub(super) fn challenge(row: ChallengeRow) -> Result<Challenge, StoreError> {
 }
 
 pub(super) fn ticket(row: TicketRow) -> Result<Ticket, StoreError> {
-    let (id, issuer, expire_time, epoch, client) = row;
+    let (_, id, issuer, expire_time, epoch, client) = row;
     let id = TicketId::from_uuid(id);
     let row = RowId { entity: "ticket", id: &id };
     Ok(Ticket {
@@ -54,7 +55,7 @@ pub(super) fn ticket(row: TicketRow) -> Result<Ticket, StoreError> {
 }
 
 pub(super) fn client(row: ClientRow) -> Result<RememberedClient, StoreError> {
-    let ((id, key, generation, rotate_time, epoch), about) = row;
+    let (_, (id, key, generation, rotate_time, epoch), about) = row;
     let (application, display_name, last_ip_address, create_time, last_use_time, expire_time) = about;
     let id = ClientId::from_uuid(id);
     let row = RowId { entity: "remembered client", id: &id };

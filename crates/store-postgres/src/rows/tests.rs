@@ -3,6 +3,7 @@
 use super::LoadRow;
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
+use countersign_domain::user::UserState;
 use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::StoreError;
 use std::collections::BTreeMap;
@@ -48,14 +49,14 @@ fn plain() -> LoadRow {
     }
 }
 
-fn load(change: impl FnOnce(&mut LoadRow)) -> Result<(), StoreError> {
+fn load(change: impl FnOnce(&mut LoadRow)) -> Result<UserState, StoreError> {
     let root = RootKey::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap())).unwrap();
     let keyring = Keyring::new(BTreeMap::from([(KeyId(1), root)])).unwrap();
     let user =
         UserRef { tenant: TenantId::parse("acme").unwrap(), user: UserId::parse("ann@example.com").unwrap() };
     let mut row = plain();
     change(&mut row);
-    row.into_loaded(&user, None, &keyring).map(drop)
+    row.into_loaded(&user, None, &keyring).map(|loaded| loaded.state)
 }
 
 /// Expects corruption of `entity` with `problem`, told without personal data.
@@ -76,6 +77,19 @@ fn a_whole_row_loads() {
     load(|_| ()).unwrap();
 }
 
+/// What a user has several of is in the order in which it came to be, however it is read.
+#[test]
+fn rows_are_in_the_order_of_their_numbers() {
+    let state = load(|row| {
+        for number in [2, 3, 1] {
+            let about = (number.to_string(), String::new(), String::new(), NOW, NOW, NOW);
+            row.clients.push((number, (Uuid::nil(), 1, 1, NOW, 0), about));
+        }
+    });
+    let names: Vec<_> = state.unwrap().clients.into_iter().map(|client| client.application).collect();
+    assert_eq!(names, ["1", "2", "3"]);
+}
+
 /// Columns that belong together are there together, or the row is corrupt.
 #[test]
 fn half_a_tuple_is_corrupt() {
@@ -86,23 +100,30 @@ fn half_a_tuple_is_corrupt() {
     check("recovery set", "lacks a column", |row| row.set_create_time = Some(NOW));
     check("authenticator", "lacks a column of its kind", |row| {
         let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        row.authenticators.push((common, ("TOTP".to_owned(), None, None, None, None, Some(1)), None, None));
+        row.authenticators.push((
+            1,
+            common,
+            ("TOTP".to_owned(), None, None, None, None, Some(1)),
+            None,
+            None,
+        ));
     });
     for sms in [None, Some((None, None, None, None, None, None, None))] {
         check("authenticator", "lacks a column of its kind", |row| {
             let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-            row.authenticators.push((common, ("SMS".to_owned(), None, None, None, None, None), sms, None));
+            row.authenticators.push((1, common, ("SMS".to_owned(), None, None, None, None, None), sms, None));
         });
     }
     for key in [None, Some((None, Some(1), Some(false))), Some((Some(vec![0; 61]), None, Some(false)))] {
         check("authenticator", "lacks a column of its kind", |row| {
             let common = (Uuid::nil(), "key".to_owned(), true, NOW, None, 0, None);
             let kind = ("SECURITY_KEY".to_owned(), None, None, None, None, None);
-            row.authenticators.push((common, kind, None, key));
+            row.authenticators.push((1, common, kind, None, key));
         });
     }
     check("pending enrollment", "lacks a column of its kind", |row| {
         row.pending.push((
+            1,
             (Uuid::nil(), None, 10, NOW, NOW, 0),
             ("TOTP".to_owned(), None, None, None, None, None),
             None,
@@ -127,12 +148,13 @@ fn values_out_of_range_are_corrupt() {
     });
     check("authenticator", "is of an unknown kind", |row| {
         let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        row.authenticators.push((common, ("CARD".to_owned(), None, None, None, None, None), None, None));
+        row.authenticators.push((1, common, ("CARD".to_owned(), None, None, None, None, None), None, None));
     });
     check("authenticator", "has parameters out of range", |row| {
         let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
         let totp = (Some(vec![0; 61]), Some("SHA1".to_owned()), Some(7), Some(30), Some(1));
         row.authenticators.push((
+            1,
             common,
             ("TOTP".to_owned(), totp.0, totp.1, totp.2, totp.3, totp.4),
             None,
@@ -140,13 +162,13 @@ fn values_out_of_range_are_corrupt() {
         ));
     });
     check("challenge", "has an unknown purpose", |row| {
-        row.challenges.push((Uuid::nil(), "FUN".to_owned(), NOW, NOW, 0, String::new(), String::new()));
+        row.challenges.push((1, Uuid::nil(), "FUN".to_owned(), NOW, NOW, 0, String::new(), String::new()));
     });
     check("ticket", "is not well-formed", |row| {
-        row.tickets.push((Uuid::nil(), "{".repeat(3), NOW, 0, String::new()));
+        row.tickets.push((1, Uuid::nil(), "{".repeat(3), NOW, 0, String::new()));
     });
     check("remembered client", "holds a number out of range", |row| {
         let about = (String::new(), String::new(), String::new(), NOW, NOW, NOW);
-        row.clients.push(((Uuid::nil(), 1, -1, NOW, 0), about));
+        row.clients.push((1, (Uuid::nil(), 1, -1, NOW, 0), about));
     });
 }
