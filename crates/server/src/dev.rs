@@ -3,11 +3,13 @@
 
 use crate::cli::ServeArgs;
 use crate::config::{
-    AuditConfig, Config, Exposure, Keys, Limits, Log, LogFormat, Observe, Problem, SmsConfig, StoreConfig,
-    load_notices, read_root_key, store_of_flag,
+    AuditConfig, Config, Exposure, Keys, Limits, Log, LogFormat, Observe, SmsConfig, StoreConfig,
+    load_notices, store_of_flag,
 };
 use crate::failure::Failure;
+use crate::problem::Problem;
 use crate::root_key;
+use crate::secret_file::read_root_key;
 use countersign_application::{AppError, Application, Meta};
 use countersign_domain::actor::Principal;
 use countersign_domain::digest::KeyId;

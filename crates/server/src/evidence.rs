@@ -2,10 +2,11 @@
 //! is decided by `application::audit`.
 
 use crate::adapters::SystemClock;
-use crate::config::{AuditConfig, Problem};
+use crate::config::AuditConfig;
 use crate::failure::{Failure, chain};
 use crate::jobs::every;
 use crate::lifecycle::Job;
+use crate::problem::Problem;
 use crate::stores::Stores;
 use countersign_application::audit::{Evidence, Export, ExportFailure, SealKey};
 use countersign_domain::ids::TenantId;

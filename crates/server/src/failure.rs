@@ -1,7 +1,7 @@
 //! Why the program ends otherwise than asked, and with which exit code. Codes are those of sysexits.h, so that service
 //! managers and scripts can tell a mistake from an outage.
 
-use crate::config::{Problem, Problems};
+use crate::problem::{Problem, Problems};
 use countersign_application::AppError;
 use countersign_ports::StoreError;
 use std::error::Error;

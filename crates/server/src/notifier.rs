@@ -1,7 +1,8 @@
 //! The notifier of the configured channel.
 
-use crate::config::{Channel, Problem};
+use crate::config::Channel;
 use crate::failure::{Failure, chain};
+use crate::problem::Problem;
 use countersign_notify::{LogNotifier, SettingProblem, SmtpNotifier, Texts, WebhookNotifier};
 use countersign_ports::{Clock, Notifier};
 use std::sync::Arc;

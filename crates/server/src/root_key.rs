@@ -40,7 +40,7 @@ fn create(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::read_root_key;
+    use crate::secret_file::read_root_key;
 
     /// R51: a key that is made is one that is taken: long enough, random, and for its owner alone.
     #[test]

@@ -1,8 +1,8 @@
 //! Root keys against what the store has of them: whether those that are there suffice, and the job that seals everything
 //! with the newest (R52). Where keys come from is `config`.
 
-use crate::config::{Problem, Problems};
 use crate::failure::{Failure, chain};
+use crate::problem::{Problem, Problems};
 use countersign_domain::digest::KeyId;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;

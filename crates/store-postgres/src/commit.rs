@@ -19,6 +19,7 @@ mod kinds;
 mod login_state;
 mod policy;
 mod records;
+mod sends;
 mod user;
 
 use crate::error::{Failure, is_refusal, outcome_unknown};
@@ -193,7 +194,7 @@ pub(crate) async fn commit_one(
         }
     }
     if let Some(charge) = &change.send
-        && crate::sends::charge(transaction, &change.tenant, charge).await? == Commit::Conflict
+        && sends::charge(transaction, &change.tenant, charge).await? == Commit::Conflict
     {
         return Ok(Commit::Conflict);
     }
@@ -241,6 +242,6 @@ async fn require_tenant(transaction: &mut PgConnection, tenant: &TenantId) -> Re
 }
 
 /// `Done` where a guarded statement found its row.
-pub(crate) fn held(rows: u64) -> Commit {
+fn held(rows: u64) -> Commit {
     if rows == 1 { Commit::Done } else { Commit::Conflict }
 }

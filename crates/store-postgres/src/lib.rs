@@ -53,6 +53,7 @@ mod store;
 mod sweep;
 mod tallies;
 mod tenancy;
+mod users;
 mod vault;
 mod writer;
 

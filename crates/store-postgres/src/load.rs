@@ -1,41 +1,11 @@
-//! Loading a user: one statement, so one round trip and one snapshot. Loads that come at the same time share one; who
-//! gathers them is said in `loader`.
+//! The statements that load a user: one each, so one round trip and one snapshot. Loads that come at the same time share
+//! one; who gathers them is said in `loader`.
 
-use crate::error::from_sql;
-use crate::loader::Asked;
 use crate::rows::{AuthenticatorRow, ChallengeRow, ClientRow, LoadRow, PendingRow, TicketRow};
-use crate::store::PostgresStore;
 use crate::tenancy::setting_of;
 use countersign_domain::ids::UserRef;
-use countersign_ports::{Loaded, RequestKey, StoreError};
+use countersign_ports::RequestKey;
 use sqlx::postgres::PgConnection;
-
-impl PostgresStore {
-    /// See [`countersign_ports::UserStore::load`].
-    pub(crate) async fn load_user(
-        &self,
-        user: &UserRef,
-        request: Option<&RequestKey>,
-    ) -> Result<Option<Loaded>, StoreError> {
-        let row = if let Some(group) = &self.group {
-            group.loader.load(user, request).await?
-        } else {
-            // Boxed: a load that shares a statement makes no room for it.
-            Box::pin(self.load_alone(user, request)).await?
-        };
-        row.map(|row| row.into_loaded(user, request, &self.keyring)).transpose()
-    }
-
-    async fn load_alone(
-        &self,
-        user: &UserRef,
-        request: Option<&RequestKey>,
-    ) -> Result<Option<LoadRow>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
-        let row = self.pool.within(select(checkout.connection(), user, request)).await;
-        checkout.conclude(row).map_err(|error| from_sql(&error))
-    }
-}
 
 /// Lists come as arrays of records instead of joins: one row a user whatever they own, so that several users can be
 /// loaded by one statement of the same form. The statement shows its session that tenant alone, also where the session
@@ -115,19 +85,19 @@ pub(crate) async fn select(
 /// The same for many, in their order; `None` where the tenant does not exist.
 pub(crate) async fn select_many(
     connection: &mut PgConnection,
-    asked: &[Asked],
+    asked: &[(&UserRef, Option<&RequestKey>)],
 ) -> Result<Vec<Option<LoadRow>>, sqlx::Error> {
-    let key = |at: usize| asked[at].request.as_ref();
+    let key = |at: usize| asked[at].1;
     let numbers: Vec<i32> = (0..).take(asked.len()).collect();
-    let tenants: Vec<&str> = asked.iter().map(|one| one.user.tenant.as_str()).collect();
-    let users: Vec<&str> = asked.iter().map(|one| one.user.user.as_str()).collect();
+    let tenants: Vec<&str> = asked.iter().map(|(user, _)| user.tenant.as_str()).collect();
+    let users: Vec<&str> = asked.iter().map(|(user, _)| user.user.as_str()).collect();
     let each = 0..asked.len();
     let request_tenants: Vec<_> =
         each.clone().map(|at| key(at).map(|key| key.user.tenant.as_str())).collect();
     let request_users: Vec<_> = each.clone().map(|at| key(at).map(|key| key.user.user.as_str())).collect();
     let callers: Vec<_> = each.clone().map(|at| key(at).map(|key| key.caller.as_str())).collect();
     let requests: Vec<_> = each.map(|at| key(at).map(|key| key.id.uuid())).collect();
-    let mut named: Vec<_> = asked.iter().map(|one| &one.user.tenant).collect();
+    let mut named: Vec<_> = asked.iter().map(|(user, _)| &user.tenant).collect();
     named.sort();
     named.dedup();
     let shown = setting_of(named.into_iter());

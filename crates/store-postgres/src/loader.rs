@@ -22,9 +22,9 @@ const LIMITS: Limits = Limits { workers: LOADERS, batch: 256, waiting: 4_096, fl
 pub(crate) struct Loader(Coalescer<Asked>);
 
 /// A load that waits for its batch.
-pub(crate) struct Asked {
-    pub(crate) user: UserRef,
-    pub(crate) request: Option<RequestKey>,
+struct Asked {
+    user: UserRef,
+    request: Option<RequestKey>,
     caller: oneshot::Sender<Result<Option<LoadRow>, StoreError>>,
 }
 
@@ -114,7 +114,10 @@ impl Loading {
                     let one = load::select(connection, &job.user, job.request.as_ref());
                     self.pool.within(one).await.map(|row| vec![row])
                 }
-                jobs => self.pool.within(load::select_many(connection, jobs)).await,
+                jobs => {
+                    let asked: Vec<_> = jobs.iter().map(|job| (&job.user, job.request.as_ref())).collect();
+                    self.pool.within(load::select_many(connection, &asked)).await
+                }
             }
         };
         // A time that no calendar has (`infinity`) makes the library panic that decodes it. Whoever edited one row so must not

@@ -18,6 +18,9 @@ use crate::run;
 /// The DNS name in the certificate of the one caller there is.
 pub(super) const CALLER: &str = "login.bench.example";
 
+/// The role that serves, as in production: it owns no table, so that row-level security binds it.
+pub(super) const SERVICE_ROLE: &str = "countersign_service";
+
 /// Waits until its standard input closes, which happens when the owner lets go or dies in whatever way, and only then
 /// kills the service: even `kill -9` of the owner leaves no service behind.
 const GUARD: &str = r#"cat >/dev/null; kill -KILL "$1""#;
@@ -52,9 +55,10 @@ impl Service {
         run::read(command.args(["keys", "new", "--out"]).arg(folder.join("root.key"))).map(|_| ())
     }
 
-    /// Brings its database to the schema.
-    pub(super) fn migrate(&self) -> Result<()> {
-        run::read(self.command().arg("migrate").arg("--config").arg(&self.config)).map(|_| ())
+    /// Brings its database to the schema, by the owner's URL, and gives the service's role its rights there.
+    pub(super) fn migrate(&self, owner: &str) -> Result<()> {
+        let mut command = self.command();
+        run::read(command.args(["migrate", "--store", owner, "--service-role", SERVICE_ROLE])).map(|_| ())
     }
 
     /// Starts it and waits until it listens.

@@ -13,7 +13,7 @@ use super::load::Load;
 use super::machine;
 use super::pgbench::Pgbench;
 use super::plan::{Disk, Wanted};
-use super::service::{CALLER, Running, Service, Store};
+use super::service::{CALLER, Running, SERVICE_ROLE, Service, Store};
 use crate::postgres::Server;
 use crate::preload::Preload;
 
@@ -90,7 +90,7 @@ impl Stage {
             databases.insert(Disk::Slow, database(Some(slow.library()), path.join("slow-baseline"))?);
         }
         let postgres = |disk: Disk, name, group_commit| {
-            let url = databases.get(&disk).map(|it| it.server.database_url(name));
+            let url = databases.get(&disk).map(|it| it.server.url_of(SERVICE_ROLE, name));
             url.map(|url| Store::Postgres { url, group_commit })
         };
         let grown = postgres(Disk::AsIs, GROWN, true);
@@ -112,8 +112,12 @@ impl Stage {
                 services.insert(name, Service::configure(service, path, name, &store)?);
             }
         }
-        for name in ["grouped", "slow", "small"] {
-            services.get(name).map_or(Ok(()), Service::migrate)?;
+        for (name, disk, database) in
+            [("grouped", Disk::AsIs, DATABASE), ("slow", Disk::Slow, DATABASE), ("small", Disk::AsIs, SMALL)]
+        {
+            if let (Some(service), Some(it)) = (services.get(name), databases.get(&disk)) {
+                service.migrate(&it.server.database_url(database))?;
+            }
         }
         let (running, users) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { load, running, databases, users, services, grown, _slow_disk: slow_disk, _folder: folder })
@@ -236,6 +240,7 @@ impl Stage {
 
 fn database(preload: Option<PathBuf>, folder: PathBuf) -> Result<Database> {
     let server = Server::start_with(None, preload)?;
+    server.query("postgres", &format!("CREATE ROLE {SERVICE_ROLE} LOGIN"))?;
     server.query("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
     fs::create_dir(&folder)?;
     let pgbench = Pgbench::prepare(&server, folder)?;

@@ -8,8 +8,9 @@ pub(super) use export::export;
 
 use super::print;
 use crate::cli::{SealsArgs, VerifyArgs};
-use crate::config::{self, Keys, Problem, Sources};
+use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
+use crate::problem::Problem;
 use crate::stores::{self, Stores};
 use countersign_application::audit::{Judge, SealKey};
 use countersign_domain::audit::{Seal, Statement};

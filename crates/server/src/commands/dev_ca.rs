@@ -4,8 +4,8 @@
 use super::print;
 use crate::adapters::SystemClock;
 use crate::cli::DevCaArgs;
-use crate::config::Problem;
 use crate::failure::Failure;
+use crate::problem::Problem;
 use crate::tls;
 use countersign_ports::Clock;
 use rcgen::{

@@ -3,8 +3,9 @@
 
 use super::{instant, print, rfc3339};
 use crate::cli::TailArgs;
-use crate::config::{self, Keys, Problem, Sources};
+use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
+use crate::problem::Problem;
 use crate::stores::{self, Stores};
 use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;

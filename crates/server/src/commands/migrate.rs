@@ -3,8 +3,9 @@
 
 use super::print;
 use crate::cli::MigrateArgs;
-use crate::config::{self, Problem, Sources, StoreConfig};
+use crate::config::{self, Sources, StoreConfig};
 use crate::failure::Failure;
+use crate::problem::Problem;
 use crate::{root_key, stores};
 use countersign_domain::digest::KeyId;
 use countersign_keyring::{Keyring, RootKey};

@@ -16,8 +16,8 @@ mod post_restore;
 mod serve;
 
 use crate::cli::{AuditCommand, Command, EventsCommand, KeysCommand, NoticesCommand};
-use crate::config::Problem;
 use crate::failure::Failure;
+use crate::problem::Problem;
 use countersign_domain::time::Timestamp;
 use std::io::Write;
 use time::OffsetDateTime;

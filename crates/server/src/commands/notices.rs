@@ -3,8 +3,9 @@
 use super::{print, rfc3339};
 use crate::adapters::SystemClock;
 use crate::cli::{RetryArgs, VaultArgs};
-use crate::config::{self, Keys, Problem, Sources};
+use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
+use crate::problem::Problem;
 use crate::stores;
 use countersign_ports::{Clock, DeadLetter, DeadLetters, NoticeId};
 use std::str::FromStr as _;

@@ -9,7 +9,8 @@ mod reload;
 pub(crate) use peer::{is_caller_name, names};
 pub(crate) use reload::{Reloading, watch};
 
-use crate::config::{Problem, Readers, read_secret};
+use crate::problem::Problem;
+use crate::secret_file::{Readers, read as read_secret};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

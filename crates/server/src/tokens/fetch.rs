@@ -1,6 +1,6 @@
 //! One GET over HTTPS: bounded in time and size, no redirects, and trust in the named authority alone.
 
-use super::source::MAX_BYTES;
+use super::keys::MAX_BYTES;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;

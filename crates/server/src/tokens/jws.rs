@@ -1,9 +1,8 @@
 //! A signed token in its compact form: taken apart, and its signature checked (RFC 7515, RFC 7518). Which keys there are
 //! is `keys`' business, what the claims must say that of `claims`.
-//!
-//! Only asymmetric algorithms have a value here, so that neither `none` nor a symmetric one can be written down.
 
 use super::Refusal;
+use super::algorithm::Algorithm;
 use super::keys::Key;
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
@@ -14,39 +13,6 @@ use serde_json::{Map, Value};
 const MAX_LEN: usize = 8 * 1024;
 /// The longest name of a key.
 const MAX_KID: usize = 256;
-
-/// How a token may be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA PKCS #1 v1.5 with SHA-256, 2,048 bits at least.
-    Rs256,
-    /// RSA PSS with SHA-256, 2,048 bits at least.
-    Ps256,
-}
-
-impl Algorithm {
-    /// All, in the order in which they are recommended.
-    pub(crate) const ALL: [Self; 4] = [Self::EdDsa, Self::Es256, Self::Ps256, Self::Rs256];
-
-    /// The name in `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1).
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-            Self::Ps256 => "PS256",
-        }
-    }
-
-    /// The algorithm with that name, if it is one of these.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
-    }
-}
 
 /// What a part of a token says, if it is a JSON object whole (RFC 7515 section 5.2, RFC 7519 section 7.2). The form alone
 /// would not tell: it passes over what it does not know, bad encoding included, and takes a list of its fields.

@@ -1,7 +1,7 @@
 //! The public keys that tokens are checked with, read from a JWK set (RFC 7517) or from PEM. Where the text comes from
 //! and how old it may be is `source`'s business.
 
-use super::jws::Algorithm;
+use super::algorithm::Algorithm;
 use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
@@ -11,6 +11,8 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
+/// The longest set of keys in bytes.
+pub(super) const MAX_BYTES: usize = 256 * 1024;
 /// The most keys of one set: what an issuer that rotates has, several times over.
 const MAX_KEYS: usize = 32;
 

@@ -6,6 +6,7 @@
 //! No general library does it: those at hand ask the ambient clock for the time, or bring a second stack of
 //! cryptography (docs/adr/0012-tokens-of-workloads.md).
 
+mod algorithm;
 mod claims;
 mod fetch;
 mod jws;
@@ -15,9 +16,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use algorithm::Algorithm;
 pub(crate) use claims::Rules;
 pub(crate) use fetch::Endpoint;
-pub(crate) use jws::Algorithm;
 pub(crate) use source::{Freshness, Origin, Source};
 
 use countersign_api_grpc::TokenVerifier;

@@ -2,7 +2,7 @@
 //! is not there. What worked is kept while the source does not answer, for a bounded time.
 
 use super::fetch::Endpoint;
-use super::keys::{self, Key};
+use super::keys::{self, Key, MAX_BYTES};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-/// The longest set of keys in bytes.
-pub(super) const MAX_BYTES: usize = 256 * 1024;
 /// How long after an attempt no token, whatever key it names, causes another one.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Calls that wait for an attempt at the same time; more are refused at once.

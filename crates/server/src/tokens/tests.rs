@@ -400,7 +400,7 @@ async fn keys_come_over_https() {
 #[tokio::test]
 async fn answers_that_are_no_keys_are_refused() {
     let good = set(&[ed().jwk("1")]);
-    let long = format!("{good}{}", " ".repeat(super::source::MAX_BYTES));
+    let long = format!("{good}{}", " ".repeat(super::keys::MAX_BYTES));
     for response in [
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
         "HTTP/1.1 302 Found\r\nlocation: https://localhost/\r\ncontent-length: 0\r\n\r\n".to_owned(),

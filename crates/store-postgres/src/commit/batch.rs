@@ -10,12 +10,12 @@ mod prepared;
 
 use crate::commit::Sealer;
 use crate::error::Failure;
-use columns::Columns;
+use columns::Prepared;
+use columns::{Columns, Prepared};
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;
 use countersign_domain::user::Usage;
 use countersign_ports::ChangeSet;
-use prepared::Prepared;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 

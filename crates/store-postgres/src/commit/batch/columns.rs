@@ -1,6 +1,5 @@
 //! The rows of a batch turned into one array a column, as `unnest` takes them: what is sent, and nothing else.
 
-use super::prepared::Prepared;
 use crate::commit::records::{EventInsert, RequestInsert};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -165,6 +164,22 @@ columns! {
         reply: Vec<u8>,
         expire_time: OffsetDateTime,
     }
+}
+
+/// The rows of one change, by section.
+#[derive(Default)]
+pub(super) struct Prepared<'a> {
+    pub(super) change: Option<(Change<'a>, Vec<OffsetDateTime>)>,
+    /// The tenant, where no user is changed.
+    pub(super) telling: Option<&'a str>,
+    pub(super) usages: Vec<Usage<'a>>,
+    pub(super) request: Option<RequestInsert<'a>>,
+    pub(super) events: Vec<EventInsert<'a>>,
+    pub(super) closing: Vec<Gone<'a>>,
+    pub(super) challenges: Vec<Challenge<'a>>,
+    pub(super) forgetting: Vec<Gone<'a>>,
+    pub(super) clients: Vec<Client<'a>>,
+    pub(super) notices: Vec<Notice<'a>>,
 }
 
 /// All sections of a batch.

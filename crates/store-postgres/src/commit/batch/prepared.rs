@@ -1,7 +1,7 @@
 //! One change of a batch as rows of columns. Whatever a column cannot hold is refused here, before the change joins
 //! the others.
 
-use super::columns::{Challenge, Change, Client, Gone, Notice, Usage};
+use super::columns::{Challenge, Change, Client, Gone, Notice, Prepared, Usage};
 use crate::commit::Sealer;
 use crate::commit::core::CoreRow;
 use crate::commit::records::{EventInsert, RequestInsert};
@@ -12,23 +12,6 @@ use countersign_domain::ids::UserRef;
 use countersign_domain::user;
 use countersign_ports::document::{self, Named};
 use countersign_ports::{ChangeSet, NoticeRecord, UserChange};
-use time::OffsetDateTime;
-
-/// The rows of one change, by section.
-#[derive(Default)]
-pub(super) struct Prepared<'a> {
-    pub(super) change: Option<(Change<'a>, Vec<OffsetDateTime>)>,
-    /// The tenant, where no user is changed.
-    pub(super) telling: Option<&'a str>,
-    pub(super) usages: Vec<Usage<'a>>,
-    pub(super) request: Option<RequestInsert<'a>>,
-    pub(super) events: Vec<EventInsert<'a>>,
-    pub(super) closing: Vec<Gone<'a>>,
-    pub(super) challenges: Vec<Challenge<'a>>,
-    pub(super) forgetting: Vec<Gone<'a>>,
-    pub(super) clients: Vec<Client<'a>>,
-    pub(super) notices: Vec<Notice<'a>>,
-}
 
 impl<'a> Prepared<'a> {
     pub(super) fn of(set: &'a ChangeSet, sealer: Sealer<'_>) -> Result<Self, Failure> {

@@ -1,6 +1,6 @@
 //! Reading files that hold secrets: refused where others may read them too (R51).
 
-use super::Problem;
+use crate::problem::Problem;
 use countersign_domain::secret::SecretString;
 use countersign_keyring::RootKey;
 use std::fs::{File, Metadata};
