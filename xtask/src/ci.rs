@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::gates::{self, Findings, Gate};
+use crate::findings::Findings;
+use crate::gates::{self, Gate};
 use crate::test;
 
 /// Of a failure so many lines are shown: the first say what is wrong.

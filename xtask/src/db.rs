@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use self::queries::Store;
-use crate::gates::{self, Findings};
+use crate::findings::{self, Findings};
 use crate::postgres::Server;
 use crate::run;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Up { port, preload } => up(*port, preload.clone()),
         Command::Psql => psql(),
         Command::Prepare { store } => queries::prepare(*store),
-        Command::Check => gates::report(&check()?),
+        Command::Check => findings::report(&check()?),
     }
 }
 

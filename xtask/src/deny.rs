@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::gates::Findings;
+use crate::findings::Findings;
 use crate::run;
 
 /// Pinned, so that a gate does not change its mind by itself.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
-use crate::gates::Findings;
+use crate::findings::Findings;
 use crate::run;
 
 /// What libFuzzer is given, in a workspace of its own.

@@ -3,12 +3,10 @@
 //! To add a gate, write its check (a file of its own if it is more than a command) and add it to [`GATES`]; it has
 //! then its place in `cargo xtask ci`, in its summary and on the command line.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
+use crate::findings::Findings;
 use crate::{db, deny, fuzz, hygiene, layers, links, proto, run};
-
-/// What is wrong, one line each; empty is good.
-pub(crate) type Findings = Vec<String>;
 
 /// One gate.
 pub(crate) struct Gate {
@@ -37,17 +35,6 @@ pub(crate) const GATES: [Gate; 10] = [
 /// The gate of that name.
 pub(crate) fn find(name: &str) -> Option<&'static Gate> {
     GATES.iter().find(|gate| gate.name == name)
-}
-
-/// Prints what a gate found, when it is run alone.
-pub(crate) fn report(findings: &[String]) -> Result<()> {
-    for finding in findings {
-        println!("{finding}");
-    }
-    if !findings.is_empty() {
-        bail!("{} found", findings.len());
-    }
-    Ok(())
 }
 
 fn fmt() -> Result<Findings> {

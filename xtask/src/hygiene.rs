@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::gates::Findings;
+use crate::findings::Findings;
 use crate::run;
 
 /// What must not stand anywhere, in two halves so that it does not stand here: (half, half, reason).

@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-use crate::gates::Findings;
+use crate::findings::Findings;
 use crate::run;
 
 const PREFIX: &str = "countersign-";

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::gates::Findings;
+use crate::findings::Findings;
 use crate::run;
 
 /// Checks every Markdown file that is tracked, or new and not ignored.

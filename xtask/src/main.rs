@@ -10,6 +10,7 @@ mod ci;
 mod db;
 mod deny;
 mod dev;
+mod findings;
 mod fuzz;
 mod gates;
 mod hygiene;
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Layers => layers::run().and_then(|findings| gates::report(&findings)).map(|()| true),
+        Command::Layers => layers::run().and_then(|findings| findings::report(&findings)).map(|()| true),
         Command::Proto { action } => proto::run(action).map(|()| true),
         Command::Db(command) => db::run(&command).map(|()| true),
     };

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::gates::{self, Findings};
+use crate::findings::{self, Findings};
 use crate::{python, run};
 
 /// What `cargo xtask proto` does; without a name, all of it.
@@ -20,7 +20,7 @@ pub(crate) enum Action {
 
 /// Runs one of them, or checks all.
 pub(crate) fn run(action: Option<Action>) -> Result<()> {
-    gates::report(&match action {
+    findings::report(&match action {
         None => check()?,
         Some(Action::Lint) => lint()?,
         Some(Action::Breaking) => breaking()?,

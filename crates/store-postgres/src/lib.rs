@@ -7,7 +7,7 @@
 //! - [`PostgresStore`] in `store`: which module keeps which promise.
 //! - `migrations/`: the schema. `schema` runs them; `.sqlx/` is what the query macros know of it, written by
 //!   `cargo xtask db prepare`, so that a build needs no database.
-//! - `load`: a user in one statement. `rows`: from columns to domain types.
+//! - `load`: the statements that load a user, which `users` and `loader` send. `rows`: from columns to domain types.
 //! - `commit`: guards, then what they guard; `commit::hot` is a login's change in one statement, `commit::batch` many.
 //! - `coalesce`: calls that come at the same time, done together: commits by `writer`, loads by `loader`.
 //! - `event_log`: positions, and why a reader stays below a horizon.

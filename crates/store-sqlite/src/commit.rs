@@ -2,8 +2,9 @@
 
 use crate::error::{Trouble, signed};
 use crate::seal::Sealer;
+use crate::stop::{Stop, guard};
 use crate::writer::{Done, Work};
-use crate::writes::{self, log};
+use crate::writes::{self, log, sends};
 use async_trait::async_trait;
 use countersign_domain::change::UserCore;
 use countersign_domain::ids::{TenantId, UserRef, Version};
@@ -11,37 +12,6 @@ use countersign_domain::time::Timestamp;
 use countersign_ports::document::encode_failure_times;
 use countersign_ports::{ChangeSet, Commit, StoreError, UserChange};
 use sqlx::SqliteConnection;
-
-/// Why a change set is not committed.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// A guard did not hold.
-    Conflict,
-    /// It cannot be committed at all.
-    Trouble(Trouble),
-}
-
-impl<E: Into<Trouble>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Trouble(error.into())
-    }
-}
-
-impl Stop {
-    /// What the caller is told, once the change has been made or stopped.
-    pub(crate) fn answer(made: Result<(), Self>) -> Result<Done<Commit>, Trouble> {
-        match made {
-            Ok(()) => Ok(Done::Keep(Commit::Done)),
-            Err(Self::Conflict) => Ok(Done::Undo(Commit::Conflict)),
-            Err(Self::Trouble(trouble)) => Err(trouble),
-        }
-    }
-}
-
-/// The guard of a statement: it changed a row, or nothing of the change set is committed.
-pub(crate) fn guard(changed: u64) -> Result<(), Stop> {
-    if changed == 0 { Err(Stop::Conflict) } else { Ok(()) }
-}
 
 /// A change set as work for the writer.
 pub(crate) struct CommitChange(pub(crate) ChangeSet);
@@ -63,7 +33,7 @@ pub(crate) async fn commit(at: &mut SqliteConnection, seal: &Sealer, change: &Ch
         commit_user(at, seal, user).await?;
     }
     if let Some(charge) = &change.send {
-        crate::sends::charge(at, &change.tenant, charge).await?;
+        sends::charge(at, &change.tenant, charge).await?;
     }
     if let Some(request) = &change.request {
         log::remember(at, seal, request, now).await?;

@@ -16,9 +16,11 @@
 //! 2. The statement in `writes` and the row in `rows`; the conformance suite shows what is missing.
 //! 3. `cargo xtask db prepare` writes the query data in `.sqlx` anew.
 
+mod arrays;
 mod audit;
 mod commit;
 mod dead_letters;
+mod durability;
 mod erasure;
 mod error;
 mod events;
@@ -31,6 +33,7 @@ mod rows;
 mod seal;
 mod seal_exports;
 mod sends;
+mod stop;
 mod tallies;
 mod upkeep;
 mod users;

@@ -1,8 +1,8 @@
 //! Opening the database: the file, its settings, its schema, and the check that it keeps what it acknowledges (R61).
 
+use crate::durability;
 use crate::error::unavailable;
 use crate::seal::Sealer;
-use crate::upkeep;
 use crate::writer::{self, Writer};
 use countersign_keyring::Keyring;
 use countersign_ports::{Random, StoreError};
@@ -49,7 +49,7 @@ impl SqliteStore {
         let mut connection = writer::connect(&options).await?;
         migrate(&mut connection).await?;
         drop(alone);
-        upkeep::durable(&mut connection).await?;
+        durability::check(&mut connection).await?;
 
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)

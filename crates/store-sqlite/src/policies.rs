@@ -1,10 +1,11 @@
 //! Tenants and the revisions of their policies.
 
-use crate::commit::{Stop, commit, guard};
+use crate::commit::commit;
 use crate::error::{Trouble, unavailable};
 use crate::open::SqliteStore;
 use crate::rows::PolicyRow;
 use crate::seal::Sealer;
+use crate::stop::{Stop, guard};
 use crate::writer::{Done, Work};
 use crate::writes::log;
 use async_trait::async_trait;

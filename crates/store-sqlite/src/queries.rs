@@ -3,6 +3,7 @@
 //! What facts mean is the domain's. Here a combination of facts is a number, its place in [`Facts::all`], so that a
 //! statement compares numbers and its text is the same for any combinations.
 
+use crate::arrays::json;
 use crate::error::{Row, unavailable};
 use crate::open::SqliteStore;
 use crate::tallies;
@@ -156,9 +157,4 @@ impl UserQueries for SqliteStore {
 fn bits(facts: &[Facts]) -> i64 {
     let bits = Facts::all().enumerate().filter(|(_, one)| facts.contains(one)).map(|(number, _)| 1 << number);
     bits.sum()
-}
-
-/// Names as a JSON array.
-pub(crate) fn json<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<serde_json::Value>().to_string()
 }

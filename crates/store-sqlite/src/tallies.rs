@@ -6,7 +6,7 @@
 //! Who is in a group or a team is not tallied: the members of those that are asked for are counted one by one. A user
 //! may be in several of them, and is one user.
 
-use crate::queries::json;
+use crate::arrays::json;
 use countersign_domain::coverage::FactsAt;
 use countersign_domain::ids::{TeamId, TenantId};
 use sqlx::SqliteConnection;

@@ -1,5 +1,6 @@
 //! What keeps the database small and trustworthy.
 
+use crate::durability;
 use crate::error::{Trouble, unavailable};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
@@ -54,26 +55,9 @@ impl Work for Check {
     type Answer = ();
 
     async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<()>, Trouble> {
-        durable(at).await?;
+        durability::check(at).await?;
         Ok(Done::Keep(()))
     }
-}
-
-/// R61: what this connection commits is on the disk before it is acknowledged, and its constraints are enforced. The
-/// settings are asked for, because a file system without shared memory can refuse them silently; the query macros know
-/// no pragmas.
-pub(crate) async fn durable(at: &mut SqliteConnection) -> Result<(), StoreError> {
-    let journal: String =
-        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *at).await.map_err(unavailable)?;
-    let synchronous: i64 =
-        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *at).await.map_err(unavailable)?;
-    let foreign_keys: bool =
-        sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *at).await.map_err(unavailable)?;
-    // 2 is FULL, 3 is EXTRA: anything less may lose what was acknowledged.
-    if journal != "wal" || synchronous < 2 || !foreign_keys {
-        return Err(StoreError::Unavailable("the database does not keep what it acknowledges".into()));
-    }
-    Ok(())
 }
 
 struct Sweep {

@@ -4,9 +4,10 @@ mod authenticators;
 mod credentials;
 pub(crate) mod log;
 mod logins;
+pub(crate) mod sends;
 
-use crate::commit::Stop;
 use crate::seal::Sealer;
+use crate::stop::Stop;
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;
 use countersign_domain::user::Usage;

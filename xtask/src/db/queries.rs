@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum as _;
 
-use crate::gates::Findings;
+use crate::findings::Findings;
 use crate::postgres::Server;
 use crate::{python, run};
 

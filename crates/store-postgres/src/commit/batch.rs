@@ -10,7 +10,6 @@ mod prepared;
 
 use crate::commit::Sealer;
 use crate::error::Failure;
-use columns::Prepared;
 use columns::{Columns, Prepared};
 use countersign_domain::change::Write;
 use countersign_domain::ids::UserRef;

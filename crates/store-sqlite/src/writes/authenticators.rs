@@ -2,9 +2,9 @@
 //! `credentials`.
 
 use super::credentials::{CredentialColumns, PendingColumns, SentColumns};
-use crate::commit::{Stop, guard};
 use crate::error::signed;
 use crate::seal::Sealer;
+use crate::stop::{Stop, guard};
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, RecoverySetId, UserRef};
 use countersign_domain::otp::Step;
 use countersign_domain::time::Timestamp;

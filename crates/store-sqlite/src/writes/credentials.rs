@@ -1,9 +1,9 @@
 //! What proves an authenticator, as columns by kind; those of other kinds are null. Keys and phone numbers are sealed here
 //! and nowhere else.
 
-use crate::commit::Stop;
 use crate::error::signed;
 use crate::seal::Sealer;
+use crate::stop::Stop;
 use countersign_domain::ids::UserRef;
 use countersign_domain::otp::{Digits, TotpParameters};
 use countersign_domain::time::Timestamp;

@@ -1,7 +1,7 @@
 //! What every commit tells: events, notices, and the answer to repeat.
 
-use crate::commit::{Stop, guard};
 use crate::seal::Sealer;
+use crate::stop::{Stop, guard};
 use countersign_domain::ids::{RequestId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::{

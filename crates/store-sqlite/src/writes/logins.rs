@@ -1,7 +1,7 @@
 //! Challenges, tickets, remembered clients and the directory's part.
 
-use crate::commit::Stop;
 use crate::error::signed;
+use crate::stop::Stop;
 use countersign_domain::ids::{ChallengeId, ClientId, TicketId, UserRef};
 use countersign_domain::user::{Challenge, DirectoryEntry, RememberedClient, Ticket};
 use countersign_ports::document::{
