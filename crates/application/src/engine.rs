@@ -271,7 +271,7 @@ impl Inner {
         })
     }
 
-    /// Decides, and makes of the decision what is to be committed.
+    /// Decides, and makes of the decision what is to be committed. No `async fn`: none of it is held while that is waited for.
     fn decide<T, F>(
         &self,
         meta: &Meta,
