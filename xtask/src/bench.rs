@@ -41,10 +41,10 @@ const CONNECTIONS: u32 = 2;
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Fewer and shorter rounds: a look, not a measurement; under two minutes after the build
+    /// Fewer and shorter rounds: a look, not a measurement; some four minutes after the build
     #[arg(long)]
     quick: bool,
-    /// Rounds; at least five say something [default: 5, with --quick 2]
+    /// Rounds; at least five say something [default: 5, with --quick 1]
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds of each step [default: 5, with --quick 1]
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     };
     let mut measure = Measure::new(times);
     let mut rounds = Vec::new();
-    let count = args.rounds.unwrap_or(if args.quick { 2 } else { 5 }).max(1);
+    let count = args.rounds.unwrap_or(if args.quick { 1 } else { 5 }).max(1);
     for number in 0..count {
         println!("round {} of {count}", number + 1);
         rounds.push(round(&mut stage, &mut measure, number, &wanted)?);
@@ -133,13 +133,13 @@ fn build() -> Result<(PathBuf, PathBuf)> {
 fn users(quick: bool) -> Users {
     if quick {
         Users {
-            postgres: 30_000,
-            remembered: 1_000,
-            sqlite: 10_000,
-            slow: 8_000,
-            calm: 4_000,
-            stormed: 1_000,
-            small: 10_000,
+            postgres: 10_000,
+            remembered: 500,
+            sqlite: 3_000,
+            slow: 2_000,
+            calm: 1_500,
+            stormed: 300,
+            small: 3_000,
         }
     } else {
         Users {

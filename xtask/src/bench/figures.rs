@@ -1,4 +1,4 @@
-//! Figures of several rounds: their median and how far they spread.
+//! Figures of several rounds: their median and how far they spread; and numbers as figures.
 
 /// What several rounds gave for one thing.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -28,6 +28,18 @@ pub(super) fn within(values: &mut [u64], thousandths: usize) -> u64 {
     values.sort_unstable();
     let rank = (values.len() * thousandths).div_ceil(1_000).max(1);
     values.get(rank - 1).copied().unwrap_or_default()
+}
+
+/// Microseconds as milliseconds.
+#[expect(clippy::cast_precision_loss, reason = "times of calls are far below 2^52 microseconds")]
+pub(super) fn millis(micros: u64) -> f64 {
+    micros as f64 / 1e3
+}
+
+/// A number of things, or of bytes, to be divided.
+#[expect(clippy::cast_precision_loss, reason = "counts and sizes here are far below 2^52")]
+pub(super) fn count(number: u64) -> f64 {
+    number as f64
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::figures::Spread;
+use super::figures::{Spread, count, millis};
 use super::goals::{Better, Outcome, Standing};
 use super::plan::{self, Step};
 use super::sample::{Round, Sample, over};
@@ -209,14 +209,4 @@ fn spread(it: Spread, digits: usize) -> String {
 fn line_of(text: &mut String, line: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{}", line.trim_end());
-}
-
-#[expect(clippy::cast_precision_loss, reason = "times of calls are far below 2^52 microseconds")]
-fn millis(micros: u64) -> f64 {
-    micros as f64 / 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and sizes here are far below 2^52")]
-fn count(number: u64) -> f64 {
-    number as f64
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::figures::Spread;
+use super::figures::{Spread, count, millis};
 use super::measure::Measure;
 use super::plan::{Step, Wanted, What};
 use super::sample::Sample;
@@ -102,16 +102,6 @@ fn line(text: &mut String, name: &str, cells: impl Iterator<Item = String>) {
         let _ = write!(text, "{cell:>20}");
     }
     text.push('\n');
-}
-
-#[expect(clippy::cast_precision_loss, reason = "times of calls are far below 2^52 microseconds")]
-fn millis(micros: u64) -> f64 {
-    micros as f64 / 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and sizes here are far below 2^52")]
-fn count(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]
