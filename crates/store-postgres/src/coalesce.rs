@@ -3,19 +3,21 @@
 //!
 //! - The first one in goes at once: nobody waits while nothing is under way.
 //! - One worker at a time gathers, so that what comes together stays together; the others work on what they took.
-//! - How long one gathers follows from what was just seen ([`Pace`]); there is no setting.
+//! - While a batch is under way the next one gathers until that one ends, but for [`Limits::patience`] at most: so batches
+//!   are large where there is work for one, and where the disk is slow one is worked on while another one is flushed. There is
+//!   no setting.
 //! - Whoever finds the queue full is refused at once (R66).
 //! - A caller who leaves takes nothing back: what is queued is done.
 //! - When the queue's owner goes, workers do what is left and end.
 
-mod pace;
 mod queue;
 mod stats;
+mod under_way;
 
-pub(crate) use pace::Pace;
 pub(crate) use queue::{Job, Queue, Refused};
 pub use stats::CoalesceStats;
 pub(crate) use stats::Counters;
+use under_way::{Begun, UnderWay};
 
 use crate::error::overloaded;
 use async_trait::async_trait;
@@ -23,8 +25,12 @@ use countersign_ports::StoreError;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+/// Turns given to other tasks without anybody queueing anything, after which the queue is taken to be quiet.
+const QUIET_TURNS: u32 = 2;
 
 /// What is done with the jobs of a batch. Every job is answered by it.
 #[async_trait]
@@ -51,8 +57,8 @@ pub(crate) struct Limits {
     pub(crate) batch: usize,
     /// Jobs that wait at most.
     pub(crate) waiting: usize,
-    /// Whether a batch ends in a flush to the disk, which is worth waiting for others where it is slow.
-    pub(crate) flushes: bool,
+    /// How long a batch waits for the end of the one that began before it.
+    pub(crate) patience: Duration,
 }
 
 impl<J: Job> Coalescer<J> {
@@ -62,8 +68,8 @@ impl<J: Job> Coalescer<J> {
             name,
             limits,
             queue: Arc::new(Queue::new(limits.waiting)),
-            pace: std::sync::Mutex::default(),
             gathering: Mutex::new(()),
+            under_way: UnderWay::new(),
             counters: Arc::default(),
             work,
         });
@@ -98,23 +104,23 @@ struct Worker<W: Batched> {
     name: &'static str,
     limits: Limits,
     queue: Arc<Queue<W::Job>>,
-    pace: std::sync::Mutex<Pace>,
     /// Held by the one who gathers.
     gathering: Mutex<()>,
+    under_way: UnderWay,
     counters: Arc<Counters>,
     work: Arc<W>,
 }
 
 impl<W: Batched> Worker<W> {
     async fn run(self: Arc<Self>) {
-        while let Some(batch) = self.next().await {
+        while let Some((batch, under_way)) = self.next().await {
             let (size, waited) = (batch.jobs.len(), batch.waited);
             let begun = Instant::now();
             // Should it panic, its callers are told, because what would answer them is dropped, and this worker works on.
             let done = AssertUnwindSafe(Arc::clone(&self.work).run(batch.jobs)).catch_unwind().await;
             let took = begun.elapsed();
             self.queue.finished(&batch.subjects);
-            self.pace().finished(size, took);
+            drop(under_way);
             self.counters.batch(size, waited);
             stats::publish(self.name, size, waited, took);
             tracing::debug!(
@@ -129,15 +135,16 @@ impl<W: Batched> Worker<W> {
     }
 
     /// The next batch, or `None` when the queue is closed and empty.
-    async fn next(&self) -> Option<queue::Taken<W::Job>> {
+    async fn next(&self) -> Option<(queue::Taken<W::Job>, Begun<'_>)> {
         let _turn = self.gathering.lock().await;
         loop {
             self.queue.some().await?;
+            self.under_way.over(self.limits.patience).await;
             self.gather().await;
             let taken = self.queue.take(self.limits.batch);
             // None where all that wait belong to users of a batch under way: its end is told like a new job.
             if !taken.jobs.is_empty() {
-                return Some(taken);
+                return Some((taken, self.under_way.begin()));
             }
         }
     }
@@ -146,24 +153,14 @@ impl<W: Batched> Worker<W> {
     async fn gather(&self) {
         let mut known = self.queue.ready();
         let mut quiet = 0;
-        while known < self.limits.batch && quiet < Pace::QUIET_TURNS {
+        while known < self.limits.batch && quiet < QUIET_TURNS {
             tokio::task::yield_now().await;
             let now = self.queue.ready();
             quiet = if now == known { quiet + 1 } else { 0 };
             known = now;
         }
-        let linger = self.pace().linger().filter(|_| self.limits.flushes);
-        let Some((expected, linger)) = linger else { return };
-        let until = Instant::now() + linger;
-        while self.queue.ready() < expected.min(self.limits.batch) {
-            if tokio::time::timeout_at(until, self.queue.changed()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
-        // Nothing panics while it holds the lock.
-        self.pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

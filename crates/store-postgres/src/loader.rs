@@ -11,12 +11,13 @@ use countersign_ports::{RequestKey, StoreError};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Loads flush nothing, so that two keep the server busy while one gathers.
 pub(crate) const LOADERS: usize = 2;
 
-const LIMITS: Limits = Limits { workers: LOADERS, batch: 256, waiting: 4_096, flushes: false };
+const LIMITS: Limits = Limits { workers: LOADERS, batch: 256, waiting: 4_096, patience: Duration::ZERO };
 
 /// The way to the loaders.
 pub(crate) struct Loader(Coalescer<Asked>);

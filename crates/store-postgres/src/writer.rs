@@ -20,10 +20,15 @@ use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Two: while the server works on one batch the next one gathers. More would only make batches smaller.
+/// Two: where the disk is slow, the server works on one batch while another one is flushed. More would only make batches
+/// smaller.
 pub(crate) const WRITERS: usize = 2;
 
-const LIMITS: Limits = Limits { workers: WRITERS, batch: 512, waiting: 4_096, flushes: true };
+const LIMITS: Limits = Limits { workers: WRITERS, batch: 512, waiting: 4_096, patience: PATIENCE };
+
+/// Longer than a batch of some dozens takes on a quick disk: two batches at a time have the cost of a statement twice, and
+/// the same processors. And no longer than a slow disk takes to flush, or than others should wait for a lock that one holds.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// How long a writer waits for a commit that it made alone. One that takes longer waits for a lock, and is left to
 /// itself.

@@ -85,11 +85,6 @@ impl<J: Job> Queue<J> {
         }
     }
 
-    /// Waits until something may have changed. May return early.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
     /// Takes at most `most` jobs, at most one a user.
     pub(crate) fn take(&self, most: usize) -> Taken<J> {
         let now = Instant::now();
