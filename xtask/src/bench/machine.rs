@@ -32,16 +32,29 @@ pub(super) fn describe(postgres: &str) -> String {
 
 /// CPU time of a process since it began, with that of its children that have ended, in seconds. None once it is gone.
 pub(super) fn cpu_seconds(pid: u32) -> Option<f64> {
-    let fields = stat(pid)?;
-    // proc(5): utime, stime, cutime and cstime are fields 14 to 17; `fields` begins with the third.
-    let ticks: f64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<f64>().ok()).sum();
-    Some(ticks / ticks_per_second())
+    let (own, ended) = ticks(pid)?;
+    Some((own + ended) / ticks_per_second())
 }
 
 /// The same of a process and all that it started and that live.
 pub(super) fn cpu_seconds_of_family(pid: u32) -> Option<f64> {
-    let own = cpu_seconds(pid)?;
-    Some(own + children(pid).into_iter().filter_map(cpu_seconds).sum::<f64>())
+    loop {
+        let (own, ended) = ticks(pid)?;
+        let living: f64 = children(pid).into_iter().filter_map(cpu_seconds).sum();
+        // A child that ended meanwhile may be missing from both, as the one backend of a client that has just left.
+        if ticks(pid)?.1 <= ended {
+            return Some((own + ended) / ticks_per_second() + living);
+        }
+    }
+}
+
+/// What a process used itself, and what its children did that have ended.
+fn ticks(pid: u32) -> Option<(f64, f64)> {
+    let fields = stat(pid)?;
+    // proc(5): utime, stime, cutime and cstime are fields 14 to 17; `fields` begins with the third.
+    let ticks: Vec<f64> = fields.get(11..15)?.iter().filter_map(|field| field.parse().ok()).collect();
+    let [user, system, ended_user, ended_system] = ticks[..] else { return None };
+    Some((user + system, ended_user + ended_system))
 }
 
 /// Resident memory in bytes.
