@@ -104,6 +104,8 @@ async fn a_slow_batch_does_not_hold_up_the_next() {
 #[tokio::test(start_paused = true)]
 async fn without_patience_batches_go_side_by_side() {
     let mut stage = Stage::new(Duration::ZERO);
+    // Between two milliseconds, where a timer for the present moment would wait for the next.
+    tokio::time::advance(Duration::from_micros(300)).await;
     stage.push([1]);
     assert_eq!(stage.next().await.0, [1]);
     stage.push([2]);
