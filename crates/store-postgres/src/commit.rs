@@ -111,15 +111,19 @@ impl Committer {
     }
 
     async fn attempt(&self, work: &Work<'_>, now: OffsetDateTime) -> Result<Commit, Attempt> {
-        match HotChange::of(work, now, self.sealer()).map_err(Attempt::NotDone)? {
-            Some(hot) => self.attempt_hot(&hot).await,
+        let hot = match work.tenant {
+            None => HotChange::of(0, work.change, self.sealer()).map_err(Attempt::NotDone)?,
+            Some(_) => None,
+        };
+        match hot {
+            Some(hot) => self.attempt_hot(&hot, now).await,
             None => self.attempt_transaction(work, now).await,
         }
     }
 
-    async fn attempt_hot(&self, change: &HotChange<'_>) -> Result<Commit, Attempt> {
+    async fn attempt_hot(&self, change: &HotChange<'_>, now: OffsetDateTime) -> Result<Commit, Attempt> {
         let mut checkout = self.pool.checkout().await.map_err(|error| Attempt::NotDone(error.into()))?;
-        let commit = self.pool.within(hot::commit(checkout.connection(), change)).await;
+        let commit = self.pool.within(hot::commit(checkout.connection(), change, now)).await;
         match checkout.conclude(commit) {
             Ok(commit) => Ok(commit),
             Err(error) if hot::lost_request(&error) => Ok(Commit::Conflict),

@@ -5,7 +5,9 @@ use crate::rows::{AuthenticatorRow, ChallengeRow, ClientRow, LoadRow, PendingRow
 use crate::tenancy::setting_of;
 use countersign_domain::ids::UserRef;
 use countersign_ports::RequestKey;
-use sqlx::postgres::PgConnection;
+use sqlx::Postgres;
+use sqlx::postgres::{PgConnection, PgHasArrayType, PgTypeInfo};
+use uuid::Uuid;
 
 /// Lists come as arrays of records instead of joins: one row a user whatever they own, so that several users can be
 /// loaded by one statement of the same form. The statement shows its session that tenant alone, also where the session
@@ -82,39 +84,58 @@ pub(crate) async fn select(
     .await
 }
 
+/// A user who is asked for, as a row of the type `asked_user`: its attributes in their order.
+#[derive(sqlx::Encode)]
+struct AskedUser<'a> {
+    n: i32,
+    tenant_id: &'a str,
+    user_id: &'a str,
+    request_tenant_id: Option<&'a str>,
+    request_user_id: Option<&'a str>,
+    caller: Option<&'a str>,
+    request_id: Option<Uuid>,
+}
+
+impl sqlx::Type<Postgres> for AskedUser<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("asked_user")
+    }
+}
+
+impl PgHasArrayType for AskedUser<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("asked_user")
+    }
+}
+
+impl<'a> AskedUser<'a> {
+    fn new(n: i32, user: &'a UserRef, request: Option<&'a RequestKey>) -> Self {
+        Self {
+            n,
+            tenant_id: user.tenant.as_str(),
+            user_id: user.user.as_str(),
+            request_tenant_id: request.map(|key| key.user.tenant.as_str()),
+            request_user_id: request.map(|key| key.user.user.as_str()),
+            caller: request.map(|key| key.caller.as_str()),
+            request_id: request.map(|key| key.id.uuid()),
+        }
+    }
+}
+
 /// The same for many, in their order; `None` where the tenant does not exist.
 pub(crate) async fn select_many(
     connection: &mut PgConnection,
     asked: &[(&UserRef, Option<&RequestKey>)],
 ) -> Result<Vec<Option<LoadRow>>, sqlx::Error> {
-    let key = |at: usize| asked[at].1;
-    let numbers: Vec<i32> = (0..).take(asked.len()).collect();
-    let tenants: Vec<&str> = asked.iter().map(|(user, _)| user.tenant.as_str()).collect();
-    let users: Vec<&str> = asked.iter().map(|(user, _)| user.user.as_str()).collect();
-    let each = 0..asked.len();
-    let request_tenants: Vec<_> =
-        each.clone().map(|at| key(at).map(|key| key.user.tenant.as_str())).collect();
-    let request_users: Vec<_> = each.clone().map(|at| key(at).map(|key| key.user.user.as_str())).collect();
-    let callers: Vec<_> = each.clone().map(|at| key(at).map(|key| key.caller.as_str())).collect();
-    let requests: Vec<_> = each.map(|at| key(at).map(|key| key.id.uuid())).collect();
+    let rows: Vec<_> =
+        (0..).zip(asked).map(|(n, (user, request))| AskedUser::new(n, user, *request)).collect();
     let mut named: Vec<_> = asked.iter().map(|(user, _)| &user.tenant).collect();
     named.sort();
     named.dedup();
     let shown = setting_of(named.into_iter());
-    let rows = sqlx::query_file_as!(
-        LoadRow,
-        "src/load/many.sql",
-        &numbers,
-        &tenants as _,
-        &users as _,
-        &request_tenants as _,
-        &request_users as _,
-        &callers as _,
-        &requests as _,
-        shown,
-    );
+    let loading = sqlx::query_file_as!(LoadRow, "src/load/many.sql", &rows as _, shown,);
     let mut loaded: Vec<Option<LoadRow>> = asked.iter().map(|_| None).collect();
-    for row in rows.fetch_all(connection).await? {
+    for row in loading.fetch_all(connection).await? {
         if let Some(place) = usize::try_from(row.n).ok().and_then(|n| loaded.get_mut(n)) {
             *place = Some(row);
         }

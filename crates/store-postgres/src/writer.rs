@@ -144,7 +144,8 @@ impl Writing {
     /// Commits them as one statement. Those that no column holds are answered, and gone from `jobs`.
     async fn commit(&self, jobs: &mut Vec<Pending>) -> Result<Vec<Told>, Attempt> {
         let sealer = self.committer.sealer();
-        let mut batch = Batch::new();
+        let hot = jobs.iter().all(|job| hot::takes(&job.change));
+        let mut batch = Batch::new(hot, jobs.len());
         let mut unfit = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
             if let Err(failure) = batch.push(&job.change, job.now, sealer) {

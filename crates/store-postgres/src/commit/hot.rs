@@ -1,96 +1,27 @@
 //! The change of every login as one statement: one user, at most one authenticator used, one event, perhaps an answer
-//! to repeat. A statement is its own transaction, so this costs one round trip instead of six.
+//! to repeat. A statement is its own transaction, so this costs one round trip instead of six. Many of them are one statement
+//! as well, `hot/many.sql`, and there cost a fraction.
 
-use super::core::CoreRow;
-use super::credentials::UsageRow;
-use super::records::{EventInsert, RequestInsert};
-use super::{Sealer, Work};
-use crate::convert::long_in;
-use crate::error::{Failure, database_error};
-use countersign_domain::change::Write;
-use countersign_domain::ids::UserRef;
-use countersign_domain::user::Usage;
-use countersign_ports::{ChangeSet, Commit};
+mod row;
+
+pub(crate) use row::{HotChange, takes};
+
+use crate::commit::batch::Answer;
+use crate::error::database_error;
+use countersign_ports::Commit;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-/// A change of that form, as columns.
-pub(super) struct HotChange<'a> {
-    user: &'a UserRef,
-    version: i64,
-    core: CoreRow<'a>,
-    usage: Option<UsageRow>,
-    event: EventInsert<'a>,
-    request: Option<RequestInsert<'a>>,
-    now: OffsetDateTime,
-}
-
-/// Whether the change has that form.
-pub(crate) fn takes(change: &ChangeSet) -> bool {
-    matches!(
-        (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice()),
-        ([user], [_], [])
-            if user.expected.is_some()
-                && change.send.is_none()
-                && matches!(
-                    user.writes.as_slice(),
-                    [] | [Write::UseAuthenticator { usage: Usage::Totp { .. }, .. }]
-                )
-    )
-}
-
-impl<'a> HotChange<'a> {
-    /// The change, if it has that form.
-    pub(super) fn of(
-        work: &Work<'a>,
-        now: OffsetDateTime,
-        sealer: Sealer<'_>,
-    ) -> Result<Option<Self>, Failure> {
-        let change = work.change;
-        let ([user], [event], [], None) =
-            (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice(), work.tenant)
-        else {
-            return Ok(None);
-        };
-        let Some(version) = user.expected.filter(|_| change.send.is_none()) else { return Ok(None) };
-        let usage = match user.writes.as_slice() {
-            [] => None,
-            [
-                Write::UseAuthenticator {
-                    id,
-                    usage: Usage::Totp { last_step },
-                    last_use_time,
-                    consecutive_failures,
-                },
-            ] => Some(UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?),
-            _ => return Ok(None),
-        };
-        let request =
-            change.request.as_ref().map(|request| RequestInsert::new(request, sealer)).transpose()?;
-        Ok(Some(Self {
-            user: &user.user,
-            version: long_in(version.0)?,
-            core: CoreRow::new(&user.core)?,
-            usage,
-            event: EventInsert::new(event)?,
-            request,
-            now,
-        }))
-    }
-}
-
-/// Commits it. All guards stand in the first part; nothing else writes unless they hold.
+/// Commits one that was decided at `now`. All guards stand in the first part; nothing else writes unless they hold.
 ///
 /// The guards see one snapshot, and that is enough: what belongs to a user changes only under the lock of the user's
 /// row, so where the version is still the expected one when the lock is taken, the rest is as the snapshot shows it.
 /// Only an answer to the same request in a commit that changes no user escapes that; see [`lost_request`].
 pub(super) async fn commit(
     connection: &mut PgConnection,
-    change: &HotChange<'_>,
+    row: &HotChange<'_>,
+    now: OffsetDateTime,
 ) -> Result<Commit, sqlx::Error> {
-    let HotChange { user, version, core, usage, event, request, now } = change;
-    let usage = usage.as_ref();
-    let request = request.as_ref();
     let done = sqlx::query_scalar!(
         r#"WITH guard AS (
             UPDATE users SET
@@ -98,16 +29,16 @@ pub(super) async fn commit(
                 consecutive_failures = $6, locked_until = $7, failure_times = $8,
                 last_wrong_key = $9, last_wrong_digest = $10, last_wrong_time = $11,
                 grace_started = $12, must_enroll = $13,
-                reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $42
+                reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $41
             WHERE tenant_id = $1 AND user_id = $2 AND version = $3
                 AND ($17::uuid IS NULL OR EXISTS (
                     SELECT FROM authenticators
                     WHERE tenant_id = $1 AND user_id = $2 AND authenticator_id = $17 AND totp_last_step <= $18
                 ))
-                AND ($34::uuid IS NULL OR NOT EXISTS (
+                AND ($33::uuid IS NULL OR NOT EXISTS (
                     SELECT FROM requests
-                    WHERE tenant_id = $1 AND user_id = $32 AND caller = $33 AND request_id = $34
-                        AND expire_time > $39
+                    WHERE tenant_id = $1 AND user_id = $2 AND caller = $32 AND request_id = $33
+                        AND expire_time > $38
                 ))
             RETURNING 1
         ), used AS (
@@ -120,67 +51,74 @@ pub(super) async fn commit(
                 caller, client, policy_revision, request_id, trace_id, actor_claims
             )
             SELECT $1, $21::uuid, $22::timestamptz, $23::text, $24::text, $25::uuid, $26::text, $27::text, $28::text,
-                $29::text, $30::text, $31::bigint, $40::uuid, $41::text, $43::text
+                $29::text, $30::text, $31::bigint, $39::uuid, $40::text, $42::text
             FROM guard
         ), answered AS (
             INSERT INTO requests (
                 tenant_id, user_id, caller, request_id, arguments_key, arguments_digest, reply, expire_time
             )
-            SELECT $1, $32::text, $33::text, $34, $35::bigint, $36::bytea, $37::bytea, $38::timestamptz
-            FROM guard WHERE $34 IS NOT NULL
+            SELECT $1, $2, $32::text, $33, $34::bigint, $35::bytea, $36::bytea, $37::timestamptz
+            FROM guard WHERE $33 IS NOT NULL
             ON CONFLICT (tenant_id, user_id, caller, request_id) DO UPDATE SET
                 arguments_key = excluded.arguments_key, arguments_digest = excluded.arguments_digest,
                 reply = excluded.reply,
-                expire_time = CASE WHEN requests.expire_time <= $39 THEN excluded.expire_time END
+                expire_time = CASE WHEN requests.expire_time <= $38 THEN excluded.expire_time END
         )
         SELECT EXISTS (SELECT FROM guard) AS "done!""#,
-        user.tenant.as_str(),
-        user.user.as_str(),
-        version,
-        core.epoch,
-        core.state_since,
-        core.consecutive_failures,
-        core.locked_until,
-        &core.failure_times,
-        core.last_wrong_key,
-        core.last_wrong_digest,
-        core.last_wrong_time,
-        core.grace_started,
-        core.must_enroll,
-        core.reset_request_id,
-        core.reset_reason,
-        core.reset_create_time,
-        usage.map(|usage| usage.id),
-        usage.map(|usage| usage.last_step),
-        usage.and_then(|usage| usage.last_use_time),
-        usage.map(|usage| usage.consecutive_failures),
-        event.event_id,
-        event.event_time,
-        event.user_id,
-        event.kind,
-        event.authenticator_id,
-        event.authenticator_kind,
-        event.details,
-        event.actor,
-        event.caller,
-        event.client,
-        event.policy_revision,
-        request.map(|request| request.user_id),
-        request.map(|request| request.caller),
-        request.map(|request| request.request_id),
-        request.map(|request| request.arguments_key),
-        request.map(|request| request.arguments_digest),
-        request.map(|request| request.reply.as_slice()),
-        request.map(|request| request.expire_time),
+        row.tenant_id,
+        row.user_id,
+        row.version,
+        row.epoch,
+        row.state_since,
+        row.consecutive_failures,
+        row.locked_until,
+        &row.failure_times,
+        row.last_wrong_key,
+        row.last_wrong_digest,
+        row.last_wrong_time,
+        row.grace_started,
+        row.must_enroll,
+        row.reset_request_id,
+        row.reset_reason,
+        row.reset_create_time,
+        row.used_id,
+        row.used_step,
+        row.used_time,
+        row.used_failures,
+        row.event_id,
+        row.event_time,
+        row.event_user_id,
+        row.event_kind,
+        row.event_authenticator_id,
+        row.event_authenticator_kind,
+        row.event_details,
+        row.event_actor,
+        row.event_caller,
+        row.event_client,
+        row.event_policy_revision,
+        row.answer_caller,
+        row.answer_request_id,
+        row.answer_arguments_key,
+        row.answer_arguments_digest,
+        row.answer_reply.as_deref(),
+        row.answer_expire_time,
         now,
-        event.request_id,
-        event.trace_id,
-        core.is_on,
-        event.actor_claims,
+        row.event_request_id,
+        row.event_trace_id,
+        row.is_on,
+        row.event_actor_claims,
     )
     .fetch_one(connection)
     .await?;
     Ok(if done { Commit::Done } else { Commit::Conflict })
+}
+
+/// Commits those whose guards hold, and nothing of the others; answers by their numbers. An error of the server undoes all.
+pub(super) async fn commit_many(
+    connection: &mut PgConnection,
+    rows: &[HotChange<'_>],
+) -> Result<Vec<Answer>, sqlx::Error> {
+    sqlx::query_file_as!(Answer, "src/commit/hot/many.sql", rows as _).fetch_all(connection).await
 }
 
 /// Whether the statement was undone because the request was answered between its snapshot and its insert. The insert

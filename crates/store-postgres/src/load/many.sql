@@ -49,12 +49,11 @@ SELECT
     ) AS "clients!: Vec<ClientRow>",
     r.arguments_key AS "arguments_key?", r.arguments_digest AS "arguments_digest?", r.reply AS "reply?",
     r.expire_time AS "expire_time?"
-FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], 
+FROM unnest(
     -- Narrows the session to these tenants, for this statement; before any row is looked up, because every look-up needs a
     -- row of this.
-    CASE WHEN (SELECT set_config('countersign.tenants', $8, true)) IS NOT NULL THEN $7::uuid[] END
-)
-    AS asked (n, tenant_id, user_id, request_tenant_id, request_user_id, caller, request_id)
+    CASE WHEN (SELECT set_config('countersign.tenants', $2, true)) IS NOT NULL THEN $1::asked_user[] END
+) AS asked
 CROSS JOIN LATERAL (SELECT * FROM tenants WHERE tenants.tenant_id = asked.tenant_id AND tenants.delete_time IS NULL OFFSET 0) AS t
 LEFT JOIN LATERAL (
     SELECT * FROM users WHERE users.tenant_id = asked.tenant_id AND users.user_id = asked.user_id OFFSET 0

@@ -202,14 +202,6 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Whether there is nothing in it that `plain.sql` does not do: changes with a version that touch no challenge and no
-    /// remembered client and send no notice.
-    pub(super) fn is_plain(&self) -> bool {
-        let rare =
-            [&self.telling.n, &self.closing.n, &self.challenges.n, &self.forgetting.n, &self.clients.n];
-        rare.into_iter().chain([&self.notices.n]).all(Vec::is_empty)
-    }
-
     /// Adds the rows of the change with the number `n`.
     pub(super) fn push(&mut self, n: i32, rows: Prepared<'a>) {
         let guarded = rows.change.is_some();
