@@ -65,7 +65,7 @@ impl Gate {
                 if shown.remote.is_some_and(|address| !address.ip().is_loopback()) {
                     return Err(missing());
                 }
-                return Ok(Caller { id: id.clone(), grants: Arc::clone(grants) });
+                return Ok(Caller { id: id.unshared(), grants: Arc::clone(grants) });
             }
             Known::Named(known) => known,
         };
@@ -79,10 +79,11 @@ impl Gate {
             _ => return Err(missing()),
         };
         let caller = names.iter().take(MAX_NAMES).find_map(|name| known.get(name));
-        caller.cloned().ok_or_else(|| {
+        let Some(Caller { id, grants }) = caller else {
             let name = names.iter().take(MAX_NAMES).find_map(|name| CallerId::parse(name).ok());
-            invalid("nobody known", name)
-        })
+            return Err(invalid("nobody known", name));
+        };
+        Ok(Caller { id: id.unshared(), grants: Arc::clone(grants) })
     }
 
     /// Lets a caller in who holds the method's scope for any tenant at all.
@@ -111,7 +112,7 @@ impl Gate {
 }
 
 /// A caller that is known.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) id: CallerId,
     grants: Arc<Grants>,

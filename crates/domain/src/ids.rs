@@ -5,6 +5,7 @@
 
 use crate::time::Timestamp;
 use std::fmt;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Why a text is not an identifier. Says the shape that was expected, never the text itself.
@@ -12,17 +13,18 @@ use uuid::Uuid;
 #[error("must be {0}")]
 pub struct IdError(&'static str);
 
+// One login names its tenant, user and caller in many places: they share one text.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $shape:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes the text as it is, or says which shape was expected.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) { Ok(Self(text.to_owned())) } else { Err(IdError($shape)) }
+                if valid(text) { Ok(Self(text.into())) } else { Err(IdError($shape)) }
             }
 
             /// The text, byte for byte as it came in.
@@ -70,6 +72,14 @@ text_id!(
     "1 to 255 printable ASCII characters",
     |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 );
+
+impl CallerId {
+    /// The same id with a text of its own: what is made of every call would count its clones where all cores count.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self(self.as_str().into())
+    }
+}
 
 fn is_opaque_id(text: &str) -> bool {
     (1..=128).contains(&text.len())
