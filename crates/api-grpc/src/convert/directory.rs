@@ -5,6 +5,7 @@ use countersign_api::v1::{self, TeamRole};
 use countersign_domain::ids::{TeamId, UserId};
 use countersign_domain::text::AccountLabel;
 use countersign_domain::user::{DirectoryEntry, Role, TeamMembership};
+use std::fmt::Display;
 
 /// Memberships of one user.
 const MAX_TEAMS: usize = 100;
@@ -14,20 +15,24 @@ const MAX_GROUPS: usize = 100;
 const MAX_EMAIL: usize = 254;
 
 /// Reads a user, complete. Teams and groups are sets: in one order, so that putting the same again is the same.
-pub(crate) fn user(fields: &mut Fields, field: &str, user: v1::User) -> Parsed<(UserId, DirectoryEntry)> {
-    let path = |name: &str| format!("{field}.{name}");
-    let user_id = fields.required(&path("user_id"), &user.user_id, UserId::parse);
-    let account_label = fields.optional(&path("account_label"), &user.account_label, AccountLabel::parse);
-    let email = email(fields, &path("email"), user.email);
+pub(crate) fn user(
+    fields: &mut Fields,
+    field: impl Display,
+    user: v1::User,
+) -> Parsed<(UserId, DirectoryEntry)> {
+    let user_id = fields.required(format_args!("{field}.user_id"), &user.user_id, UserId::parse);
+    let account_label =
+        fields.optional(format_args!("{field}.account_label"), &user.account_label, AccountLabel::parse);
+    let email = email(fields, format_args!("{field}.email"), user.email);
     let language_code = fields.text(
-        &path("language_code"),
+        format_args!("{field}.language_code"),
         user.language_code,
         35,
         "must be a BCP 47 tag of at most 35 characters",
         |c| c.is_ascii_alphanumeric() || c == '-',
     );
-    let teams = teams(fields, &path("teams"), &user.teams);
-    let groups = groups(fields, &path("groups"), user.groups);
+    let teams = teams(fields, format_args!("{field}.teams"), &user.teams);
+    let groups = groups(fields, format_args!("{field}.groups"), user.groups);
     let entry = DirectoryEntry {
         account_label: account_label?.map(|label| label.as_str().to_owned()).unwrap_or_default(),
         email: email?,
@@ -40,7 +45,7 @@ pub(crate) fn user(fields: &mut Fields, field: &str, user: v1::User) -> Parsed<(
 }
 
 /// An address that a mail can be sent to and that cannot break out of a header.
-fn email(fields: &mut Fields, field: &str, email: String) -> Parsed<String> {
+fn email(fields: &mut Fields, field: impl Display, email: String) -> Parsed<String> {
     let parts = email.rsplit_once('@');
     let has_parts = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     if !email.is_empty() && !has_parts {
@@ -55,17 +60,21 @@ fn email(fields: &mut Fields, field: &str, email: String) -> Parsed<String> {
     )
 }
 
-fn teams(fields: &mut Fields, field: &str, teams: &[v1::TeamMembership]) -> Parsed<Vec<TeamMembership>> {
+fn teams(
+    fields: &mut Fields,
+    field: impl Display,
+    teams: &[v1::TeamMembership],
+) -> Parsed<Vec<TeamMembership>> {
     if teams.len() > MAX_TEAMS {
         return fields.refuse(field, "must be at most 100");
     }
     let each = teams.iter().enumerate();
     let parsed: Vec<_> = each
         .map(|(index, membership)| {
-            let path = format!("{field}[{index}]");
-            let team = fields.required(&format!("{path}.team_id"), &membership.team_id, TeamId::parse);
+            let team =
+                fields.required(format_args!("{field}[{index}].team_id"), &membership.team_id, TeamId::parse);
             let role = role(membership.role).ok_or("must be MEMBER or MANAGER");
-            let role = fields.take(&format!("{path}.role"), role);
+            let role = fields.take(format_args!("{field}[{index}].role"), role);
             Ok(TeamMembership { team: team?, role: role? })
         })
         .collect();
@@ -85,7 +94,7 @@ fn role(value: i32) -> Option<Role> {
     }
 }
 
-fn groups(fields: &mut Fields, field: &str, mut groups: Vec<String>) -> Parsed<Vec<String>> {
+fn groups(fields: &mut Fields, field: impl Display, mut groups: Vec<String>) -> Parsed<Vec<String>> {
     // Names of groups have the shape of names of teams.
     if groups.len() > MAX_GROUPS || groups.iter().any(|group| TeamId::parse(group).is_err()) {
         let problem = "must be at most 100, each 1 to 128 of A-Z, a-z, 0-9 and . _ ~ : @ + -";

@@ -38,21 +38,21 @@ impl Fields {
         if self.0.is_empty() { Ok(()) } else { Err(Failure::fields(self.0).into_status()) }
     }
 
-    /// Tells of a field.
-    pub(crate) fn refuse<T>(&mut self, field: &str, problem: impl Display) -> Parsed<T> {
-        self.0.push(FieldViolation::new(field, problem.to_string()));
+    /// Tells of a field. It is written down only here, so that naming a nested one costs a right request nothing.
+    pub(crate) fn refuse<T>(&mut self, field: impl Display, problem: impl Display) -> Parsed<T> {
+        self.0.push(FieldViolation::new(field.to_string(), problem.to_string()));
         Err(Invalid)
     }
 
     /// The value, or its error as a violation.
-    pub(crate) fn take<T>(&mut self, field: &str, value: Result<T, impl Display>) -> Parsed<T> {
+    pub(crate) fn take<T>(&mut self, field: impl Display, value: Result<T, impl Display>) -> Parsed<T> {
         value.or_else(|error| self.refuse(field, error))
     }
 
     /// A text that must be there, parsed.
     pub(crate) fn required<T, E: Display>(
         &mut self,
-        field: &str,
+        field: impl Display,
         text: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Parsed<T> {
@@ -62,7 +62,7 @@ impl Fields {
     /// A text that may be absent, which the wire says by leaving it empty.
     pub(crate) fn optional<T, E: Display>(
         &mut self,
-        field: &str,
+        field: impl Display,
         text: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Parsed<Option<T>> {
@@ -72,7 +72,7 @@ impl Fields {
     /// A text kept as it is, if it has at most `max` characters and each of them fits.
     pub(crate) fn text(
         &mut self,
-        field: &str,
+        field: impl Display,
         text: String,
         max: usize,
         problem: &'static str,
@@ -104,7 +104,11 @@ impl Fields {
     }
 
     /// A point in time.
-    pub(crate) fn timestamp(&mut self, field: &str, time: prost_types::Timestamp) -> Parsed<Timestamp> {
+    pub(crate) fn timestamp(
+        &mut self,
+        field: impl Display,
+        time: prost_types::Timestamp,
+    ) -> Parsed<Timestamp> {
         let micros = u32::try_from(time.nanos)
             .ok()
             .filter(|nanos| *nanos < 1_000_000_000)

@@ -163,7 +163,8 @@ fn users(fields: &mut Fields, given: Vec<v1::User>) -> Parsed<Vec<(UserId, Direc
         return fields.refuse("users", "must be 1 to 500");
     }
     let each = given.into_iter().enumerate();
-    let parsed: Vec<_> = each.map(|(index, given)| user(fields, &format!("users[{index}]"), given)).collect();
+    let parsed: Vec<_> =
+        each.map(|(index, given)| user(fields, format_args!("users[{index}]"), given)).collect();
     let users = parsed.into_iter().collect::<Parsed<Vec<_>>>()?;
     let mut seen = HashSet::with_capacity(users.len());
     if users.iter().all(|(user, _)| seen.insert(user)) {

@@ -99,7 +99,7 @@ fn revocation(fields: &mut Fields, ids: &[String], all: bool) -> Parsed<Revocati
         (1..=MAX_IDS, false) => {
             let each = ids.iter().enumerate();
             let parsed: Vec<_> = each
-                .map(|(i, id)| fields.required(&format!("client_ids[{i}]"), id, ClientId::parse))
+                .map(|(i, id)| fields.required(format_args!("client_ids[{i}]"), id, ClientId::parse))
                 .collect();
             parsed.into_iter().collect::<Parsed<_>>().map(Revocation::Some)
         }

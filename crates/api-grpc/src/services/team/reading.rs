@@ -51,8 +51,9 @@ fn users(fields: &mut Fields, ids: &[String]) -> Parsed<Vec<UserId>> {
         return fields.refuse("user_ids", "must be 1 to 100, no one twice");
     }
     let each = ids.iter().enumerate();
-    let parsed: Vec<_> =
-        each.map(|(index, id)| fields.required(&format!("user_ids[{index}]"), id, UserId::parse)).collect();
+    let parsed: Vec<_> = each
+        .map(|(index, id)| fields.required(format_args!("user_ids[{index}]"), id, UserId::parse))
+        .collect();
     parsed.into_iter().collect()
 }
 
