@@ -31,7 +31,7 @@ fn call(message: &impl Message) -> Request<Body> {
     framed.extend(u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
     message.encode(&mut framed).unwrap();
     let mut request = Request::post(CHECK_LOGIN).header("content-type", "application/grpc");
-    let names = vec![EVERYTHING.to_owned()];
+    let names = [EVERYTHING.to_owned()].into();
     request.extensions_mut().unwrap().insert(PeerCertificate { names });
     request.body(Body::new(http_body_util::Full::from(framed))).unwrap()
 }

@@ -70,12 +70,14 @@ impl Gate {
             Known::Named(known) => known,
         };
         // A token that is shown decides: a good certificate does not mend a bad token.
-        let names = match (&self.tokens, shown.token, shown.certificate) {
+        let verified;
+        let names = match (&self.tokens, shown.token, &shown.certificate) {
             (Some(tokens), Some(token), _) => {
                 let token = token.map_err(|()| invalid("malformed", None))?;
-                vec![tokens.verify(&token).await.map_err(|why| invalid(why, None))?]
+                verified = [tokens.verify(&token).await.map_err(|why| invalid(why, None))?];
+                &verified[..]
             }
-            (_, _, Some(certificate)) => certificate.names,
+            (_, _, Some(certificate)) => &certificate.names[..],
             _ => return Err(missing()),
         };
         let caller = names.iter().take(MAX_NAMES).find_map(|name| known.get(name));
@@ -263,7 +265,7 @@ mod tests {
         for header in headers {
             request.headers_mut().append(AUTHORIZATION, header.parse().unwrap());
         }
-        let names = certificate.map(|name| PeerCertificate { names: vec![name.to_owned()] });
+        let names = certificate.map(|name| PeerCertificate { names: [name.to_owned()].into() });
         request.extensions_mut().insert(names);
         request
     }
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn certificates_come_in_two_forms() {
         let mut plain = Request::new(());
-        plain.extensions_mut().insert(PeerCertificate { names: vec!["login.internal".to_owned()] });
+        plain.extensions_mut().insert(PeerCertificate { names: ["login.internal".to_owned()].into() });
         for request in [plain, shown(Some("login.internal"), &[])] {
             assert_eq!(admitted(callers(), &request), Ok("login.internal".to_owned()));
         }

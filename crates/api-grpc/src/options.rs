@@ -108,8 +108,8 @@ pub trait TokenVerifier: Debug + Send + Sync {
 /// [`tonic::transport::server::Connected::ConnectInfo`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerCertificate {
-    /// URIs and DNS names of the SAN, in its order.
-    pub names: Vec<String>,
+    /// URIs and DNS names of the SAN, in its order. Shared by all requests of a connection.
+    pub names: Arc<[String]>,
 }
 
 /// A caller's rate.

@@ -24,8 +24,14 @@ const OTHER_STREAMS: [&str; 1] = ["/grpc.health.v1.Health/Watch"];
 #[derive(Debug, Clone)]
 pub(crate) struct EndStreams<S> {
     inner: S,
+    // Cloned for each call: the token inside, which locks to be cloned, is so for streams only.
+    ends: Arc<Ends>,
+}
+
+#[derive(Debug)]
+struct Ends {
     stop: CancellationToken,
-    streams: Arc<BTreeSet<String>>,
+    streams: BTreeSet<String>,
 }
 
 impl<S> EndStreams<S> {
@@ -39,7 +45,7 @@ impl<S> EndStreams<S> {
                 }
             }
         }
-        Self { inner, stop, streams: Arc::new(streams) }
+        Self { inner, ends: Arc::new(Ends { stop, streams }) }
     }
 }
 
@@ -59,7 +65,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Answer {
-        let stop = self.streams.contains(request.uri().path()).then(|| self.stop.clone());
+        let Ends { stop, streams } = &*self.ends;
+        let stop = streams.contains(request.uri().path()).then(|| stop.clone());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
@@ -123,8 +130,8 @@ mod tests {
     /// R67: the streams that are ended are those of the contract and of health, and no call with one answer.
     #[test]
     fn streams_are_known_from_the_contract() {
-        let streams = EndStreams::new((), CancellationToken::new()).streams;
-        let found: Vec<_> = streams.iter().map(String::as_str).collect();
+        let ends = EndStreams::new((), CancellationToken::new()).ends;
+        let found: Vec<_> = ends.streams.iter().map(String::as_str).collect();
         assert_eq!(found, ["/countersign.v1.EventService/WatchEvents", "/grpc.health.v1.Health/Watch"]);
     }
 }

@@ -206,7 +206,7 @@ impl World {
             Caller::Login => Some(LOGIN),
             Caller::Elsewhere => Some(OTHER),
         };
-        request.extensions_mut().insert(name.map(|name| PeerCertificate { names: vec![name.to_owned()] }));
+        request.extensions_mut().insert(name.map(|name| PeerCertificate { names: [name.to_owned()].into() }));
         let Ok(response) = self.service.call(request).await;
         Answer::of(response).await
     }

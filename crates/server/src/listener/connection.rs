@@ -41,7 +41,7 @@ impl Connection {
         place: OwnedSemaphorePermit,
         names: Option<Vec<String>>,
     ) -> Self {
-        let peer = names.map(|names| PeerCertificate { names });
+        let peer = names.map(|names| PeerCertificate { names: names.into() });
         Self { stream: Stream::Tls(Box::new(stream)), ahead, peer, _place: place }
     }
 }
