@@ -5,7 +5,6 @@ use crate::caller::Method;
 use countersign_application::Application;
 use countersign_domain::ids::TenantId;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use tonic::codegen::Bytes;
 
 /// The bytes before a message: a flag that says whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -13,20 +12,20 @@ const PREFIX: usize = 5;
 const MAX_LEN: usize = 512;
 
 /// The tenant that the request names, itself or in its challenge, if it does so well-formed.
-pub(crate) fn tenant(app: &Application, method: &Method, body: &Bytes) -> Option<TenantId> {
-    if body.first() != Some(&0) || body.len() < PREFIX {
+pub(crate) fn tenant(app: &Application, method: &Method, body: &[u8]) -> Option<TenantId> {
+    if body.first() != Some(&0) {
         return None;
     }
-    let message = body.slice(PREFIX..);
+    let message = body.get(PREFIX..)?;
     if let Some(field) = method.tenant_field {
-        return TenantId::parse(&text(message, field)?).ok();
+        return TenantId::parse(text(message, field)?).ok();
     }
     let challenge = text(message, method.challenge_field?)?;
-    Some(app.open_challenge(&challenge)?.user.tenant)
+    Some(app.open_challenge(challenge)?.user.tenant)
 }
 
 /// The text in a field of the message; the last one counts, as in every protocol buffer.
-fn text(mut message: Bytes, field: u32) -> Option<String> {
+fn text(mut message: &[u8], field: u32) -> Option<&str> {
     let mut found = None;
     while !message.is_empty() {
         let (number, wire) = decode_key(&mut message).ok()?;
@@ -35,11 +34,9 @@ fn text(mut message: Bytes, field: u32) -> Option<String> {
             continue;
         }
         let len = usize::try_from(decode_varint(&mut message).ok()?).ok()?;
-        if len > message.len() {
-            return None;
-        }
-        let value = message.split_to(len);
-        found = (len <= MAX_LEN).then(|| String::from_utf8(value.into()).ok()).flatten();
+        let (value, rest) = message.split_at_checked(len)?;
+        message = rest;
+        found = (len <= MAX_LEN).then(|| str::from_utf8(value).ok()).flatten();
     }
     found
 }
@@ -59,14 +56,14 @@ mod tests {
             ..GetStatusRequest::default()
         };
         let bytes = request.encode_to_vec();
-        assert_eq!(text(bytes.clone().into(), 1), Some("acme".to_owned()));
-        assert_eq!(text(bytes.clone().into(), 99), None);
+        assert_eq!(text(&bytes, 1), Some("acme"));
+        assert_eq!(text(&bytes, 99), None);
         let twice =
             [bytes.clone(), GetStatusRequest { tenant_id: "b".to_owned(), ..request }.encode_to_vec()];
-        assert_eq!(text(twice.concat().into(), 1), Some("b".to_owned()));
-        assert_eq!(text(bytes[..4].to_vec().into(), 1), None);
-        assert_eq!(text(bytes[..20].to_vec().into(), 1), None);
+        assert_eq!(text(&twice.concat(), 1), Some("b"));
+        assert_eq!(text(&bytes[..4], 1), None);
+        assert_eq!(text(&bytes[..20], 1), None);
         let long = GetStatusRequest { tenant_id: "a".repeat(513), ..GetStatusRequest::default() };
-        assert_eq!(text(long.encode_to_vec().into(), 1), None);
+        assert_eq!(text(&long.encode_to_vec(), 1), None);
     }
 }

@@ -246,7 +246,7 @@ impl Shared {
 
 /// Whose turn a call takes: its tenant's, so that tenants do not wait for each other; its caller's where the tenant is
 /// not known, or not the caller's to speak for.
-fn party(app: &Application, caller: &CallerContext, body: &Bytes) -> Party {
+fn party(app: &Application, caller: &CallerContext, body: &[u8]) -> Party {
     let tenant = peek::tenant(app, &caller.method, body);
     let granted = tenant.filter(|tenant| caller.grants.holds_for(&caller.method.scope, tenant));
     granted.map_or_else(|| Party::Caller(caller.id.clone()), Party::Tenant)
