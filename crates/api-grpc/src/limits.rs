@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
-use fair::{Bounds, Places};
+use fair::{Bounds, Full, Places};
 use futures::FutureExt as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rate::Bucket;
@@ -145,11 +145,8 @@ impl Limits {
 
     /// The turn to work of a call of that party, or the answer that it will not come in time.
     pub(crate) async fn turn(&self, permit: Permit, party: Party) -> Result<Permit, Failure> {
-        let place = tokio::time::timeout(self.max_wait, self.places.take(party)).await;
-        match place {
-            Ok(Ok(place)) => Ok(Permit { _place: Some(place), ..permit }),
-            Ok(Err(_)) | Err(_) => Err(overloaded()),
-        }
+        let place = self.places.take(party, self.max_wait).await.map_err(|Full| overloaded())?;
+        Ok(Permit { _place: Some(place), ..permit })
     }
 
     /// The whole body of a request, if its message is not too large for the method.

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long a tenant counts as there after its latest call. One that logs somebody in every few seconds is protected from
 /// the storm of another one before its call comes: what is at work then is not taken back.
@@ -60,6 +60,12 @@ struct Calls<T> {
     since: u64,
 }
 
+impl<T> Default for Calls<T> {
+    fn default() -> Self {
+        Self { at_work: 0, waiting: VecDeque::new(), since: 0 }
+    }
+}
+
 /// What becomes of a call that arrives.
 #[derive(Debug, PartialEq, Eq)]
 enum Arrival {
@@ -78,8 +84,10 @@ impl<T> Turns<T> {
     fn arrive(&mut self, party: &Party, now: Instant, waiting: impl FnOnce() -> T) -> Arrival {
         self.meet(party, now);
         let (share, has_room) = (self.share(now), self.at_work < self.bounds.at_work);
-        let calls = self.parties.entry(party.clone());
-        let calls = calls.or_insert_with(|| Calls { at_work: 0, waiting: VecDeque::new(), since: 0 });
+        let calls = match self.parties.get_mut(party) {
+            Some(calls) => calls,
+            None => self.parties.entry(party.clone()).or_default(),
+        };
         if calls.at_work + calls.waiting.len() >= self.bounds.of_one {
             return Arrival::TurnedAway;
         }
@@ -108,6 +116,11 @@ impl<T> Turns<T> {
         } else if calls.at_work == 0 {
             self.parties.remove(party);
         }
+    }
+
+    /// Whether a call waits.
+    fn is_waited_for(&self) -> bool {
+        !self.next.is_empty()
     }
 
     /// The next call to work, if one waits and there is room for it: of the party with the fewest at work, and among
@@ -168,20 +181,25 @@ impl Places {
         Self(Arc::new(Mutex::new(Turns::new(bounds))))
     }
 
-    /// A place, at once or when it is this party's turn.
-    pub(crate) async fn take(&self, party: Party) -> Result<Place, Full> {
-        let (sender, receiver) = oneshot::channel();
-        let arrival = self.turns().arrive(&party, Instant::now(), || sender);
-        match arrival {
-            Arrival::Works => Ok(Place(Some((self.clone(), party)))),
-            Arrival::Waits => {
+    /// A place, at once or when it is this party's turn, which may take as long as told.
+    pub(crate) async fn take(&self, party: Party, max_wait: Duration) -> Result<Place, Full> {
+        // Most calls find room: what waiting takes is made for those that do not.
+        let mut place = None;
+        let arrival = self.turns().arrive(&party, Instant::now(), || {
+            let (sender, receiver) = oneshot::channel();
+            place = Some(receiver);
+            sender
+        });
+        match (arrival, place) {
+            (Arrival::Works, _) => Ok(Place(Some((self.clone(), party)))),
+            (Arrival::Waits, Some(place)) => {
                 let _waiting = metrics::Waiting::begin();
                 // Time may have made room that nobody left.
                 self.hand_on();
                 // A sender that was dropped is one that nobody will use.
-                receiver.await.map_err(|_| Full)
+                timeout(max_wait, place).await.map_err(|_| Full)?.map_err(|_| Full)
             }
-            Arrival::TurnedAway => Err(Full),
+            (Arrival::Waits | Arrival::TurnedAway, _) => Err(Full),
         }
     }
 
@@ -197,6 +215,7 @@ impl Places {
             let next = self.turns().next(Instant::now());
             let Some((party, waiting)) = next else { return };
             if let Err(mut gone) = waiting.send(Place(Some((self.clone(), party)))) {
+                // Whoever waits for it is looked for in the next round.
                 gone.give_back();
             }
         }
@@ -208,10 +227,15 @@ impl Places {
 }
 
 impl Place {
+    /// Gives it back. The places, where somebody waits for one: then there is room to hand on.
     fn give_back(&mut self) -> Option<Places> {
         let (places, party) = self.0.take()?;
-        places.turns().leave(&party);
-        Some(places)
+        let is_waited_for = {
+            let mut turns = places.turns();
+            turns.leave(&party);
+            turns.is_waited_for()
+        };
+        is_waited_for.then_some(places)
     }
 }
 

@@ -3,6 +3,9 @@
 use super::*;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
+/// Longer than any test here waits.
+const WAIT: Duration = Duration::from_hours(1);
+
 const BOUNDS: Bounds = Bounds { at_work: 2, share: 2, of_one: 50 };
 
 fn tenant(name: &str) -> Party {
@@ -161,10 +164,10 @@ fn parties_without_calls_are_forgotten() {
 #[tokio::test]
 async fn places_of_callers_who_left_are_not_lost() {
     let places = Places::new(Bounds { at_work: 1, share: 1, of_one: 10 });
-    let first = places.take(tenant("a")).await.unwrap();
-    let mut gone = Box::pin(places.take(tenant("a")));
-    let mut stays = Box::pin(places.take(tenant("b")));
-    let mut granted = Box::pin(places.take(tenant("c")));
+    let first = places.take(tenant("a"), WAIT).await.unwrap();
+    let mut gone = Box::pin(places.take(tenant("a"), WAIT));
+    let mut stays = Box::pin(places.take(tenant("b"), WAIT));
+    let mut granted = Box::pin(places.take(tenant("c"), WAIT));
     assert!(futures::poll!(&mut gone).is_pending());
     assert!(futures::poll!(&mut stays).is_pending());
     assert!(futures::poll!(&mut granted).is_pending());
@@ -183,13 +186,13 @@ async fn places_of_callers_who_left_are_not_lost() {
 #[tokio::test(start_paused = true)]
 async fn room_that_time_made_is_given() {
     let places = Places::new(Bounds { at_work: 4, share: 1, of_one: 10 });
-    drop(places.take(tenant("gone")).await.unwrap());
-    let _first = places.take(tenant("stays")).await.unwrap();
-    let mut second = Box::pin(places.take(tenant("stays")));
+    drop(places.take(tenant("gone"), WAIT).await.unwrap());
+    let _first = places.take(tenant("stays"), WAIT).await.unwrap();
+    let mut second = Box::pin(places.take(tenant("stays"), WAIT));
     assert!(futures::poll!(&mut second).is_pending());
     tokio::time::advance(PRESENT).await;
     assert!(futures::poll!(&mut second).is_pending(), "nobody has looked");
-    let third = places.take(tenant("stays")).await.unwrap();
+    let third = places.take(tenant("stays"), WAIT).await.unwrap();
     assert!(futures::poll!(&mut second).is_ready());
     drop(third);
 }
@@ -201,14 +204,14 @@ fn waiting_is_measured() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let page = recorder.handle();
     let told = |line: &str| page.render().lines().any(|told| told == line);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     ::metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
             let places = Places::new(Bounds { at_work: 1, share: 1, of_one: 10 });
-            let first = places.take(tenant("a")).await.unwrap();
+            let first = places.take(tenant("a"), WAIT).await.unwrap();
             assert!(!page.render().contains("countersign_rpc_wait"), "nobody waited");
-            let mut gone = Box::pin(places.take(tenant("b")));
-            let mut stays = Box::pin(places.take(tenant("c")));
+            let mut gone = Box::pin(places.take(tenant("b"), WAIT));
+            let mut stays = Box::pin(places.take(tenant("c"), WAIT));
             assert!(futures::poll!(&mut gone).is_pending());
             assert!(futures::poll!(&mut stays).is_pending());
             assert!(told("countersign_rpc_waiting 2"), "{}", page.render());
