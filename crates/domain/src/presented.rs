@@ -32,6 +32,10 @@ impl PresentedCode {
         if typed.len() > MAX_INPUT_LEN || !typed.is_ascii() {
             return Err(MalformedCode);
         }
+        // As most codes come: one that parses has no separators, so that nothing is copied to remove them.
+        if let Some(code) = OtpCode::parse(typed) {
+            return Ok(Self::Otp(code));
+        }
         let mut bare = Zeroizing::new(String::with_capacity(MAX_INPUT_LEN));
         bare.extend(typed.chars().filter(|character| !matches!(character, ' ' | '-')));
 
