@@ -88,14 +88,13 @@ impl Gate {
         Ok(Caller { id: id.unshared(), grants: Arc::clone(grants) })
     }
 
-    /// Lets a caller in who holds the method's scope for any tenant at all.
+    /// Lets a caller in who holds the method's scope for any tenant at all; none where the contract has no such method.
     pub(crate) fn authorize(
-        &self,
         caller: Caller,
-        path: &str,
+        method: Option<&Arc<Method>>,
         trace_id: String,
     ) -> Result<CallerContext, Denied> {
-        let Some(method) = self.method(path) else {
+        let Some(method) = method else {
             let failure = Failure::new(ErrorReason::MethodUnknown, "the contract has no such method");
             return Err(Denied { status: failure.into_status(), reason: None, caller: Some(caller.id) });
         };
@@ -247,7 +246,7 @@ mod tests {
     fn admitted(callers: Callers, request: &Request<()>) -> Result<String, String> {
         let gate = Gate::new(callers, Some(Arc::new(Judge)), false).unwrap();
         let caller = gate.authenticate(Shown::of(request)).now_or_never().unwrap();
-        let caller = caller.and_then(|caller| gate.authorize(caller, PATH, String::new()));
+        let caller = caller.and_then(|caller| Gate::authorize(caller, gate.method(PATH), String::new()));
         caller.map(|caller| caller.id.as_str().to_owned()).map_err(|denied| {
             let info = denied.status.get_details_error_info();
             info.map(|info| info.reason).unwrap_or_default()

@@ -141,7 +141,8 @@ impl Shared {
             let _in_flight = InFlight::begin();
             // The runtime's clock: it measures and ends calls, and decides nothing else.
             let start = Instant::now();
-            let response = self.guarded(request, trace_id).await.unwrap_or_else(Status::into_http);
+            let method = method.as_ref();
+            let response = self.guarded(method, request, trace_id).await.unwrap_or_else(Status::into_http);
             let latency = start.elapsed();
             let code = trace::finished(&response, latency);
             metrics::finished(method.map(|method| Arc::clone(&method.path)), code, latency);
@@ -152,26 +153,26 @@ impl Shared {
 
     async fn guarded(
         self: Arc<Self>,
+        method: Option<&Arc<Method>>,
         request: Request<Body>,
         trace_id: String,
     ) -> Result<Response<Body>, Status> {
         let caller = match self.gate.authenticate(Shown::of(&request)).await {
             Ok(caller) => caller,
-            Err(denied) => return Err(Box::pin(self.refuse(denied, request, trace_id)).await),
+            Err(denied) => return Err(Box::pin(self.refuse(denied, method, request, trace_id)).await),
         };
         tracing::Span::current().record("caller", caller.id.as_str());
         // Before its scope is looked at: what is denied takes time too.
         self.limits.at_rate(&caller.id)?;
-        let caller = match self.gate.authorize(caller, request.uri().path(), trace_id.clone()) {
+        let caller = match Gate::authorize(caller, method, trace_id.clone()) {
             Ok(caller) => caller,
-            Err(denied) => return Err(Box::pin(self.refuse(denied, request, trace_id)).await),
+            Err(denied) => return Err(Box::pin(self.refuse(denied, method, request, trace_id)).await),
         };
-        let (id, method, findings) =
-            (caller.id.clone(), Arc::clone(&caller.method), Arc::clone(&caller.findings));
+        let (id, findings) = (caller.id.clone(), Arc::clone(&caller.findings));
         let response = self.within_limits(caller, request).await;
-        if let Some((tenant, reason)) = findings.denied() {
+        if let (Some((tenant, reason)), Some(method)) = (findings.denied(), method) {
             self.limits.count_denied(Some(reason));
-            self.note(tenant, id, reason, &method, trace_id);
+            self.note(tenant, id, reason, method, trace_id);
         }
         response
     }
@@ -183,9 +184,8 @@ impl Shared {
         request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Body>, Status>> + use<> {
         let shared = Arc::clone(self);
-        let method = Arc::clone(&caller.method);
         // A stream goes on for as long as the caller listens; only its beginning is bounded.
-        let deadline = if method.is_streaming {
+        let deadline = if caller.method.is_streaming {
             self.limits.max_deadline
         } else {
             self.limits.deadline(request.headers())
@@ -194,7 +194,7 @@ impl Shared {
             let Self { limits, app, .. } = &*shared;
             let permit = limits.enter()?;
             let (mut parts, body) = request.into_parts();
-            let body = limits.whole(&method.path, body).await?;
+            let body = limits.whole(&caller.method.path, body).await?;
             let permit = limits.turn(permit, party(app, &caller, &body)).await?;
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::new(Full::new(body)));
@@ -207,19 +207,24 @@ impl Shared {
 
     /// Tells a caller that it is not let in. Where its name is known, the request is read only to learn whom to tell:
     /// what it says decides nothing, and the answer is the same whether or not there is such a tenant.
-    async fn refuse(&self, denied: Denied, request: Request<Body>, trace_id: String) -> Status {
+    async fn refuse(
+        &self,
+        denied: Denied,
+        method: Option<&Arc<Method>>,
+        request: Request<Body>,
+        trace_id: String,
+    ) -> Status {
         let Denied { status, reason, caller } = denied;
         self.limits.count_denied(reason);
-        let method = self.gate.method(request.uri().path()).map(Arc::clone);
         if let (Some(caller), Some(reason), Some(method), Ok(_permit)) =
             (caller, reason, method, self.limits.enter())
         {
             let deadline = self.limits.deadline(request.headers());
             let read = timeout(deadline, self.limits.whole(&method.path, request.into_body())).await;
             if let Ok(Ok(body)) = read
-                && let Some(tenant) = peek::tenant(&self.app, &method, &body)
+                && let Some(tenant) = peek::tenant(&self.app, method, &body)
             {
-                self.note(tenant, caller, reason, &method, trace_id);
+                self.note(tenant, caller, reason, method, trace_id);
             }
         }
         status
