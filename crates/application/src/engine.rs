@@ -102,7 +102,7 @@ impl Application {
         decide: F,
     ) -> impl Future<Output = Result<Answer<T>, AppError>> + use<T, F>
     where
-        T: Clone + Send + 'static,
+        T: Send + 'static,
         F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Send + Sync + 'static,
     {
         let inner = Arc::clone(&self.0);
@@ -203,7 +203,6 @@ impl Inner {
         decide: &F,
     ) -> Result<Answer<T>, AppError>
     where
-        T: Clone,
         F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
     {
         let _turn = self.queues.enter(&subject.user).await?;
@@ -225,7 +224,6 @@ impl Inner {
         decide: &F,
     ) -> Result<Round<T>, AppError>
     where
-        T: Clone,
         F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>> + Sync,
     {
         let now = self.trusted_now()?;
@@ -282,15 +280,15 @@ impl Inner {
         ctx: &Context<'_>,
     ) -> Decided<T>
     where
-        T: Clone,
         F: Fn(&States<'_>, &Context<'_>, Source<'_>) -> Decision<Result<T, Denial>>,
     {
         let (Read { loaded, parties, sent, request }, now) = (read, ctx.now);
         let source = Source { random: self.deps.random.as_ref(), now };
         let states: Vec<_> = parties.iter().map(|party| party.state.clone()).collect();
         let decision = decide(&States { own: &loaded.state, parties: &states, sent }, ctx, source);
+        let (outcome, decision) = decision.split();
         let event = source.event();
-        let outcome = decision.outcome.clone().map(|value| Done {
+        let outcome = outcome.map(|value| Done {
             value,
             event,
             policy_revision: loaded.policy_revision,

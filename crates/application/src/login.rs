@@ -2,10 +2,11 @@
 
 use crate::engine::{Device, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
-use countersign_domain::actor::{Principal, RecordedActor};
+use countersign_domain::actor::Principal;
 use countersign_domain::ids::{ChallengeId, UserRef};
 use countersign_domain::login::{self, AnswerChallenge, CheckLogin, Verdict};
 use countersign_domain::token::{self, Opened};
+use std::sync::Arc;
 
 impl Application {
     /// Decides a login that passed its first factor.
@@ -17,9 +18,9 @@ impl Application {
         encode: Encode<Verdict>,
     ) -> Result<Answer<Verdict>, AppError> {
         let first_factor_method = command.first_factor.as_ref().map(|factor| factor.method);
-        let subject = themself(user, Device::Told(command.client.clone()));
-        let subject =
-            Subject { actor: RecordedActor { first_factor_method, ..subject.actor.clone() }, ..subject };
+        let command = Arc::new(command);
+        let mut subject = themself(user, Device::OfLogin(Arc::clone(&command)));
+        subject.actor.first_factor_method = first_factor_method;
         self.change(meta, subject, encode, move |states, ctx, source| {
             login::check(states.own, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
         })

@@ -84,6 +84,12 @@ impl<T> Decision<T> {
         }
     }
 
+    /// The outcome, to be told, and the rest of the decision, to be committed.
+    pub fn split(self) -> (T, Decision<()>) {
+        let Self { outcome, next, events, notice, steps, actor, send } = self;
+        (outcome, Decision { outcome: (), next, events, notice, steps, actor, send })
+    }
+
     /// A decision that changes and tells nothing.
     pub fn unchanged(outcome: T, state: &UserState) -> Self {
         Self {

@@ -8,13 +8,14 @@ use countersign_domain::event::Event;
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
 use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
 use countersign_ports::{ChangeSet, EventRecord, Loaded, NoticeRecord, RequestRecord, UserChange};
+use std::iter::{RepeatN, repeat_n};
 
 /// What is committed of a decision. `first` is the id of its first event, which the answer names.
-pub(super) fn change_set<T>(
+pub(super) fn change_set(
     meta: &Meta,
     subject: &Subject,
     (loaded, parties): (&Loaded, &[Loaded]),
-    decision: Decision<T>,
+    decision: Decision<()>,
     request: Option<RequestRecord>,
     source: Source<'_>,
     first: EventId,
@@ -24,11 +25,11 @@ pub(super) fn change_set<T>(
     let actor = actor.and_then(|((user, loaded), change)| user_change(user, loaded, &change.next));
     let users = own.into_iter().chain(actor).collect();
 
+    let told = decision.events.len() + decision.actor.as_ref().map_or(0, |actor| actor.events.len());
     let mut teller = Teller {
         meta,
         tenant: &subject.user.tenant,
-        actor: subject.actor_at(&loaded.state),
-        client: subject.device.claims(&loaded.state),
+        behind: repeat_n((subject.actor_at(&loaded.state), subject.device.claims(&loaded.state)), told),
         policy_revision: loaded.policy_revision,
         source,
         first: Some(first),
@@ -49,8 +50,8 @@ pub(super) fn change_set<T>(
 struct Teller<'a> {
     meta: &'a Meta,
     tenant: &'a TenantId,
-    actor: RecordedActor,
-    client: ClientClaims,
+    /// Once for each event; the last one, mostly the only one, takes them as they are.
+    behind: RepeatN<(RecordedActor, ClientClaims)>,
     policy_revision: PolicyRevision,
     source: Source<'a>,
     /// The id of the first event, which the answer names.
@@ -69,16 +70,16 @@ impl Teller<'_> {
         notice: Option<Notice>,
     ) {
         let before = self.events.len();
-        for event in events {
+        for (event, (actor, client)) in events.into_iter().zip(&mut self.behind) {
             self.events.push(EventRecord {
                 id: self.first.take().unwrap_or_else(|| self.source.event()),
                 time: self.source.now,
                 tenant: self.tenant.clone(),
                 user: Some(user.clone()),
                 event,
-                actor: self.actor.clone(),
+                actor,
                 caller: self.meta.caller.clone(),
-                client: self.client.clone(),
+                client,
                 policy_revision: self.policy_revision,
                 request_id: self.meta.request.as_ref().map(|request| request.id),
                 trace_id: self.meta.trace_id.clone(),

@@ -5,12 +5,14 @@ use countersign_domain::denial::Denial;
 use countersign_domain::ids::{
     CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef, Version,
 };
+use countersign_domain::login::CheckLogin;
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::sms::budget::SendCounts;
 use countersign_domain::sms::sending::SendCode;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, UserState};
+use std::sync::Arc;
 
 /// Who calls, beside what is asked.
 #[derive(Debug, Clone)]
@@ -103,6 +105,7 @@ pub(crate) struct States<'a> {
 /// The device that events tell of: told in this call, or in the one that opened the challenge or ticket.
 pub(crate) enum Device {
     Told(ClientClaims),
+    OfLogin(Arc<CheckLogin>),
     OfChallenge(ChallengeId),
     OfTicket(TicketId),
 }
@@ -112,7 +115,7 @@ impl Subject {
     pub(super) fn actor_at(&self, state: &UserState) -> RecordedActor {
         let first_factor_method = match &self.device {
             Device::OfChallenge(id) => state.challenge(*id).map(|challenge| challenge.first_factor.method),
-            Device::Told(_) | Device::OfTicket(_) => None,
+            Device::Told(_) | Device::OfLogin(_) | Device::OfTicket(_) => None,
         };
         let actor = self.actor.clone();
         RecordedActor { first_factor_method: actor.first_factor_method.or(first_factor_method), ..actor }
@@ -123,6 +126,7 @@ impl Device {
     pub(super) fn claims(&self, state: &UserState) -> ClientClaims {
         match self {
             Self::Told(claims) => Some(claims),
+            Self::OfLogin(login) => Some(&login.client),
             Self::OfChallenge(id) => state.challenge(*id).map(|challenge| &challenge.client),
             Self::OfTicket(id) => {
                 state.tickets.iter().find(|ticket| ticket.id == *id).map(|ticket| &ticket.client)
