@@ -69,7 +69,7 @@ fn reason(verdict: &Verdict, purpose: ChallengePurpose) -> v1::LoginReason {
 pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
     v1::Allowed {
         assurance: assurance(login.assurance).into(),
-        amr: login.amr.clone(),
+        amr: login.amr.iter().map(|method| method.clone().into_owned()).collect(),
         phishing_resistant: login.phishing_resistant,
         second_factor_verify_time: login.second_factor_verify_time.map(timestamp),
         authenticator_id: login.authenticator.map(|id| id.to_string()),

@@ -4,6 +4,7 @@ use crate::context::{Context, Draft};
 use crate::ids::AuthenticatorId;
 use crate::policy::{AuthenticatorType, FirstFactorMethod};
 use crate::user::FirstFactor;
+use std::borrow::Cow;
 
 /// Whether the identity provider's own second factor counts (B18).
 pub(super) fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bool {
@@ -13,23 +14,23 @@ pub(super) fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bo
 }
 
 /// The first factor in the terms of RFC 8176. A link by e-mail has none there.
-pub(super) fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<String> {
+pub(super) fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<Cow<'static, str>> {
     match first.method {
-        FirstFactorMethod::Password => vec!["pwd".to_owned()],
-        FirstFactorMethod::Passkey => vec!["pop".to_owned()],
+        FirstFactorMethod::Password => vec!["pwd".into()],
+        FirstFactorMethod::Passkey => vec!["pop".into()],
         FirstFactorMethod::EmailLink => Vec::new(),
         FirstFactorMethod::Federated => {
             // A provider's word that it asked for two factors is passed on only where the policy takes it: callers
             // look for it in a verdict.
             let trusted = trusts_federated_mfa(ctx, first);
-            first.amr.iter().filter(|method| trusted || *method != "mfa").cloned().collect()
+            first.amr.iter().filter(|method| trusted || *method != "mfa").cloned().map(Cow::Owned).collect()
         }
     }
 }
 
-pub(super) fn add_amr(amr: &mut Vec<String>, method: &str) {
+pub(super) fn add_amr(amr: &mut Vec<Cow<'static, str>>, method: &'static str) {
     if !amr.iter().any(|known| known == method) {
-        amr.push(method.to_owned());
+        amr.push(method.into());
     }
 }
 

@@ -20,6 +20,7 @@ use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
 use crate::token::{self, Opened};
 use crate::user::{ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
+use std::borrow::Cow;
 
 pub use verdict::{Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict};
 
@@ -368,7 +369,7 @@ const fn assurance_name(assurance: Assurance) -> &'static str {
     }
 }
 
-fn plain(assurance: Assurance, amr: Vec<String>) -> Allowed {
+fn plain(assurance: Assurance, amr: Vec<Cow<'static, str>>) -> Allowed {
     Allowed {
         assurance,
         amr,

@@ -6,6 +6,7 @@ use crate::policy::AuthenticatorType;
 use crate::recovery::IssuedCodes;
 use crate::secret::SecretString;
 use crate::time::Timestamp;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What the service says to a login.
@@ -46,7 +47,7 @@ pub struct Allowed {
     /// On what grounds.
     pub assurance: Assurance,
     /// Authentication methods (RFC 8176), first factor's first.
-    pub amr: Vec<String>,
+    pub amr: Vec<Cow<'static, str>>,
     /// Whether the second factor was bound to the page's origin: safe against a look-alike page.
     pub phishing_resistant: bool,
     /// When the second factor was proved.

@@ -86,7 +86,7 @@ fn verified(verdict: Result<Verdict, Denial>) {
     match verdict {
         Ok(Verdict::Allowed(allowed)) => {
             assert_eq!(allowed.assurance, Assurance::Verified);
-            assert!(allowed.amr.ends_with(&["sms".to_owned(), "mfa".to_owned()]), "{:?}", allowed.amr);
+            assert!(allowed.amr.ends_with(&["sms".into(), "mfa".into()]), "{:?}", allowed.amr);
         }
         other => panic!("{other:?}"),
     }
