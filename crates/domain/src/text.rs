@@ -3,6 +3,7 @@
 //! Identifiers are not texts: they are byte-exact and folded nowhere. Which name is already taken is
 //! decided where the names are.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use caseless::Caseless;
@@ -123,6 +124,8 @@ impl Class {
     fn of(character: char) -> Option<Self> {
         match character {
             ':' => Some(Self::Colon),
+            // What the last arm would find, without looking into the tables.
+            '\0'..='\u{7F}' => character.is_ascii_control().then_some(Self::Control),
             '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{206F}' => {
                 Some(Self::Bidirectional)
             }
@@ -188,7 +191,9 @@ fn normalise(text: &str, max_chars: usize, refused: impl Fn(Class) -> bool) -> R
     if text.len() > max_chars * RAW_BYTES_PER_CHAR {
         return Err(TextError::TooLong { max: max_chars });
     }
-    let composed: String = text.nfc().collect();
+    // ASCII is in every normal form already (UAX #15), and most texts are ASCII.
+    let composed: Cow<'_, str> =
+        if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) };
     for character in composed.chars() {
         if let Some(class) = Class::of(character).filter(|class| refused(*class)) {
             return Err(TextError::ForbiddenCharacter { code_point: u32::from(character), class });

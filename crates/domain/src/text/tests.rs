@@ -155,7 +155,28 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<char>(), 0..=80).prop_map(String::from_iter)
 }
 
+/// B14, R25: ASCII, which is judged without the tables of Unicode, is judged as they do.
+#[test]
+fn ascii_characters_are_of_their_unicode_classes() {
+    for character in '\0'..='\u{7f}' {
+        let by_tables = match character {
+            ':' => Some(Class::Colon),
+            _ => (character.general_category() == GeneralCategory::Control).then_some(Class::Control),
+        };
+        assert_eq!(Class::of(character), by_tables, "{character:?}");
+    }
+}
+
 proptest! {
+    /// B14, R25: ASCII is composed already, so that it is taken as it is but for what is trimmed.
+    #[test]
+    fn ascii_texts_are_composed(text in "[\\x00-\\x7f]{0,80}") {
+        prop_assert_eq!(text.nfc().collect::<String>(), &text[..]);
+        for normal in each(&text).into_iter().flatten() {
+            prop_assert_eq!(normal, text.trim());
+        }
+    }
+
     /// R25, R32: normalising a second time changes nothing.
     #[test]
     fn normalising_is_idempotent(text in prop_oneof![any_text(), "\\PC{0,70}", "[a-zßİ \u{a0}\u{301}\u{308}\u{345}]{0,12}"]) {
