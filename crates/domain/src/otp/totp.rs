@@ -94,10 +94,11 @@ pub fn match_step(
     let first = now.saturating_sub(u64::from(window.past_steps));
     let last = now + u64::from(window.future_steps);
 
+    let codes = hotp::Codes::of(key, parameters.algorithm, parameters.digits);
     let mut matched = Choice::from(0);
     let mut highest = 0_u64;
     for step in first..=last {
-        let equal = generate(key, parameters, Step(step)).ct_eq(code);
+        let equal = codes.at(step).ct_eq(code);
         highest.conditional_assign(&step, equal);
         matched |= equal;
     }
@@ -122,13 +123,14 @@ pub fn find_offset(
     let now = Step::at(now_unix_seconds, parameters.period).0;
     let reach = i64::from(max_steps_each_side.min(MAX_OFFSET_STEPS));
 
+    let codes = hotp::Codes::of(key, parameters.algorithm, parameters.digits);
     let mut matched = Choice::from(0);
     let mut nearest = 0_i64;
     // From the far ends inwards, the later side first: the last one that fits is the one to keep.
     for distance in (0..=reach).rev() {
         for offset in [distance, -distance] {
             let Some(step) = now.checked_add_signed(offset) else { continue };
-            let equal = generate(key, parameters, Step(step)).ct_eq(code);
+            let equal = codes.at(step).ct_eq(code);
             nearest.conditional_assign(&offset, equal);
             matched |= equal;
         }
