@@ -35,20 +35,29 @@ impl Eq for Digest {}
 #[derive(Debug, Clone)]
 pub struct DigestKeys {
     newest: KeyId,
-    keys: BTreeMap<KeyId, SecretBytes>,
+    keys: BTreeMap<KeyId, Keyed>,
 }
+
+/// A key in the form that digesting begins with, wiped when dropped like the key itself. In a box, so that a map that grows
+/// leaves no copies behind.
+type Keyed = Box<Hmac<Sha256>>;
 
 impl DigestKeys {
     /// Keys by id; the highest id is the newest. `None` where there is no key.
     pub fn new(keys: BTreeMap<KeyId, SecretBytes>) -> Option<Self> {
         let newest = *keys.keys().next_back()?;
-        Some(Self { newest, keys })
+        Self::with_newest(keys, newest)
     }
 
     /// The same with `id` as the key that makes digests, or `None` where there is no such key: while nodes are replaced
     /// one after the other, none may make what others cannot check yet (R52).
     pub fn with_newest(keys: BTreeMap<KeyId, SecretBytes>, id: KeyId) -> Option<Self> {
-        keys.contains_key(&id).then_some(Self { newest: id, keys })
+        if !keys.contains_key(&id) {
+            return None;
+        }
+        let keyed =
+            |(id, key): (KeyId, SecretBytes)| Some((id, Box::new(Hmac::new_from_slice(key.expose()).ok()?)));
+        Some(Self { newest: id, keys: keys.into_iter().map(keyed).collect::<Option<_>>()? })
     }
 
     /// The key that new digests are made with.
@@ -69,8 +78,7 @@ impl DigestKeys {
 
     /// Digests `fields` under the key `id`, or `None` where that key is gone.
     pub fn digest_with(&self, id: KeyId, fields: &[&[u8]]) -> Option<Digest> {
-        let key = self.keys.get(&id)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
+        let mut mac = Hmac::clone(self.keys.get(&id)?);
         for field in fields {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
@@ -114,6 +122,17 @@ mod tests {
         assert!(keys.verify(&digest, &[b"ab", b"c"]));
         assert!(!keys.verify(&digest, &[b"a", b"bc"]));
         assert!(!keys.verify(&digest, &[b"abc"]));
+    }
+
+    /// R28: what is kept of a key is wiped when it is dropped, and shows nothing of it.
+    #[test]
+    fn keys_are_wiped_and_not_shown() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        // An HMAC is two states of its hash.
+        wiped::<Sha256>();
+        let other = [(KeyId(1), SecretBytes::new(vec![7; 32]))];
+        let other = DigestKeys::new(other.into()).unwrap();
+        assert_eq!(format!("{:?}", keys(&[1])), format!("{other:?}"));
     }
 
     /// R52: new digests use the newest key, old ones are checked with their own, and without it they fail.
