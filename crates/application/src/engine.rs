@@ -314,9 +314,7 @@ impl Inner {
     /// The time to decide at. Refused while the clock cannot be relied on: a time ahead would consume steps that have not
     /// come, a time behind take codes that have expired (R65).
     pub(crate) fn trusted_now(&self) -> Result<Timestamp, AppError> {
-        let now = self.deps.clock.now();
-        // Asked after the time was read: a jump in between is seen.
-        if self.deps.clock.is_trusted() { Ok(now) } else { Err(AppError::ClockUntrusted) }
+        self.deps.clock.trusted_now().ok_or(AppError::ClockUntrusted)
     }
 
     /// What was sent today to the telephone that is counted.

@@ -11,6 +11,13 @@ pub trait Clock: Send + Sync {
     fn is_trusted(&self) -> bool {
         true
     }
+
+    /// The current time, if it can be relied on just now.
+    fn trusted_now(&self) -> Option<Timestamp> {
+        let now = self.now();
+        // Asked after the time was read: a jump in between is seen.
+        self.is_trusted().then_some(now)
+    }
 }
 
 /// Draws randomness from the operating system (R19).

@@ -85,8 +85,15 @@ impl Clock for GuardedClock {
     }
 
     fn is_trusted(&self) -> bool {
+        self.trusted_now().is_some()
+    }
+
+    /// Both from one reading: the time that is told is the one that was judged.
+    fn trusted_now(&self) -> Option<Timestamp> {
         let state = self.state();
-        state.agrees && clock::since(state.anchor, self.reading()) == Trust::Trusted
+        let now = self.reading();
+        let trusted = state.agrees && clock::since(state.anchor, now) == Trust::Trusted;
+        trusted.then_some(now.time)
     }
 }
 
@@ -127,8 +134,10 @@ mod tests {
         assert!(guard.is_trusted());
         turn(1_060, 60);
         assert!(guard.is_trusted());
+        assert_eq!(guard.trusted_now(), Some(Timestamp::from_unix_seconds(1_060)));
         turn(4_660, 60);
         assert!(!guard.is_trusted());
+        assert_eq!(guard.trusted_now(), None);
         assert_eq!(guard.compare(None, guard.reading()), Trust::Jumped);
         turn(1_061, 61);
         assert!(guard.is_trusted());
