@@ -4,13 +4,14 @@
 //! place that does.
 
 use crate::failure::{Failure, incident};
+use crate::metrics::OfMethod;
 use crate::options::Grants;
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::{CallerId, TenantId};
 use std::sync::{Arc, OnceLock};
 
 /// A method of the contract.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Method {
     /// Its path, as HTTP has it.
     pub(crate) path: Arc<str>,
@@ -22,6 +23,8 @@ pub(crate) struct Method {
     pub(crate) tenant_field: Option<u32>,
     /// The number of the request's field `challenge`, where it has one.
     pub(crate) challenge_field: Option<u32>,
+    /// What is counted of its calls.
+    pub(crate) counted: OfMethod,
 }
 
 /// What becomes known of a call while it is handled, for whoever handed it on.

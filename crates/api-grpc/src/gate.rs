@@ -5,6 +5,7 @@
 
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;
+use crate::metrics::OfMethod;
 use crate::options::{Callers, Grants, MAX_NAMES, PeerCertificate, SetupError, TokenVerifier};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
@@ -214,6 +215,7 @@ fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
             is_streaming: method.is_server_streaming(),
             tenant_field: field("tenant_id"),
             challenge_field: field("challenge"),
+            counted: OfMethod::default(),
         };
         methods.insert(path, Arc::new(entry));
     }

@@ -141,11 +141,11 @@ impl Shared {
             let _in_flight = InFlight::begin();
             // The runtime's clock: it measures and ends calls, and decides nothing else.
             let start = Instant::now();
-            let method = method.as_ref();
-            let response = self.guarded(method, request, trace_id).await.unwrap_or_else(Status::into_http);
+            let response =
+                self.guarded(method.as_ref(), request, trace_id).await.unwrap_or_else(Status::into_http);
             let latency = start.elapsed();
             let code = trace::finished(&response, latency);
-            metrics::finished(method.map(|method| Arc::clone(&method.path)), code, latency);
+            metrics::finished(method.as_deref(), code, latency);
             Ok(response)
         };
         Box::pin(call.instrument(span))
