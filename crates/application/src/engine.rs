@@ -13,7 +13,7 @@ use crate::AppError;
 use crate::denials::Denials;
 use crate::deps::Deps;
 use crate::fresh::Source;
-use crate::measure::{self, Tally};
+use crate::measure::{self, Known, Tally};
 use crate::policies::Policies;
 use crate::queues::Queues;
 use crate::seal_alarms::SealAlarms;
@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) seal_alarms: SealAlarms,
     pub(crate) denials: Denials,
     queues: Queues,
+    known: Known,
     pub(crate) tasks: TaskTracker,
     /// Told of every commit of this node, so that who follows the log looks at once.
     pub(crate) committed: Notify,
@@ -66,6 +67,7 @@ impl Application {
             seal_alarms: SealAlarms::default(),
             denials: Denials::default(),
             queues: Queues::default(),
+            known: Known::default(),
             tasks: TaskTracker::new(),
             committed: Notify::new(),
         }))
@@ -262,7 +264,7 @@ impl Inner {
         };
         Ok(match self.commit(change, event).instrument(measure::commit()).await? {
             Commit::Done => {
-                tally.committed();
+                tally.committed(&self.known);
                 Round::Answered(Answer::Fresh(outcome))
             }
             Commit::Conflict => Round::Conflicted,
@@ -306,7 +308,7 @@ impl Inner {
             reply: SecretBytes::new(encode(&outcome)),
             expire_time: now.plus(REPEAT_FOR),
         });
-        let tally = Tally::of(&decision.events, &loaded.state, &decision.next, now);
+        let tally = Tally::of(&self.known, &decision.events, &loaded.state, &decision.next, now);
         let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event);
         Decided { outcome, commit: Some(Durable { change, event, tally }) }
     }
