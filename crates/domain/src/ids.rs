@@ -113,6 +113,11 @@ macro_rules! uuid_id {
                 Uuid::try_parse(text).map(Self).map_err(|_| IdError("a UUID in text form"))
             }
 
+            /// The hyphenated text form: what [`Display`](fmt::Display) writes, without a formatter.
+            pub fn to_text(self) -> String {
+                self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+            }
+
             /// The UUID itself.
             pub const fn uuid(self) -> Uuid {
                 self.0
@@ -222,6 +227,7 @@ mod tests {
     fn uuids_are_read_in_their_hyphenated_form_only() {
         let id = EventId::at(Timestamp::from_unix_seconds(1_700_000_000), [7; 10]);
         assert_eq!(EventId::parse(&id.to_string()), Ok(id));
+        assert_eq!(id.to_text(), id.to_string());
         assert_eq!(id.uuid().get_version_num(), 7);
         assert!(EventId::parse(&id.uuid().simple().to_string()).is_err());
         assert!(EventId::parse(&id.uuid().braced().to_string()).is_err());

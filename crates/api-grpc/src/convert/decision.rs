@@ -5,7 +5,7 @@ use super::recovery::recovery_codes;
 use super::time::{count, timestamp, whole_seconds};
 use countersign_api::v1::{self, login_decision};
 use countersign_application::Done;
-use countersign_domain::ids::TenantId;
+use countersign_domain::ids::{AuthenticatorId, TenantId};
 use countersign_domain::login::{
     Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict,
 };
@@ -34,7 +34,7 @@ pub(crate) fn login_decision(
         }),
         reason: reason(&done.value, purpose).into(),
         policy_revision: policy_revision(done),
-        event_id: done.event.to_string(),
+        event_id: done.event.to_text(),
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
         amr: login.amr.iter().map(|method| method.clone().into_owned()).collect(),
         phishing_resistant: login.phishing_resistant,
         second_factor_verify_time: login.second_factor_verify_time.map(timestamp),
-        authenticator_id: login.authenticator.map(|id| id.to_string()),
+        authenticator_id: login.authenticator.map(AuthenticatorId::to_text),
         remembered_client: login.remembered_client.as_ref().map(|client| v1::RememberedClientToken {
             token: client.token.expose().to_owned(),
             expire_time: Some(timestamp(client.expire_time)),
@@ -106,7 +106,7 @@ fn challenge_required(offer: &Offer) -> v1::ChallengeRequired {
 
 fn method(method: &Method) -> v1::ChallengeMethod {
     let (authenticator_id, display_name) = match &method.authenticator {
-        Some((id, name)) => (id.to_string(), name.clone()),
+        Some((id, name)) => (id.to_text(), name.clone()),
         None => (String::new(), String::new()),
     };
     v1::ChallengeMethod {
