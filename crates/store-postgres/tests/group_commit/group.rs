@@ -19,9 +19,16 @@ pub(crate) struct Group {
     pub(crate) store: Arc<PostgresStore>,
     pub(crate) random: SeededRandom,
     pub(crate) users: Vec<(UserRef, UserState)>,
+    /// Whether each login sends a notice. Then it is more than a login by a code, and its batch has another statement.
+    sends_notices: bool,
 }
 
 impl Group {
+    /// Two of a kind, so that both statements are tried.
+    pub(crate) async fn of_both(size: usize) -> [Self; 2] {
+        [Self::of(size).await, Self { sends_notices: true, ..Self::of(size).await }]
+    }
+
     pub(crate) async fn of(size: usize) -> Self {
         let database = Database::migrated().await;
         let store = Arc::new(database.store().await);
@@ -34,13 +41,17 @@ impl Group {
             suite.store_user(&random, &user, &state).await;
             users.push((user, state));
         }
-        Self { database, store, random, users }
+        Self { database, store, random, users, sends_notices: false }
     }
 
     /// The login of one user who is at `version`.
     pub(crate) fn login(&self, number: usize, version: u64) -> ChangeSet {
         let (user, state) = &self.users[number];
-        login(&self.random, user, version, state, 7)
+        let mut change = login(&self.random, user, version, state, 7);
+        if self.sends_notices {
+            change.notices.push(fixtures::notice_record(&self.random, &change.events[0]));
+        }
+        change
     }
 
     /// One login each, at version 1.

@@ -11,36 +11,39 @@ use std::sync::Arc;
 /// R66: a user whose row somebody else has locked holds up nobody who comes at the same time, nor after.
 #[tokio::test]
 async fn a_locked_user_holds_up_nobody_else() {
-    let group = Group::of(8).await;
-    let mut blocker = group.database.connect().await;
-    run(&mut blocker, "BEGIN").await;
-    run(&mut blocker, "SELECT FROM users WHERE user_id = 'user-0' FOR UPDATE").await;
-    let locked = group.begin(group.login(0, 1));
-    let others: Vec<_> = (1..8).map(|number| group.login(number, 1)).collect();
-    assert!(group.commit(&others).await.iter().all(done));
-    group.waiting_sessions(1).await;
-    let later: Vec<_> = (1..8).map(|number| group.login(number, 2)).collect();
-    assert!(group.commit(&later).await.iter().all(done));
-    assert!(!locked.is_finished());
-    run(&mut blocker, "ROLLBACK").await;
-    assert!(done(&answers(vec![locked]).await[0]));
-    assert_eq!(group.version(0).await, Some(Version(2)));
+    for group in Group::of_both(8).await {
+        let mut blocker = group.database.connect().await;
+        run(&mut blocker, "BEGIN").await;
+        run(&mut blocker, "SELECT FROM users WHERE user_id = 'user-0' FOR UPDATE").await;
+        let locked = group.begin(group.login(0, 1));
+        let others: Vec<_> = (1..8).map(|number| group.login(number, 1)).collect();
+        assert!(group.commit(&others).await.iter().all(done));
+        group.waiting_sessions(1).await;
+        let later: Vec<_> = (1..8).map(|number| group.login(number, 2)).collect();
+        assert!(group.commit(&later).await.iter().all(done));
+        assert!(!locked.is_finished());
+        run(&mut blocker, "ROLLBACK").await;
+        assert!(done(&answers(vec![locked]).await[0]));
+        assert_eq!(group.version(0).await, Some(Version(2)));
+    }
 }
 
 /// R4: an authenticator whose row somebody moves without the lock of its user, as nobody should, is used up all the same.
 #[tokio::test]
 async fn a_row_that_moved_is_used_all_the_same() {
-    let group = Group::of(8).await;
-    let mut mover = group.database.connect().await;
-    run(&mut mover, "BEGIN").await;
-    run(&mut mover, "UPDATE authenticators SET display_name = display_name WHERE user_id = 'user-0'").await;
-    let logins: Vec<_> = group.logins().into_iter().map(|login| group.begin(login)).collect();
-    group.waiting_sessions(1).await;
-    run(&mut mover, "COMMIT").await;
-    assert!(answers(logins).await.iter().all(done));
-    let steps = sqlx::query_scalar::<_, i64>("SELECT totp_last_step FROM authenticators");
-    let steps = steps.fetch_all(&mut group.database.connect().await).await.unwrap();
-    assert_eq!(steps, [7; 8]);
+    for group in Group::of_both(8).await {
+        let mut mover = group.database.connect().await;
+        run(&mut mover, "BEGIN").await;
+        run(&mut mover, "UPDATE authenticators SET display_name = display_name WHERE user_id = 'user-0'")
+            .await;
+        let logins: Vec<_> = group.logins().into_iter().map(|login| group.begin(login)).collect();
+        group.waiting_sessions(1).await;
+        run(&mut mover, "COMMIT").await;
+        assert!(answers(logins).await.iter().all(done));
+        let steps = sqlx::query_scalar::<_, i64>("SELECT totp_last_step FROM authenticators");
+        let steps = steps.fetch_all(&mut group.database.connect().await).await.unwrap();
+        assert_eq!(steps, [7; 8]);
+    }
 }
 
 /// R4: the same for a challenge and a remembered client that a change takes away: neither is left to be used again.
