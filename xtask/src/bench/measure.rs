@@ -23,13 +23,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const STORM: u32 = 512;
 /// The closed loop whose rate tells how many calls the open one makes.
 const CLOSED: &str = "login-256";
-/// What is expected of a step that never ran.
-const FIRST_GUESS: f64 = 10_000.0;
+/// What is expected of a closed loop that never ran: so many a second for each in flight, but not more than so many in all. Where
+/// it is more, its codes may be used up before its time is, and what was measured by then is what there is.
+const FIRST_GUESS: f64 = 1_000.0;
+const FIRST_GUESS_AT_MOST: f64 = 8_000.0;
 
 /// How long everything takes.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
-    pub(super) seconds: u32,
+    /// How long a step is measured.
+    pub(super) measured: Duration,
     pub(super) warm_up: Duration,
 }
 
@@ -77,7 +80,12 @@ impl Measure {
         seconds: u32,
         per_second: u32,
     ) -> Result<Sample> {
-        self.sample(stage, step, Times { seconds, warm_up: Duration::ZERO }, per_second)
+        self.sample(
+            stage,
+            step,
+            Times { measured: Duration::from_secs(seconds.into()), warm_up: Duration::ZERO },
+            per_second,
+        )
     }
 
     fn sample(&mut self, stage: &mut Stage, step: &Step, times: Times, per_second: u32) -> Result<Sample> {
@@ -92,7 +100,7 @@ impl Measure {
 
     /// Calls a second of an open loop: half as many as a closed one had answered.
     pub(super) fn half_a_closed_loop(&self) -> u32 {
-        let closed = self.rates.get(CLOSED).copied().unwrap_or(FIRST_GUESS / 4.0);
+        let closed = self.rates.get(CLOSED).copied().unwrap_or(FIRST_GUESS_AT_MOST / 4.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand")]
         let half = (closed / 2.0).max(1.0) as u32;
         half
@@ -141,13 +149,20 @@ impl Measure {
 
     /// Waits until users have as many codes as the step will need, if they will ever have them.
     fn await_codes(&self, stage: &mut Stage, step: &Step) -> Result<()> {
-        let What::Load { population, flow, .. } = &step.what else { return Ok(()) };
+        let What::Load { population, flow, in_flight, pause_millis, open, .. } = &step.what else {
+            return Ok(());
+        };
         if !["check", "challenge", "mixed"].contains(flow) {
             return Ok(());
         }
-        let rate = self.rates.get(step.name).copied().unwrap_or(FIRST_GUESS);
+        let guess = match (open, pause_millis) {
+            (true, _) => self.half_a_closed_loop().into(),
+            (false, 0) => FIRST_GUESS * f64::from(*in_flight),
+            (false, pause) => 1e3 / f64::from(*pause) * f64::from(*in_flight),
+        };
+        let rate = self.rates.get(step.name).copied().unwrap_or(guess.min(FIRST_GUESS_AT_MOST));
         let users = stage.users.get(population).copied().unwrap_or_default();
-        let needed = rate * (f64::from(self.times.seconds) + self.times.warm_up.as_secs_f64());
+        let needed = rate * (self.times.measured + self.times.warm_up).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred thousand")]
         let codes = (needed * 1.2).min(f64::from(users) * 2.5) as u64;
         stage.load.tell(&json!({ "do": "await", "population": population, "codes": codes })).map(|_| ())
@@ -156,7 +171,9 @@ impl Measure {
 
 fn baseline(stage: &Stage, disk: Disk, clients: u32, times: Times) -> Result<Answers> {
     let database = stage.databases.get(&disk).context("there is no such database")?;
-    database.pgbench.run(&database.server, clients, times.seconds)
+    // Seconds are all that `pgbench` knows.
+    let seconds = u32::try_from(times.measured.as_secs().max(1))?;
+    database.pgbench.run(&database.server, clients, seconds)
 }
 
 fn command(step: &Step, times: Times, per_second: u32) -> Result<Value> {
@@ -165,7 +182,7 @@ fn command(step: &Step, times: Times, per_second: u32) -> Result<Value> {
     };
     Ok(json!({
         "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
-        "millis": u64::from(times.seconds) * 1_000,
+        "millis": u64::try_from(times.measured.as_millis())?,
         "warm_up_millis": u64::try_from(times.warm_up.as_millis())?,
         "pause_millis": pause_millis, "per_second": open.then_some(per_second),
         "beside": storm.then(|| json!({

@@ -1,6 +1,7 @@
 //! What is printed, and the same as JSON.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,8 @@ const FOREIGN: f64 = 0.05;
 /// What was measured, and where.
 pub(super) struct Report<'r> {
     pub(super) machine: String,
-    pub(super) seconds: u32,
+    /// How long each step was measured.
+    pub(super) measured: Duration,
     pub(super) rounds: &'r [Round],
     pub(super) outcomes: Vec<Outcome>,
     pub(super) soak: Option<Soak>,
@@ -30,10 +32,10 @@ impl Report<'_> {
     /// Everything, for people.
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "\n{}\nmedian of {} rounds of {} s each, least and most in brackets\n\n",
+            "\n{}\nmedian of {} rounds of {:?} each, least and most in brackets\n\n",
             self.machine,
             self.rounds.len(),
-            self.seconds
+            self.measured
         );
         self.goals(&mut text);
         self.steps(&mut text);
@@ -154,7 +156,7 @@ impl Report<'_> {
         json!({
             "machine": self.machine,
             "rounds": self.rounds.len(),
-            "seconds": self.seconds,
+            "seconds": self.measured.as_secs_f64(),
             "goals": self.outcomes.iter().map(goal_json).collect::<Vec<_>>(),
             "steps": plan::all().filter_map(|step| self.step_json(step)).collect::<Vec<_>>(),
             "soak": self.soak.as_ref().map(Soak::json),
