@@ -71,8 +71,7 @@ async fn an_authenticator_is_of_one_kind() {
         ("totp_last_step = NULL".to_owned(), "authenticators_last_step"),
         ("consecutive_failures = -1".to_owned(), "authenticators_failures"),
     ] {
-        // The last word of a list of assignments counts, as PostgreSQL allows each column once.
-        let set = last_word(&set);
+        let set = each_column_once(&set);
         let statement = format!("UPDATE authenticators SET {set}");
         assert_eq!(broken(&mut connection, &statement).await.as_deref(), Some(rule), "{statement}");
     }
@@ -93,8 +92,8 @@ async fn an_authenticator_is_of_one_kind() {
     assert_eq!(broken(&mut connection, inserted).await.as_deref(), Some("authenticators_totp"));
 }
 
-/// Of each column the assignment that comes last.
-fn last_word(set: &str) -> String {
+/// PostgreSQL takes one assignment a column: the last of each.
+fn each_column_once(set: &str) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
     for assignment in set.split(", ") {
         let (column, value) = assignment.trim().split_once(" = ").unwrap();

@@ -8,7 +8,7 @@ use countersign_domain::event::Event;
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
 use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
 use countersign_ports::{ChangeSet, EventRecord, Loaded, NoticeRecord, RequestRecord, UserChange};
-use std::iter::{RepeatN, repeat_n};
+use std::iter::repeat_n;
 
 /// What is committed of a decision. `first` is the id of its first event, which the answer names.
 pub(super) fn change_set(
@@ -25,11 +25,10 @@ pub(super) fn change_set(
     let actor = actor.and_then(|((user, loaded), change)| user_change(user, loaded, &change.next));
     let users = own.into_iter().chain(actor).collect();
 
-    let told = decision.events.len() + decision.actor.as_ref().map_or(0, |actor| actor.events.len());
+    let behind = (subject.actor_at(&loaded.state), subject.device.claims(&loaded.state));
     let mut teller = Teller {
         meta,
         tenant: &subject.user.tenant,
-        behind: repeat_n((subject.actor_at(&loaded.state), subject.device.claims(&loaded.state)), told),
         policy_revision: loaded.policy_revision,
         source,
         first: Some(first),
@@ -38,20 +37,21 @@ pub(super) fn change_set(
     };
     // A directory entry that was just put names the new address; an erased one still tells the old one.
     let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
-    teller.tell(&subject.user.user, directory, decision.events, decision.notice);
-    if let Some((party, change)) = subject.parties.first().zip(decision.actor) {
-        teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice);
+    match subject.parties.first().zip(decision.actor) {
+        None => teller.tell(&subject.user.user, directory, decision.events, decision.notice, behind),
+        Some((party, change)) => {
+            teller.tell(&subject.user.user, directory, decision.events, decision.notice, behind.clone());
+            teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice, behind);
+        }
     }
     let Teller { events, notices, .. } = teller;
     ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request, send: decision.send }
 }
 
-/// What one command tells, to whomever: one workload, actor and device behind all of it.
+/// What one command tells, to whomever: one workload behind all of it.
 struct Teller<'a> {
     meta: &'a Meta,
     tenant: &'a TenantId,
-    /// Once for each event; the last one, mostly the only one, takes them as they are.
-    behind: RepeatN<(RecordedActor, ClientClaims)>,
     policy_revision: PolicyRevision,
     source: Source<'a>,
     /// The id of the first event, which the answer names.
@@ -61,16 +61,19 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// Records what happened to one user, and tells them of it where the decision says so.
+    /// Records what happened to one user, who was behind it and on which device, and tells them of it where the decision says so.
     fn tell(
         &mut self,
         user: &UserId,
         directory: Option<&DirectoryEntry>,
         events: Vec<Event>,
         notice: Option<Notice>,
+        behind: (RecordedActor, ClientClaims),
     ) {
         let before = self.events.len();
-        for (event, (actor, client)) in events.into_iter().zip(&mut self.behind) {
+        // The last event, mostly the only one, takes them as they are.
+        let behind = repeat_n(behind, events.len());
+        for (event, (actor, client)) in events.into_iter().zip(behind) {
             self.events.push(EventRecord {
                 id: self.first.take().unwrap_or_else(|| self.source.event()),
                 time: self.source.now,
