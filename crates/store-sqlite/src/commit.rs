@@ -1,13 +1,13 @@
-//! A change set as statements of the writer's transaction: guards first, then users, events, notices and the answer to repeat.
+//! A change set as a script: guards first, then users, events, notices and the answer to repeat.
 
 use crate::error::{Trouble, signed};
+use crate::script::{Changes, Script, add};
 use crate::seal::Sealer;
-use crate::stop::{Stop, guard};
+use crate::stop::Stop;
 use crate::writer::{Done, Work};
 use crate::writes::{self, log, sends};
 use async_trait::async_trait;
-use countersign_domain::change::UserCore;
-use countersign_domain::ids::{TenantId, UserRef, Version};
+use countersign_domain::ids::Version;
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::encode_failure_times;
 use countersign_ports::{ChangeSet, Commit, StoreError, UserChange};
@@ -23,28 +23,48 @@ impl Work for CommitChange {
     async fn run(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<Done<Commit>, Trouble> {
         Stop::answer(commit(at, seal, &self.0).await)
     }
+
+    fn script(&self, seal: &Sealer) -> Option<(Script, Commit)> {
+        // What cannot be written down is refused when it is run.
+        Some((script(seal, &self.0).ok()?, Commit::Done))
+    }
 }
 
 /// Makes the whole change, or stops at the first guard that does not hold.
 pub(crate) async fn commit(at: &mut SqliteConnection, seal: &Sealer, change: &ChangeSet) -> Result<(), Stop> {
+    script(seal, change)?.run(at).await
+}
+
+fn script(seal: &Sealer, change: &ChangeSet) -> Result<Script, StoreError> {
     let now = time_of(change)?;
-    let transaction = next_transaction(at, &change.tenant).await?;
+    let mut script = Script::default();
+    let tenant = change.tenant.as_str();
+    // Only committed numbers are seen, because there is one writer.
+    add!(
+        script,
+        Changes::Tenant,
+        "UPDATE tenants SET last_transaction = last_transaction + 1 WHERE tenant_id = ? AND delete_time IS NULL",
+        tenant
+    );
     for user in &change.users {
-        commit_user(at, seal, user).await?;
+        put_user(&mut script, user)?;
+        for write in &user.writes {
+            writes::apply(&mut script, seal, &user.user, write)?;
+        }
     }
     if let Some(charge) = &change.send {
-        sends::charge(at, &change.tenant, charge).await?;
+        sends::charge(&mut script, &change.tenant, charge);
     }
     if let Some(request) = &change.request {
-        log::remember(at, seal, request, now).await?;
+        log::remember(&mut script, seal, request, now);
     }
     for (number, event) in (0..).zip(&change.events) {
-        log::tell(at, seal, (transaction, number), event).await?;
+        log::tell(&mut script, seal, number, event);
     }
     for notice in &change.notices {
-        log::queue(at, &change.tenant, notice).await?;
+        log::queue(&mut script, &change.tenant, notice);
     }
-    Ok(())
+    Ok(script)
 }
 
 /// The time of a change set is its first event's. Refuses a change set that no decision makes: one that tells nothing,
@@ -61,32 +81,9 @@ fn time_of(change: &ChangeSet) -> Result<Timestamp, StoreError> {
     change.events.first().map(|event| event.time).ok_or_else(|| broken("tells no event"))
 }
 
-/// The number of this change set in its tenant's log. Only committed numbers are seen, because there is one writer.
-async fn next_transaction(at: &mut SqliteConnection, tenant: &TenantId) -> Result<i64, Stop> {
-    let tenant = tenant.as_str();
-    let next = sqlx::query_scalar!(
-        "UPDATE tenants SET last_transaction = last_transaction + 1 WHERE tenant_id = ? AND delete_time IS NULL
-        RETURNING last_transaction",
-        tenant
-    );
-    Ok(next.fetch_optional(at).await?.ok_or(StoreError::TenantMissing)?)
-}
-
-async fn commit_user(at: &mut SqliteConnection, seal: &Sealer, change: &UserChange) -> Result<(), Stop> {
-    guard(put_user(at, &change.user, change.expected, &change.core).await?)?;
-    for write in &change.writes {
-        writes::apply(at, seal, &change.user, write).await?;
-    }
-    Ok(())
-}
-
-/// Inserts or updates the user's own row where its version is the expected one, and gives the rows changed.
-async fn put_user(
-    at: &mut SqliteConnection,
-    user: &UserRef,
-    expected: Option<Version>,
-    core: &UserCore,
-) -> Result<u64, Stop> {
+/// Inserts or updates the user's own row where its version is the expected one.
+fn put_user(script: &mut Script, change: &UserChange) -> Result<(), StoreError> {
+    let UserChange { user, expected, core, .. } = change;
     let (tenant, user) = (user.tenant.as_str(), user.user.as_str());
     let version = signed(expected.map_or(Version(1), Version::next).0)?;
     let expected = expected.map(|version| signed(version.0)).transpose()?;
@@ -105,33 +102,33 @@ async fn put_user(
     let reset_reason = reset.map(|reset| reset.reason.as_str());
     let reset_time = reset.map(|reset| reset.create_time.unix_micros());
     // One list of values for both: an insertion must find no row, an update its row at the expected version.
-    let put = match expected {
+    match expected {
         None => {
-            sqlx::query!(
+            add!(
+                script,
+                Changes::Row,
                 "INSERT INTO users (tenant_id, user_id, version, epoch, is_on, state_since, consecutive_failures,
                     locked_until, failure_times, last_wrong_key, last_wrong_digest, last_wrong_time, grace_started, must_enroll,
                     reset_request_id, reset_reason, reset_create_time)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, user_id) DO NOTHING",
-                tenant, user, version, epoch, core.on, state_since, failures.consecutive, locked_until, recent, wrong_key,
-                wrong_digest, wrong_time, grace_started, core.requirement.must_enroll, reset_id, reset_reason,
-                reset_time
-            )
-            .execute(at)
-            .await?
+                tenant, user, version, epoch, core.on, state_since, failures.consecutive, locked_until,
+                recent, wrong_key, wrong_digest, wrong_time, grace_started, core.requirement.must_enroll,
+                reset_id, reset_reason, reset_time
+            );
         }
         Some(expected) => {
-            sqlx::query!(
+            add!(
+                script,
+                Changes::Row,
                 "UPDATE users SET version = ?, epoch = ?, is_on = ?, state_since = ?, consecutive_failures = ?,
                     locked_until = ?, failure_times = ?, last_wrong_key = ?, last_wrong_digest = ?, last_wrong_time = ?,
                     grace_started = ?, must_enroll = ?, reset_request_id = ?, reset_reason = ?, reset_create_time = ?
                 WHERE tenant_id = ? AND user_id = ? AND version = ?",
-                version, epoch, core.on, state_since, failures.consecutive, locked_until, recent, wrong_key, wrong_digest,
-                wrong_time, grace_started, core.requirement.must_enroll, reset_id, reset_reason, reset_time, tenant,
-                user, expected
-            )
-            .execute(at)
-            .await?
+                version, epoch, core.on, state_since, failures.consecutive, locked_until, recent,
+                wrong_key, wrong_digest, wrong_time, grace_started, core.requirement.must_enroll, reset_id,
+                reset_reason, reset_time, tenant, user, expected
+            );
         }
-    };
-    Ok(put.rows_affected())
+    }
+    Ok(())
 }

@@ -9,7 +9,8 @@
 //! - `commit` and `writes` turn a change set into statements, each with its guard; `rows` turns rows back into values.
 //! - `lifeline` says whether the database is the one that it was.
 //! - `vault` says which rows need which root key, and seals them again.
-//! - Reads go through a small pool, each load in one snapshot.
+//! - `loader` reads users: loads that come at the same time are one statement, and so one snapshot.
+//! - All other reads go through a small pool.
 //!
 //! # To add a column or table
 //! 1. A new file in `migrations/`, which the version before must be able to live with (R68): add, never rename or drop.
@@ -25,11 +26,13 @@ mod erasure;
 mod error;
 mod events;
 mod lifeline;
+mod loader;
 mod open;
 mod outbox;
 mod policies;
 mod queries;
 mod rows;
+mod script;
 mod seal;
 mod seal_exports;
 mod sends;

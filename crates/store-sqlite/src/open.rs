@@ -2,6 +2,7 @@
 
 use crate::durability;
 use crate::error::unavailable;
+use crate::loader::Loader;
 use crate::seal::Sealer;
 use crate::writer::{self, Writer};
 use countersign_keyring::Keyring;
@@ -29,6 +30,7 @@ const LOG_SIZE_LIMIT: &str = "67108864";
 #[derive(Debug)]
 pub struct SqliteStore {
     pub(crate) reads: SqlitePool,
+    pub(crate) loader: Loader,
     pub(crate) writer: Writer,
     pub(crate) keyring: Arc<Keyring>,
 }
@@ -60,7 +62,8 @@ impl SqliteStore {
             .test_before_acquire(false);
         let reads = pool.connect_lazy_with(options.clone().pragma("query_only", "ON"));
         let seal = Sealer { keyring: Arc::clone(&keyring), random };
-        Ok(Self { reads, writer: Writer::start(connection, options, seal), keyring })
+        let loader = Loader::start(&reads);
+        Ok(Self { reads, loader, writer: Writer::start(connection, options, seal), keyring })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store as its callers see it, and as somebody sees it who has the file.
 
 mod append_only;
+mod batches;
 mod conformance;
 mod files;
 mod outbox;

@@ -5,6 +5,7 @@
 //! was part of. A caller who leaves neither stops nor undoes its work.
 
 use crate::error::{Shared, Trouble, unavailable};
+use crate::script::{self, Script};
 use crate::seal::Sealer;
 use async_trait::async_trait;
 use countersign_ports::StoreError;
@@ -30,6 +31,11 @@ pub(crate) trait Work: Send + 'static {
 
     /// Does it within the writer's transaction; again where the transaction had to be begun again.
     async fn run(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<Done<Self::Answer>, Trouble>;
+
+    /// The same as a script, with the answer where it changes all that it has to. `None` for what is more than a script.
+    fn script(&self, _seal: &Sealer) -> Option<(Script, Self::Answer)> {
+        None
+    }
 }
 
 /// A piece of work that came to an answer.
@@ -70,6 +76,9 @@ trait Job: Send {
     /// Runs it; whether to keep what it wrote, or that the database failed.
     async fn run(&mut self, at: &mut SqliteConnection, seal: &Sealer) -> Result<bool, sqlx::Error>;
 
+    /// The same as a script, if it is one. Its answer is that of a script that changes all that it has to, until it is run.
+    fn script(&mut self, seal: &Sealer) -> Option<Script>;
+
     /// Tells the caller what came of it, now that it is durable.
     fn answer(self: Box<Self>);
 
@@ -96,6 +105,12 @@ impl<W: Work + Sync> Job for Task<W> {
         Ok(keep)
     }
 
+    fn script(&mut self, seal: &Sealer) -> Option<Script> {
+        let (script, answer) = self.work.script(seal)?;
+        self.outcome = Some(Ok(answer));
+        Some(script)
+    }
+
     fn answer(self: Box<Self>) {
         if let Some(outcome) = self.outcome {
             // A caller who left is not told.
@@ -111,11 +126,11 @@ impl<W: Work + Sync> Job for Task<W> {
 async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, seal: Sealer) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        gather(&mut jobs, &mut batch).await;
+        gather(&mut jobs, &mut batch, MAX_BATCH).await;
         let begun = Instant::now();
         // A panic ends the batch and not the writer. What it left of the connection is gone with it.
         let done = AssertUnwindSafe(database.commit(&mut batch, &seal)).catch_unwind().await;
-        publish(batch.len(), begun.elapsed());
+        publish("commits", batch.len(), begun.elapsed());
         match done.unwrap_or(Err(Failure::Panicked)) {
             Ok(()) => batch.drain(..).for_each(Job::answer),
             Err(Failure::Before(error)) => {
@@ -134,17 +149,17 @@ async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, s
 
 /// Tells metrics of a batch (`docs/operations/metrics.md`).
 #[expect(clippy::cast_precision_loss, reason = "a batch has at most 256 pieces of work: exact in any float")]
-fn publish(size: usize, took: Duration) {
-    metrics::histogram!("countersign_store_batch_size", "queue" => "commits").record(size as f64);
-    metrics::histogram!("countersign_store_batch_seconds", "queue" => "commits").record(took.as_secs_f64());
+pub(crate) fn publish(queue: &'static str, size: usize, took: Duration) {
+    metrics::histogram!("countersign_store_batch_size", "queue" => queue).record(size as f64);
+    metrics::histogram!("countersign_store_batch_seconds", "queue" => queue).record(took.as_secs_f64());
 }
 
-/// Lets those who are about to hand over work do so, as long as more come: no time passes when nobody does.
-async fn gather(jobs: &mut mpsc::Receiver<Box<dyn Job>>, batch: &mut Vec<Box<dyn Job>>) {
+/// Lets those who are about to hand over something do so, as long as more come: no time passes when nobody does.
+pub(crate) async fn gather<J>(jobs: &mut mpsc::Receiver<J>, batch: &mut Vec<J>, most: usize) {
     loop {
         let known = batch.len();
         tokio::task::yield_now().await;
-        while batch.len() < MAX_BATCH {
+        while batch.len() < most {
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
@@ -213,13 +228,27 @@ async fn commit(
     transaction.commit().await.map_err(Failure::During)
 }
 
-/// Does all work of the batch; false, and at once, where some of it is to be undone.
+/// Does all work of the batch; false, and at once, where some of it is to be undone. Scripts are run together, before what is
+/// more than one.
 async fn all(
     transaction: &mut SqliteConnection,
     batch: &mut [Box<dyn Job>],
     seal: &Sealer,
 ) -> Result<bool, sqlx::Error> {
+    let mut scripts = Vec::with_capacity(batch.len());
+    let mut others = Vec::new();
+    // One alone has nobody to be run with, and says at once why it is to be undone.
+    let alone = batch.len() == 1;
     for job in batch {
+        match if alone { None } else { job.script(seal) } {
+            Some(script) => scripts.push(script),
+            None => others.push(job),
+        }
+    }
+    if !script::run_all(scripts, transaction).await? {
+        return Ok(false);
+    }
+    for job in others {
         if !job.run(transaction, seal).await? {
             return Ok(false);
         }

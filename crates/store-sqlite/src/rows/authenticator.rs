@@ -1,6 +1,6 @@
 //! Authenticators and pending enrollments. Keys are opened here and nowhere else.
 
-use super::time;
+use super::{Base16, time};
 use crate::error::Row;
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{AuthenticatorId, ChallengeId, EnrollmentId, Epoch, SendId, UserRef};
@@ -15,11 +15,12 @@ use countersign_domain::user::{
 use countersign_keyring::Keyring;
 use countersign_ports::StoreError;
 use countersign_ports::document::decode_security_key;
+use serde::Deserialize;
 use std::fmt::Display;
 use uuid::Uuid;
 
 /// An authenticator as it is stored.
-#[derive(Debug)]
+#[derive(Deserialize)]
 pub(crate) struct AuthenticatorRow {
     pub(crate) authenticator_id: Uuid,
     pub(crate) display_name: String,
@@ -29,19 +30,19 @@ pub(crate) struct AuthenticatorRow {
     pub(crate) consecutive_failures: i64,
     pub(crate) disabled_since: Option<i64>,
     pub(crate) kind: String,
-    pub(crate) totp_sealed_key: Option<Vec<u8>>,
+    pub(crate) totp_sealed_key: Option<Base16>,
     pub(crate) totp_algorithm: Option<String>,
     pub(crate) totp_digits: Option<i64>,
     pub(crate) totp_period: Option<i64>,
     pub(crate) totp_last_step: Option<i64>,
-    pub(crate) sms_sealed_number: Option<Vec<u8>>,
+    pub(crate) sms_sealed_number: Option<Base16>,
     pub(crate) sms_send_id: Option<Uuid>,
     pub(crate) sms_send_key: Option<i64>,
     pub(crate) sms_send_challenge_id: Option<Uuid>,
     pub(crate) sms_send_time: Option<i64>,
     pub(crate) sms_send_expire_time: Option<i64>,
     pub(crate) sms_send_used_time: Option<i64>,
-    pub(crate) key_sealed: Option<Vec<u8>>,
+    pub(crate) key_sealed: Option<Base16>,
     pub(crate) key_sign_count: Option<i64>,
     pub(crate) key_backed_up: Option<i64>,
 }
@@ -151,7 +152,7 @@ impl AuthenticatorRow {
 }
 
 /// A pending enrollment as it is stored.
-#[derive(Debug)]
+#[derive(Deserialize)]
 pub(crate) struct PendingRow {
     pub(crate) enrollment_id: Uuid,
     pub(crate) replaces: Option<Uuid>,
@@ -160,12 +161,12 @@ pub(crate) struct PendingRow {
     pub(crate) expire_time: i64,
     pub(crate) epoch: i64,
     pub(crate) kind: String,
-    pub(crate) totp_sealed_key: Option<Vec<u8>>,
+    pub(crate) totp_sealed_key: Option<Base16>,
     pub(crate) totp_algorithm: Option<String>,
     pub(crate) totp_digits: Option<i64>,
     pub(crate) totp_period: Option<i64>,
     pub(crate) totp_account_label: Option<String>,
-    pub(crate) sms_sealed_number: Option<Vec<u8>>,
+    pub(crate) sms_sealed_number: Option<Base16>,
     pub(crate) sms_send_id: Option<Uuid>,
     pub(crate) sms_send_key: Option<i64>,
 }

@@ -7,10 +7,11 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::user::{Challenge, ChallengePurpose, RememberedClient, Ticket};
 use countersign_ports::StoreError;
 use countersign_ports::document::{Named, decode_client_claims, decode_first_factor, decode_ticket_issuer};
+use serde::Deserialize;
 use uuid::Uuid;
 
 /// A challenge as it is stored.
-#[derive(Debug)]
+#[derive(Deserialize)]
 pub(crate) struct ChallengeRow {
     pub(crate) challenge_id: Uuid,
     pub(crate) purpose: String,
@@ -41,7 +42,7 @@ impl TryFrom<ChallengeRow> for Challenge {
 }
 
 /// A ticket as it is stored.
-#[derive(Debug)]
+#[derive(Deserialize)]
 pub(crate) struct TicketRow {
     pub(crate) ticket_id: Uuid,
     pub(crate) issuer: String,
@@ -67,7 +68,7 @@ impl TryFrom<TicketRow> for Ticket {
 }
 
 /// A remembered client as it is stored.
-#[derive(Debug)]
+#[derive(Deserialize)]
 pub(crate) struct ClientRow {
     pub(crate) client_id: Uuid,
     pub(crate) token_key: i64,

@@ -1,22 +1,27 @@
 //! The user's own row with what comes along with it, and what it says is worth reading beside it.
 
-use super::time;
+use super::{AuthenticatorRow, ChallengeRow, ClientRow, PendingRow, TicketRow, time};
 use crate::error::Row;
 use countersign_domain::digest::{Digest, KeyId};
-use countersign_domain::ids::{Epoch, PolicyRevision, RecoverySetId, ResetRequestId, TenantId, Version};
+use countersign_domain::ids::{
+    Epoch, PolicyRevision, RecoverySetId, ResetRequestId, TenantId, UserRef, Version,
+};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
     Failures, LastWrong, RecoveryEntry, RecoverySet, RequirementState, ResetRequest, UserState,
 };
 use countersign_keyring::Keyring;
-use countersign_ports::document::decode_failure_times;
-use countersign_ports::{RequestKey, RequestRecord, StoreError};
+use countersign_ports::document::{decode_directory_entry, decode_failure_times};
+use countersign_ports::{Loaded, RequestKey, RequestRecord, StoreError};
 use data_encoding::HEXUPPER;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// Tenant and user in one row; the columns of the user are empty where none is stored.
-#[expect(clippy::struct_excessive_bools, reason = "one column for each table beside it")]
+#[derive(Debug)]
 pub(crate) struct UserRow {
+    /// Which of those loaded together it is.
+    pub(crate) n: i64,
     pub(crate) policy_revision: i64,
     pub(crate) version: Option<i64>,
     pub(crate) epoch: Option<i64>,
@@ -32,11 +37,12 @@ pub(crate) struct UserRow {
     pub(crate) reset_request_id: Option<Uuid>,
     pub(crate) reset_reason: Option<String>,
     pub(crate) reset_create_time: Option<i64>,
-    pub(crate) has_authenticators: bool,
-    pub(crate) has_pending: bool,
-    pub(crate) has_challenges: bool,
-    pub(crate) has_tickets: bool,
-    pub(crate) has_clients: bool,
+    /// JSON, as the four after it: an array of rows, oldest first.
+    pub(crate) authenticators: String,
+    pub(crate) pending: String,
+    pub(crate) challenges: String,
+    pub(crate) tickets: String,
+    pub(crate) clients: String,
     pub(crate) directory: Option<String>,
     pub(crate) recovery_set_id: Option<Uuid>,
     pub(crate) recovery_create_time: Option<i64>,
@@ -50,13 +56,47 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
+    /// The user and what else was asked for, with every seal opened.
+    pub(crate) fn into_loaded(
+        self,
+        user: &UserRef,
+        request: Option<&RequestKey>,
+        keyring: &Keyring,
+    ) -> Result<Loaded, StoreError> {
+        let policy_revision = self.policy_revision(&user.tenant)?;
+        let earlier = request.map(|key| self.earlier(key, keyring)).transpose()?.flatten();
+        let (version, state) = match self.state(&user.tenant)? {
+            Some((version, core)) => (Some(version), self.beside(core, user, keyring)?),
+            None => (None, UserState::default()),
+        };
+        Ok(Loaded { policy_revision, version, state, earlier })
+    }
+
+    /// The state with what stands in the tables beside the user's own row.
+    fn beside(&self, core: UserState, user: &UserRef, keyring: &Keyring) -> Result<UserState, StoreError> {
+        let row = Row::new("directory entry of tenant", &user.tenant);
+        let directory = self.directory.as_ref().map(|entry| row.document(decode_directory_entry(entry)));
+        Ok(UserState {
+            authenticators: each(&self.authenticators, user, |row: AuthenticatorRow| {
+                row.open(user, keyring)
+            })?,
+            pending: each(&self.pending, user, |row: PendingRow| row.open(user, keyring))?,
+            recovery: self.recovery()?,
+            challenges: each(&self.challenges, user, |row: ChallengeRow| row.try_into())?,
+            tickets: each(&self.tickets, user, |row: TicketRow| row.try_into())?,
+            clients: each(&self.clients, user, |row: ClientRow| row.try_into())?,
+            directory: directory.transpose()?,
+            ..core
+        })
+    }
+
     /// The tenant's current revision.
-    pub(crate) fn policy_revision(&self, tenant: &TenantId) -> Result<PolicyRevision, StoreError> {
+    fn policy_revision(&self, tenant: &TenantId) -> Result<PolicyRevision, StoreError> {
         Row::new("tenant", tenant).unsigned(self.policy_revision).map(PolicyRevision)
     }
 
     /// The version and the state as far as it stands in this row, or `None` where the user is not stored.
-    pub(crate) fn state(&self, tenant: &TenantId) -> Result<Option<(Version, UserState)>, StoreError> {
+    fn state(&self, tenant: &TenantId) -> Result<Option<(Version, UserState)>, StoreError> {
         let row = Row::new("user of tenant", tenant);
         let (version, epoch, consecutive, recent, must_enroll) = match (
             self.version,
@@ -108,7 +148,7 @@ impl UserRow {
     }
 
     /// The set of recovery codes, if there is one.
-    pub(crate) fn recovery(&self) -> Result<Option<RecoverySet>, StoreError> {
+    fn recovery(&self) -> Result<Option<RecoverySet>, StoreError> {
         let (Some(id), Some(create_time)) = (self.recovery_set_id, self.recovery_create_time) else {
             return Ok(None);
         };
@@ -129,11 +169,7 @@ impl UserRow {
     }
 
     /// The earlier answer to the request with this key, if there is one.
-    pub(crate) fn earlier(
-        &self,
-        key: &RequestKey,
-        keyring: &Keyring,
-    ) -> Result<Option<RequestRecord>, StoreError> {
+    fn earlier(&self, key: &RequestKey, keyring: &Keyring) -> Result<Option<RequestRecord>, StoreError> {
         let (Some(arguments_key), Some(digest), Some(reply), Some(expire_time)) =
             (self.arguments_key, &self.arguments_digest, &self.sealed_reply, self.expire_time)
         else {
@@ -149,12 +185,23 @@ impl UserRow {
     }
 }
 
+/// The rows of one of the lists of a user.
+fn each<R: DeserializeOwned, T>(
+    list: &str,
+    user: &UserRef,
+    open: impl Fn(R) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    // What most users have nothing in is not worth a parser.
+    if list == "[]" {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<R> = serde_json::from_str(list)
+        .map_err(|_| Row::new("user of tenant", &user.tenant).corrupt("has rows that do not read"))?;
+    rows.into_iter().map(open).collect()
+}
+
 /// A keyed digest out of its two columns.
-pub(super) fn digest_of<I: std::fmt::Display>(
-    row: &Row<I>,
-    key: i64,
-    digest: &[u8],
-) -> Result<Digest, StoreError> {
+fn digest_of<I: std::fmt::Display>(row: &Row<I>, key: i64, digest: &[u8]) -> Result<Digest, StoreError> {
     let value = digest.try_into().map_err(|_| row.corrupt("has a digest that is not 32 bytes"))?;
     Ok(Digest { key: KeyId(row.unsigned(key)?), value })
 }

@@ -85,3 +85,19 @@ async fn lists_and_counts_follow_keys() {
         assert_eq!(plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")), sorts, "{plan:#?}");
     }
 }
+
+/// A load asks each table by key, whoever else is loaded with it and however large the tables are.
+#[tokio::test]
+async fn loads_follow_keys() {
+    let (_folder, path) = folder();
+    let _store = open(&path, 1).await;
+    let mut connection = intruder(&path).await;
+    let plan = plan(&mut connection, &statement(&["FROM json_each(?1)", "AS \"recovery_codes!"])).await;
+    let of_tables = |line: &&String| line.starts_with("SCAN") || line.starts_with("SEARCH");
+    let (asked, searched): (Vec<_>, Vec<_>) =
+        plan.iter().filter(of_tables).partition(|line| line.starts_with("SCAN"));
+    assert_eq!(asked, ["SCAN json_each VIRTUAL TABLE INDEX 1:", "SCAN asked"], "{plan:#?}");
+    assert_eq!(searched.len(), 12, "{plan:#?}");
+    let by_user = |line: &&&String| line.contains("(tenant_id=? AND user_id=?");
+    assert_eq!(searched.iter().filter(by_user).count(), 10, "{plan:#?}");
+}

@@ -3,11 +3,11 @@
 
 use crate::error::signed;
 use crate::seal::Sealer;
-use crate::stop::Stop;
 use countersign_domain::ids::UserRef;
 use countersign_domain::otp::{Digits, TotpParameters};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{Authenticator, Credential, PendingCredential, PendingEnrollment, SentCode};
+use countersign_ports::StoreError;
 use countersign_ports::document::{Named, encode_security_key};
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(super) struct CredentialColumns {
 }
 
 impl CredentialColumns {
-    pub(super) fn new(seal: &Sealer, user: &UserRef, row: &Authenticator) -> Result<Self, Stop> {
+    pub(super) fn new(seal: &Sealer, user: &UserRef, row: &Authenticator) -> Result<Self, StoreError> {
         let (keyring, id, nonce) = (&seal.keyring, row.id, seal.nonce());
         Ok(match &row.credential {
             Credential::Totp(totp) => Self {

@@ -1,7 +1,8 @@
 //! What every commit tells: events, notices, and the answer to repeat.
 
+use crate::script::{Changes, Script, add};
 use crate::seal::Sealer;
-use crate::stop::{Stop, guard};
+use crate::stop::Stop;
 use countersign_domain::ids::{RequestId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::{
@@ -11,45 +12,28 @@ use countersign_ports::{EventRecord, MAX_MANAGERS_TOLD, NoticeRecord, RequestKey
 use sqlx::SqliteConnection;
 
 /// Keeps the answer, unless the request has one that lives.
-pub(crate) async fn remember(
-    at: &mut SqliteConnection,
-    seal: &Sealer,
-    record: &RequestRecord,
-    now: Timestamp,
-) -> Result<(), Stop> {
+pub(crate) fn remember(script: &mut Script, seal: &Sealer, record: &RequestRecord, now: Timestamp) {
     let RequestKey { caller, user, id } = &record.key;
     let reply = seal.keyring.seal_reply(caller, user, *id, &record.reply, seal.nonce());
     let (tenant, user, caller, id) = (user.tenant.as_str(), user.user.as_str(), caller.as_str(), id.uuid());
     let (key, digest) = (record.arguments.key.0, record.arguments.value.as_slice());
     let (expire_time, now) = (record.expire_time.unix_micros(), now.unix_micros());
-    let kept = sqlx::query!(
+    add!(
+        script,
+        Changes::Row,
         "INSERT INTO requests (tenant_id, user_id, caller, request_id, arguments_key, arguments_digest, sealed_reply,
             expire_time)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (tenant_id, user_id, caller, request_id) DO UPDATE SET
             arguments_key = excluded.arguments_key, arguments_digest = excluded.arguments_digest,
             sealed_reply = excluded.sealed_reply, expire_time = excluded.expire_time
-        WHERE requests.expire_time <= ?9",
-        tenant,
-        user,
-        caller,
-        id,
-        key,
-        digest,
-        reply,
-        expire_time,
-        now
+        WHERE requests.expire_time <= ?",
+        tenant, user, caller, id, key, digest, reply, expire_time, now
     );
-    guard(kept.execute(at).await?.rows_affected())
 }
 
-/// Appends the event, as the one with that number of its change set (R55).
-pub(crate) async fn tell(
-    at: &mut SqliteConnection,
-    seal: &Sealer,
-    (transaction, number): (i64, i64),
-    record: &EventRecord,
-) -> Result<(), Stop> {
+/// Appends the event, as the one with that number of the change set that the tenant saw last (R55).
+pub(crate) fn tell(script: &mut Script, seal: &Sealer, number: i64, record: &EventRecord) {
     let (tenant, user) = (record.tenant.as_str(), record.user.as_ref().map(UserId::as_str));
     let (id, time) = (record.id.uuid(), record.time.unix_micros());
     let kind = record.event.kind.name();
@@ -63,57 +47,29 @@ pub(crate) async fn tell(
     let salt = salt.as_slice();
     let revision = record.policy_revision.0;
     let request = record.request_id.map(RequestId::uuid);
-    sqlx::query!(
+    add!(
+        script,
+        Changes::Any,
         "INSERT INTO events (tenant_id, transaction_id, number, event_id, event_time, user_id, kind, authenticator_id,
             authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id, trace_id,
             client_salt)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        tenant,
-        transaction,
-        number,
-        id,
-        time,
-        user,
-        kind,
-        authenticator,
-        authenticator_kind,
-        details,
-        actor,
-        actor_claims,
-        caller,
-        client,
-        revision,
-        request,
-        record.trace_id,
-        salt
-    )
-    .execute(at)
-    .await?;
-    Ok(())
+        VALUES (?, (SELECT last_transaction FROM tenants WHERE tenant_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        tenant, tenant, number, id, time, user, kind, authenticator, authenticator_kind, details, actor,
+        actor_claims, caller, client, revision, request, record.trace_id, salt
+    );
 }
 
 /// Queues the notice, due from its own time on (R57).
-pub(crate) async fn queue(
-    at: &mut SqliteConnection,
-    tenant: &TenantId,
-    notice: &NoticeRecord,
-) -> Result<(), Stop> {
+pub(crate) fn queue(script: &mut Script, tenant: &TenantId, notice: &NoticeRecord) {
     let (tenant, user, time) = (tenant.as_str(), notice.user.as_str(), notice.create_time.unix_micros());
     let event = notice.event.uuid();
-    sqlx::query!(
+    add!(
+        script,
+        Changes::Any,
         "INSERT INTO outbox (tenant_id, user_id, create_time, notice_id, event_id, email, language_code, due_time)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?3)",
-        tenant,
-        user,
-        time,
-        notice.id.0,
-        event,
-        notice.email,
-        notice.language_code
-    )
-    .execute(at)
-    .await?;
-    Ok(())
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        tenant, user, time, notice.id.0, event, notice.email, notice.language_code, time
+    );
 }
 
 /// Queues a notice of the event to each manager of its tenant, as the directory has them at this moment. A notice's id
