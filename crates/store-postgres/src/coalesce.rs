@@ -3,9 +3,9 @@
 //!
 //! - The first one in goes at once: nobody waits while nothing is under way.
 //! - One worker at a time gathers, so that what comes together stays together; the others work on what they took.
-//! - While a batch is under way the next one gathers until that one ends, but for [`Limits::patience`] at most: so batches
-//!   are large where there is work for one, and where the disk is slow one is worked on while another one is flushed. There is
-//!   no setting.
+//! - While a batch is under way the next one gathers until that one ends or until it has [`Limits::enough`], but for
+//!   [`Limits::patience`] at most: so batches are large where there is work for one, the processors have something to do where
+//!   there is work for two, and where the disk is slow one is worked on while another one is flushed. There is no setting.
 //! - Whoever finds the queue full is refused at once (R66).
 //! - A caller who leaves takes nothing back: what is queued is done.
 //! - When the queue's owner goes, workers do what is left and end.
@@ -59,6 +59,8 @@ pub(crate) struct Limits {
     pub(crate) waiting: usize,
     /// How long a batch waits for the end of the one that began before it.
     pub(crate) patience: Duration,
+    /// A batch of so many waits for nothing: what a statement costs whatever its size is little then.
+    pub(crate) enough: usize,
 }
 
 impl<J: Job> Coalescer<J> {
@@ -138,8 +140,11 @@ impl<W: Batched> Worker<W> {
     async fn next(&self) -> Option<(queue::Taken<W::Job>, Begun<'_>)> {
         let _turn = self.gathering.lock().await;
         loop {
-            self.queue.some().await?;
-            self.under_way.over(self.limits.patience).await;
+            self.queue.holds(1).await?;
+            tokio::select! {
+                () = self.under_way.over(self.limits.patience) => {}
+                _ = self.queue.holds(self.limits.enough) => {}
+            }
             self.gather().await;
             let taken = self.queue.take(self.limits.batch);
             // None where all that wait belong to users of a batch under way: its end is told like a new job.

@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 /// Loads flush nothing, so that two keep the server busy while one gathers.
 pub(crate) const LOADERS: usize = 2;
 
-const LIMITS: Limits = Limits { workers: LOADERS, batch: 256, waiting: 4_096, patience: Duration::ZERO };
+/// Batches are small enough that a crowd which comes at once is loaded by two.
+const LIMITS: Limits =
+    Limits { workers: LOADERS, batch: 64, waiting: 4_096, patience: Duration::ZERO, enough: 1 };
 
 /// The way to the loaders.
 pub(crate) struct Loader(Coalescer<Asked>);

@@ -21,7 +21,8 @@ pub(crate) struct Refused;
 /// Jobs that wait. Shared by those who push and those who take.
 pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
-    /// Told when a job came, when a batch has ended, and when the queue was closed. One waits at a time.
+    /// Told when as many jobs are there as are wanted, when a batch has ended, and when the queue was closed. One waits at a
+    /// time.
     changed: Notify,
     limit: usize,
 }
@@ -32,6 +33,8 @@ struct State<J> {
     busy: HashSet<UserRef>,
     /// How many of those that wait were found to belong to a busy user when last looked at.
     deferred: usize,
+    /// Whoever waits does so for this many.
+    wanted: usize,
     closed: bool,
 }
 
@@ -47,7 +50,8 @@ pub(crate) struct Taken<J> {
 impl<J: Job> Queue<J> {
     /// An empty queue for at most `limit` jobs.
     pub(crate) fn new(limit: usize) -> Self {
-        let state = State { waiting: VecDeque::new(), busy: HashSet::new(), deferred: 0, closed: false };
+        let (waiting, busy) = (VecDeque::new(), HashSet::new());
+        let state = State { waiting, busy, deferred: 0, wanted: 1, closed: false };
         Self { state: Mutex::new(state), changed: Notify::new(), limit }
     }
 
@@ -58,8 +62,12 @@ impl<J: Job> Queue<J> {
             return Err(Refused);
         }
         state.waiting.push_back((job, Instant::now()));
+        // Waking somebody who goes on waiting costs as much as what is done for the job here.
+        let enough = state.waiting.len() - state.deferred >= state.wanted;
         drop(state);
-        self.changed.notify_one();
+        if enough {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 
@@ -69,12 +77,13 @@ impl<J: Job> Queue<J> {
         state.waiting.len() - state.deferred
     }
 
-    /// Waits until one can be taken; `None` when the queue is closed and empty.
-    pub(crate) async fn some(&self) -> Option<()> {
+    /// Waits until so many can be taken, one or more; `None` when the queue is closed and empty.
+    pub(crate) async fn holds(&self, count: usize) -> Option<()> {
         loop {
             {
-                let state = self.state();
-                if state.waiting.len() > state.deferred {
+                let mut state = self.state();
+                state.wanted = count;
+                if state.waiting.len() - state.deferred >= count {
                     return Some(());
                 }
                 if state.closed && state.waiting.is_empty() {

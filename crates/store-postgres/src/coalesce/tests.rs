@@ -43,7 +43,7 @@ impl Stage {
     fn new(patience: Duration) -> Self {
         let (sender, batches) = mpsc::unbounded_channel();
         let work = Arc::new(Told { batches: sender, ends: Semaphore::new(0) });
-        let limits = Limits { workers: 2, batch: 10, waiting: 100, patience };
+        let limits = Limits { workers: 2, batch: 10, waiting: 100, patience, enough: 4 };
         Self { coalescer: Coalescer::start("test", limits, Arc::clone(&work)), work, batches }
     }
 
@@ -85,6 +85,25 @@ async fn a_batch_gathers_until_the_one_before_has_ended() {
     stage.push([3]);
     stage.end_one();
     assert_eq!(stage.next().await, (vec![2, 3], Duration::ZERO));
+}
+
+/// As many as are enough wait for nothing, and nothing is left over by them.
+#[tokio::test(start_paused = true)]
+async fn enough_of_them_go_beside_the_one_under_way() {
+    let mut stage = Stage::new(PATIENCE);
+    stage.push([1]);
+    assert_eq!(stage.next().await.0, [1]);
+    stage.push([2, 3, 4]);
+    let early = tokio::time::timeout(PATIENCE / 2, stage.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    stage.push([5]);
+    assert_eq!(stage.next().await, (vec![2, 3, 4, 5], Duration::ZERO));
+    // Both workers have one: what comes now waits for either.
+    stage.push([6, 7, 8, 9, 10]);
+    let early = tokio::time::timeout(2 * PATIENCE, stage.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    stage.end_one();
+    assert_eq!(stage.next().await, (vec![6, 7, 8, 9, 10], Duration::ZERO));
 }
 
 /// One that takes long, because of a slow disk or a lock, is waited for no longer than that.

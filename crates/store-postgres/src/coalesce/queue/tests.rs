@@ -68,9 +68,9 @@ fn a_user_of_a_batch_under_way_waits() {
     assert_eq!(take(&queue, 100).0, [3]);
     assert!(take(&queue, 100).0.is_empty());
     assert_eq!(queue.ready(), 0);
-    assert!(ends_at_once(queue.some()).is_none(), "nothing can be taken");
+    assert!(ends_at_once(queue.holds(1)).is_none(), "nothing can be taken");
     queue.finished(&users);
-    assert!(ends_at_once(queue.some()).is_some());
+    assert!(ends_at_once(queue.holds(1)).is_some());
     assert_eq!(take(&queue, 100).0, [2]);
 }
 
@@ -108,11 +108,11 @@ fn a_closed_queue_is_emptied() {
     let queue = queue(&[(1, Some(of("ann"))), (2, Some(of("ann")))]);
     queue.close();
     assert_eq!(queue.push(Numbered(3, None)), Err(Refused));
-    assert_eq!(ends_at_once(queue.some()), Some(Some(())));
+    assert_eq!(ends_at_once(queue.holds(1)), Some(Some(())));
     let (numbers, users) = take(&queue, 9);
     assert_eq!(numbers, [1]);
     queue.finished(&users);
-    assert_eq!(ends_at_once(queue.some()), Some(Some(())));
+    assert_eq!(ends_at_once(queue.holds(1)), Some(Some(())));
     assert_eq!(take(&queue, 9).0, [2]);
-    assert_eq!(ends_at_once(queue.some()), Some(None));
+    assert_eq!(ends_at_once(queue.holds(1)), Some(None));
 }
