@@ -44,8 +44,17 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
 /// Whether the statement is to blame and not the database. The transaction goes on after these: constraint (19),
 /// mismatch (20), too big (18), range (25).
 fn is_own(error: &dyn DatabaseError) -> bool {
-    let primary = error.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
-    matches!(primary, Some(18 | 19 | 20 | 25))
+    matches!(primary(error), Some(18 | 19 | 20 | 25))
+}
+
+fn primary(error: &dyn DatabaseError) -> Option<i32> {
+    error.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff)
+}
+
+/// Whether a statement for many may have failed because of one of them: a value that does not read, or a page that is broken.
+pub(crate) fn may_be_of_one_row(error: &sqlx::Error) -> bool {
+    const CORRUPT: Option<i32> = Some(11);
+    is_unreadable(error) || error.as_database_error().is_some_and(|error| primary(error) == CORRUPT)
 }
 
 fn is_unreadable(error: &sqlx::Error) -> bool {

@@ -1,4 +1,4 @@
--- Many users in one statement and so in one snapshot: one row each whatever they own, none where the tenant does not exist.
+-- Many users in one statement and so in one snapshot: one row each, whatever they own and whether or not the tenant exists.
 -- Whoever asks is an element of a JSON array: the tenant, the user, and of the request whose answer is asked for its tenant,
 -- user, caller and id. What a user has several of comes as JSON, oldest first; bytes in it are in base 16, because JSON has none.
 WITH asked AS MATERIALIZED (
@@ -7,8 +7,8 @@ WITH asked AS MATERIALIZED (
     FROM json_each(?1)
 )
 SELECT
-    asked.n AS "n!: i64",
-    (SELECT max(revision) FROM policies WHERE policies.tenant_id = tenants.tenant_id) AS "policy_revision!: i64",
+    asked.n AS "n!: i64", tenants.tenant_id IS NOT NULL AS "has_tenant!: bool",
+    (SELECT max(revision) FROM policies WHERE policies.tenant_id = tenants.tenant_id) AS "policy_revision?: i64",
     u.version AS "version?: i64", u.epoch AS "epoch?: i64", u.state_since AS "state_since?: i64",
     u.consecutive_failures AS "consecutive_failures?: i64", u.locked_until AS "locked_until?: i64",
     u.failure_times AS "failure_times?: String", u.last_wrong_key AS "last_wrong_key?: i64",
@@ -19,18 +19,18 @@ SELECT
     (
         SELECT json_group_array(json_array(
             hex(authenticator_id), display_name, named, create_time, last_use_time, consecutive_failures, disabled_since,
-            kind, nullif(hex(totp_sealed_key), ''), totp_algorithm, totp_digits, totp_period, totp_last_step,
-            nullif(hex(sms_sealed_number), ''), nullif(hex(sms_send_id), ''), sms_send_key,
+            kind, iif(totp_sealed_key IS NULL, NULL, hex(totp_sealed_key)), totp_algorithm, totp_digits, totp_period, totp_last_step,
+            iif(sms_sealed_number IS NULL, NULL, hex(sms_sealed_number)), nullif(hex(sms_send_id), ''), sms_send_key,
             nullif(hex(sms_send_challenge_id), ''), sms_send_time, sms_send_expire_time, sms_send_used_time,
-            nullif(hex(key_sealed), ''), key_sign_count, key_backed_up
+            iif(key_sealed IS NULL, NULL, hex(key_sealed)), key_sign_count, key_backed_up
         ) ORDER BY number)
         FROM authenticators AS a WHERE a.tenant_id = asked.tenant_id AND a.user_id = asked.user_id
     ) AS "authenticators!: String",
     (
         SELECT json_group_array(json_array(
             hex(enrollment_id), nullif(hex(replaces), ''), tries_left, create_time, expire_time, epoch,
-            kind, nullif(hex(totp_sealed_key), ''), totp_algorithm, totp_digits, totp_period, totp_account_label,
-            nullif(hex(sms_sealed_number), ''), nullif(hex(sms_send_id), ''), sms_send_key
+            kind, iif(totp_sealed_key IS NULL, NULL, hex(totp_sealed_key)), totp_algorithm, totp_digits, totp_period, totp_account_label,
+            iif(sms_sealed_number IS NULL, NULL, hex(sms_sealed_number)), nullif(hex(sms_send_id), ''), sms_send_key
         ) ORDER BY number)
         FROM pending_enrollments AS p WHERE p.tenant_id = asked.tenant_id AND p.user_id = asked.user_id
     ) AS "pending!: String",
@@ -61,8 +61,8 @@ SELECT
     ) AS "recovery_codes!: String",
     r.arguments_key AS "arguments_key?: i64", r.arguments_digest AS "arguments_digest?: Vec<u8>",
     r.sealed_reply AS "sealed_reply?: Vec<u8>", r.expire_time AS "expire_time?: i64"
--- A cross join is made in its order, so that each table is asked for by key.
-FROM asked CROSS JOIN tenants ON tenants.tenant_id = asked.tenant_id AND tenants.delete_time IS NULL
+FROM asked
+LEFT JOIN tenants ON tenants.tenant_id = asked.tenant_id AND tenants.delete_time IS NULL
 LEFT JOIN users AS u ON u.tenant_id = asked.tenant_id AND u.user_id = asked.user_id
 LEFT JOIN recovery_sets AS sets ON sets.tenant_id = asked.tenant_id AND sets.user_id = asked.user_id
 LEFT JOIN requests AS r ON r.tenant_id = asked.request_tenant_id AND r.user_id = asked.request_user_id

@@ -1,7 +1,7 @@
 //! Loads that come at the same time, as one statement. A statement is a way to the thread of its connection and back, which
 //! costs more than the rows of a user: one for many, and for one alone as well, in which everything of a user comes along.
 
-use crate::error::unavailable;
+use crate::error::{Shared, may_be_of_one_row, unavailable};
 use crate::rows::UserRow;
 use crate::writer::gather;
 use countersign_domain::ids::UserRef;
@@ -37,13 +37,27 @@ struct Asked {
     caller: oneshot::Sender<Result<Option<UserRow>, StoreError>>,
 }
 
+/// Held by the loader who gathers.
+struct Queue {
+    asked: mpsc::Receiver<Asked>,
+    /// How many the batch before had.
+    earlier: usize,
+}
+
+impl Asked {
+    fn answer(self, answer: Result<Option<UserRow>, StoreError>) {
+        // A caller who left is not told.
+        let _ = self.caller.send(answer);
+    }
+}
+
 impl Loader {
     /// Starts the loaders on connections of the pool; they end when all handles are gone.
     pub(crate) fn start(pool: &SqlitePool) -> Self {
         let (queue, asked) = mpsc::channel(QUEUE_LEN);
-        let asked = Arc::new(Mutex::new(asked));
+        let shared = Arc::new(Mutex::new(Queue { asked, earlier: 1 }));
         for _ in 0..LOADERS {
-            tokio::spawn(drain(Arc::clone(&asked), pool.clone()));
+            tokio::spawn(drain(Arc::clone(&shared), pool.clone()));
         }
         Self { queue }
     }
@@ -62,15 +76,16 @@ impl Loader {
     }
 }
 
-async fn drain(queue: Arc<Mutex<mpsc::Receiver<Asked>>>, pool: SqlitePool) {
+async fn drain(queue: Arc<Mutex<Queue>>, pool: SqlitePool) {
     loop {
         let mut batch = Vec::new();
         {
             let mut queue = queue.lock().await;
-            if queue.recv_many(&mut batch, MAX_BATCH).await == 0 {
+            let Queue { asked, earlier } = &mut *queue;
+            if asked.recv_many(&mut batch, MAX_BATCH).await == 0 {
                 return;
             }
-            gather(&mut queue, &mut batch, MAX_BATCH).await;
+            gather(asked, &mut batch, MAX_BATCH, earlier).await;
         }
         let begun = Instant::now();
         let size = batch.len();
@@ -84,23 +99,31 @@ async fn drain(queue: Arc<Mutex<mpsc::Receiver<Asked>>>, pool: SqlitePool) {
 }
 
 /// Loads and answers these: together, or each by itself where one of them has a row that does not read.
-async fn answer(pool: &SqlitePool, batch: Vec<Asked>) {
-    match select(pool, &batch).await {
-        Ok(rows) => {
-            for (asked, row) in batch.into_iter().zip(rows) {
-                // A caller who left is not told.
-                let _ = asked.caller.send(Ok(row));
+async fn answer(pool: &SqlitePool, mut batch: Vec<Asked>) {
+    // Taken from the end; whoever is told is gone from the batch.
+    let mut size = batch.len();
+    while !batch.is_empty() {
+        let part = batch.split_off(batch.len() - size.min(batch.len()));
+        match select(pool, &part).await {
+            Ok(rows) => {
+                for (asked, row) in part.into_iter().zip(rows) {
+                    asked.answer(Ok(row));
+                }
             }
-        }
-        Err(_) if batch.len() > 1 => {
-            for asked in batch {
-                let row = select(pool, std::slice::from_ref(&asked)).await;
-                let _ = asked.caller.send(row.map(|mut rows| rows.pop().flatten()).map_err(unavailable));
+            Err(error) if !may_be_of_one_row(&error) => {
+                let error = Shared::new(error);
+                for asked in part.into_iter().chain(batch) {
+                    asked.answer(Err(StoreError::Unavailable(Box::new(error.clone()))));
+                }
+                return;
             }
-        }
-        Err(error) => {
-            let Ok([asked]) = <[Asked; 1]>::try_from(batch) else { return };
-            let _ = asked.caller.send(Err(unavailable(error)));
+            Err(error) => match <[Asked; 1]>::try_from(part) {
+                Ok([asked]) => asked.answer(Err(unavailable(error))),
+                Err(part) => {
+                    batch.extend(part);
+                    size = 1;
+                }
+            },
         }
     }
 }
@@ -127,8 +150,12 @@ async fn select(pool: &SqlitePool, asked: &[Asked]) -> Result<Vec<Option<UserRow
     let elements = serde_json::to_string(&elements).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let mut connection = pool.acquire().await?;
     let rows = sqlx::query_file_as!(UserRow, "src/load.sql", elements).fetch_all(&mut *connection).await?;
+    if rows.len() != asked.len() {
+        // The driver ends its rows without an error where its thread has died. Nobody is told that a tenant is not there for that.
+        return Err(sqlx::Error::WorkerCrashed);
+    }
     let mut loaded: Vec<_> = asked.iter().map(|_| None).collect();
-    for row in rows {
+    for row in rows.into_iter().filter(|row| row.has_tenant) {
         if let Some(place) = usize::try_from(row.n).ok().and_then(|n| loaded.get_mut(n)) {
             *place = Some(row);
         }

@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// So many scripts of one form are run at one go, the most first. What is prepared is kept for each of these sizes.
 const TOGETHER: [usize; 3] = [16, 4, 1];
 
+/// Statements that are run at one go: more are not worth what is kept of them. A login has five or six.
+const MAX_STATEMENTS: usize = 160;
+
 /// What a statement has to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Changes {
@@ -60,17 +63,19 @@ impl Script {
         self.arguments.push(value);
     }
 
-    /// Runs it, up to the first statement that does not change what it has to; what ran before it is to be undone.
+    /// Runs it, up to the first statement that does not change what it has to; what ran is to be undone then, and perhaps some
+    /// of what stands behind it did.
     pub(crate) async fn run(self, at: &mut SqliteConnection) -> Result<(), Stop> {
         let arguments = arguments([self.arguments])?;
         let mut done = at.fetch_many(sqlx::query_with(AssertSqlSafe(self.text), arguments));
         let mut changes = self.changes.into_iter();
         while let Some(result) = done.try_next().await? {
-            if let (Either::Left(result), Some(changes)) = (result, changes.next()) {
-                changes.check(result.rows_affected())?;
+            if let Either::Left(result) = result {
+                changes.next().ok_or(sqlx::Error::WorkerCrashed)?.check(result.rows_affected())?;
             }
         }
-        Ok(())
+        // The driver ends its results without an error where its thread has died.
+        if changes.next().is_some() { Err(sqlx::Error::WorkerCrashed.into()) } else { Ok(()) }
     }
 }
 
@@ -82,7 +87,8 @@ pub(crate) async fn run_all(scripts: Vec<Script>, at: &mut SqliteConnection) -> 
         forms.entry(std::mem::take(&mut script.text)).or_default().push(script);
     }
     for (text, mut scripts) in forms {
-        for size in TOGETHER {
+        let statements = scripts.first().map_or(0, |script| script.changes.len());
+        for size in TOGETHER.into_iter().filter(|size| *size == 1 || size * statements <= MAX_STATEMENTS) {
             while scripts.len() >= size {
                 let part = scripts.split_off(scripts.len() - size);
                 let done = Script {

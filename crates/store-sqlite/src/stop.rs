@@ -1,4 +1,4 @@
-//! How a change set ends that is not committed, and the guard that every statement has.
+//! How a change set ends that is not committed, and the guard of a statement that is in no script.
 
 use crate::error::Trouble;
 use crate::writer::Done;

@@ -125,8 +125,9 @@ impl<W: Work + Sync> Job for Task<W> {
 
 async fn drain(mut jobs: mpsc::Receiver<Box<dyn Job>>, mut database: Database, seal: Sealer) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
+    let mut earlier = 1;
     while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        gather(&mut jobs, &mut batch, MAX_BATCH).await;
+        gather(&mut jobs, &mut batch, MAX_BATCH, &mut earlier).await;
         let begun = Instant::now();
         // A panic ends the batch and not the writer. What it left of the connection is gone with it.
         let done = AssertUnwindSafe(database.commit(&mut batch, &seal)).catch_unwind().await;
@@ -154,9 +155,15 @@ pub(crate) fn publish(queue: &'static str, size: usize, took: Duration) {
     metrics::histogram!("countersign_store_batch_seconds", "queue" => queue).record(took.as_secs_f64());
 }
 
-/// Lets those who are about to hand over something do so, as long as more come: no time passes when nobody does.
-pub(crate) async fn gather<J>(jobs: &mut mpsc::Receiver<J>, batch: &mut Vec<J>, most: usize) {
-    loop {
+/// Lets those who are about to hand over something do so, as long as more come: no time passes when nobody does. Who comes
+/// alone, after one who came alone (`earlier`), is not made to wait: giving turns wakes threads that have nothing to do.
+pub(crate) async fn gather<J>(
+    jobs: &mut mpsc::Receiver<J>,
+    batch: &mut Vec<J>,
+    most: usize,
+    earlier: &mut usize,
+) {
+    while *earlier > 1 || batch.len() > 1 {
         let known = batch.len();
         tokio::task::yield_now().await;
         while batch.len() < most {
@@ -164,9 +171,10 @@ pub(crate) async fn gather<J>(jobs: &mut mpsc::Receiver<J>, batch: &mut Vec<J>, 
             batch.push(job);
         }
         if batch.len() == known {
-            return;
+            break;
         }
     }
+    *earlier = batch.len();
 }
 
 fn tell(batch: &mut Vec<Box<dyn Job>>, error: sqlx::Error, wrap: impl Fn(Shared) -> StoreError) {

@@ -17,12 +17,13 @@ use data_encoding::HEXUPPER;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-/// Tenant and user in one row; the columns of the user are empty where none is stored.
+/// Tenant and user in one row; the columns of either are empty where none is stored.
 #[derive(Debug)]
 pub(crate) struct UserRow {
     /// Which of those loaded together it is.
     pub(crate) n: i64,
-    pub(crate) policy_revision: i64,
+    pub(crate) has_tenant: bool,
+    pub(crate) policy_revision: Option<i64>,
     pub(crate) version: Option<i64>,
     pub(crate) epoch: Option<i64>,
     pub(crate) state_since: Option<i64>,
@@ -92,7 +93,9 @@ impl UserRow {
 
     /// The tenant's current revision.
     fn policy_revision(&self, tenant: &TenantId) -> Result<PolicyRevision, StoreError> {
-        Row::new("tenant", tenant).unsigned(self.policy_revision).map(PolicyRevision)
+        let row = Row::new("tenant", tenant);
+        let revision = self.policy_revision.ok_or_else(|| row.corrupt("has no policy"))?;
+        row.unsigned(revision).map(PolicyRevision)
     }
 
     /// The version and the state as far as it stands in this row, or `None` where the user is not stored.

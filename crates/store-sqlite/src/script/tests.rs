@@ -70,7 +70,7 @@ async fn one_that_does_not_change_its_row_is_found() {
     assert!(!run_all(vec![raise(1, Changes::Row), raise(7, Changes::Row)], &mut connection).await.unwrap());
 }
 
-/// A script by itself says why it stopped, and goes no further.
+/// A script by itself says why it stopped.
 #[tokio::test]
 async fn a_script_alone_says_why_it_stopped() {
     let (_folder, mut connection) = counters().await;
@@ -84,4 +84,20 @@ async fn a_script_alone_says_why_it_stopped() {
         panic!("{missing:?}")
     };
     assert_eq!(counts(&mut connection).await, [(1, 1)]);
+}
+
+/// Scripts of many statements are run in smaller parts, and all of them.
+#[tokio::test]
+async fn long_scripts_are_run_as_well() {
+    let (_folder, mut connection) = counters().await;
+    let long = |from: i64| {
+        let mut script = Script::default();
+        for id in from..from + 50 {
+            script.statement("INSERT INTO counters VALUES (?, 0)", Changes::Row);
+            script.bind(id.value());
+        }
+        script
+    };
+    assert!(run_all((0..19).map(|number| long(number * 50)).collect(), &mut connection).await.unwrap());
+    assert_eq!(counts(&mut connection).await.len(), 19 * 50);
 }

@@ -8,9 +8,13 @@ use crate::seal::Sealer;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, RecoverySetId, UserRef};
 use countersign_domain::otp::Step;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{Authenticator, PendingEnrollment, RecoverySet, SentCode, Standing};
+use countersign_domain::user::{
+    Authenticator, PendingEnrollment, RecoveryEntry, RecoverySet, SentCode, Standing,
+};
 use countersign_ports::StoreError;
 use countersign_ports::document::Named;
+use data_encoding::HEXUPPER;
+use serde_json::json;
 
 /// Inserts the authenticator or replaces it where it stands; a consumed step never falls (R4).
 pub(super) fn put(
@@ -242,22 +246,21 @@ pub(super) fn put_recovery_set(script: &mut Script, user: &UserRef, set: &Recove
         id,
         create_time
     );
-    for (position, code) in (0_i64..).zip(&set.codes) {
-        let (key, digest) = (code.digest.key.0, code.digest.value.as_slice());
+    // One statement for any number, so that the script has one form.
+    let code = |code: &RecoveryEntry| {
         let used_time = code.used_time.map(Timestamp::unix_micros);
-        add!(
-            script,
-            Changes::Any,
-            "INSERT INTO recovery_codes (tenant_id, user_id, position, digest_key, digest, used_time)
-            VALUES (?, ?, ?, ?, ?, ?)",
-            tenant,
-            user,
-            position,
-            key,
-            digest,
-            used_time
-        );
-    }
+        (code.digest.key.0, HEXUPPER.encode(&code.digest.value), used_time)
+    };
+    let codes = json!(set.codes.iter().map(code).collect::<Vec<_>>()).to_string();
+    add!(
+        script,
+        Changes::Any,
+        "INSERT INTO recovery_codes (tenant_id, user_id, position, digest_key, digest, used_time)
+        SELECT ?, ?, key, value ->> 0, unhex(value ->> 1), value ->> 2 FROM json_each(?)",
+        tenant,
+        user,
+        codes
+    );
 }
 
 /// Marks one code of the current set, where it is unused (R29).

@@ -8,7 +8,7 @@ use countersign_ports::StoreError;
 use countersign_ports::document::{
     Named, encode_client_claims, encode_directory_entry, encode_first_factor, encode_ticket_issuer,
 };
-use std::collections::BTreeSet;
+use serde_json::json;
 
 pub(super) fn add_challenge(script: &mut Script, user: &UserRef, row: &Challenge) -> Result<(), StoreError> {
     let (tenant, user, id) = (user.tenant.as_str(), user.user.as_str(), row.id.uuid());
@@ -130,28 +130,27 @@ pub(super) fn put_directory(script: &mut Script, user: &UserRef, entry: &Directo
         user,
         document
     );
-    for membership in &entry.teams {
-        let (team, role) = (membership.team.as_str(), membership.role.name());
-        add!(
-            script,
-            Changes::Any,
-            "INSERT INTO team_memberships (tenant_id, user_id, team_id, role) VALUES (?, ?, ?, ?)",
-            tenant,
-            user,
-            team,
-            role
-        );
-    }
-    for group in entry.groups.iter().collect::<BTreeSet<_>>() {
-        add!(
-            script,
-            Changes::Any,
-            "INSERT INTO user_groups (tenant_id, user_id, group_name) VALUES (?, ?, ?)",
-            tenant,
-            user,
-            group
-        );
-    }
+    // One statement for any number, so that the script has one form.
+    let teams: Vec<_> = entry.teams.iter().map(|it| [it.team.as_str(), it.role.name()]).collect();
+    let teams = json!(teams).to_string();
+    add!(
+        script,
+        Changes::Any,
+        "INSERT INTO team_memberships (tenant_id, user_id, team_id, role)
+        SELECT ?, ?, value ->> 0, value ->> 1 FROM json_each(?)",
+        tenant,
+        user,
+        teams
+    );
+    let groups = json!(entry.groups).to_string();
+    add!(
+        script,
+        Changes::Any,
+        "INSERT INTO user_groups (tenant_id, user_id, group_name) SELECT DISTINCT ?, ?, value FROM json_each(?)",
+        tenant,
+        user,
+        groups
+    );
 }
 
 /// Deletes the entry; its teams and groups go with it.
