@@ -2,7 +2,8 @@
 //! with a batch is its owner's: commits in `writer`, loads in `loader`.
 //!
 //! - The first one in goes at once: nobody waits while nothing is under way.
-//! - One worker at a time gathers, so that what comes together stays together; the others work on what they took.
+//! - One worker at a time gathers, so that what comes together stays together; the others work on what they took. Who comes
+//!   alone, after one who came alone, is not made to wait for others: giving turns wakes threads that have nothing to do.
 //! - While a batch is under way the next one gathers until that one ends or until it has [`Limits::enough`], but for
 //!   [`Limits::patience`] at most: so batches are large where there is work for one, the processors have something to do where
 //!   there is work for two, and where the disk is slow one is worked on while another one is flushed. There is no setting.
@@ -70,7 +71,7 @@ impl<J: Job> Coalescer<J> {
             name,
             limits,
             queue: Arc::new(Queue::new(limits.waiting)),
-            gathering: Mutex::new(()),
+            gathering: Mutex::new(Gathering { earlier: 1 }),
             under_way: UnderWay::new(),
             counters: Arc::default(),
             work,
@@ -101,13 +102,19 @@ impl<J: Job> Drop for Coalescer<J> {
     }
 }
 
+/// What the one who gathers knows.
+struct Gathering {
+    /// How many jobs the batch before had.
+    earlier: usize,
+}
+
 /// What the workers share.
 struct Worker<W: Batched> {
     name: &'static str,
     limits: Limits,
     queue: Arc<Queue<W::Job>>,
     /// Held by the one who gathers.
-    gathering: Mutex<()>,
+    gathering: Mutex<Gathering>,
     under_way: UnderWay,
     counters: Arc<Counters>,
     work: Arc<W>,
@@ -138,17 +145,20 @@ impl<W: Batched> Worker<W> {
 
     /// The next batch, or `None` when the queue is closed and empty.
     async fn next(&self) -> Option<(queue::Taken<W::Job>, Begun<'_>)> {
-        let _turn = self.gathering.lock().await;
+        let mut turn = self.gathering.lock().await;
         loop {
             self.queue.holds(1).await?;
             tokio::select! {
                 () = self.under_way.over(self.limits.patience) => {}
                 _ = self.queue.holds(self.limits.enough) => {}
             }
-            self.gather().await;
+            if turn.earlier > 1 || self.queue.ready() > 1 {
+                self.gather().await;
+            }
             let taken = self.queue.take(self.limits.batch);
             // None where all that wait belong to users of a batch under way: its end is told like a new job.
             if !taken.jobs.is_empty() {
+                turn.earlier = taken.jobs.len();
                 return Some((taken, self.under_way.begin()));
             }
         }
