@@ -3,7 +3,7 @@
 
 use crate::error::{Shared, may_be_of_one_row, unavailable};
 use crate::rows::UserRow;
-use crate::writer::gather;
+use crate::writer::{gather, publish};
 use countersign_domain::ids::UserRef;
 use countersign_ports::{RequestKey, StoreError};
 use data_encoding::HEXUPPER;
@@ -91,7 +91,7 @@ async fn drain(queue: Arc<Mutex<Queue>>, pool: SqlitePool) {
         let size = batch.len();
         // Should it panic, its callers are told, because what would answer them is dropped, and this loader works on.
         let done = AssertUnwindSafe(answer(&pool, batch)).catch_unwind().await;
-        super::writer::publish("loads", size, begun.elapsed());
+        publish("loads", size, begun.elapsed());
         if done.is_err() {
             tracing::error!("a load panicked");
         }

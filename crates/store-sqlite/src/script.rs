@@ -40,8 +40,8 @@ impl Changes {
     }
 }
 
-/// Statements with their arguments.
-#[derive(Debug, Default)]
+/// Statements with their arguments, which are not for the eyes of a log.
+#[derive(Default)]
 pub(crate) struct Script {
     /// Each ends with a semicolon.
     text: String,
@@ -66,7 +66,7 @@ impl Script {
     /// Runs it, up to the first statement that does not change what it has to; what ran is to be undone then, and perhaps some
     /// of what stands behind it did.
     pub(crate) async fn run(self, at: &mut SqliteConnection) -> Result<(), Stop> {
-        let arguments = arguments([self.arguments])?;
+        let arguments = arguments(self.arguments)?;
         let mut done = at.fetch_many(sqlx::query_with(AssertSqlSafe(self.text), arguments));
         let mut changes = self.changes.into_iter();
         while let Some(result) = done.try_next().await? {
@@ -107,9 +107,9 @@ pub(crate) async fn run_all(scripts: Vec<Script>, at: &mut SqliteConnection) -> 
     Ok(true)
 }
 
-fn arguments(values: impl IntoIterator<Item = Vec<Value>>) -> Result<SqliteArguments, sqlx::Error> {
+fn arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
-    for value in values.into_iter().flatten() {
+    for value in values {
         match value {
             Value::Null => arguments.add(None::<i64>),
             Value::Integer(integer) => arguments.add(integer),
@@ -122,7 +122,6 @@ fn arguments(values: impl IntoIterator<Item = Vec<Value>>) -> Result<SqliteArgum
 }
 
 /// An argument.
-#[derive(Debug)]
 pub(crate) enum Value {
     Null,
     Integer(i64),

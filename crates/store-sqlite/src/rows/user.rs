@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// Tenant and user in one row; the columns of either are empty where none is stored.
-#[derive(Debug)]
 pub(crate) struct UserRow {
     /// Which of those loaded together it is.
     pub(crate) n: i64,
