@@ -57,7 +57,8 @@ pub(super) fn validate(raw: RawNotices, problems: &mut Problems) -> Option<Notic
     for (section, channel, given) in
         [(SMTP, "smtp", raw.smtp.is_some()), (WEBHOOK, "webhook", raw.webhook.is_some())]
     {
-        if given && channel != chosen {
+        // A channel that is not known is told below, and not repeated: nothing is that an operator wrote into the wrong place.
+        if given && channel != chosen && matches!(chosen, "log" | "smtp" | "webhook") {
             let text = format!(
                 "is not used with notices.channel = \"{chosen}\"; write \"{channel}\" there, or remove it"
             );

@@ -296,6 +296,10 @@ fn the_channel_of_notices_is_checked() {
         format!("{webhook}url = \"https://example.org/n\"\nsecret_files = [\"DIR/webhook\"]\n");
     for (text, key) in [
         ("[notices]\nchannel = \"pigeon\"\n".to_owned(), "notices.channel"),
+        (
+            "[notices]\nchannel = \"canary\"\n[notices.smtp]\nhost = \"mail.example\"\n".to_owned(),
+            "notices.channel",
+        ),
         ("[notices]\nchannel = \"smtp\"\n".to_owned(), "notices.smtp.host"),
         ("[notices]\nchannel = \"smtp\"\n".to_owned(), "notices.smtp.from"),
         ("[notices]\nchannel = \"webhook\"\n".to_owned(), "notices.webhook.url"),
