@@ -220,7 +220,9 @@ impl World {
             Caller::Nobody | Caller::Stranger => Some(false),
             Caller::Login if call.method().parent_service().name() != "LoginService" => Some(false),
             Caller::Login => tenant.map(|tenant| tenant == TENANT),
-            // Every token here is of the one tenant; what names none is for those who may see all.
+            // Presets belong to no tenant: who may read a policy of any may read them.
+            Caller::Elsewhere if call.method().name() == "ListPolicyPresets" => Some(true),
+            // Every token here is of the one tenant; what else names none is for those who may see all.
             Caller::Elsewhere => Some(tenant == Some(ELSEWHERE)),
         }
     }
