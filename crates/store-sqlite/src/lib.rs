@@ -6,7 +6,8 @@
 //! - [`SqliteStore`] opens the file, brings its schema up to date and checks that what it acknowledges is durable.
 //! - `writer` is the one that writes: it drains a bounded queue, makes one transaction of what waits, and answers each
 //!   caller after the commit. A piece of work whose guard does not hold is undone alone.
-//! - `commit` and `writes` turn a change set into statements, each with its guard; `rows` turns rows back into values.
+//! - `commit` and `writes` turn a change set into a `script`: its statements, each with what it has to change, run at one go.
+//!   `rows` turns rows back into values.
 //! - `lifeline` says whether the database is the one that it was.
 //! - `vault` says which rows need which root key, and seals them again.
 //! - `loader` reads users: loads that come at the same time are one statement, and so one snapshot.
@@ -14,7 +15,7 @@
 //!
 //! # To add a column or table
 //! 1. A new file in `migrations/`, which the version before must be able to live with (R68): add, never rename or drop.
-//! 2. The statement in `writes` and the row in `rows`; the conformance suite shows what is missing.
+//! 2. The statement in `writes`, the column in `load.sql` and the row in `rows`, in the same order; the conformance suite shows what is missing.
 //! 3. `cargo xtask db prepare` writes the query data in `.sqlx` anew.
 
 mod arrays;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// So many scripts of one form are run at one go, the most first. What is prepared is kept for each of these sizes.
 const TOGETHER: [usize; 3] = [16, 4, 1];
 
-/// Statements that are run at one go: more are not worth what is kept of them. A login has five or six.
+/// Statements of several scripts that are run at one go: more are not worth what is kept of them. A login has five or six.
 const MAX_STATEMENTS: usize = 160;
 
 /// What a statement has to change.
