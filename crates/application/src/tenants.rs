@@ -3,10 +3,10 @@
 use crate::fresh::Source;
 use crate::{AppError, Application, Meta, measure};
 use countersign_domain::actor::Actor;
-use countersign_domain::coverage::{self, FactsAt};
+use countersign_domain::coverage::{self, FactsAt, Stopped};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
-use countersign_domain::policy::{self, FieldChange, Policy, PolicyDocument, Preset};
+use countersign_domain::policy::{self, FieldChange, PolicyDocument, Preset};
 use countersign_ports::{ChangeSet, Commit, EventRecord, StoreError, Tell, TenantRecord};
 
 /// A policy that was changed, or would be.
@@ -85,13 +85,7 @@ impl Application {
         if !may_weaken && !weaker.is_empty() {
             return Err(AppError::WeakeningDenied { fields: weaker });
         }
-        let counted = |policy: Policy| async move {
-            let counts = deps.queries.count(&current.tenant, &FactsAt::of(&policy, now), None).await?;
-            Ok::<_, AppError>(coverage::coverage(counts, &policy, now))
-        };
-        let (before, after) = (counted(old).await?, counted(new).await?);
-        let impact =
-            Impact { users: after.total, newly_stopped: after.stopped.saturating_sub(before.stopped) };
+        let impact = self.impact(&current.tenant, &old, &new).await?;
         let record = TenantRecord {
             revision: PolicyRevision(current.revision.0.saturating_add(1)),
             document,
@@ -99,6 +93,40 @@ impl Application {
             ..current.clone()
         };
         Ok(PolicyUpdate { record, changes, impact })
+    }
+
+    /// What the new policy does to users at their next login.
+    async fn impact(
+        &self,
+        tenant: &TenantId,
+        old: &PolicyDocument,
+        new: &PolicyDocument,
+    ) -> Result<Impact, AppError> {
+        let deps = &self.0.deps;
+        let now = deps.clock.now();
+        let counted = |rule: &PolicyDocument, groups: &[String]| {
+            let mut rule = rule.clone();
+            rule.requirement.groups = groups.to_vec();
+            async move {
+                let counts = deps.queries.count(tenant, &FactsAt::of(&rule, now), None).await?;
+                Ok::<_, AppError>(coverage::coverage(counts, &rule, now))
+            }
+        };
+        let (from, to) = (&old.requirement.groups, &new.requirement.groups);
+        let either = coverage::either(from, to);
+        let stopped = async |rule: &PolicyDocument| {
+            let old_groups = counted(rule, from).await?.stopped;
+            if from == to {
+                return Ok(Stopped { old_groups, new_groups: old_groups, either: old_groups });
+            }
+            Ok::<_, AppError>(Stopped {
+                old_groups,
+                new_groups: counted(rule, to).await?.stopped,
+                either: counted(rule, &either).await?.stopped,
+            })
+        };
+        let users = counted(new, to).await?.total;
+        Ok(Impact { users, newly_stopped: coverage::newly_stopped(stopped(old).await?, stopped(new).await?) })
     }
 
     /// Makes a previewed policy the tenant's current one; refused where another revision came first. A policy that

@@ -1,7 +1,7 @@
 //! Who is covered by a second factor and who would be stopped, counted over facts that a store can count without
 //! loading users. Stores know facts; what a fact means under a policy is decided here.
 
-use crate::policy::{Policy, PolicyDocument, RequirementMode};
+use crate::policy::{PolicyDocument, RequirementMode};
 use crate::status::TwoFactorState;
 use crate::time::Timestamp;
 
@@ -91,7 +91,7 @@ impl Standing {
 }
 
 /// What facts mean under a policy at a time; agrees with what a login would be told.
-pub fn standing(facts: Facts, policy: &Policy, at: Timestamp) -> Standing {
+pub fn standing(facts: Facts, policy: &PolicyDocument, at: Timestamp) -> Standing {
     let rule = &policy.requirement;
     if facts.on {
         return Standing::On;
@@ -112,7 +112,7 @@ pub fn standing(facts: Facts, policy: &Policy, at: Timestamp) -> Standing {
 }
 
 /// Whether the requirement has begun for a user with these facts, second factor or not.
-pub fn is_required(facts: Facts, policy: &Policy, at: Timestamp) -> bool {
+pub fn is_required(facts: Facts, policy: &PolicyDocument, at: Timestamp) -> bool {
     matches!(standing(Facts { on: false, ..facts }, policy, at), Standing::InGrace | Standing::Stopped)
 }
 
@@ -134,7 +134,11 @@ pub struct Coverage {
 }
 
 /// The coverage that counted facts mean.
-pub fn coverage(counts: impl IntoIterator<Item = (Facts, u64)>, policy: &Policy, at: Timestamp) -> Coverage {
+pub fn coverage(
+    counts: impl IntoIterator<Item = (Facts, u64)>,
+    policy: &PolicyDocument,
+    at: Timestamp,
+) -> Coverage {
     let mut coverage = Coverage::default();
     for (facts, count) in counts {
         coverage.total += count;
@@ -152,4 +156,40 @@ pub fn coverage(counts: impl IntoIterator<Item = (Facts, u64)>, policy: &Policy,
         }
     }
     coverage
+}
+
+/// How many users a rule stops, by whom it means: what [`newly_stopped`] is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// It means the groups of the old policy.
+    pub old_groups: u64,
+    /// It means those of the new one.
+    pub new_groups: u64,
+    /// It means both.
+    pub either: u64,
+}
+
+impl Stopped {
+    /// Those in groups of both policies: counted twice where each is counted by itself.
+    const fn both(self) -> u64 {
+        (self.old_groups + self.new_groups).saturating_sub(self.either)
+    }
+}
+
+/// How many users a change of policy stops who were not stopped before, given whom the old rule and the new one would stop.
+///
+/// A difference of totals would not do: moving the requirement from one group to another frees some and stops others. Of
+/// those whom both policies mean, one rule stops all that the other one does.
+pub const fn newly_stopped(old: Stopped, new: Stopped) -> u64 {
+    let newly_meant = new.either.saturating_sub(new.old_groups);
+    newly_meant + new.both().saturating_sub(old.both())
+}
+
+/// The groups of either list; empty, which means everybody, where one of them does.
+pub fn either(old: &[String], new: &[String]) -> Vec<String> {
+    if old.is_empty() || new.is_empty() {
+        return Vec::new();
+    }
+    let more = new.iter().filter(|group| !old.contains(group));
+    old.iter().chain(more).cloned().collect()
 }
