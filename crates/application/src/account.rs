@@ -3,7 +3,7 @@
 use crate::engine::{Device, Etag, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::authenticators;
+use countersign_domain::authenticators::{self, Gone};
 use countersign_domain::change::Decision;
 use countersign_domain::clients::{self, Revocation};
 use countersign_domain::context::Context;
@@ -184,8 +184,8 @@ impl Application {
         id: AuthenticatorId,
         code: Option<PresentedCode>,
         etag: Option<Etag>,
-        encode: Encode<Changed<()>>,
-    ) -> Result<Answer<Changed<()>>, AppError> {
+        encode: Encode<Changed<Gone>>,
+    ) -> Result<Answer<Changed<Gone>>, AppError> {
         let subject = Subject { etag, ..own(&user, &actor) };
         let proofs = proofs(&actor, code);
         self.change(meta, subject, encode, move |states, ctx, _| {
@@ -201,8 +201,8 @@ impl Application {
         meta: Meta,
         (user, actor): (UserRef, Actor),
         code: Option<PresentedCode>,
-        encode: Encode<Changed<()>>,
-    ) -> Result<Answer<Changed<()>>, AppError> {
+        encode: Encode<Changed<Gone>>,
+    ) -> Result<Answer<Changed<Gone>>, AppError> {
         let subject = own(&user, &actor);
         let proofs = proofs(&actor, code);
         self.change(meta, subject, encode, move |states, ctx, _| {
@@ -217,12 +217,14 @@ impl Application {
         &self,
         user: &UserRef,
         actor: &Actor,
-    ) -> Result<Result<StatusView, Denial>, AppError> {
+    ) -> Result<Result<(StatusView, Gone), Denial>, AppError> {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
         let decision =
             as_owner(&loaded.state, &ctx, actor, || authenticators::preview_disable(&loaded.state, &ctx));
-        Ok(decision.outcome.map(|changed| StatusView { status: changed.status, version: loaded.version }))
+        Ok(decision
+            .outcome
+            .map(|Changed { value, status }| (StatusView { status, version: loaded.version }, value)))
     }
 
     /// A new set of recovery codes.

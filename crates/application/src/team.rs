@@ -91,7 +91,10 @@ fn decide(
         DelegatedAction::DisableMember => team::disable_member(state, ctx, command),
         DelegatedAction::UnlockMember => team::unlock_member(state, ctx, command),
         // Handing out a ticket answers with the ticket: `issue_enrollment_ticket` decides it.
-        DelegatedAction::IssueTicket => Decision::unchanged(Err(Denial::ActionNotAllowed), state),
+        DelegatedAction::IssueTicket => {
+            let policy_field = "requirement.first_enrollment";
+            Decision::unchanged(Err(Denial::ActionNotAllowed { policy_field }), state)
+        }
     }
 }
 

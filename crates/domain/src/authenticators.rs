@@ -5,11 +5,11 @@ use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::AuthenticatorId;
-use crate::policy::ProofKind;
+use crate::policy::{AuthenticatorType, ProofKind};
 use crate::proof::{self, Proofs};
 use crate::requirement;
 use crate::text::DisplayName;
-use crate::user::UserState;
+use crate::user::{Authenticator, UserState};
 
 /// Gives an authenticator another name, unique among the user's own after case folding (B14).
 pub fn rename(
@@ -52,13 +52,16 @@ pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: Authenticator
     may_disable(state, ctx)
 }
 
+/// Kinds of the authenticators that went, one each: an entry of an app is to be deleted, a number is not (B34).
+pub type Gone = Vec<AuthenticatorType>;
+
 /// Removes an authenticator; the last one takes everything else along.
 pub fn remove(
     state: &UserState,
     ctx: &Context<'_>,
     id: AuthenticatorId,
     proofs: &Proofs,
-) -> Decision<Result<(), Denial>> {
+) -> Decision<Result<Gone, Denial>> {
     let mut draft = Draft::new(state, ctx);
     let outcome = remove_on(&mut draft, ctx, id, proofs);
     draft.decide(outcome)
@@ -69,22 +72,25 @@ fn remove_on(
     ctx: &Context<'_>,
     id: AuthenticatorId,
     proofs: &Proofs,
-) -> Result<(), Denial> {
+) -> Result<Gone, Denial> {
     may_remove(&draft.next, ctx, id)?;
     proof::demand(draft, ctx, required_proofs(ctx), proofs, "proof.code")?;
     let authenticator =
         draft.next.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
-    let removed = Event::new(EventType::AuthenticatorRemoved).about(id, authenticator.kind());
+    let kind = authenticator.kind();
+    let removed = Event::new(EventType::AuthenticatorRemoved).about(id, kind);
     if draft.next.active().any(|other| other.id != id) {
         draft.next.authenticators.retain(|other| other.id != id);
         draft.next.raise_epoch();
         draft.lead_owner(removed);
+        Ok(vec![kind])
     } else {
+        let gone = all(&draft.next);
         draft.next.strip(&ctx.policy.lockout, ctx.now);
         draft.lead(removed);
         draft.lead_owner(Event::new(EventType::TwoFactorDisabled));
+        Ok(gone)
     }
-    Ok(())
 }
 
 /// Proofs that switching off, removing and regenerating need. Empty means nothing more than the session.
@@ -101,13 +107,13 @@ pub(crate) fn may_disable(state: &UserState, ctx: &Context<'_>) -> Result<(), De
         return Err(Denial::TwoFactorMandatory);
     }
     if !ctx.policy.disable.self_service {
-        return Err(Denial::ActionNotAllowed);
+        return Err(Denial::ActionNotAllowed { policy_field: "disable.self_service" });
     }
     Ok(())
 }
 
 /// Switches the second factor off: everything that could pass a challenge is gone in this commit (B33, R36).
-pub fn disable(state: &UserState, ctx: &Context<'_>, proofs: &Proofs) -> Decision<Result<(), Denial>> {
+pub fn disable(state: &UserState, ctx: &Context<'_>, proofs: &Proofs) -> Decision<Result<Gone, Denial>> {
     let mut draft = Draft::new(state, ctx);
     let outcome = disable_on(&mut draft, ctx, Some(proofs));
     draft.decide(outcome)
@@ -115,18 +121,23 @@ pub fn disable(state: &UserState, ctx: &Context<'_>, proofs: &Proofs) -> Decisio
 
 /// What [`disable`] would lead to: no proof is evaluated, nothing is charged or consumed (ruling 6). The decision is to
 /// be looked at, never committed.
-pub fn preview_disable(state: &UserState, ctx: &Context<'_>) -> Decision<Result<(), Denial>> {
+pub fn preview_disable(state: &UserState, ctx: &Context<'_>) -> Decision<Result<Gone, Denial>> {
     let mut draft = Draft::new(state, ctx);
     let outcome = disable_on(&mut draft, ctx, None);
     draft.decide(outcome)
 }
 
-fn disable_on(draft: &mut Draft, ctx: &Context<'_>, proofs: Option<&Proofs>) -> Result<(), Denial> {
+fn disable_on(draft: &mut Draft, ctx: &Context<'_>, proofs: Option<&Proofs>) -> Result<Gone, Denial> {
     may_disable(&draft.next, ctx)?;
     if let Some(proofs) = proofs {
         proof::demand(draft, ctx, required_proofs(ctx), proofs, "proof.code")?;
     }
+    let gone = all(&draft.next);
     draft.next.strip(&ctx.policy.lockout, ctx.now);
     draft.lead_owner(Event::new(EventType::TwoFactorDisabled));
-    Ok(())
+    Ok(gone)
+}
+
+fn all(state: &UserState) -> Gone {
+    state.authenticators.iter().map(Authenticator::kind).collect()
 }

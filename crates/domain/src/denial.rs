@@ -46,6 +46,8 @@ pub enum Denial {
     /// The code that should confirm an enrollment is not right.
     #[error("the code does not confirm the enrollment")]
     ConfirmationIncorrect {
+        /// The field that carried the proof.
+        field: &'static str,
         /// Wrong codes that the enrollment still takes; at 0 it is gone.
         attempts_remaining: u32,
         /// By how many seconds the phone's clock seems ahead (positive) or behind, where the code fits one nearby.
@@ -80,7 +82,10 @@ pub enum Denial {
     SecondApproverRequired,
     /// The policy does not provide for this action.
     #[error("the policy does not allow this action")]
-    ActionNotAllowed,
+    ActionNotAllowed {
+        /// The field of the policy that decides it.
+        policy_field: &'static str,
+    },
     /// The second factor is mandatory: it cannot be switched off.
     #[error("the second factor is mandatory")]
     TwoFactorMandatory,

@@ -50,7 +50,13 @@ pub fn first_factor_changed(
 pub fn erase(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
     let mut draft = Draft::new(state, ctx);
     draft.next = UserState { epoch: state.epoch.next(), ..UserState::default() };
-    draft.lead(Event::new(EventType::UserErased));
+    let erased = Event::new(EventType::UserErased);
+    // A second factor went with it: its owner hears of that as of any other change (B50, R58).
+    if state.is_on() {
+        draft.lead_owner(erased)
+    } else {
+        draft.lead(erased)
+    }
     draft.decide(())
 }
 
@@ -68,7 +74,7 @@ pub fn request_reset(
     }
     let rule = ctx.policy.delegation_for(DelegatedAction::ResetMember);
     if rule.is_none_or(|rule| rule.grant != Grant::TeamManager) {
-        return Decision::unchanged(Err(Denial::ActionNotAllowed), state);
+        return Decision::unchanged(Err(Denial::ActionNotAllowed { policy_field: "delegation" }), state);
     }
     let reason = reason.to_owned();
     let request = match draft.next.reset_request.take() {

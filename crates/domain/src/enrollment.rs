@@ -20,6 +20,7 @@ use crate::policy::{AuthenticatorType, ProofKind, ProofStage, Replace};
 use crate::presented::PresentedCode;
 use crate::proof::{self, Proofs};
 use crate::recovery::{self, FreshSet, IssuedCodes};
+use crate::requirement;
 use crate::sms;
 use crate::text::{AccountLabel, DisplayName};
 use crate::time::Timestamp;
@@ -210,7 +211,12 @@ fn switch_on(
 ) -> Confirmed {
     let (id, kind) = (authenticator.id, authenticator.kind());
     let was_on = draft.next.is_on();
-    draft.next.pending.retain(|other| other.id != pending.id);
+    if was_on {
+        draft.next.pending.retain(|other| other.id != pending.id);
+    } else {
+        // The others were begun while nothing was needed for it; what adding one needs now, nobody has proved (R23).
+        draft.next.pending.clear();
+    }
     if let Some(replaced) = pending.replaces {
         let old_kind = draft.next.authenticator(replaced).map_or(kind, Authenticator::kind);
         draft.next.authenticators.retain(|other| other.id != replaced);
@@ -236,6 +242,11 @@ fn switch_on(
         }
     });
     let added = Event::new(EventType::AuthenticatorAdded).about(id, kind);
+    let added = match pending.replaces {
+        // The owner is told of this event alone, and that another one is gone stands in it.
+        Some(replaced) => added.with("replaces", replaced.to_string()),
+        None => added,
+    };
     if was_on {
         draft.lead_owner(added);
     } else {
@@ -313,7 +324,11 @@ fn wrong(
             .with("finding", finding)
             .with("tries_left", tries_left.to_string()),
     );
-    Denial::ConfirmationIncorrect { attempts_remaining: tries_left, clock_offset_seconds }
+    let field = match &pending.credential {
+        PendingCredential::SecurityKey => "proof.webauthn_credential_json",
+        PendingCredential::Totp { .. } | PendingCredential::Sms(_) => "proof.code",
+    };
+    Denial::ConfirmationIncorrect { field, attempts_remaining: tries_left, clock_offset_seconds }
 }
 
 fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, code: &OtpCode) -> Option<i64> {
@@ -356,7 +371,11 @@ fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Righ
             let own = opened.user == *ctx.user && opened.epoch == draft.next.epoch;
             let live = own && !disabled && !draft.next.is_on();
             let ticket = draft.next.tickets.iter().find(|ticket| live && ticket.id == opened.id);
-            let ticket = ticket.cloned().ok_or(Denial::EnrollmentTicketInvalid)?;
+            // A login's ticket is worth nothing where policy wants a manager's meanwhile (R24).
+            let serves = |ticket: &&Ticket| {
+                matches!(ticket.issuer, TicketIssuer::Manager) || requirement::login_issues_ticket(ctx)
+            };
+            let ticket = ticket.filter(serves).cloned().ok_or(Denial::EnrollmentTicketInvalid)?;
             Ok(Right { ticket: Some(ticket), session_first_factor: None })
         }
     }
@@ -401,20 +420,20 @@ fn required(user: &UserState, ctx: &Context<'_>, stage: ProofStage, right: &Righ
     if policy.proof_stage != stage {
         return Vec::new();
     }
-    let mut proofs = proofs_to_add(user, ctx);
+    let mut proofs = proofs_to_add(user, ctx).1.to_vec();
     if right.is_vouched_for() {
         proofs.retain(|kind| *kind != ProofKind::FirstFactor);
     }
     proofs
 }
 
-/// Proofs that adding an authenticator needs over both stages.
-pub(crate) fn proofs_to_add(state: &UserState, ctx: &Context<'_>) -> Vec<ProofKind> {
+/// Proofs that adding an authenticator needs over both stages, and the field of the policy that names them.
+pub(crate) fn proofs_to_add<'a>(state: &UserState, ctx: &Context<'a>) -> (&'static str, &'a [ProofKind]) {
     let policy = ctx.policy;
     if state.is_on() && policy.enrollment.required_proofs.is_empty() {
-        policy.disable.required_proofs.clone()
+        ("disable.required_proofs", &policy.disable.required_proofs)
     } else {
-        policy.enrollment.required_proofs.clone()
+        ("enrollment.required_proofs", &policy.enrollment.required_proofs)
     }
 }
 

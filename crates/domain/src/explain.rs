@@ -4,6 +4,7 @@ use crate::actor::Actor;
 use crate::change::RuleStep;
 use crate::context::Context;
 use crate::denial::Denial;
+use crate::enrollment;
 use crate::ids::{ChallengeId, ClientId, RecoverySetId, TicketId};
 use crate::login::{self, CheckLogin, LoginFresh, Verdict};
 use crate::policy::{DelegatedAction, ProofKind};
@@ -68,11 +69,15 @@ pub fn login(state: &UserState, ctx: &Context<'_>, command: &CheckLogin) -> Expl
 pub fn own_action(state: &UserState, ctx: &Context<'_>, action: OwnAction) -> Explanation {
     let status = status::status(state, ctx);
     let available = status.actions.into_iter().find(|available| available.action == action);
-    let (required_proofs, blocked) = available
-        .map_or((Vec::new(), Some(Denial::ActionNotAllowed)), |own| (own.required_proofs, own.blocked));
+    let (required_proofs, blocked) =
+        available.map(|own| (own.required_proofs, own.blocked)).unwrap_or_default();
     let needs = match action {
-        OwnAction::Enroll => "enrollment.required_proofs",
-        _ => "disable.required_proofs",
+        OwnAction::Enroll => enrollment::proofs_to_add(state, ctx).0,
+        OwnAction::RemoveAuthenticator | OwnAction::Disable | OwnAction::GenerateRecoveryCodes => {
+            "disable.required_proofs"
+        }
+        // No policy asks for more than the session.
+        OwnAction::Rename | OwnAction::RevokeRememberedClients => "",
     };
     explained(blocked, required_proofs, needs)
 }
@@ -129,7 +134,7 @@ fn step_of(denial: &Denial) -> RuleStep {
             ("delegation.actor_needs_two_factor", "the actor has no second factor")
         }
         Denial::SecondApproverRequired => ("delegation.second_approver", "a second person must approve"),
-        Denial::ActionNotAllowed => ("disable.self_service", "the policy does not provide for it"),
+        Denial::ActionNotAllowed { policy_field } => (*policy_field, "the policy does not provide for it"),
         Denial::TwoFactorMandatory | Denial::LastAuthenticator => {
             ("requirement.mode", "the second factor is mandatory")
         }

@@ -57,7 +57,7 @@ pub struct Status {
     pub state: TwoFactorState,
     /// What the user owns, without what has expired.
     pub user: UserState,
-    /// Recovery codes left, where policy has recovery codes and the user has a second factor.
+    /// Recovery codes left, where policy has recovery codes and the user has a second factor and a set.
     pub recovery_codes_remaining: Option<usize>,
     /// Whether the requirement has begun for this user.
     pub required: bool,
@@ -92,8 +92,7 @@ pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
             Demand::Now => TwoFactorState::EnrollmentRequired,
             _ => TwoFactorState::Off,
         },
-        recovery_codes_remaining: (ctx.policy.recovery_codes.enabled && user.is_on())
-            .then(|| user.recovery_codes_remaining()),
+        recovery_codes_remaining: recovery::remaining(&user, ctx).filter(|_| user.is_on()),
         required: matches!(demand, Demand::Now | Demand::Grace { .. }),
         required_from,
         grace_until,
@@ -112,7 +111,7 @@ fn actions(user: &UserState, ctx: &Context<'_>) -> Vec<Availability> {
         blocked: allowed.err(),
     };
     vec![
-        open(OwnAction::Enroll, enrollment::proofs_to_add(user, ctx), may_enroll_any(user, ctx)),
+        open(OwnAction::Enroll, enrollment::proofs_to_add(user, ctx).1.to_vec(), may_enroll_any(user, ctx)),
         open(OwnAction::Rename, Vec::new(), has_any(user)),
         open(OwnAction::RemoveAuthenticator, change_proofs.clone(), may_remove_any(user, ctx)),
         open(OwnAction::Disable, change_proofs.clone(), authenticators::may_disable(user, ctx)),

@@ -101,13 +101,20 @@ pub fn unlock_member(
         if !draft.next.is_on() {
             return Err(Denial::TwoFactorNotEnabled);
         }
-        draft.next.failures.forgive();
+        let unlocked = Event::new(EventType::UserUnlocked).with("justification", command.justification);
         // A security key is disabled because it was copied: that no manager can take back. It is bound anew.
+        let mut codes = draft.next.authenticators.iter().filter(|own| own.kind().takes_codes());
+        if draft.next.failures.locked_until(ctx.now).is_none() && codes.all(|own| own.is_active()) {
+            // Nothing changes, so the owner is told nothing, and who is guessing gets no new budget.
+            draft.lead(unlocked);
+            return Ok(());
+        }
+        draft.next.failures.forgive();
         for authenticator in draft.next.authenticators.iter_mut().filter(|own| own.kind().takes_codes()) {
             authenticator.standing = Standing::Active;
             authenticator.consecutive_failures = 0;
         }
-        draft.lead_owner(Event::new(EventType::UserUnlocked).with("justification", command.justification));
+        draft.lead_owner(unlocked);
         Ok(())
     })
 }
@@ -121,13 +128,14 @@ pub fn issue_ticket(
 ) -> Decision<Result<IssuedTicket, Denial>> {
     delegated(state, ctx, command, DelegatedAction::IssueTicket, |draft| {
         if ctx.policy.requirement.first_enrollment != FirstEnrollment::ManagerTicket {
-            return Err(Denial::ActionNotAllowed);
+            return Err(Denial::ActionNotAllowed { policy_field: "requirement.first_enrollment" });
         }
         if draft.next.is_on() {
             return Err(Denial::AuthenticatorExists);
         }
         let expire_time = ctx.now.plus(Ticket::MANAGER_LIFETIME);
         let epoch = draft.next.epoch;
+        draft.next.tickets.retain(|older| older.issuer != TicketIssuer::Manager);
         let ticket =
             Ticket { id, issuer: TicketIssuer::Manager, expire_time, epoch, client: ClientClaims::default() };
         add_ticket(draft, ticket);
@@ -168,6 +176,12 @@ fn delegated<T>(
         }
     }
     let outcome = change(&mut target);
+    if let (Some(own), Err(_)) = (&mut proved, &outcome)
+        && own.events.is_empty()
+    {
+        // The code was right and has served its one call, although nothing came of it (B32, R5). What is told is committed.
+        own.events.push(Event::new(EventType::LoginRefused).with("finding", "action_denied"));
+    }
     Decision { actor: proved, ..target.decide(outcome) }
 }
 
@@ -184,7 +198,8 @@ fn authorise<'a>(
     if !matches!(command.by.actor.principal, Principal::User(_)) {
         return Ok(None);
     }
-    let rule = ctx.policy.delegation_for(action).ok_or(Denial::ActionNotAllowed)?;
+    let rule =
+        ctx.policy.delegation_for(action).ok_or(Denial::ActionNotAllowed { policy_field: "delegation" })?;
     eligible(target, rule, command.by)?;
     if rule.second_approver && !command.preview {
         let second = command.second.ok_or(Denial::SecondApproverRequired)?;

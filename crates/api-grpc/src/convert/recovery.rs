@@ -3,6 +3,7 @@
 use super::time::timestamp;
 use countersign_api::v1::{self, AdviceType, ErrorReason};
 use countersign_domain::ids::TenantId;
+use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::recovery::IssuedCodes;
 use countersign_domain::status::{OwnAction, Status, TwoFactorState};
 
@@ -17,9 +18,12 @@ pub(crate) fn recovery_codes(issued: &IssuedCodes, tenant: &TenantId) -> v1::Rec
     }
 }
 
-/// What to tell a user after an authenticator went, given the status after it (B34).
-pub(crate) fn advice(after: &Status, url: &str) -> Vec<v1::Advice> {
-    let mut told = vec![AdviceType::DeleteAppEntry];
+/// What to tell a user after authenticators of these kinds went, given the status after it (B34).
+pub(crate) fn advice(gone: &[AuthenticatorType], after: &Status, url: &str) -> Vec<v1::Advice> {
+    let mut told = Vec::new();
+    if gone.contains(&AuthenticatorType::Totp) {
+        told.push(AdviceType::DeleteAppEntry);
+    }
     if after.state != TwoFactorState::On && has_recovery_codes(after) {
         told.push(AdviceType::DiscardRecoveryCodes);
     }

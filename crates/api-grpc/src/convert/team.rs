@@ -63,7 +63,9 @@ fn action(own: &DelegatedAbility) -> v1::AvailableAction {
 /// A denial as the contract tells it for this action: a member who has a second factor is no case for a ticket.
 pub(crate) fn of_action(action: DelegatedAction, denial: Denial) -> Denial {
     match (action, denial) {
-        (DelegatedAction::IssueTicket, Denial::AuthenticatorExists) => Denial::ActionNotAllowed,
+        (DelegatedAction::IssueTicket, Denial::AuthenticatorExists) => {
+            Denial::ActionNotAllowed { policy_field: "requirement.first_enrollment" }
+        }
         (_, denial) => denial,
     }
 }

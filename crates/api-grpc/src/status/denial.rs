@@ -34,16 +34,6 @@ impl Site {
     fn action_name(self) -> Option<&'static str> {
         self.action.map(|action| short_name(action.as_str_name(), "ACTION_"))
     }
-
-    /// The field of the policy that decides whether the action is open at all.
-    const fn policy_field(self) -> &'static str {
-        match self.action {
-            Some(
-                Action::ResetMember | Action::DisableMember | Action::UnlockMember | Action::IssueTicket,
-            ) => "delegation",
-            _ => "disable.self_service",
-        }
-    }
 }
 
 /// The reason of the contract for a denial. Statuses list it under `blocked_reasons`.
@@ -62,7 +52,7 @@ pub(crate) const fn reason(denial: &Denial) -> R {
         Denial::ActorNotTeamManager => R::ActorNotTeamManager,
         Denial::ActorTwoFactorMissing => R::ActorTwoFactorMissing,
         Denial::SecondApproverRequired => R::SecondApproverRequired,
-        Denial::ActionNotAllowed => R::ActionNotAllowed,
+        Denial::ActionNotAllowed { .. } => R::ActionNotAllowed,
         Denial::TwoFactorMandatory => R::TwoFactorMandatory,
         Denial::TwoFactorNotEnabled => R::TwoFactorNotEnabled,
         Denial::AuthenticatorTypeNotAllowed { .. } => R::AuthenticatorTypeNotAllowed,
@@ -99,9 +89,8 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
         }
         Denial::ProofRequired { missing } => proof_required(plain, missing, site),
         Denial::ProofIncorrect { field } => plain.about_field(field),
-        Denial::ConfirmationIncorrect { attempts_remaining, clock_offset_seconds } => {
-            let failure =
-                plain.about_field("proof.code").with("attempts_remaining", attempts_remaining.to_string());
+        Denial::ConfirmationIncorrect { field, attempts_remaining, clock_offset_seconds } => {
+            let failure = plain.about_field(field).with("attempts_remaining", attempts_remaining.to_string());
             match clock_offset_seconds {
                 Some(offset) => failure.with("clock_offset_seconds", offset.to_string()),
                 None => failure,
@@ -116,7 +105,7 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
         }
         Denial::ActorNotTeamManager | Denial::ActorTwoFactorMissing => about_action(plain),
         Denial::SecondApproverRequired => about_action(plain.unmet("second_approver")),
-        Denial::ActionNotAllowed => about_action(plain).with("policy_field", site.policy_field()),
+        Denial::ActionNotAllowed { policy_field } => about_action(plain).with("policy_field", *policy_field),
         Denial::TwoFactorMandatory => {
             plain.unmet("requirement.mode").with("policy_field", "requirement.mode")
         }

@@ -10,6 +10,7 @@ use crate::change::Decision;
 use crate::clients;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
+use crate::enrollment;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, TicketId};
 use crate::policy::{AuthenticatorType, ChallengeMode};
@@ -201,7 +202,9 @@ fn without_factor(
         }
         Demand::None => allow(draft, allowed(Assurance::NotRequired, None), None),
         Demand::Later { from } => {
-            let due = from.plus(ctx.policy.requirement.grace_period);
+            // A grace period that began already is not begun anew (B46).
+            let begun = draft.next.requirement.grace_started.unwrap_or(from);
+            let due = from.max(begun.plus(ctx.policy.requirement.grace_period));
             allow(draft, allowed(Assurance::NotRequired, Some(due)), None)
         }
         Demand::Grace { until } => {
@@ -240,10 +243,10 @@ fn stop(
         );
         (token::ticket(&ctx.digests.tokens, ctx.user, draft.next.epoch, id), expire_time)
     });
-    Verdict::EnrollmentRequired(EnrollmentRequired {
-        ticket,
-        allowed_types: ctx.policy.allowed_types.clone(),
-    })
+    // Only what can be enrolled now: a kind that needs another one first is no way out.
+    let mut allowed_types = ctx.policy.allowed_types.clone();
+    allowed_types.retain(|kind| enrollment::may_enroll(&draft.next, ctx, *kind, None).is_ok());
+    Verdict::EnrollmentRequired(EnrollmentRequired { ticket, allowed_types })
 }
 
 /// Keeps a ticket; the oldest makes room.
@@ -385,6 +388,6 @@ fn plain(assurance: Assurance, amr: Vec<Cow<'static, str>>) -> Allowed {
 }
 
 fn with_remaining(draft: &Draft, ctx: &Context<'_>, allowed: Allowed) -> Allowed {
-    let remaining = ctx.policy.recovery_codes.enabled.then(|| draft.next.recovery_codes_remaining());
+    let remaining = recovery::remaining(&draft.next, ctx);
     Allowed { recovery_codes_remaining: remaining, ..allowed }
 }

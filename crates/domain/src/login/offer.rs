@@ -12,6 +12,7 @@ use crate::security_key::{KeyChallenge, RelyingParty};
 use crate::time::Timestamp;
 use crate::token;
 use crate::user::{Authenticator, Challenge};
+use std::cmp::Reverse;
 
 /// Asks for a proof, or says that none is evaluated now.
 pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
@@ -22,9 +23,15 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
         return lock_out(draft, ctx, asked, until, id);
     }
+    let methods = methods(draft, ctx, false, id);
+    if methods.is_empty() {
+        // Security keys alone, and a policy that names nobody any more for whom they sign: waiting does not help.
+        draft.lead(Event::new(EventType::LoginRefused).with("finding", "no_method"));
+        draft.step("security_key.relying_party_id", "what the user has serves nobody");
+        return Verdict::LockedOut(LockedOut { retry_after: None, still_open: None });
+    }
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
-    let methods = methods(draft, ctx, false, id);
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
 }
 
@@ -64,17 +71,17 @@ pub(super) fn lock_out(
     Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
 }
 
-/// The ways open to this user; while locked only those that a lock does not close.
+/// The ways open to this user, the one used last first; while locked only those that a lock does not close.
 fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> Vec<Method> {
     let key_options = request_options(draft, ctx, id);
     let open = |authenticator: &&Authenticator| match authenticator.kind() {
         AuthenticatorType::SecurityKey => key_options.is_some(),
         kind => !(locked && kind.takes_codes()),
     };
-    let mut methods: Vec<_> = draft
-        .next
-        .active()
-        .filter(open)
+    let mut serving: Vec<_> = draft.next.active().filter(open).collect();
+    serving.sort_by_key(|own| Reverse(own.last_use_time));
+    let mut methods: Vec<_> = serving
+        .into_iter()
         .map(|authenticator| Method {
             kind: authenticator.kind(),
             authenticator: Some((authenticator.id, authenticator.display_name.as_str().to_owned())),

@@ -96,6 +96,12 @@ fn authenticators(policy: &PolicyDocument, findings: &mut Findings) {
         "security_key.requires_other_type",
         "SECURITY_KEY alone cannot require another type first: allow TOTP or SMS, or clear it",
     );
+    findings.require(
+        !(types.as_slice() == [AuthenticatorType::SecurityKey].as_slice()
+            && policy.security_key.relying_party_id.is_empty()),
+        "security_key.relying_party_id",
+        "SECURITY_KEY alone cannot be enrolled while nobody is named for whom keys sign: name one, or allow TOTP or SMS",
+    );
     let rule = &policy.enrollment;
     findings.require(
         (MINUTE..=30 * MINUTE).contains(&rule.expire_after),
@@ -110,7 +116,7 @@ fn authenticators(policy: &PolicyDocument, findings: &mut Findings) {
     findings.require(
         !rule.required_proofs.contains(&ProofKind::SecondFactor),
         "enrollment.required_proofs",
-        "SECOND_FACTOR cannot be asked of users who have none: use FIRST_FACTOR; adding to an active factor asks for the disable proofs by itself",
+        "SECOND_FACTOR cannot be asked of users who have none: use FIRST_FACTOR; with none named, adding to an active factor asks for the disable proofs by itself",
     );
     let codes = &policy.recovery_codes;
     findings.require((5..=20).contains(&codes.count), "recovery_codes.count", "must be 5 to 20");

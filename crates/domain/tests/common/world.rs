@@ -1,7 +1,7 @@
 //! One user of one tenant with their state, and the commands that tests give.
 
 use super::{DAY, MINUTE, Phone, STEP, client, document, label, laws, password, session, user_ref};
-use countersign_domain::authenticators;
+use countersign_domain::authenticators::{self, Gone};
 use countersign_domain::change::Decision;
 use countersign_domain::clients::{self, Revocation};
 use countersign_domain::context::Context;
@@ -334,12 +334,12 @@ impl World {
         Proofs { first_factor: Some(password(self.now)), code }
     }
 
-    pub fn disable(&mut self, proofs: &Proofs) -> Result<(), Denial> {
+    pub fn disable(&mut self, proofs: &Proofs) -> Result<Gone, Denial> {
         let decision = authenticators::disable(&self.state, &self.ctx(), proofs);
         self.commit(decision)
     }
 
-    pub fn remove(&mut self, id: AuthenticatorId, proofs: &Proofs) -> Result<(), Denial> {
+    pub fn remove(&mut self, id: AuthenticatorId, proofs: &Proofs) -> Result<Gone, Denial> {
         let decision = authenticators::remove(&self.state, &self.ctx(), id, proofs);
         self.commit(decision)
     }

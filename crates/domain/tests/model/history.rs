@@ -531,9 +531,9 @@ impl History {
     }
 }
 
-fn done(outcome: Result<(), Denial>) -> Said {
+fn done<T>(outcome: Result<T, Denial>) -> Said {
     match outcome {
-        Ok(()) => Said::Done,
+        Ok(_) => Said::Done,
         Err(denial) => Said::Denied(reason(&denial)),
     }
 }
@@ -561,7 +561,7 @@ fn reason(denial: &Denial) -> &'static str {
         Denial::LastAuthenticator => "last",
         Denial::TwoFactorMandatory => "mandatory",
         Denial::TwoFactorNotEnabled => "not on",
-        Denial::ActionNotAllowed => "not allowed",
+        Denial::ActionNotAllowed { .. } => "not allowed",
         Denial::RecoveryCodesOff => "codes off",
         other => panic!("no rule of the model denies with {other:?}"),
     }

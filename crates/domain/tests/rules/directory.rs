@@ -168,7 +168,8 @@ fn there_must_be_somebody_to_ask() {
     for preset in Preset::ALL {
         let (mut world, _) = World::on(preset);
         let denied = ask(&mut world, "lost").err();
-        let expected = (preset != Preset::MandatoryManaged).then_some(Denial::ActionNotAllowed);
+        let expected = (preset != Preset::MandatoryManaged)
+            .then_some(Denial::ActionNotAllowed { policy_field: "delegation" });
         assert_eq!(denied, expected, "{}", preset.id());
     }
 }

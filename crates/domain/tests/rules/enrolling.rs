@@ -29,7 +29,7 @@ fn incorrect(clock_offset_seconds: Option<i64>) -> Result<(), Denial> {
 }
 
 fn refused_with(attempts_remaining: u32, clock_offset_seconds: Option<i64>) -> Result<(), Denial> {
-    Err(Denial::ConfirmationIncorrect { attempts_remaining, clock_offset_seconds })
+    Err(Denial::ConfirmationIncorrect { field: "proof.code", attempts_remaining, clock_offset_seconds })
 }
 
 /// B1: no other user, operator or job enrolls for somebody, at neither stage, whatever permissions it holds.

@@ -5,6 +5,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::explain::{self, Expected, Explanation};
 use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::policy::{DelegatedAction, PolicyDocument, Preset};
+use countersign_domain::status::OwnAction;
 use countersign_domain::user::{ChallengePurpose, DirectoryEntry, UserState};
 
 /// What is foretold, and the field that decides it.
@@ -95,6 +96,11 @@ fn an_explained_action_is_the_statuss() {
                 assert_eq!(explained.required_proofs, available.required_proofs);
                 let expected = if available.blocked.is_none() { Expected::Allowed } else { Expected::Denied };
                 assert_eq!((explained.expected, explained.steps.len()), (expected, 1));
+                let rename =
+                    matches!(available.action, OwnAction::Rename | OwnAction::RevokeRememberedClients);
+                if rename && available.blocked.is_none() {
+                    assert_eq!(explained.steps[0].field, "", "no policy decides it");
+                }
             }
         }
     }
@@ -118,4 +124,24 @@ fn an_explained_delegated_action_names_what_is_missing() {
     assert_eq!(told.steps[0].field, "delegation.actor_needs_two_factor");
     let (with, _) = World::on(Preset::AdminPermissions);
     assert_eq!(explained(&actor, &with.state).expected, Expected::Allowed);
+}
+
+/// A denied action goes back to the field that denies it, and not to one that looks like it.
+#[test]
+fn a_denied_action_names_the_field_that_denies() {
+    let (mut world, _) = World::on(Preset::SelfServiceCode);
+    world.set_policy(|p| p.disable.self_service = false);
+    let own = explain::own_action(&world.state, &world.ctx(), OwnAction::Disable);
+    assert_eq!(own.steps[0].field, "disable.self_service");
+    let mia = world.neighbour(user_ref("acme", "mia"));
+    let actor = session(&mia.user, None);
+    let field = |action| {
+        explain::delegated_action(&world.state, &world.ctx(), action, (&actor, &mia.state)).steps[0].field
+    };
+    assert_eq!(field(DelegatedAction::ResetMember), "delegation", "there is no rule");
+    let adding = explain::own_action(&world.state, &world.ctx(), OwnAction::Enroll);
+    assert_eq!(adding.blocked, Some(Denial::AuthenticatorLimitReached { limit: 1 }));
+    world.set_policy(|p| p.enrollment.max_authenticators = 2);
+    let adding = explain::own_action(&world.state, &world.ctx(), OwnAction::Enroll);
+    assert_eq!(adding.steps[0].field, "disable.required_proofs", "an added one can do no less");
 }

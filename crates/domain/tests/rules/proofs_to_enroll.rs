@@ -86,7 +86,11 @@ fn a_fresh_password_does_not_help_a_wrong_code() {
     let (begun, _) = world.begun();
     let wrong = world.wrong();
     let denied = world.confirm(&world.confirm_command(&begun, wrong));
-    let incorrect = Denial::ConfirmationIncorrect { attempts_remaining: 9, clock_offset_seconds: None };
+    let incorrect = Denial::ConfirmationIncorrect {
+        field: "proof.code",
+        attempts_remaining: 9,
+        clock_offset_seconds: None,
+    };
     assert_eq!(denied, Err(incorrect));
     assert!(!world.state.is_on());
 }
@@ -108,7 +112,7 @@ fn presets_without_proofs_ask_for_none() {
 /// R23: adding to an active second factor asks for what policy names for enrolling, or else for what switching off
 /// needs.
 #[test]
-fn adding_another_needs_at_least_what_switching_off_needs() {
+fn adding_another_needs_what_switching_off_needs_where_nothing_is_named() {
     for (enroll, disable, needed) in [
         (vec![], vec![SECOND], Some(vec![SECOND])),
         (vec![], vec![FIRST], Some(vec![FIRST])),

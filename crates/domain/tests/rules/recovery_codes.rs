@@ -142,9 +142,9 @@ fn a_recovery_code_does_not_refill_the_rolling_window() {
 fn a_recovery_code_stands_in_for_a_code() {
     let (mut world, _, codes) = on(Preset::PasswordAndCode);
     let proofs = world.proofs(Some(nth(&codes, 0)));
-    assert_eq!(world.clone().disable(&proofs), Ok(()));
+    assert_eq!(world.clone().disable(&proofs), Ok(vec![AuthenticatorType::Totp]));
     let id = world.state.authenticators[0].id;
-    assert_eq!(world.clone().remove(id, &proofs), Ok(()));
+    assert_eq!(world.clone().remove(id, &proofs), Ok(vec![AuthenticatorType::Totp]));
     assert!(world.generate(&proofs).is_ok());
     assert_eq!(world.told, Some(EventType::RecoveryCodesGenerated));
     assert!(world.kinds().contains(&EventType::RecoveryCodeUsed));

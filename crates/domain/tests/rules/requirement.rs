@@ -1,12 +1,13 @@
 //! The tenant's requirement as a login meets it: from when, for whom, how long it may be put off.
 
-use crate::common::{DAY, HOUR, MINUTE, START, World, federated, in_groups, secs};
-use countersign_domain::coverage::{Facts, FactsAt, Grace, Standing, standing};
+use crate::common::{DAY, HOUR, MINUTE, START, World, document, federated, in_groups, secs};
+use countersign_domain::coverage::{self, Facts, FactsAt, Grace, Standing, standing};
 use countersign_domain::event::EventType;
 use countersign_domain::login::{Assurance, CheckLogin, Verdict};
-use countersign_domain::policy::{AuthenticatorType, Preset};
+use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, RequirementMode};
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::time::Timestamp;
+use countersign_domain::user::UserState;
 use std::time::Duration;
 
 /// What a login is told: the assurance and the deadline, or `None` where it is stopped.
@@ -225,4 +226,76 @@ fn coverage_agrees_with_logins() {
         }
     }
     assert_eq!(seen, 2 * 3 * (12 + 24));
+}
+
+/// B46: a grace period that runs already is not begun anew by a date that was moved; what is told before the date holds
+/// on it.
+#[test]
+fn a_date_that_moves_begins_no_grace_anew() {
+    let mut world = required(None, 7 * DAY);
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(START.plus(7 * DAY)))));
+    world.set_policy(|p| p.requirement.required_from = Some(START.plus(5 * DAY)));
+    world.pass(DAY);
+    let told = Some((Assurance::NotRequired, Some(START.plus(7 * DAY))));
+    assert_eq!(check(&mut world), told);
+    world.set_policy(|p| p.requirement.required_from = Some(START.plus(10 * DAY)));
+    assert_eq!(check(&mut world), Some((Assurance::NotRequired, Some(START.plus(10 * DAY)))));
+    world.pass(9 * DAY);
+    assert_eq!(check(&mut world), None);
+}
+
+/// B48: whom a change newly stops is counted by heads, whichever groups, dates and grace periods are exchanged.
+#[test]
+fn newly_stopped_is_counted_by_heads() {
+    let groups: [&[&str]; 4] = [&[], &["a"], &["b"], &["a", "b"]];
+    // Two of each kind, so that nothing is right by being one.
+    let users: Vec<UserState> = (0..4 * 2 * 3 * 2 * 2)
+        .map(|number: usize| {
+            let mut user = UserState::default();
+            user.directory = Some(in_groups(groups[number % 4]));
+            user.requirement.must_enroll = number / 4 % 2 == 1;
+            user.requirement.grace_started = [None, Some(START), Some(START.plus(9 * DAY))][number / 8 % 3];
+            user
+        })
+        .collect();
+    let rules: Vec<PolicyDocument> = (0..2 * 2 * 3 * 4)
+        .map(|number: usize| {
+            let mut rule = document(Preset::MandatoryManaged);
+            rule.requirement.mode = [RequirementMode::Optional, RequirementMode::Required][number % 2];
+            rule.requirement.required_from = [None, Some(START.plus(20 * DAY))][number / 2 % 2];
+            rule.requirement.grace_period = [Duration::ZERO, 2 * DAY, 7 * DAY][number / 4 % 3];
+            rule.requirement.groups = groups[number / 12].iter().map(ToString::to_string).collect();
+            rule
+        })
+        .collect();
+    let now = START.plus(10 * DAY);
+    let stops = |rule: &PolicyDocument, user: &UserState| {
+        let at = FactsAt::of(rule, now);
+        let own = &user.directory.as_ref().unwrap().groups;
+        let grace = user.requirement.grace_started.map_or(Grace::NotStarted, |started| {
+            if started <= at.grace_cutoff { Grace::Over } else { Grace::Running }
+        });
+        let in_groups = own.iter().any(|group| at.groups.contains(group));
+        let facts = Facts { on: false, must_enroll: user.requirement.must_enroll, in_groups, grace };
+        standing(facts, rule, now) == Standing::Stopped
+    };
+    let total = |rule: &PolicyDocument, groups: &[String]| {
+        let mut rule = rule.clone();
+        rule.requirement.groups = groups.to_vec();
+        users.iter().filter(|user| stops(&rule, user)).count() as u64
+    };
+    for old in &rules {
+        for new in &rules {
+            let (from, to) = (&old.requirement.groups, &new.requirement.groups);
+            let either = coverage::either(from, to);
+            let stopped = |rule| coverage::Stopped {
+                old_groups: total(rule, from),
+                new_groups: total(rule, to),
+                either: total(rule, &either),
+            };
+            let newly = users.iter().filter(|user| stops(new, user) && !stops(old, user)).count() as u64;
+            let (from, to) = (&old.requirement, &new.requirement);
+            assert_eq!(coverage::newly_stopped(stopped(old), stopped(new)), newly, "{from:?} to {to:?}");
+        }
+    }
 }

@@ -289,14 +289,15 @@ fn a_key_proves_changes_by_a_step_up() {
     let proof = sign(&mut key, &offer);
     let given = proofs(&world, proof);
     assert!(world.generate(&given).is_ok());
-    assert_eq!(world.disable(&given), wrong);
+    assert_eq!(world.disable(&given).map(|_| ()), wrong);
 
     let offer = step_up(&mut world);
     let malformed = proofs(&world, shown("{}"));
     assert!(matches!(world.disable(&malformed), Err(Denial::FieldInvalid { .. })));
     let proof = sign(&mut key, &offer);
     let given = proofs(&world, proof);
-    assert_eq!(world.disable(&given), Ok(()));
+    let gone = world.disable(&given).unwrap();
+    assert!(gone.contains(&AuthenticatorType::SecurityKey), "B34: {gone:?}");
     assert!(!world.state.is_on());
 }
 
@@ -323,4 +324,39 @@ fn an_assertion_dies_with_its_epoch() {
     let proofs = world.proofs(None);
     world.remove(world.id_of(&phone), &proofs).unwrap();
     assert_eq!(world.answer(&offer.challenge, answer), Err(Denial::ChallengeInvalid));
+}
+
+/// B20: the challenge names the way that was used last first; one that was never used stands behind.
+#[test]
+fn the_way_used_last_is_named_first() {
+    let (mut world, phone) = world();
+    let mut key = SoftwareKey::new(1);
+    add(&mut world, &mut key);
+    let kinds = |offer: &Offer| offer.methods.iter().map(|method| method.kind).collect::<Vec<_>>();
+    world.pass(DAY);
+    world.log_in(phone.code(world.now));
+    let [app, own] = [AuthenticatorType::Totp, AuthenticatorType::SecurityKey];
+    assert_eq!(kinds(&world.challenged()), [app, own, AuthenticatorType::RecoveryCode]);
+    world.pass(DAY);
+    allowed(log_in(&mut world, &mut key));
+    assert_eq!(kinds(&world.challenged()), [own, app, AuthenticatorType::RecoveryCode]);
+}
+
+/// B19, B20: where the policy names nobody any more for whom keys sign, who has nothing else is told so; a challenge
+/// without a way would be one that cannot be passed.
+#[test]
+fn keys_alone_that_serve_nobody_lock_out() {
+    let (mut world, _) = world();
+    let mut key = SoftwareKey::new(1);
+    add(&mut world, &mut key);
+    world.state.authenticators.retain(|own| own.kind() == AuthenticatorType::SecurityKey);
+    world.state.recovery = None;
+    world.set_policy(|p| {
+        p.security_key.relying_party_id.clear();
+        p.security_key.origins.clear();
+    });
+    let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("not locked out") };
+    assert_eq!((locked.retry_after, locked.still_open), (None, None));
+    assert_eq!(world.detail("finding"), Some("no_method"));
+    assert!(world.state.challenges.is_empty());
 }

@@ -88,9 +88,9 @@ fn act(world: &mut World, action: OwnAction, proofs: &Proofs) -> Result<(), Deni
         }
         OwnAction::RemoveAuthenticator => {
             let id = ids.first().ok_or(Denial::TwoFactorNotEnabled)?;
-            world.remove(*id, proofs)
+            world.remove(*id, proofs).map(|_| ())
         }
-        OwnAction::Disable => world.disable(proofs),
+        OwnAction::Disable => world.disable(proofs).map(|_| ()),
         OwnAction::GenerateRecoveryCodes => world.generate(proofs).map(|_| ()),
         OwnAction::RevokeRememberedClients => {
             let listed = world.state.clients.iter().map(|client| client.id).next();

@@ -8,7 +8,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::AuthenticatorId;
 use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
-use countersign_domain::policy::{PolicyDocument, Preset, ProofKind, RequirementMode};
+use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, ProofKind, RequirementMode};
 use countersign_domain::proof::Proofs;
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::user::Standing;
@@ -69,7 +69,7 @@ fn what_switching_off_needs_is_policy() {
             let mut world = world.clone();
             let before = world.state.clone();
             let case = format!("{} {column}", preset.id());
-            assert_eq!(world.disable(&proofs), expected, "{case}");
+            assert_eq!(world.disable(&proofs).map(|_| ()), expected, "{case}");
             assert_eq!(world.state.is_on(), expected.is_err(), "{case}");
             match expected {
                 Err(Denial::ProofIncorrect { .. }) => {
@@ -87,9 +87,15 @@ fn what_switching_off_needs_is_policy() {
 fn switching_off_may_be_impossible() {
     let (mut world, phone) = World::on_with(Preset::SelfServiceCode, |p| p.disable.self_service = false);
     let proofs = world.proofs(Some(phone.code(world.now)));
-    assert_eq!(world.disable(&proofs), Err(Denial::ActionNotAllowed));
+    assert_eq!(
+        world.disable(&proofs),
+        Err(Denial::ActionNotAllowed { policy_field: "disable.self_service" })
+    );
     let id = world.state.authenticators[0].id;
-    assert_eq!(world.remove(id, &proofs), Err(Denial::ActionNotAllowed));
+    assert_eq!(
+        world.remove(id, &proofs),
+        Err(Denial::ActionNotAllowed { policy_field: "disable.self_service" })
+    );
     world.log_in(phone.code(world.now));
 }
 
@@ -157,7 +163,7 @@ fn there_must_be_something_to_switch_off() {
 fn looking_ahead_touches_nothing() {
     let (world, _) = World::on(Preset::PasswordAndCode);
     let preview = authenticators::preview_disable(&world.state, &world.ctx());
-    assert_eq!(preview.outcome, Ok(()));
+    assert_eq!(preview.outcome, Ok(vec![AuthenticatorType::Totp]), "B34");
     assert!(!preview.next.is_on());
     for (preset, expected) in [
         (Preset::MandatoryManaged, Denial::TwoFactorMandatory),
@@ -267,10 +273,10 @@ fn mandatory_is_asked_of_user_and_time() {
     };
     let (world, phone) = World::on_with(Preset::MandatoryManaged, change);
     for (groups, wait, expected) in [
-        (&["staff"][..], secs(0), Denial::ActionNotAllowed),
+        (&["staff"][..], secs(0), Denial::ActionNotAllowed { policy_field: "disable.self_service" }),
         (&["staff"][..], DAY, Denial::TwoFactorMandatory),
-        (&["guests"][..], DAY, Denial::ActionNotAllowed),
-        (&[][..], DAY, Denial::ActionNotAllowed),
+        (&["guests"][..], DAY, Denial::ActionNotAllowed { policy_field: "disable.self_service" }),
+        (&[][..], DAY, Denial::ActionNotAllowed { policy_field: "disable.self_service" }),
     ] {
         let mut world = world.clone();
         world.state.directory = Some(in_groups(groups));
@@ -299,9 +305,9 @@ fn an_unknown_authenticator_is_not_found() {
     let unknown = AuthenticatorId::from_uuid(world.draw_id());
     let code = phone.code(world.now);
     let proofs = world.proofs(Some(code.clone()));
-    let not_found = Err(Denial::ResourceNotFound { what: "authenticator" });
-    assert_eq!(world.remove(unknown, &proofs), not_found);
-    assert_eq!(world.rename(unknown, &name("Phone")), not_found);
+    let not_found = Denial::ResourceNotFound { what: "authenticator" };
+    assert_eq!(world.remove(unknown, &proofs), Err(not_found.clone()));
+    assert_eq!(world.rename(unknown, &name("Phone")), Err(not_found));
     world.log_in(code);
 }
 

@@ -193,7 +193,11 @@ fn what_is_not_delegated_is_not_allowed() {
         [DelegatedAction::ResetMember, DelegatedAction::DisableMember, DelegatedAction::UnlockMember]
     {
         let done = |actor| act(&mut target.clone(), action, &command(actor, &admin)).0;
-        assert_eq!(done(&by_user), Err(Denial::ActionNotAllowed), "{action:?}");
+        assert_eq!(
+            done(&by_user),
+            Err(Denial::ActionNotAllowed { policy_field: "delegation" }),
+            "{action:?}"
+        );
         assert_eq!(done(&by_operator), Ok(()), "{action:?}");
     }
 }
@@ -471,5 +475,68 @@ fn a_manager_hands_out_a_ticket() {
     assert_eq!(late, Err(Denial::AuthenticatorExists));
     target.set_policy(|p| p.requirement.first_enrollment = FirstEnrollment::AtLogin);
     let unwanted = act(&mut target, DelegatedAction::IssueTicket, &command(&actor, &manager)).0;
-    assert_eq!(unwanted, Err(Denial::ActionNotAllowed));
+    let policy_field = "requirement.first_enrollment";
+    assert_eq!(unwanted, Err(Denial::ActionNotAllowed { policy_field }));
+}
+
+/// R24: a manager who hands out another ticket has lost the one before, so that one is void.
+#[test]
+fn another_ticket_of_a_manager_voids_the_one_before() {
+    let mut target = World::with(Preset::MandatoryManaged, |p| {
+        p.requirement.first_enrollment = FirstEnrollment::ManagerTicket;
+        let rule = Delegation { action: DelegatedAction::IssueTicket, ..p.delegation[0].clone() };
+        p.delegation.push(rule);
+    });
+    let by = operator(&target);
+    let nobody = target.neighbour(user_ref("acme", "nobody"));
+    let [lost, found] = [(); 2].map(|()| {
+        let id = TicketId::from_uuid(target.draw_id());
+        let decision = team::issue_ticket(&target.state, &target.ctx(), &command(&by, &nobody), id);
+        target.commit(decision).unwrap().ticket
+    });
+    let begin =
+        |target: &World, ticket| BeginTotp { authority: target.by_ticket(ticket), ..target.begin_command() };
+    let (void, good) = (begin(&target, &lost), begin(&target, &found));
+    assert_eq!(target.begin(&void), Err(Denial::EnrollmentTicketInvalid));
+    target.begin(&good).unwrap();
+}
+
+/// B32, R5: a right code of the actor serves one call, also where the target refuses: it is consumed and told.
+#[test]
+fn an_actors_code_is_consumed_although_the_target_refuses() {
+    let mut target = World::with(Preset::SelfServiceCode, |p| {
+        p.delegation = vec![fresh_proof(DelegatedAction::ResetMember)];
+    });
+    let mut admin = colleague(&target, "adam", &[]);
+    let own = admin.enroll();
+    admin.pass(STEP);
+    target.now = admin.now;
+    let (by, code) = (actor(&admin, &BOTH), own.code(admin.now));
+    let (denied, consumed) = {
+        let command = Delegated { actor_code: Some(&code), ..command(&by, &admin) };
+        act(&mut target, DelegatedAction::ResetMember, &command)
+    };
+    assert_eq!(denied, Err(Denial::TwoFactorNotEnabled));
+    let consumed = consumed.expect("the actor's part");
+    let told: Vec<_> =
+        consumed.events.iter().map(|event| (event.kind, event.details[0].1.as_str())).collect();
+    assert_eq!(told, [(EventType::LoginRefused, "action_denied")], "without an event nothing is committed");
+    admin.state = consumed.next;
+    assert_eq!(admin.check(&admin.login_with(code)), Ok(REFUSED), "R5");
+}
+
+/// B50: lifting a lock that is not there changes nothing: no new budget for who is guessing, no word to the owner; the
+/// log says who tried.
+#[test]
+fn who_is_not_locked_stays_as_they_are() {
+    let (mut target, _) = World::on(Preset::SelfServiceCode);
+    let wrong = target.wrong();
+    target.check(&target.login_with(wrong)).unwrap();
+    let before = target.state.clone();
+    assert_eq!(before.failures.consecutive, 1);
+    let nobody = target.neighbour(user_ref("acme", "nobody"));
+    let by = operator(&target);
+    assert_eq!(act(&mut target, DelegatedAction::UnlockMember, &command(&by, &nobody)).0, Ok(()));
+    assert_eq!(target.state, before);
+    assert_eq!((target.kinds(), target.told), (vec![EventType::UserUnlocked], None));
 }

@@ -247,3 +247,41 @@ fn an_enrollment_at_login_takes_a_name() {
     world.confirm(&Confirm { authority, display_name: Some(name("Work phone")), ..command }).unwrap();
     assert!(world.state.authenticators[0].named);
 }
+
+/// R24: a login's ticket is worth nothing where policy wants a manager's meanwhile; a manager's is.
+#[test]
+fn a_ticket_serves_under_the_policy_of_now() {
+    let (mut world, ticket) = stopped();
+    let managers = ticket_of_manager(&mut world);
+    world.set_policy(|p| {
+        p.requirement.first_enrollment = FirstEnrollment::ManagerTicket;
+        let grant = Grant::TeamManager;
+        p.delegation.push(Delegation {
+            action: DelegatedAction::IssueTicket,
+            grant,
+            ..p.delegation[0].clone()
+        });
+    });
+    let begin = |ticket| BeginTotp { authority: world.by_ticket(ticket), ..world.begin_command() };
+    let (late, good) = (begin(&ticket), begin(&managers));
+    assert_eq!(world.begin(&late), Err(Denial::EnrollmentTicketInvalid));
+    world.begin(&good).unwrap();
+}
+
+/// B47: a stopped login names the kinds that can be enrolled now, and none that needs another one first or that nobody
+/// delivers.
+#[test]
+fn only_kinds_that_can_be_enrolled_are_named() {
+    let mut world = World::with(Preset::MandatoryManaged, |p| {
+        p.allowed_types =
+            vec![AuthenticatorType::SecurityKey, AuthenticatorType::Totp, AuthenticatorType::Sms];
+        "example.com".clone_into(&mut p.security_key.relying_party_id);
+        p.security_key.origins = vec!["https://example.com".to_owned()];
+        p.security_key.requires_other_type = true;
+    });
+    let Ok(Verdict::EnrollmentRequired(stop)) = world.check(&world.login()) else { panic!("not stopped") };
+    assert_eq!(stop.allowed_types, [AuthenticatorType::Totp, AuthenticatorType::Sms]);
+    world.set_policy(|p| p.security_key.requires_other_type = false);
+    let Ok(Verdict::EnrollmentRequired(stop)) = world.check(&world.login()) else { panic!("not stopped") };
+    assert_eq!(stop.allowed_types.len(), 3);
+}

@@ -74,7 +74,7 @@ pub(super) async fn remove(
             move |done| {
                 Ok(RemoveAuthenticatorResponse {
                     status: Some(status_after(&user_id, done)),
-                    advice: advice(&done.value.status, &url),
+                    advice: advice(&done.value.value, &done.value.status, &url),
                 })
             },
         )

@@ -62,7 +62,7 @@ pub(super) async fn disable(
             move |done| {
                 Ok(DisableTwoFactorResponse {
                     status: Some(status_after(&user_id, done)),
-                    advice: advice(&done.value.status, &url),
+                    advice: advice(&done.value.value, &done.value.status, &url),
                     required_proofs: Vec::new(),
                 })
             },
@@ -78,11 +78,11 @@ async fn preview(
     actor: &Actor,
     url: &str,
 ) -> Reply<DisableTwoFactorResponse> {
-    let view = read(app.preview_disable(user, actor).await, caller, Site::own(Action::Disable))?;
+    let (view, gone) = read(app.preview_disable(user, actor).await, caller, Site::own(Action::Disable))?;
     let disable = view.status.actions.iter().find(|action| action.action == OwnAction::Disable);
     Ok(Response::new(DisableTwoFactorResponse {
         status: Some(status_of(&user.user, &view)),
-        advice: advice(&view.status, url),
+        advice: advice(&gone, &view.status, url),
         required_proofs: disable
             .map(|action| enums::proof_kinds(&action.required_proofs))
             .unwrap_or_default(),

@@ -8,7 +8,7 @@ use countersign_domain::policy::{ChallengeMode, FirstEnrollment, RequirementMode
 impl Model {
     fn left(&self) -> Option<usize> {
         let unused = self.paper.iter().flatten().filter(|(_, used)| !used).count();
-        self.rules.recovery_codes.enabled.then_some(unused)
+        (self.rules.recovery_codes.enabled && self.paper.is_some()).then_some(unused)
     }
 
     fn allowed(&self, how: Assurance) -> Said {
@@ -63,7 +63,11 @@ impl Model {
             if !self.has_begun() {
                 let meant = self.rules.requirement.mode == RequirementMode::Required && self.is_meant();
                 let from = self.rules.requirement.required_from.filter(|_| meant);
-                return allowed(Assurance::NotRequired, from.map(|from| from.unix_seconds() + grace));
+                let due = from.map(|from| {
+                    let from = from.unix_seconds();
+                    from.max(self.grace_from.unwrap_or(from) + grace)
+                });
+                return allowed(Assurance::NotRequired, due);
             }
             let until = self.grace_from.unwrap_or(self.now) + grace;
             if until > self.now {

@@ -242,6 +242,9 @@ impl Model {
         if !self.is_on() {
             return Err("not on");
         }
+        if self.shut_until <= self.now && self.factors.iter().all(|factor| !factor.dead) {
+            return Ok(Said::Done);
+        }
         self.forgive();
         for factor in &mut self.factors {
             factor.dead = false;
@@ -258,6 +261,8 @@ impl Model {
         if self.is_on() {
             return Err("exists");
         }
+        // A manager's other one is void.
+        self.tickets.retain(|other| other.verified.is_some());
         self.give_ticket(86_400, None);
         Ok(Said::MustEnroll { ticket: true })
     }
