@@ -27,6 +27,9 @@ pub struct Impact {
     pub users: u64,
     /// Users whose next login would be stopped under the new policy and would not under the old one.
     pub newly_stopped: u64,
+    /// Users who would lose their only usable authenticator. Only a policy by which security keys sign for somebody else
+    /// does that; whatever else is enrolled stays usable under any.
+    pub losing_all: u64,
 }
 
 impl Application {
@@ -126,7 +129,13 @@ impl Application {
             })
         };
         let users = counted(new, to).await?.total;
-        Ok(Impact { users, newly_stopped: coverage::newly_stopped(stopped(old).await?, stopped(new).await?) })
+        let newly_stopped = coverage::newly_stopped(stopped(old).await?, stopped(new).await?);
+        let losing_all = if policy::voids_security_keys(old, new) {
+            deps.queries.with_keys_alone(tenant).await?
+        } else {
+            0
+        };
+        Ok(Impact { users, newly_stopped, losing_all })
     }
 
     /// Makes a previewed policy the tenant's current one; refused where another revision came first. A policy that

@@ -58,6 +58,10 @@ pub trait UserQueries: Send + Sync {
         teams: Option<&[TeamId]>,
     ) -> Result<Vec<(Facts, u64)>, StoreError>;
 
+    /// How many users have security keys alone: at least one that serves, and nothing else that does. Looks at all users of
+    /// the tenant; asked where a policy makes keys useless.
+    async fn with_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError>;
+
     /// Requests for a reset with their users, in the order of their time and then of their id.
     async fn reset_requests(
         &self,

@@ -10,11 +10,11 @@ use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;
 use crate::store::PostgresStore;
 use countersign_domain::coverage::Facts;
-use countersign_domain::ids::UserId;
+use countersign_domain::ids::{TenantId, UserId};
 use countersign_ports::{StoreError, UserQuery};
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::QueryAs;
-use sqlx::{Error, Execute};
+use sqlx::{Connection as _, Error, Execute};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
@@ -32,6 +32,28 @@ impl PostgresStore {
             UserId::parse(&id).map_err(|_| row.corrupt("has a user id that is none"))
         };
         rows.into_iter().map(user).collect()
+    }
+}
+
+impl PostgresStore {
+    /// See [`countersign_ports::UserQueries::with_keys_alone`]. On a connection beside the pool, because it reads all
+    /// authenticators of the tenant.
+    pub(crate) async fn count_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        let mut connection = self.pool.unhurried().await?;
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(DISTINCT k.user_id) AS "count!" FROM authenticators AS k
+            WHERE k.tenant_id = $1 AND k.kind = 'SECURITY_KEY' AND k.disabled_since IS NULL
+                AND NOT EXISTS (
+                    SELECT 1 FROM authenticators AS other
+                    WHERE other.tenant_id = $1 AND other.user_id = k.user_id
+                        AND other.kind <> 'SECURITY_KEY' AND other.disabled_since IS NULL
+                )"#,
+            tenant.as_str()
+        );
+        let count = count.fetch_one(&mut connection).await.map_err(|error| from_sql(&error))?;
+        // What was asked is answered; a connection that fails at its farewell changes nothing of that.
+        let _ = connection.close().await;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 }
 

@@ -127,6 +127,10 @@ impl UserQueries for PostgresStore {
         self.count_users(tenant, at, teams).await
     }
 
+    async fn with_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        self.count_keys_alone(tenant).await
+    }
+
     async fn reset_requests(
         &self,
         query: &ResetRequestQuery,

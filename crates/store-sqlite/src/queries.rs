@@ -107,6 +107,23 @@ impl UserQueries for SqliteStore {
         counts.map_err(unavailable)?.into_iter().map(counted).collect()
     }
 
+    async fn with_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        let mut connection = self.reader().await?;
+        let id = tenant.as_str();
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(DISTINCT k.user_id) AS "count!" FROM authenticators AS k
+            WHERE k.tenant_id = ?1 AND k.kind = 'SECURITY_KEY' AND k.disabled_since IS NULL
+                AND NOT EXISTS (
+                    SELECT 1 FROM authenticators AS other
+                    WHERE other.tenant_id = ?1 AND other.user_id = k.user_id
+                        AND other.kind <> 'SECURITY_KEY' AND other.disabled_since IS NULL
+                )"#,
+            id
+        );
+        let count: i64 = count.fetch_one(&mut *connection).await.map_err(unavailable)?;
+        Row::new("counts of tenant", tenant).unsigned(count)
+    }
+
     async fn reset_requests(
         &self,
         query: &ResetRequestQuery,

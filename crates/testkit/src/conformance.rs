@@ -342,6 +342,7 @@ macro_rules! store_conformance {
             retention: an_event_whose_notice_is_on_its_way_is_held,
             retention: positions_go_on_after_everything_was_dropped,
             queries: every_combination_of_facts_is_counted_and_listed,
+            queries: those_with_security_keys_alone_are_counted,
             queries: a_grace_period_is_over_from_its_cutoff_on,
             queries: groups_are_named_byte_by_byte,
             queries: nobody_is_in_groups_that_are_not_asked_for,

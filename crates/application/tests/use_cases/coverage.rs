@@ -8,11 +8,12 @@ use countersign_domain::coverage::Coverage;
 use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TeamId, TenantId, UserRef};
-use countersign_domain::policy::{Preset, Replace, RequirementMode};
+use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, Replace, RequirementMode};
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, DirectoryEntry, Role, TeamMembership, UserState};
 use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, StoreError, UserStore};
+use countersign_testkit::generate::Generator;
 use countersign_testkit::{MemoryStore, SeededRandom, fixtures};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -250,4 +251,49 @@ async fn managers_see_the_requests_of_their_teams() {
     assert_eq!(asking(&operator(), None).await, ids(&["bob", "ann"]));
     world.advance(7 * DAY);
     assert_eq!(asking(&operator(), None).await, ids(&[]));
+}
+
+/// B48: keys sign for one relying party alone. Naming another one, or nobody, is told with how many have nothing else; what
+/// changes nothing about that counts nobody.
+#[tokio::test]
+async fn who_would_lose_the_only_authenticator_is_counted() {
+    let world = World::new(Preset::SelfServicePassword).await;
+    let current = world.app.policy(&fixtures::tenant("acme"), None).await.expect("the tenant is there");
+    let mut document = current.document.clone();
+    "example.com".clone_into(&mut document.security_key.relying_party_id);
+    document.security_key.origins = vec!["https://example.com".to_owned()];
+    let first = world.app.preview_policy(&current, document.clone(), true).await.expect("a valid policy");
+    world.app.update_policy(meta(None), &operator(), &first).await.expect("the policy is put");
+    let current = world.app.policy(&fixtures::tenant("acme"), None).await.expect("the tenant is there");
+
+    let draw = Generator::new(7);
+    let alone = |state: &UserState| {
+        state.has_active() && state.active().all(|own| own.kind() == AuthenticatorType::SecurityKey)
+    };
+    let mut change =
+        fixtures::event_only(draw.random(), &fixtures::user("acme", "directory"), EventType::UserPut);
+    let mut expected = 0;
+    for number in 0..60 {
+        let state = draw.state();
+        expected += u64::from(alone(&state));
+        let user = fixtures::user("acme", &format!("user-{number:02}"));
+        change.users.push(fixtures::user_change(&user, None, &UserState::default(), &state));
+    }
+    assert!(expected > 0);
+    assert_eq!(world.store.commit(change).await.expect("the store answers"), Commit::Done);
+
+    let losing = async |document: &PolicyDocument| {
+        let preview = world.app.preview_policy(&current, document.clone(), true).await;
+        preview.expect("a valid policy").impact.losing_all
+    };
+    let mut other = document.clone();
+    "example.org".clone_into(&mut other.security_key.relying_party_id);
+    other.security_key.origins = vec!["https://example.org".to_owned()];
+    assert_eq!(losing(&other).await, expected);
+    let mut nobody = document.clone();
+    nobody.security_key.relying_party_id.clear();
+    nobody.security_key.origins.clear();
+    assert_eq!(losing(&nobody).await, expected);
+    document.enrollment.max_authenticators = 2;
+    assert_eq!(losing(&document).await, 0);
 }

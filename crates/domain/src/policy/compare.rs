@@ -32,6 +32,13 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<FieldChange> {
     changes.0
 }
 
+/// Whether every security key that is enrolled is useless under the new policy: keys sign for one relying party alone
+/// (Web Authentication §5.4.2), and for nobody where none is named.
+pub fn voids_security_keys(old: &PolicyDocument, new: &PolicyDocument) -> bool {
+    let named = |policy: &PolicyDocument| !policy.security_key.relying_party_id.is_empty();
+    named(old) && old.security_key.relying_party_id != new.security_key.relying_party_id
+}
+
 /// Whom the tenant asks, and when.
 fn asking(old: &PolicyDocument, new: &PolicyDocument, changes: &mut Changes) {
     let (a, b) = (&old.requirement, &new.requirement);

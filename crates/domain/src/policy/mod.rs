@@ -7,7 +7,7 @@ mod compare;
 mod preset;
 mod validate;
 
-pub use compare::{FieldChange, changes};
+pub use compare::{FieldChange, changes, voids_security_keys};
 pub use preset::Preset;
 pub use validate::PolicyViolation;
 

@@ -10,8 +10,9 @@ use crate::fixtures::{self, START, user};
 use crate::generate::Generator;
 use countersign_domain::coverage::{Facts, FactsAt, Grace};
 use countersign_domain::ids::Version;
+use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{Role, Standing, UserState};
+use countersign_domain::user::{Authenticator, Role, Standing, UserState};
 use countersign_ports::{Commit, UserQuery};
 use reference::{
     TICK, counts, everybody, facts_of, in_groups, in_teams, list, matches, membership, reference, store_all,
@@ -69,6 +70,24 @@ pub async fn every_combination_of_facts_is_counted_and_listed(store: StoreUnderT
     }
     let nobody = UserQuery { at, facts: Vec::new(), ..everybody(&tenant) };
     assert_eq!(list(&store, &nobody).await, [""; 0]);
+}
+
+/// B48: users who have nothing that serves but security keys are counted, each once, whatever they have that is disabled,
+/// and nobody else's.
+pub async fn those_with_security_keys_alone_are_counted(store: StoreUnderTest) {
+    let tenant = store.create_tenant("acme").await;
+    store.create_tenant("other").await;
+    let draw = Generator::new(7_000);
+    let users: Vec<_> = (0..240)
+        .map(|number| (user(draw.pick(&["acme", "other"]), &format!("user-{number:03}")), draw.state()))
+        .collect();
+    store_all(&store, draw.random(), &users).await;
+    let is_key = |own: &Authenticator| own.kind() == AuthenticatorType::SecurityKey;
+    let alone = |state: &UserState| state.has_active() && state.active().all(is_key);
+    let of =
+        |id: &str| users.iter().filter(|(user, state)| user.tenant.as_str() == id && alone(state)).count();
+    assert!(of("acme") > 3 && of("other") > 3, "the states that were drawn have what is looked for");
+    assert_eq!(store.queries.with_keys_alone(&tenant).await.expect("a count"), of("acme") as u64);
 }
 
 /// B46: a grace period is over when it began at the cutoff or before, to the microsecond, and for cutoffs at the ends

@@ -4,6 +4,7 @@ use super::MemoryStore;
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt, Grace};
 use countersign_domain::ids::{TeamId, TenantId, UserId};
+use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::user::{ResetRequest, UserState};
 use countersign_ports::{ResetRequestQuery, StoreError, UserQueries, UserQuery};
 use std::collections::BTreeMap;
@@ -62,6 +63,15 @@ impl UserQueries for MemoryStore {
             *counts.entry(facts(state, at)).or_default() += 1;
         }
         Ok(counts.into_iter().collect())
+    }
+
+    async fn with_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        let everything = self.lock();
+        let users = everything.tenants.get(tenant).into_iter().flat_map(|tenant| tenant.users.values());
+        let alone = users.filter(|(_, state)| {
+            state.has_active() && state.active().all(|own| own.kind() == AuthenticatorType::SecurityKey)
+        });
+        Ok(alone.count() as u64)
     }
 
     async fn reset_requests(

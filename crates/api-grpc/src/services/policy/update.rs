@@ -139,8 +139,7 @@ fn respond(update: &PolicyUpdate, policy: Policy) -> Response<UpdatePolicyRespon
     let impact = PolicyImpact {
         users_count: count(update.impact.users),
         stopped_count: count(update.impact.newly_stopped),
-        // A policy decides what may be enrolled from now on; what is enrolled stays usable under any.
-        lose_only_authenticator_count: 0,
+        lose_only_authenticator_count: count(update.impact.losing_all),
         warnings: warnings::of(&update.record.document),
     };
     Response::new(UpdatePolicyResponse { policy: Some(policy), impact: Some(impact) })
