@@ -3,6 +3,7 @@
 
 use crate::deps::Deps;
 use crate::fresh::Source;
+use crate::measure;
 use countersign_domain::actor::Principal;
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{CallerId, UserRef};
@@ -36,8 +37,8 @@ impl SealAlarms {
         true
     }
 
-    /// Tells of a row of the user that does not open, unless that was just done. Best effort: the call is refused in any case, and the alarm in the log of the service is raised where it is
-    /// answered.
+    /// Tells of a row of the user that does not open, unless that was just done. Best effort: the call is refused in any
+    /// case, and the alarm in the log of the service is raised where it is answered.
     pub(crate) async fn tell(&self, deps: &Deps, user: &UserRef, entity: &'static str) {
         let now = deps.clock.now();
         if !self.is_due(user, now) {
@@ -61,12 +62,14 @@ impl SealAlarms {
         let change = ChangeSet {
             tenant: user.tenant.clone(),
             users: Vec::new(),
-            events: vec![event],
+            events: vec![event.clone()],
             notices: Vec::new(),
             request: None,
             send: None,
         };
-        if !matches!(deps.users.commit(change).await, Ok(Commit::Done)) {
+        if matches!(deps.users.commit(change).await, Ok(Commit::Done)) {
+            measure::committed(&[event]);
+        } else {
             tracing::warn!(tenant_id = %user.tenant, "the event of a broken seal could not be written");
         }
     }

@@ -10,9 +10,14 @@
 //! `Refused` **with** a next state that carries the charge, so that no `?` can drop it.
 //!
 //! # To add a policy rule
-//! 1. Give it a field in [`policy::Policy`] with its range, and refuse contradictions in `policy::validate`.
-//! 2. Read it in the one command module that it governs; extend that module's table of cases.
-//! 3. Teach the reference model in `tests/model` the same rule, in its own words.
+//! 1. Give it a field in [`policy::Policy`] with its range, a value in each preset, and refuse contradictions in
+//!    `policy::validate`.
+//! 2. Say in `policy::compare` when another value asks less of users. It does not compile before, because that is
+//!    security: weakening needs a scope of its own (R37).
+//! 3. Read it in the one command module that it governs; extend that module's table of cases.
+//! 4. Teach the reference model in `tests/model` the same rule, in its own words.
+//! 5. Store it in the ports' `document::policy`, and give it a field of the contract: api-grpc's `convert::policy` reads,
+//!    writes and masks it.
 //!
 //! # To add an authenticator kind
 //! Every match over kinds is exhaustive, so the compiler leads from the first step through the others.

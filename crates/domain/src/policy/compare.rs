@@ -1,7 +1,11 @@
 //! What changed between two policies, field by field, and whether the new one asks less of users (R37): weakening needs
 //! a scope of its own and is told to managers.
 
-use super::{ChallengeMode, Policy, PolicyDocument, Replace, RequirementMode};
+use super::{
+    ChallengeMode, ChallengePolicy, DisablePolicy, EnrollmentPolicy, FirstFactorPolicy, LockoutPolicy,
+    Policy, PolicyDocument, RecoveryCodePolicy, Replace, Requirement, RequirementMode, TotpPolicy,
+};
+use crate::otp::TotpParameters;
 use std::time::Duration;
 
 /// A field that differs.
@@ -29,7 +33,46 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<FieldChange> {
     asking(old, new, &mut changes);
     enrolling(old, new, &mut changes);
     guarding(old, new, &mut changes);
+    names_every_field(new);
     changes.0
+}
+
+/// Does nothing but name every field: one that is added does not compile until it stands here, and is to be compared below.
+/// Forgotten, it could be weakened by whoever may not weaken, and nobody would be told (R37).
+const fn names_every_field(policy: &PolicyDocument) {
+    let PolicyDocument {
+        requirement:
+            Requirement { mode: _, required_from: _, grace_period: _, first_enrollment: _, groups: _ },
+        challenge: ChallengePolicy { mode: _, remember_duration: _, max_remembered_clients: _ },
+        allowed_types: _,
+        totp:
+            TotpPolicy { issuer: _, parameters: TotpParameters { algorithm: _, digits: _, period: _ }, window: _ },
+        security_key: _,
+        sms: _,
+        enrollment:
+            EnrollmentPolicy {
+                required_proofs: _,
+                proof_stage: _,
+                expire_after: _,
+                max_authenticators: _,
+                replace: _,
+                naming: _,
+            },
+        disable: DisablePolicy { self_service: _, required_proofs: _ },
+        recovery_codes: RecoveryCodePolicy { enabled: _, count: _, issue_on_enable: _, reissue_on_use: _ },
+        delegation: _,
+        lockout:
+            LockoutPolicy {
+                free_failures: _,
+                first_delay: _,
+                max_delay: _,
+                rolling_limit: _,
+                rolling_window: _,
+                consecutive_limit: _,
+            },
+        first_factor: FirstFactorPolicy { allowed_methods: _, max_age: _, trust_federated_mfa: _ },
+        notices: _,
+    } = policy;
 }
 
 /// Whether every security key that is enrolled is useless under the new policy: keys sign for one relying party alone

@@ -1,4 +1,4 @@
-//! The words that stand for enum values wherever they are stored. They are the contract's (API.md, ruling 16); the
+//! The words that stand for enum values wherever they are stored. They are the contract's (ruling 16); the
 //! contract's own encoding is not made here.
 
 use countersign_domain::event::EventType;
