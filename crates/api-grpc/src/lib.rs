@@ -29,3 +29,9 @@ mod trace;
 
 pub use options::{Callers, Grants, Options, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier};
 pub use service::{GrpcService, Health, service};
+
+/// A text as a QR code in lines of text, two modules a character, dark ones drawn, with the quiet zone that readers need;
+/// `None` where it is too long.
+pub fn qr_lines(text: &str) -> Option<Vec<String>> {
+    qr::Picture::of(text).ok().map(|picture| picture.lines())
+}

@@ -1,6 +1,6 @@
-//! Draws an otpauth URI as a QR code (ISO/IEC 18004), as SVG and as PNG.
+//! Draws an otpauth URI as a QR code (ISO/IEC 18004), as SVG, as PNG and as lines of text.
 //!
-//! The pictures hold the key: they go into the one reply and nowhere else.
+//! The pictures hold the key: they go into the one reply, or to whoever had the URI already, and nowhere else.
 
 use png::{BitDepth, ColorType, Encoder};
 use qrcode::render::svg;
@@ -29,6 +29,18 @@ impl Picture {
     /// As SVG: scales to any size.
     pub(crate) fn svg(&self) -> String {
         self.0.render::<svg::Color<'_>>().module_dimensions(8, 8).quiet_zone(true).build()
+    }
+
+    /// As lines of text with a quiet zone, two modules a character, dark ones drawn.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let side = self.0.width() + 2 * QUIET_ZONE;
+        let character = |x: usize, y: usize| match (self.is_dark(x, y), self.is_dark(x, y + 1)) {
+            (true, true) => '█',
+            (true, false) => '▀',
+            (false, true) => '▄',
+            (false, false) => ' ',
+        };
+        (0..side).step_by(2).map(|y| (0..side).map(|x| character(x, y)).collect()).collect()
     }
 
     /// As PNG, black on white, one bit a pixel; `module` pixels a side for each module.
@@ -90,6 +102,24 @@ mod tests {
         for module in [2, 3, 8, 16] {
             assert_eq!(decode(&picture.png(module).unwrap()), text, "{module}");
         }
+    }
+
+    /// B4: what a reader sees in a terminal is the text.
+    #[test]
+    fn lines_read_back() {
+        let text = "otpauth://totp/Example:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example";
+        let lines: Vec<Vec<char>> =
+            Picture::of(text).unwrap().lines().iter().map(|line| line.chars().collect()).collect();
+        let dark = |x: usize, y: usize| match lines[y / 2][x] {
+            '█' => true,
+            '▀' => y.is_multiple_of(2),
+            '▄' => !y.is_multiple_of(2),
+            _ => false,
+        };
+        let (wide, high) = (lines[0].len(), lines.len() * 2);
+        let pixel = |x: usize, y: usize| if dark(x / 4, y / 4) { 0 } else { 255 };
+        let mut image = rqrr::PreparedImage::prepare_from_greyscale(wide * 4, high * 4, pixel);
+        assert_eq!(image.detect_grids()[0].decode().unwrap().1, text);
     }
 
     /// R47: the smallest module gives a picture of one pixel a module with its quiet zone.

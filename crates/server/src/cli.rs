@@ -45,6 +45,8 @@ pub(crate) enum Command {
     /// Look after notices that were given up
     #[command(subcommand)]
     Notices(NoticesCommand),
+    /// Draw an otpauth URI, read from standard input, as a QR code in the terminal
+    Qr,
     /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -7,6 +7,7 @@ mod support;
 
 use std::path::Path;
 use support::{command, output};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 /// Runs it; the exit code must be `code`, and the first line told must begin with `begins`.
@@ -147,4 +148,26 @@ async fn new_keys_are_random_and_for_their_owner_alone() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(output(&mut command(&args)).await.status.code(), Some(74));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), key);
+}
+
+/// B4: the picture is drawn in the terminal; what is no otpauth URI is refused with what to do, and not repeated.
+#[tokio::test]
+async fn a_uri_is_drawn_in_the_terminal() {
+    let told = async |text: &str| {
+        let mut command = command(&["qr"]);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), out, err)
+    };
+    let (code, drawn, _) = told("otpauth://totp/Example:ann?secret=GEZDGNBVGY3TQOJQ&issuer=Example\n").await;
+    assert_eq!(code, Some(0));
+    let lines: Vec<_> = drawn.lines().collect();
+    assert!(lines.len() > 15 && drawn.contains('█'), "{drawn}");
+    assert!(lines.iter().all(|line| line.chars().count() == lines[0].chars().count()), "{drawn}");
+    let (code, drawn, err) = told("https://example.com/?secret=canary").await;
+    assert_eq!((code, drawn.as_str()), (Some(64), ""));
+    assert!(err.contains("standard input") && !err.contains("canary"), "{err}");
 }

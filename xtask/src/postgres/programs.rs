@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{packages, run};
 
-/// The event log reads `pg_current_snapshot` and `xid8`, which version 13 brought.
-const OLDEST_MAJOR: u32 = 13;
+/// The oldest version that its makers still maintain, and that operators are promised. The event log reads
+/// `pg_current_snapshot` and `xid8`, which version 13 brought.
+const OLDEST_MAJOR: u32 = 14;
 
 /// Folders of packagers, below which a folder a version holds the programs: (parent, prefix, below it).
 const PACKAGED: [(&str, &str, &str); 5] = [

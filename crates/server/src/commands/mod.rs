@@ -13,6 +13,7 @@ mod keys;
 mod migrate;
 mod notices;
 mod post_restore;
+mod qr;
 mod serve;
 
 use crate::cli::{AuditCommand, Command, EventsCommand, KeysCommand, NoticesCommand};
@@ -33,6 +34,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Seals(args)) => audit::seals(&args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::PostRestore(args) => post_restore::run(args).await,
+        Command::Qr => qr::run(),
         Command::Audit(AuditCommand::Export(args)) => audit::export(&args).await,
         Command::Events(EventsCommand::Tail(args)) => events::tail(args).await,
         Command::Notices(NoticesCommand::List(args)) => notices::list(args).await,
