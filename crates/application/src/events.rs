@@ -1,14 +1,9 @@
-//! Reading the log of security events, and keeping it in bounds.
+//! Reading the log of security events. What keeps it in bounds is in `audit::retention`.
 
 use crate::{AppError, Application};
 use countersign_domain::ids::TenantId;
-use countersign_domain::time::Timestamp;
-use countersign_ports::{EventPosition, EventQuery, Maintenance, StoredEvent};
-use std::time::Duration;
+use countersign_ports::{EventPosition, EventQuery, StoredEvent};
 use tokio::sync::futures::Notified;
-
-/// Retention counts in whole days (UTC), so that what is dropped does not depend on the minute of a job.
-const DAY: Duration = Duration::from_hours(24);
 
 impl Application {
     /// A page of events in the order of the log. Reading on from before what is still held is an error and no gap.
@@ -56,43 +51,4 @@ impl Application {
         };
         Ok(self.0.deps.events.events(&first).await?.into_iter().next())
     }
-
-    /// Makes room for events to come and drops those older than `retention`, in whole days; none where that is `None`.
-    /// `keep_from` is a bound of somebody who still needs the events from that time on, such as a sealer that has not
-    /// sealed them. Returns how many pieces of the log were dropped. Nothing is dropped by a clock that cannot be relied on.
-    pub async fn keep_events(
-        &self,
-        store: &dyn Maintenance,
-        retention: Option<Duration>,
-        keep_from: Option<Timestamp>,
-    ) -> Result<u64, AppError> {
-        // By a clock that jumped ahead, all of the log would be old.
-        let now = self.0.trusted_now()?;
-        store.prepare_events(now).await?;
-        let Some(retention) = retention else { return Ok(0) };
-        let old = now.minus(retention);
-        let before = whole_days(keep_from.map_or(old, |keep_from| old.min(keep_from)));
-        self.drop_events(store, before).await
-    }
-
-    /// Drops all events of before that time that may go. Returns how many pieces of the log they were.
-    pub(crate) async fn drop_events(
-        &self,
-        store: &dyn Maintenance,
-        before: Timestamp,
-    ) -> Result<u64, AppError> {
-        let mut dropped = 0;
-        loop {
-            match store.drop_events(before).await? {
-                0 => return Ok(dropped),
-                pieces => dropped += pieces,
-            }
-        }
-    }
-}
-
-/// The beginning of the day (UTC) of that time.
-pub(crate) fn whole_days(time: Timestamp) -> Timestamp {
-    let day = i64::try_from(DAY.as_secs()).unwrap_or(i64::MAX);
-    Timestamp::from_unix_seconds(time.unix_seconds().div_euclid(day) * day)
 }

@@ -3,7 +3,6 @@
 
 use super::export::{Export, ExportFailure};
 use super::{SealKey, head, record_retention};
-use crate::events::whole_days;
 use crate::{AppError, Application};
 use countersign_domain::audit::{Content, Statement};
 use countersign_domain::ids::TenantId;
@@ -14,9 +13,11 @@ use std::time::Duration;
 
 /// Tenants read at once.
 const TENANTS: u32 = 200;
+/// Retention counts in whole days (UTC), so that what is dropped does not depend on the minute of a job.
+const DAY: Duration = Duration::from_hours(24);
 /// Events stand in the order of their commits, which is that of their times but for the clocks of nodes: whatever is
 /// concluded from the first one of a log is concluded with a day to spare.
-const SLACK: Duration = Duration::from_hours(24);
+const SLACK: Duration = DAY;
 
 /// What proves the log, and who takes its seals.
 #[derive(Clone)]
@@ -38,15 +39,18 @@ impl std::fmt::Debug for Evidence {
 }
 
 impl Application {
-    /// As [`Application::keep_events`], and drops no event that is not sealed or whose seal has not left. What is dropped
-    /// is first announced by a retention mark in the chain of its tenant, so that its absence is no finding.
+    /// Makes room for events to come and drops those older than `retention`, in whole days; none where that is `None`. An
+    /// event that is not sealed or whose seal has not left stays. What is dropped is first announced by a retention mark in
+    /// the chain of its tenant, so that its absence is no finding. Returns how many pieces of the log were dropped. Nothing
+    /// is announced or dropped by a clock that cannot be relied on (R65).
     pub async fn keep_sealed_events(
         &self,
         store: &dyn Maintenance,
         retention: Option<Duration>,
         evidence: &Evidence,
     ) -> Result<u64, AppError> {
-        let now = self.now();
+        // By a clock that jumped ahead, all of the log would be old, and a signed mark would say that it may be gone.
+        let now = self.0.trusted_now()?;
         store.prepare_events(now).await?;
         let Some(retention) = retention else { return Ok(0) };
         let old = now.minus(retention);
@@ -67,8 +71,25 @@ impl Application {
         for tenant in &tenants {
             evidence.announce(tenant, before, now).await?;
         }
-        self.drop_events(store, before).await
+        drop_events(store, before).await
     }
+}
+
+/// Drops all events of before that time that may go. Returns how many pieces of the log they were.
+async fn drop_events(store: &dyn Maintenance, before: Timestamp) -> Result<u64, AppError> {
+    let mut dropped = 0;
+    loop {
+        match store.drop_events(before).await? {
+            0 => return Ok(dropped),
+            pieces => dropped += pieces,
+        }
+    }
+}
+
+/// The beginning of the day (UTC) of that time.
+fn whole_days(time: Timestamp) -> Timestamp {
+    let day = i64::try_from(DAY.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_seconds(time.unix_seconds().div_euclid(day) * day)
 }
 
 impl Evidence {

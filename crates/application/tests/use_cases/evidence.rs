@@ -4,10 +4,10 @@
 
 use crate::world::World;
 use async_trait::async_trait;
-use countersign_application::DeniedCall;
 use countersign_application::audit::{
     Evidence, Export, ExportFailure, Judge, SealKey, SealWhen, Sound, seal_next,
 };
+use countersign_application::{AppError, DeniedCall};
 use countersign_domain::audit::{Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
@@ -140,29 +140,33 @@ async fn judged(world: &World, tenant: &TenantId) -> Sound {
     judge.judge(world.store.as_ref(), tenant).await.unwrap().unwrap()
 }
 
+/// A world with somebody enrolled long ago and no notice on its way, which would hold its event for another reason.
+async fn long_ago(span: Duration) -> World {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&fixtures::user("acme", "ann")).await;
+    for entry in world.store.lease(world.now(), world.now().plus(DAY), 10).await.unwrap() {
+        world.store.delivered(&[entry.notice.id]).await.unwrap();
+    }
+    world.advance(span);
+    world
+}
+
+fn evidence(world: &World, exporters: Vec<Arc<dyn SealExporter>>) -> Evidence {
+    Evidence { log: world.store.clone(), progress: world.store.clone(), key: key(), exporters }
+}
+
 /// R56: nothing is dropped that is not sealed, nor whose seal has not left; what is dropped is announced in the chain, once,
 /// and the log is good afterwards.
 #[tokio::test]
 async fn retention_waits_for_seals_and_their_export() {
-    let world = World::new(Preset::SelfServiceCode).await;
-    world.enroll(&fixtures::user("acme", "ann")).await;
-    // A notice on its way would hold its event for another reason.
-    for entry in world.store.lease(world.now(), world.now().plus(DAY), 10).await.unwrap() {
-        world.store.delivered(&[entry.notice.id]).await.unwrap();
-    }
+    let world = long_ago(DAY * 40).await;
     let tenant = fixtures::tenant("acme");
     let exporter = Arc::new(Taking::default());
-    let evidence = Evidence {
-        log: world.store.clone(),
-        progress: world.store.clone(),
-        key: key(),
-        exporters: vec![exporter.clone()],
-    };
+    let evidence = evidence(&world, vec![exporter.clone()]);
     let keep = async || {
         let kept = world.app.keep_sealed_events(world.store.as_ref(), Some(DAY * 30), &evidence);
         kept.await.unwrap()
     };
-    world.advance(DAY * 40);
     assert_eq!(keep().await, 0, "nothing is sealed");
     seal(&world, &tenant).await;
     assert_eq!(keep().await, 0, "no seal has left");
@@ -174,6 +178,43 @@ async fn retention_waits_for_seals_and_their_export() {
     let sound = judged(&world, &tenant).await;
     assert_eq!((sound.dropped, sound.seals), (sealed, sealed + 1), "one mark");
     assert!(sound.dropped_before.is_some() && sound.unsealed > 0);
+}
+
+/// R49: retention drops whole days.
+#[tokio::test]
+async fn retention_drops_whole_days() {
+    let world = long_ago(DAY * 30 + DAY / 24).await;
+    let evidence = evidence(&world, Vec::new());
+    seal(&world, &fixtures::tenant("acme")).await;
+    let keep = async |days: Option<u32>| {
+        let retention = days.map(|days| DAY * days);
+        world.app.keep_sealed_events(world.store.as_ref(), retention, &evidence).await.unwrap()
+    };
+    assert_eq!(keep(None).await, 0, "for ever");
+    assert_eq!(keep(Some(31)).await, 0, "not old enough");
+    assert_eq!(keep(Some(30)).await, 0, "the day is not over");
+    world.advance(DAY);
+    assert!(keep(Some(30)).await > 0);
+}
+
+/// R65, R56: by a clock that jumped ahead all of the log would be old: it announces nothing in the chain and drops nothing.
+#[tokio::test]
+async fn retention_does_nothing_by_a_clock_that_is_not_trusted() {
+    let world = long_ago(DAY * 60).await;
+    let tenant = fixtures::tenant("acme");
+    let evidence = evidence(&world, Vec::new());
+    seal(&world, &tenant).await;
+    let seals = world.store.last_seal(&tenant).await.unwrap();
+    let events = world.app.events(&whole_log()).await.unwrap();
+    let keep = async || world.app.keep_sealed_events(world.store.as_ref(), Some(DAY * 30), &evidence).await;
+
+    world.trusted.store(false, Ordering::SeqCst);
+    assert!(matches!(keep().await, Err(AppError::ClockUntrusted)));
+    assert_eq!(world.app.events(&whole_log()).await.unwrap(), events);
+    assert_eq!(world.store.last_seal(&tenant).await.unwrap(), seals, "no mark");
+
+    world.trusted.store(true, Ordering::SeqCst);
+    assert_eq!(keep().await.unwrap(), events.len() as u64, "they were old");
 }
 
 /// R42, R55: whoever follows the log is woken by a denied call as by any other commit.

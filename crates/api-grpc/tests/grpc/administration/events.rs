@@ -313,8 +313,8 @@ async fn a_place_that_is_no_longer_held_is_told() {
     let whole = desk.events.list_events(list()).await.unwrap().into_inner();
     let resume = |token: &str| watch(Start::ResumeToken(token.to_owned()));
     world.clock.advance(Duration::from_hours(24 * 40));
-    let dropped = world.app.keep_events(&*world.store, Some(Duration::from_hours(24 * 30)), None).await;
-    assert_eq!(dropped.unwrap(), whole.events.len() as u64 + 1, "the other tenant's too");
+    let dropped = world.drop_events().await;
+    assert_eq!(dropped, whole.events.len() as u64 + 1, "the other tenant's too");
 
     let next = v1::ListEventsRequest { page_token: first.next_page_token, ..page };
     let refused = desk.events.list_events(next).await.unwrap_err();
@@ -357,7 +357,7 @@ async fn a_watch_of_rare_events_goes_forward_with_what_it_looked_at() {
     }
     drop((some, none));
     world.clock.advance(Duration::from_hours(24 * 40));
-    world.app.keep_events(&*world.store, Some(Duration::from_hours(24 * 30)), None).await.unwrap();
+    world.drop_events().await;
 
     let erase = v1::EraseUserRequest {
         tenant_id: TENANT.to_owned(),
@@ -372,23 +372,4 @@ async fn a_watch_of_rare_events_goes_forward_with_what_it_looked_at() {
     // Whoever stored no token since then may have missed something.
     let late = desk.events.watch_events(rare(Start::ResumeToken(before.resume_token))).await.unwrap();
     assert_eq!(reason(&late.into_inner().message().await.unwrap_err()), "RESUME_TOKEN_EXPIRED");
-}
-
-/// Retention drops whole days, and nothing that somebody still needs.
-#[tokio::test]
-async fn retention_keeps_what_somebody_still_needs() {
-    let (world, _client, desk) = tenant().await;
-    desk.put(&Person::new(TENANT, "ann"), &[]).await;
-    let needed = world.now();
-    let keep = async |retention: Option<u64>, from| {
-        let retention = retention.map(|days| Duration::from_hours(24 * days));
-        world.app.keep_events(&*world.store, retention, from).await.unwrap()
-    };
-    world.clock.advance(Duration::from_hours(24 * 30 + 1));
-    assert_eq!(keep(None, None).await, 0, "for ever");
-    assert_eq!(keep(Some(31), None).await, 0, "not old enough");
-    assert_eq!(keep(Some(30), None).await, 0, "the day is not over");
-    world.clock.advance(Duration::from_hours(24));
-    assert_eq!(keep(Some(30), Some(needed)).await, 0, "not sealed yet");
-    assert_eq!(keep(Some(30), None).await, 3);
 }

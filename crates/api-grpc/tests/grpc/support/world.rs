@@ -8,7 +8,9 @@ use countersign_application::{Application, Deps};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::{PolicyDocument, Preset};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{Clock, Commit, EventLog, EventQuery, EventRecord, PolicyStore, SmsSender};
+use countersign_ports::{
+    Clock, Commit, EventLog, EventQuery, EventRecord, Maintenance, PolicyStore, SmsSender,
+};
 use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory, fixtures};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
@@ -141,6 +143,11 @@ impl World {
             self.store.put_policy(record, change, countersign_ports::Tell::Nobody).await.unwrap(),
             Commit::Done
         );
+    }
+
+    /// Drops the events that are older than thirty days. Returns how many.
+    pub(crate) async fn drop_events(&self) -> u64 {
+        self.store.drop_events(self.now().minus(Duration::from_hours(24 * 30))).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
