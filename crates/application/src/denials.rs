@@ -54,6 +54,14 @@ struct Kept {
     since: Option<(DeniedCall, u64)>,
 }
 
+impl Kept {
+    /// Whether its minute is not over. Who was told of in the future was told of by a clock that had jumped (R65): it must
+    /// not fall silent until then.
+    fn was_just_told(&self, now: Timestamp) -> bool {
+        self.told <= now && now < self.told.plus(PERIOD)
+    }
+}
+
 impl Denials {
     /// Counts a denial. Says how many to tell now: one where none was told in the last minute, else nothing yet.
     fn count(&self, call: &DeniedCall, now: Timestamp) -> Option<u64> {
@@ -61,7 +69,7 @@ impl Denials {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = all.get_mut(&key) {
             let before = kept.since.take().map_or(0, |(_, count)| count);
-            if now < kept.told.plus(PERIOD) {
+            if kept.was_just_told(now) {
                 kept.since = Some((call.clone(), before + 1));
                 return None;
             }
@@ -80,7 +88,7 @@ impl Denials {
         let mut due = Vec::new();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, kept| {
-            if !all_of_them && now < kept.told.plus(PERIOD) {
+            if !all_of_them && kept.was_just_told(now) {
                 return true;
             }
             kept.told = now;
@@ -193,6 +201,23 @@ mod tests {
         assert_eq!(denials.0.lock().unwrap().len(), 1, "who was not denied since is forgotten");
         assert_eq!(denials.count(&a, at(121)), None, "it was told a second ago");
         assert_eq!(denials.due(at(122), true), [(a, 1)]);
+    }
+
+    /// R65, R42: a clock that jumped ahead and came back silences nobody.
+    #[test]
+    fn denials_are_told_again_after_a_clock_that_jumped_ahead() {
+        let (start, year) = (Timestamp::from_unix_seconds(1_000), Duration::from_hours(24 * 365));
+        let a = call("a", "one");
+        let counted = Denials::default();
+        assert_eq!(counted.count(&a, start.plus(year)), Some(1));
+        assert_eq!(counted.count(&a, start), Some(1));
+        assert_eq!(counted.count(&a, start), None, "it was told just now");
+
+        let due = Denials::default();
+        assert_eq!(due.count(&a, start.plus(year)), Some(1));
+        assert_eq!(due.count(&a, start.plus(year)), None);
+        assert_eq!(due.due(start, false), [(a.clone(), 1)]);
+        assert_eq!(due.count(&a, start), None, "it was told just now");
     }
 
     /// R49: what is kept is bounded.

@@ -5,7 +5,6 @@
 
 use crate::engine::Inner;
 use crate::{AppError, Application};
-use countersign_domain::time::Timestamp;
 use countersign_ports::{Letter, NoticeId, Notifier, NotifyError, OutboxEntry};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,10 +125,11 @@ type Delivery = Result<Result<(), NotifyError>, AppError>;
 type Joined = Result<(Id, Delivery), JoinError>;
 
 impl Round {
-    /// Leases at most `free` notices and starts to deliver them.
+    /// Leases at most `free` notices and starts to deliver them; none by a clock that cannot be relied on (R65): leases from
+    /// a clock that jumped ahead would hold notices until their time has come, and nobody else would deliver them.
     async fn lease(&mut self, free: usize) -> Result<usize, AppError> {
         let deps = &self.inner.deps;
-        let now = deps.clock.now();
+        let Some(now) = deps.clock.trusted_now() else { return Ok(0) };
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
         let leased =
             deps.outbox.lease(now, now.plus(self.rules.delivery_timeout * LEASE_FACTOR), limit).await?;
@@ -207,7 +207,8 @@ impl Round {
         self.running.abort_all();
         while self.running.join_next().await.is_some() {}
         let deps = &self.inner.deps;
-        let now = deps.clock.now();
+        // Without a time that can be relied on their leases release them.
+        let Some(now) = deps.clock.trusted_now() else { return Ok(()) };
         for (_, entry) in self.entries.drain() {
             deps.outbox.failed(&entry.notice, Some(now), "the service was stopped").await?;
         }
@@ -244,7 +245,8 @@ impl Inner {
         Ok(Letter { entry, service, support_contact, advice_url })
     }
 
-    /// Writes down that a try failed. Says whether there will be another one.
+    /// Writes down that a try failed. Says whether there will be another one. Nothing is put off by a clock that cannot be
+    /// relied on: the notice is repeated when its lease ends.
     async fn put_off(
         &self,
         entry: &OutboxEntry,
@@ -252,7 +254,10 @@ impl Inner {
         rules: NoticeRules,
     ) -> Result<bool, AppError> {
         let (notice_id, event_id, attempts) = (entry.notice.id.0, entry.event.id, entry.attempts + 1);
-        let retry = retry_time(entry, error, rules, self.deps.clock.now());
+        let retry = match retry_pause(entry, error, rules) {
+            Some(pause) => Some(self.trusted_now()?.plus(pause)),
+            None => None,
+        };
         let error = told(error);
         self.deps.outbox.failed(&entry.notice, retry, &error).await?;
         if retry.is_some() {
@@ -270,16 +275,12 @@ fn told(error: &NotifyError) -> String {
     format!("{error}{}", cause.unwrap_or_default())
 }
 
-fn retry_time(
-    entry: &OutboxEntry,
-    error: &NotifyError,
-    rules: NoticeRules,
-    now: Timestamp,
-) -> Option<Timestamp> {
+/// How long to wait for the next try, if there will be one.
+fn retry_pause(entry: &OutboxEntry, error: &NotifyError, rules: NoticeRules) -> Option<Duration> {
     let worth_it = matches!(error, NotifyError::Transient(_)) && entry.attempts + 1 < rules.max_attempts;
     let doubled = 1_u32.checked_shl(entry.attempts).unwrap_or(u32::MAX);
     let pause = rules.first_pause.saturating_mul(doubled).min(rules.max_pause);
-    worth_it.then(|| now.plus(pause.saturating_sub(spread(entry.notice.id, entry.attempts, pause))))
+    worth_it.then(|| pause.saturating_sub(spread(entry.notice.id, entry.attempts, pause)))
 }
 
 /// Up to a quarter of the pause, by the random part of the id: what failed together does not come back together.

@@ -4,7 +4,7 @@
 
 use crate::world::{MockNotifier, World};
 use async_trait::async_trait;
-use countersign_application::{Dispatched, NoticeRules};
+use countersign_application::{AppError, Dispatched, NoticeRules};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
 use countersign_domain::policy::Preset;
@@ -125,6 +125,53 @@ async fn a_delivery_that_panics_is_tried_again() {
     notifier.expect_notify().times(1).returning(|_| panic!("a fault of the channel"));
     let notifier: Arc<dyn Notifier> = Arc::new(notifier);
     assert_eq!(round(&world, &notifier).await, Dispatched { postponed: 1, ..Dispatched::default() });
+}
+
+/// Fails its first delivery, and the clock jumps while it does.
+struct Jumping {
+    world: Arc<World>,
+    jump: Duration,
+    tries: AtomicUsize,
+}
+
+#[async_trait]
+impl Notifier for Jumping {
+    async fn notify(&self, _: &Letter) -> Result<(), NotifyError> {
+        if self.tries.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        self.world.trusted.store(false, Ordering::SeqCst);
+        self.world.advance(self.jump);
+        Err(NotifyError::Transient("the mail server is down".into()))
+    }
+}
+
+/// R65, R57: a clock that jumped ahead holds no notice until its time has come: nothing is leased by it, and a delivery that
+/// fails while it jumps is tried again when its lease ends.
+#[tokio::test]
+async fn a_clock_that_is_not_trusted_holds_no_notice_back() {
+    let world = Arc::new(World::new(Preset::SelfServiceCode).await);
+    world.enroll(&enrolled("ann")).await;
+    let (began, year) = (world.now(), Duration::from_hours(24 * 365));
+    let back = |world: &World, to| {
+        world.set(to);
+        world.trusted.store(true, Ordering::SeqCst);
+    };
+    let jumping = Jumping { world: Arc::clone(&world), jump: year, tries: AtomicUsize::new(0) };
+    let jumping = Arc::new(jumping);
+    let notifier: Arc<dyn Notifier> = jumping.clone();
+
+    world.trusted.store(false, Ordering::SeqCst);
+    world.advance(year);
+    assert_eq!(round(&world, &notifier).await, Dispatched::default());
+    assert_eq!(jumping.tries.load(Ordering::SeqCst), 0, "nothing is leased");
+    back(&world, began);
+
+    let (never, rules) = (CancellationToken::new(), NoticeRules::default());
+    let failed = world.app.dispatch_notices(&notifier, rules, &never).await;
+    assert!(matches!(failed, Err(AppError::ClockUntrusted)), "{failed:?}");
+    back(&world, began.plus(rules.delivery_timeout * 2));
+    assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
 }
 
 /// Writes down what it is given; waits first for as many others as the barrier wants.

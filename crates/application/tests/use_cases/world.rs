@@ -119,6 +119,11 @@ impl World {
         Timestamp::from_unix_micros(self.now.load(Ordering::SeqCst))
     }
 
+    /// Turns the clock.
+    pub fn set(&self, now: Timestamp) {
+        self.now.store(now.unix_micros(), Ordering::SeqCst);
+    }
+
     /// Lets time pass.
     pub fn advance(&self, span: Duration) {
         let micros = i64::try_from(span.as_micros()).expect("a span of a test");
