@@ -163,7 +163,8 @@ impl Round {
                     failure = failure.or(Some(error));
                     continue;
                 }
-                Err(panicked) => Err(NotifyError::Transient(panicked.into())),
+                // What a panic says may carry what was being worked on (R53).
+                Err(_) => Err(NotifyError::Transient("the delivery panicked".into())),
             };
             match delivered {
                 Ok(()) => {

@@ -8,7 +8,7 @@ use countersign_application::{AppError, Dispatched, NoticeRules};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
 use countersign_domain::policy::Preset;
-use countersign_ports::{Letter, NoticeId, Notifier, NotifyError};
+use countersign_ports::{DeadLetters, Letter, NoticeId, Notifier, NotifyError};
 use countersign_testkit::fixtures;
 use mockall::Sequence;
 use std::collections::BTreeMap;
@@ -125,6 +125,22 @@ async fn a_delivery_that_panics_is_tried_again() {
     notifier.expect_notify().times(1).returning(|_| panic!("a fault of the channel"));
     let notifier: Arc<dyn Notifier> = Arc::new(notifier);
     assert_eq!(round(&world, &notifier).await, Dispatched { postponed: 1, ..Dispatched::default() });
+}
+
+/// R53, R57: what a panic says is not kept with the notice, which is read by operators.
+#[tokio::test]
+async fn what_a_panic_says_is_not_kept() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&enrolled("ann")).await;
+    let mut notifier = MockNotifier::new();
+    notifier.expect_notify().times(1).returning(|_| panic!("canary"));
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    let (never, rules) =
+        (CancellationToken::new(), NoticeRules { max_attempts: 1, ..NoticeRules::default() });
+    world.app.dispatch_notices(&notifier, rules, &never).await.expect("a round");
+    let dead = world.store.dead_letters(None, 10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].last_error, "delivery failed for now: the delivery panicked");
 }
 
 /// Fails its first delivery, and the clock jumps while it does.
