@@ -3,14 +3,19 @@
 
 use super::print;
 use super::serve::deps;
-use crate::adapters::SystemClock;
+use crate::adapters::GuardedClock;
 use crate::cli::PostRestoreArgs;
 use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
-use crate::stores;
+use crate::stores::{self, Stores};
+use crate::vault;
 use crate::witness::{self, Witness};
 use countersign_application::{AppError, Application};
+use countersign_domain::clock::Trust;
+use countersign_domain::digest::KeyId;
+use countersign_keyring::Keyring;
 use countersign_ports::{Clock, StoreError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -22,64 +27,227 @@ const PAGE: u32 = 500;
 /// Makes every user safe, then lets nodes serve again. May be run again where it was interrupted.
 pub(super) async fn run(args: PostRestoreArgs) -> Result<(), Failure> {
     let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
-    let (store, Keys { keyring, .. }, witness) = config::load_vault(&sources)?;
+    let (store, Keys { keyring, retired }, witness) = config::load_vault(&sources)?;
     let witness = Witness::open(witness)?;
     let keyring = Arc::new(keyring);
-    let digests = keyring.digests();
-    let stores = stores::open(store, keyring).await?;
-    stores.lifeline.incarnation(witness::fresh_id()).await?;
-    stores.lifeline.begin_restore().await?;
-    let app = Application::new(deps(&stores, digests, Arc::new(SystemClock)));
-    let (mut after, mut safe, mut broken) = (None, 0_u64, 0_u64);
-    let mut under_way: JoinSet<Result<(), AppError>> = JoinSet::new();
-    loop {
-        let page = stores.lifeline.all_users(after.as_ref(), PAGE).await?;
-        let Some(last) = page.last().cloned() else { break };
-        after = Some(last);
-        for user in page {
-            while under_way.len() >= AT_ONCE {
-                finish_one(&mut under_way, &mut safe, &mut broken).await?;
-            }
-            let (app, codes) = (app.clone(), args.void_recovery_codes);
-            under_way.spawn(async move { app.make_safe_after_restore(user, codes).await });
-        }
-        print(&format!("{safe} users\n"));
-    }
-    while !under_way.is_empty() {
-        finish_one(&mut under_way, &mut safe, &mut broken).await?;
-    }
-    // Above every number that a witness can have seen: later restores have later times.
-    let number = u64::try_from(SystemClock.now().unix_seconds()).unwrap_or(0);
-    let above = witness.seen().map_or(0, |seen| seen.number.saturating_add(1));
-    let reached = stores.lifeline.finish_restore(witness::fresh_id(), number.max(above)).await?;
-    witness.remember(reached)?;
-    print(&format!("{safe} users are safe; nodes may serve again\n"));
-    if broken > 0 {
-        print(&format!(
-            "{broken} users have rows that do not open; they are refused, and their seals are alarms\n"
-        ));
-    }
-    if !args.void_recovery_codes {
-        print(
-            "recovery codes that were used since the backup was taken are good again: --void-recovery-codes voids all\n",
-        );
-    }
-    Ok(())
+    let stores = stores::open(store, Arc::clone(&keyring)).await?;
+    let restore = Restore { stores, keyring, retired, witness, recovery_codes: args.void_recovery_codes };
+    restore.run(&Arc::new(GuardedClock::start())).await
 }
 
-/// Waits for one change. Users whose rows do not open are counted apart: nobody can sign in as them, so they are safe as
-/// they are, and must not keep all others from signing in.
-async fn finish_one(
-    under_way: &mut JoinSet<Result<(), AppError>>,
-    safe: &mut u64,
-    broken: &mut u64,
-) -> Result<(), Failure> {
-    match under_way.join_next().await {
-        Some(Ok(Ok(()))) => *safe += 1,
-        Some(Ok(Err(AppError::Store(StoreError::SealBroken { .. })))) => *broken += 1,
-        Some(Ok(Err(error))) => return Err(error.into()),
-        Some(Err(_)) => return Err(Failure::Internal("making a user safe was interrupted".to_owned())),
-        None => {}
+/// A database that is made safe, and what with.
+struct Restore {
+    stores: Stores,
+    keyring: Arc<Keyring>,
+    retired: BTreeSet<KeyId>,
+    witness: Witness,
+    /// Whether all recovery codes are voided.
+    recovery_codes: bool,
+}
+
+impl Restore {
+    async fn run(&self, clock: &Arc<GuardedClock>) -> Result<(), Failure> {
+        let lifeline = &self.stores.lifeline;
+        lifeline.incarnation(witness::fresh_id()).await?;
+        self.compare(clock).await?;
+        // Where a key is missing, rows that need it do not open, and their users would be left as they are (R52).
+        vault::admit(self.stores.vault.as_ref(), &self.keyring, &self.retired, clock.now()).await?;
+        lifeline.begin_restore().await?;
+        let counts = self.all_users(clock).await?;
+        // Above every number that a witness can have seen: later restores have later times.
+        let number = clock.trusted_now().ok_or_else(untrusted)?.unix_seconds();
+        let above = self.witness.seen().map_or(0, |seen| seen.number.saturating_add(1));
+        let number = u64::try_from(number).unwrap_or(0).max(above);
+        self.witness.remember(lifeline.finish_restore(witness::fresh_id(), number).await?)?;
+        print(&format!("{} users are safe; nodes may serve again\n", counts.safe));
+        if counts.broken > 0 {
+            print(&format!(
+                "{} users have rows that do not open; they are refused, and their seals are alarms\n",
+                counts.broken
+            ));
+        }
+        if !self.recovery_codes {
+            print(
+                "recovery codes that were used since the backup was taken are good again: --void-recovery-codes voids all\n",
+            );
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn all_users(&self, clock: &Arc<GuardedClock>) -> Result<Counts, Failure> {
+        let deps = deps(&self.stores, self.keyring.digests(), Arc::clone(clock) as Arc<dyn Clock>);
+        let app = Application::new(deps);
+        let (mut after, mut counts) = (None, Counts::default());
+        let mut under_way: JoinSet<Result<(), AppError>> = JoinSet::new();
+        loop {
+            let page = self.stores.lifeline.all_users(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last().cloned() else { break };
+            after = Some(last);
+            for user in page {
+                while under_way.len() >= AT_ONCE {
+                    counts.finish_one(&mut under_way).await?;
+                }
+                let (app, codes) = (app.clone(), self.recovery_codes);
+                under_way.spawn(async move { app.make_safe_after_restore(user, codes).await });
+            }
+            self.compare(clock).await?;
+            print(&format!("{} users\n", counts.safe));
+        }
+        while !under_way.is_empty() {
+            counts.finish_one(&mut under_way).await?;
+        }
+        Ok(counts)
+    }
+
+    /// Compares the clock with the database's. Steps that were consumed by a clock that is ahead cannot be given back: apps
+    /// would be refused until their time has come (R65).
+    async fn compare(&self, clock: &GuardedClock) -> Result<(), Failure> {
+        let asked = clock.reading();
+        let trust = clock.compare(self.stores.maintenance.time().await?, asked);
+        if trust == Trust::Trusted { Ok(()) } else { Err(untrusted()) }
+    }
+}
+
+fn untrusted() -> Failure {
+    Failure::Store(
+        "the clock jumped, or is more than 2 s away from the database's; set up NTP on both and run this again"
+            .to_owned(),
+    )
+}
+
+/// What became of users so far.
+#[derive(Debug, Default)]
+struct Counts {
+    safe: u64,
+    broken: u64,
+}
+
+impl Counts {
+    /// Waits for one change. Users whose rows do not open are counted apart: nobody can sign in as them, so they are safe as
+    /// they are, and must not keep all others from signing in.
+    async fn finish_one(&mut self, under_way: &mut JoinSet<Result<(), AppError>>) -> Result<(), Failure> {
+        match under_way.join_next().await {
+            Some(Ok(Ok(()))) => self.safe += 1,
+            Some(Ok(Err(AppError::Store(StoreError::SealBroken { .. })))) => self.broken += 1,
+            Some(Ok(Err(AppError::ClockUntrusted))) => return Err(untrusted()),
+            Some(Ok(Err(error))) => return Err(error.into()),
+            Some(Err(_)) => {
+                return Err(Failure::Internal("making a user safe was interrupted".to_owned()));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StoreConfig;
+    use async_trait::async_trait;
+    use countersign_domain::ids::UserRef;
+    use countersign_domain::policy::Preset;
+    use countersign_domain::time::Timestamp;
+    use countersign_domain::user::{Credential, UserState};
+    use countersign_keyring::RootKey;
+    use countersign_ports::{Commit, Maintenance};
+    use countersign_testkit::{SeededRandom, fixtures};
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    fn keyring(id: u32) -> Arc<Keyring> {
+        let root = RootKey::from_bytes(SeededRandom::new(u64::from(id)).bytes()).unwrap();
+        Arc::new(Keyring::new([(KeyId(id), root)].into()).unwrap())
+    }
+
+    /// A database with a few users under root key 1, and the folder that it is in.
+    async fn put_back(users: &[(&str, &str)]) -> (TempDir, Restore) {
+        let (folder, keyring) = (tempfile::tempdir().unwrap(), keyring(1));
+        let path = folder.path().join("countersign.db");
+        let stores = stores::open(StoreConfig::Sqlite { path }, Arc::clone(&keyring)).await.unwrap();
+        let now = fixtures::START;
+        vault::admit(stores.vault.as_ref(), &keyring, &BTreeSet::new(), now).await.unwrap();
+        let random = SeededRandom::new(7);
+        for (tenant, name) in users {
+            let record = fixtures::tenant_record(&fixtures::tenant(tenant), Preset::SelfServiceCode);
+            let created = fixtures::policy_change(&random, &record);
+            // Of a tenant that is there already this is a conflict.
+            let _ =
+                stores.policies.put_policy(record, created, countersign_ports::Tell::Nobody).await.unwrap();
+            let (user, state) = (fixtures::user(tenant, name), fixtures::user_with_totp(&random));
+            let change = fixtures::change_set(&random, &user, None, &UserState::default(), &state);
+            assert_eq!(stores.users.commit(change).await.unwrap(), Commit::Done);
+        }
+        let witness = Witness::open(None).unwrap();
+        (folder, Restore { stores, keyring, retired: BTreeSet::new(), witness, recovery_codes: false })
+    }
+
+    impl Restore {
+        async fn result(&self) -> Result<(), Failure> {
+            self.run(&Arc::new(GuardedClock::start())).await
+        }
+
+        async fn is_begun(&self) -> bool {
+            self.stores.lifeline.incarnation(witness::fresh_id()).await.unwrap().restoring
+        }
+
+        /// Whether no code of the app that may have been used serves again.
+        async fn is_safe(&self, user: &UserRef) -> bool {
+            let loaded = self.stores.users.load(user, None).await.unwrap().unwrap();
+            let Credential::Totp(totp) = &loaded.state.authenticators[0].credential else { return false };
+            totp.last_step.number() > 0
+        }
+    }
+
+    /// A database whose clock shows another time.
+    struct Apart(Arc<dyn Maintenance>, Timestamp);
+
+    #[async_trait]
+    impl Maintenance for Apart {
+        async fn check(&self) -> Result<(), StoreError> {
+            self.0.check().await
+        }
+
+        async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
+            Ok(Some(self.1))
+        }
+
+        async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+            self.0.sweep(now, limit).await
+        }
+
+        async fn fold_counts(&self, limit: u32) -> Result<u64, StoreError> {
+            self.0.fold_counts(limit).await
+        }
+
+        async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError> {
+            self.0.prepare_events(now).await
+        }
+
+        async fn drop_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+            self.0.drop_events(before).await
+        }
+    }
+
+    /// R65, R64: by a clock that is a day ahead of the database's no step is consumed: it could not be given back.
+    #[tokio::test]
+    async fn nothing_is_begun_by_a_clock_apart_from_the_databases() {
+        let (_folder, mut restore) = put_back(&[("acme", "ann")]).await;
+        let clock = GuardedClock::start();
+        let behind = clock.now().minus(Duration::from_hours(24));
+        restore.stores.maintenance = Arc::new(Apart(Arc::clone(&restore.stores.maintenance), behind));
+        assert!(matches!(restore.result().await, Err(Failure::Store(told)) if told.contains("clock")));
+        assert!(!restore.is_begun().await);
+        assert!(!restore.is_safe(&fixtures::user("acme", "ann")).await);
+    }
+
+    /// R52, R64: without a key that is still needed its users could not be made safe, and would come back with it.
+    #[tokio::test]
+    async fn nothing_is_begun_without_a_key_that_is_needed() {
+        let (_folder, mut restore) = put_back(&[("acme", "ann")]).await;
+        restore.keyring = keyring(2);
+        let Err(Failure::Config(told)) = restore.result().await else { panic!("it is refused") };
+        assert!(told.to_string().contains("keys.*.1: is missing"), "{told}");
+        assert!(!restore.is_begun().await);
+    }
 }
