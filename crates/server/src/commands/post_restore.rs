@@ -62,7 +62,7 @@ impl Restore {
         print(&format!("{} users are safe; nodes may serve again\n", counts.safe));
         if counts.broken > 0 {
             print(&format!(
-                "{} users have rows that do not open; they are refused, and their seals are alarms\n",
+                "{} users have rows that do not open or make no sense; they are refused, and their rows are alarms\n",
                 counts.broken
             ));
         }
@@ -116,19 +116,22 @@ fn untrusted() -> Failure {
 }
 
 /// What became of users so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     safe: u64,
     broken: u64,
 }
 
 impl Counts {
-    /// Waits for one change. Users whose rows do not open are counted apart: nobody can sign in as them, so they are safe as
-    /// they are, and must not keep all others from signing in.
+    /// Waits for one change. Users of tenants that are deleted and not swept yet are safe as they are. Users whose rows do
+    /// not open or make no sense are counted apart: nobody can sign in as them, so they are safe as they are, and must not
+    /// keep all others from signing in.
     async fn finish_one(&mut self, under_way: &mut JoinSet<Result<(), AppError>>) -> Result<(), Failure> {
         match under_way.join_next().await {
-            Some(Ok(Ok(()))) => self.safe += 1,
-            Some(Ok(Err(AppError::Store(StoreError::SealBroken { .. })))) => self.broken += 1,
+            Some(Ok(Ok(()) | Err(AppError::TenantNotFound))) => self.safe += 1,
+            Some(Ok(Err(AppError::Store(StoreError::SealBroken { .. } | StoreError::Corrupt { .. })))) => {
+                self.broken += 1;
+            }
             Some(Ok(Err(AppError::ClockUntrusted))) => return Err(untrusted()),
             Some(Ok(Err(error))) => return Err(error.into()),
             Some(Err(_)) => {
@@ -145,12 +148,12 @@ mod tests {
     use super::*;
     use crate::config::StoreConfig;
     use async_trait::async_trait;
-    use countersign_domain::ids::UserRef;
+    use countersign_domain::ids::{EventId, TenantId, UserRef};
     use countersign_domain::policy::Preset;
     use countersign_domain::time::Timestamp;
     use countersign_domain::user::{Credential, UserState};
     use countersign_keyring::RootKey;
-    use countersign_ports::{Commit, Maintenance};
+    use countersign_ports::{ChangeSet, Commit, Loaded, Maintenance, RequestKey, UserStore};
     use countersign_testkit::{SeededRandom, fixtures};
     use std::time::Duration;
     use tempfile::TempDir;
@@ -249,5 +252,52 @@ mod tests {
         let Err(Failure::Config(told)) = restore.result().await else { panic!("it is refused") };
         assert!(told.to_string().contains("keys.*.1: is missing"), "{told}");
         assert!(!restore.is_begun().await);
+    }
+
+    /// Rows of one user that make no sense.
+    struct Nonsense(Arc<dyn UserStore>, UserRef);
+
+    #[async_trait]
+    impl UserStore for Nonsense {
+        async fn load(&self, user: &UserRef, of: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
+            if *user == self.1 {
+                return Err(StoreError::Corrupt {
+                    entity: "user",
+                    id: String::new(),
+                    problem: "makes no sense",
+                });
+            }
+            self.0.load(user, of).await
+        }
+
+        async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+            self.0.commit(change).await
+        }
+
+        async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+            self.0.is_committed(tenant, event).await
+        }
+    }
+
+    /// R64: neither a tenant that is deleted and not swept yet nor a row that makes no sense is a dead end, while no node
+    /// serves that could mend it.
+    #[tokio::test]
+    async fn neither_a_deleted_tenant_nor_a_corrupt_row_is_a_dead_end() {
+        let (_folder, mut restore) = put_back(&[("acme", "ann"), ("acme", "bob"), ("gone", "cid")]).await;
+        let random = SeededRandom::new(8);
+        let record = fixtures::tenant_record(&fixtures::tenant("gone"), Preset::SelfServiceCode);
+        let deleted = fixtures::policy_change(&random, &record);
+        let deleted = restore.stores.policies.delete_tenant(record.revision, deleted).await.unwrap();
+        assert_eq!(deleted, Commit::Done);
+        let users = Arc::clone(&restore.stores.users);
+        restore.stores.users = Arc::new(Nonsense(users, fixtures::user("acme", "bob")));
+        let listed = restore.stores.lifeline.all_users(None, 10).await.unwrap();
+        assert_eq!(listed.len(), 3, "those of the deleted tenant too");
+
+        let counts = restore.all_users(&Arc::new(GuardedClock::start())).await.unwrap();
+        assert_eq!(counts, Counts { safe: 2, broken: 1 });
+        restore.result().await.unwrap();
+        assert!(!restore.is_begun().await, "it is finished");
+        assert!(restore.is_safe(&fixtures::user("acme", "ann")).await);
     }
 }
