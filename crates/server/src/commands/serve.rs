@@ -196,8 +196,8 @@ fn expose(exposure: Exposure, stop: &CancellationToken) -> Result<Exposed, Failu
         }
     };
     let mut exposed = Exposed { callers, rates, tokens: None, certificates: None, jobs: Vec::new() };
-    if let Some((files, first)) = tls {
-        let watched = tls::watch(files, first, stop.clone());
+    if let Some(served) = tls {
+        let watched = tls::watch(served, stop.clone());
         let (certificates, job) = watched.map_err(Failure::io("listening for signals"))?;
         exposed.certificates = Some(certificates);
         exposed.jobs.push(Box::pin(job));

@@ -35,13 +35,12 @@ pub(crate) use store::StoreConfig;
 
 use crate::problem::{Problem, Problems};
 use crate::secret_file::{Readers, read as read_secret, read_root_key};
-use crate::tls::TlsFiles;
+use crate::tls;
 use crate::tokens::Settings;
 use countersign_api_grpc::{Grants, Rate};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -82,9 +81,9 @@ pub(crate) enum Exposure {
     Development,
     /// Production: callers by the names in their certificates or tokens.
     Production {
-        /// Where the certificates are, to load them again when they change, and what they were at the start. `None`
-        /// behind a mesh: plain text, and then the address is loopback and there are tokens.
-        tls: Option<(TlsFiles, Arc<rustls::ServerConfig>)>,
+        /// The certificates as they are at the start, to be loaded again when they change. `None` behind a mesh: plain
+        /// text, and then the address is loopback and there are tokens.
+        tls: Option<tls::Served>,
         /// What each caller may do.
         callers: HashMap<String, Grants>,
         /// How often each may call, where that differs from the limits, by name.

@@ -9,7 +9,6 @@ use super::{
 use crate::tls::{self, TlsFiles};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -83,11 +82,7 @@ fn listen(address: Option<&str>) -> Result<SocketAddr, Problem> {
     address.parse().map_err(|_| Problem::new("listen.address", format!("is no address; {fix}")))
 }
 
-fn tls(
-    raw: RawTls,
-    has_tokens: bool,
-    problems: &mut Problems,
-) -> Option<(TlsFiles, Arc<rustls::ServerConfig>)> {
+fn tls(raw: RawTls, has_tokens: bool, problems: &mut Problems) -> Option<tls::Served> {
     let mut file = |name: &str, path: Option<PathBuf>, what: &str| {
         let missing = || {
             let text =
@@ -104,8 +99,7 @@ fn tls(
         path => file("client_ca_file", path, "the authority that issues callers' certificates").map(Some),
     };
     let files = TlsFiles { certificate: certificate?, private_key: private_key?, client_ca: client_ca? };
-    let loaded = problems.take(tls::load(&files))?;
-    Some((files, Arc::new(loaded)))
+    problems.take(tls::Served::load(files))
 }
 
 /// How long security events are kept. Never so short that a notice of an event, or a reader who was away for a while,

@@ -7,7 +7,7 @@ mod peer;
 mod reload;
 
 pub(crate) use peer::{is_caller_name, names};
-pub(crate) use reload::{Reloading, watch};
+pub(crate) use reload::{Reloading, Served, watch};
 
 use crate::problem::Problem;
 use crate::secret_file::{Readers, read as read_secret};
@@ -32,7 +32,7 @@ pub(crate) struct TlsFiles {
 }
 
 /// Reads the files and checks that they fit together.
-pub(crate) fn load(files: &TlsFiles) -> Result<ServerConfig, Problem> {
+fn load(files: &TlsFiles) -> Result<ServerConfig, Problem> {
     let chain = certificates("tls.certificate_file", &files.certificate)?;
     let key = private_key(&files.private_key)?;
     let provider = Arc::new(provider());

@@ -4,6 +4,7 @@
 //! what they were made with until their age ends them.
 
 use super::{TlsFiles, load};
+use crate::problem::Problem;
 use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,16 +17,67 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// The configuration for the next connection.
 pub(crate) type Reloading = channel::Receiver<Arc<ServerConfig>>;
 
-/// Serves `first` and, from then on, whatever the files hold. Ends with `stop`.
-pub(crate) fn watch(
+/// What the files looked like: enough to see that one was exchanged, without keeping a copy of the key.
+type Fingerprint = [Option<(u64, SystemTime)>; 3];
+
+/// The certificates that are served, and the files that they were loaded from.
+#[derive(Debug)]
+pub(crate) struct Served {
     files: TlsFiles,
-    first: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
+    /// What the files looked like just before they were loaded: a change since then is seen.
+    seen: Fingerprint,
+    /// Why what the files hold now is not usable, which is told once.
+    refused: Option<Problem>,
+}
+
+impl Served {
+    /// Reads the files and checks that they fit together.
+    pub(crate) fn load(files: TlsFiles) -> Result<Self, Problem> {
+        let seen = fingerprint(&files);
+        let config = Arc::new(load(&files)?);
+        Ok(Self { files, config, seen, refused: None })
+    }
+
+    /// Takes over what the files hold, where they are not what was loaded last, or where that is asked for. What cannot be
+    /// used is tried again with each look: its mode may be put right, which changes neither length nor time. Says whether
+    /// anything was taken over.
+    fn look(&mut self, asked: bool) -> bool {
+        let now = fingerprint(&self.files);
+        if !asked && now == self.seen {
+            self.refused = None;
+            return false;
+        }
+        match load(&self.files) {
+            Ok(config) => {
+                (self.config, self.seen, self.refused) = (Arc::new(config), now, None);
+                tracing::info!("the certificates were loaded again");
+                true
+            }
+            Err(problem) => {
+                if asked || self.refused.as_ref() != Some(&problem) {
+                    tracing::error!(
+                        alarm = true,
+                        key = problem.key,
+                        problem = problem.text,
+                        "the new certificates are not usable; keeping the old ones"
+                    );
+                }
+                self.refused = Some(problem);
+                false
+            }
+        }
+    }
+}
+
+/// Serves what was loaded and, from then on, whatever the files hold. Ends with `stop`.
+pub(crate) fn watch(
+    mut served: Served,
     stop: CancellationToken,
 ) -> std::io::Result<(Reloading, impl Future<Output = ()> + Send)> {
-    let (sender, receiver) = channel::channel(first);
+    let (sender, receiver) = channel::channel(Arc::clone(&served.config));
     let mut hangups = hangups()?;
     let task = async move {
-        let mut contents = fingerprint(&files);
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -34,35 +86,15 @@ pub(crate) fn watch(
                 () = hangups.wait() => true,
                 _ = look.tick() => false,
             };
-            let now = fingerprint(&files);
-            if asked || now != contents {
-                contents = now;
-                take_over(&files, &sender);
+            if served.look(asked) {
+                sender.send_replace(Arc::clone(&served.config));
             }
         }
     };
     Ok((receiver, task))
 }
 
-fn take_over(files: &TlsFiles, sender: &channel::Sender<Arc<ServerConfig>>) {
-    match load(files) {
-        Ok(config) => {
-            sender.send_replace(Arc::new(config));
-            tracing::info!("the certificates were loaded again");
-        }
-        Err(problem) => {
-            tracing::error!(
-                alarm = true,
-                key = problem.key,
-                problem = problem.text,
-                "the new certificates are not usable; keeping the old ones"
-            );
-        }
-    }
-}
-
-/// What the files looked like: enough to see that one was exchanged, without keeping a copy of the key.
-fn fingerprint(files: &TlsFiles) -> [Option<(u64, SystemTime)>; 3] {
+fn fingerprint(files: &TlsFiles) -> Fingerprint {
     [Some(&files.certificate), Some(&files.private_key), files.client_ca.as_ref()].map(|path| {
         let metadata = std::fs::metadata(path?).ok()?;
         Some((metadata.len(), metadata.modified().ok()?))
@@ -82,4 +114,55 @@ impl Hangups {
 #[cfg(unix)]
 fn hangups() -> std::io::Result<Hangups> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Hangups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    /// Writes a fresh certificate and its key, with this mode and as if at this second of 1970.
+    fn put(folder: &Path, mode: u32, second: u64) -> TlsFiles {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&pair).unwrap();
+        let [pem, key] = ["server.pem", "server.key"].map(|name| folder.join(name));
+        for (path, text) in [(&pem, certificate.pem()), (&key, pair.serialize_pem())] {
+            std::fs::write(path, text).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        TlsFiles { certificate: pem, private_key: key, client_ca: None }
+    }
+
+    /// A change between the load at the start and the first look is seen, and what did not change is not loaded again.
+    #[test]
+    fn a_change_before_the_first_look_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut served = Served::load(put(folder.path(), 0o600, 1)).unwrap();
+        assert!(!served.look(false), "nothing changed");
+        put(folder.path(), 0o600, 2);
+        assert!(served.look(false));
+        assert!(!served.look(false), "it is taken over");
+        assert!(served.look(true), "somebody asks");
+    }
+
+    /// R51: a key that others may read is refused, and taken over when its mode was put right, which changes neither its
+    /// length nor its time.
+    #[test]
+    fn what_was_refused_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut served = Served::load(put(folder.path(), 0o600, 1)).unwrap();
+        let files = put(folder.path(), 0o644, 2);
+        for _ in 0..2 {
+            assert!(!served.look(false));
+            assert!(served.refused.as_ref().is_some_and(|problem| problem.key == "tls.private_key_file"));
+        }
+        set_permissions(&files.private_key, Permissions::from_mode(0o600)).unwrap();
+        assert!(served.look(false));
+        assert_eq!(served.refused, None);
+    }
 }
