@@ -9,7 +9,8 @@ use crate::user::{Credential, UserState};
 /// Voids what a backup brings to life again: open challenges, tickets, pending enrollments and remembered clients, and
 /// every code that may have been used since the backup was taken: no code up to the present step and the window after it
 /// is accepted any more. Recovery codes that were used since cannot be told from others: `recovery_codes` says whether
-/// all of them are voided. Somebody who owns nothing of this is left as they are.
+/// all of them are voided. Somebody who owns nothing of this is left as they are. Whose clients or recovery codes are voided
+/// is told: they miss them (B50, R58).
 pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> Decision<()> {
     let owns_nothing = state.authenticators.is_empty()
         && state.pending.is_empty()
@@ -35,6 +36,11 @@ pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> 
     }
     let voided = recovery_codes && draft.next.recovery.take().is_some();
     let event = Event::new(EventType::ClientsRevoked).with("cause", "database-restored");
-    draft.lead(if voided { event.with("recovery_codes", "voided") } else { event });
+    let event = if voided { event.with("recovery_codes", "voided") } else { event };
+    if voided || !state.clients.is_empty() {
+        draft.lead_owner(event);
+    } else {
+        draft.lead(event);
+    }
     draft.decide(())
 }

@@ -83,6 +83,28 @@ fn a_reported_change_tells_its_own_time() {
     assert!(reported.contains("14 January 2026") && !reported.contains("15 January 2026"), "{reported}");
 }
 
+/// R64, R58: after a restore the letter says what was voided and why, in every language.
+#[test]
+fn a_restore_is_told_with_what_it_voided() {
+    let texts = Texts::load().unwrap();
+    for tag in texts.tags() {
+        let restored = |details: &[(&'static str, &str)]| {
+            let mut letter = letter(EventType::ClientsRevoked, tag);
+            letter.entry.event.actor = Principal::Job("post-restore".to_owned()).into();
+            letter.entry.event.client = countersign_domain::user::ClientClaims::default();
+            letter.entry.event.event.authenticator = None;
+            for (name, value) in details {
+                letter.entry.event.event = letter.entry.event.event.clone().with(name, *value);
+            }
+            let rendered = texts.render(&letter).unwrap();
+            format!("Subject: {}\n\n{}\n", rendered.subject, rendered.plain)
+        };
+        let cause = ("cause", "database-restored");
+        let both = restored(&[cause]) + &restored(&[cause, ("recovery_codes", "voided")]);
+        insta::assert_snapshot!(format!("{tag}_restored"), both);
+    }
+}
+
 /// B50: what changed, when, from where, by whom, what to do if it was not them, and the support contact: as reviewed.
 #[test]
 fn letters_read_as_reviewed() {

@@ -18,6 +18,7 @@ use countersign_domain::policy::{Policy, PolicyDocument, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, FreshSet, IssuedCodes};
+use countersign_domain::restore;
 use countersign_domain::secret::{SecretBytes, SecretString};
 use countersign_domain::status::{Status, status};
 use countersign_domain::text::DisplayName;
@@ -358,6 +359,11 @@ impl World {
     pub fn revoke(&mut self, revocation: &Revocation) -> Result<usize, Denial> {
         let decision = clients::revoke(&self.state, &self.ctx(), revocation);
         self.commit(decision)
+    }
+
+    pub fn make_safe(&mut self, recovery_codes: bool) {
+        let decision = restore::make_safe(&self.state, &self.ctx(), recovery_codes);
+        self.commit(decision);
     }
 
     pub fn status(&self) -> Status {

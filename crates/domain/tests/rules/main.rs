@@ -16,6 +16,7 @@ mod proofs_to_enroll;
 mod recovery_codes;
 mod remembered;
 mod requirement;
+mod restored;
 mod security_keys;
 mod status;
 mod switching_off;

@@ -13,6 +13,8 @@ use time::OffsetDateTime;
 /// Details of events that their owner may read; the others are words for machines.
 const REASONS: [&str; 2] = ["justification", "reason"];
 const CODES_LEFT: &str = "remaining";
+/// What made a process act by itself.
+const CAUSE: &str = "cause";
 
 /// One line.
 pub(super) struct Fact<'a> {
@@ -21,12 +23,13 @@ pub(super) struct Fact<'a> {
     pub(super) value: String,
 }
 
-/// Whether somebody else acted, who can be asked. A process tells what its user did elsewhere, such as a new password.
-pub(super) fn is_someone_else(reader: &UserId, actor: &Principal) -> bool {
-    match actor {
+/// Whether somebody else acted, who can be asked. A process tells what its user did elsewhere, such as a new password,
+/// unless it had a cause of its own: after a restore no password is in doubt.
+pub(super) fn is_someone_else(reader: &UserId, event: &EventRecord) -> bool {
+    match &event.actor.principal {
         Principal::User(id) => id != reader,
         Principal::Operator(_) => true,
-        Principal::Job(_) => false,
+        Principal::Job(_) => event.event.details.iter().any(|(name, _)| name == CAUSE),
     }
 }
 

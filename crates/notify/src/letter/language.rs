@@ -1,6 +1,7 @@
 //! One language: the shape of a file of `texts/`, and filling values into its sentences.
 
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Everything that a language says.
@@ -72,6 +73,36 @@ pub(crate) struct EventText {
     pub(crate) title: String,
     /// A sentence or a few.
     pub(crate) text: String,
+    /// What is said instead where the event has a certain detail; the first that fits counts.
+    #[serde(default)]
+    pub(crate) instead: Vec<Instead>,
+}
+
+/// What is said of an event with this detail.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Instead {
+    /// The name of the detail.
+    pub(crate) detail: String,
+    /// Its value.
+    pub(crate) value: String,
+    /// As in [`EventText`].
+    pub(crate) title: String,
+    /// As in [`EventText`].
+    pub(crate) text: String,
+}
+
+impl EventText {
+    /// Title and text for an event with these details.
+    pub(crate) fn for_details(&self, details: &[(Cow<'static, str>, String)]) -> (&str, &str) {
+        let has = |instead: &&Instead| {
+            details.iter().any(|(name, value)| *name == instead.detail && *value == instead.value)
+        };
+        self.instead
+            .iter()
+            .find(has)
+            .map_or((&self.title, &self.text), |instead| (&instead.title, &instead.text))
+    }
 }
 
 /// The sentence with each `{name}` replaced. In one pass: what a value says is never taken for a name.

@@ -101,8 +101,8 @@ impl Texts {
         let (title, text) = language
             .events
             .get(event.event.kind.name())
-            .map_or((&*language.opening, ""), |told| (&*told.title, &*told.text));
-        let other = facts::is_someone_else(&notice.user, &event.actor.principal);
+            .map_or((&*language.opening, ""), |told| told.for_details(&event.event.details));
+        let other = facts::is_someone_else(&notice.user, event);
         let advice = &language.advice;
         let parts = Parts {
             language: tag,

@@ -1,8 +1,9 @@
 //! No change without its event: one walk over every method that changes something, as the contract's own descriptors
 //! list them. A method without an entry here fails the test, so whoever adds one says what it tells.
 //!
-//! No operator command is here: those that change something (`migrate`, `keys rotate`) change the schema and how secrets
-//! are sealed, and no user's second factor nor any tenant's policy. One that did would go through the same use cases.
+//! No operator command is here. `migrate` and `keys rotate` change the schema and how secrets are sealed, and no user's
+//! second factor nor any tenant's policy. `post-restore` changes users: through the same use cases, with an event each; the
+//! rules of the domain say what it tells (`tests/rules/restored.rs` there).
 
 use super::desk::{Desk, disable, operator, reset, ticket, unlock, update, user};
 use crate::support::{Client, EVERYTHING, Enrolled, Person, World, answer, code};
