@@ -178,7 +178,29 @@ async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
     assert!(node.terminate().await.success());
 }
 
+/// R64: a node that would not notice a restored database says so when it starts; with SQLite there always is a witness.
+async fn a_node_without_a_witness_says_so(store: Store) {
+    let data = Arc::new(Data::fresh(store).await);
+    let mut node = Node::start_on(Arc::clone(&data)).await;
+    node.terminate().await;
+    let (mut node, _) = production::start(Arc::clone(&data)).await;
+    assert!(node.terminate().await.success());
+    let says = |node: &Node| node.printed().contains("would not notice a restored database");
+    assert!(!says(&node));
+
+    let file = data.folder().join("countersign.toml");
+    let key = format!("1 = \"{}/root.key\"", data.folder().display());
+    let configuration = production::configuration(&data, &key);
+    let lines = configuration.lines().filter(|line| !line.starts_with("witness_file"));
+    production::write(&file, &lines.collect::<Vec<_>>().join("\n"));
+    let arguments = ["serve", "--config", file.to_str().unwrap()].map(str::to_owned).to_vec();
+    let mut node = Node::start_with(Arc::clone(&data), arguments).await;
+    assert!(node.terminate().await.success());
+    assert_eq!(says(&node), store == Store::Postgres);
+}
+
 on_both_stores!(
+    a_node_without_a_witness_says_so,
     root_keys_change_while_people_sign_in,
     a_rotation_back_to_an_older_key_ends,
     a_restored_database_is_refused_until_it_was_made_safe

@@ -58,6 +58,9 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let keyring = Arc::new(keyring);
     let stores = stores::open(store, Arc::clone(&keyring)).await?;
     vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
+    if witness.is_none() && !development {
+        tracing::warn!("this node would not notice a restored database; give it a store.witness_file");
+    }
     let witness = Arc::new(Witness::open(witness)?);
     witness.judge(stores.lifeline.incarnation(witness::fresh_id()).await?)?;
     // Every start is a step that a backup from before it lacks.
