@@ -38,7 +38,7 @@ pub struct NoticeRules {
 }
 
 impl Default for NoticeRules {
-    /// Gives up after two to three days.
+    /// Gives up after 42 to 57 hours: the pauses between 20 tries, without and with all that is taken off them.
     fn default() -> Self {
         Self {
             first_pause: Duration::from_secs(15),
