@@ -72,6 +72,9 @@ async fn root_keys_change_while_people_sign_in(store: Store) {
     assert!(told.contains("24 authenticator keys") && !told.contains("recovery"), "{told}");
     let told = refused(&data, &file, &second.replace("2 =", "1 =")).await;
     assert!(told.contains("keys.*.1: is another key"), "{told}");
+    let (ended, told) = run(&["keys", "rotate", "--config", &file]).await;
+    assert_eq!(ended, Some(64), "{told}");
+    assert!(told.contains("keys.*.1: is another key"), "{told}");
 
     let both = format!("{first}\n{second}");
     let (mut node, credentials) = production::start_with_keys(Arc::clone(&data), &both).await;

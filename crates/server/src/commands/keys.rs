@@ -9,8 +9,10 @@ use crate::failure::Failure;
 use crate::root_key;
 use crate::stores::{self, Stores};
 use crate::vault::{self, Table};
+use countersign_domain::digest::KeyId;
 use countersign_keyring::Keyring;
 use countersign_ports::{Clock, Release};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ pub(super) fn new(args: &NewKeyArgs) -> Result<(), Failure> {
 
 /// Says what needs which key.
 pub(super) async fn status(args: VaultArgs) -> Result<(), Failure> {
-    let (stores, keyring) = open(args).await?;
+    let (stores, keyring, _) = open(args).await?;
     say(&stores, &keyring).await
 }
 
@@ -45,9 +47,11 @@ async fn say(stores: &Stores, keyring: &Keyring) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Seals everything with the newest key, as the service does by itself, and says how far it is.
+/// Seals everything with the newest key, as the service does by itself, and says how far it is. Refuses the keys that the
+/// service refuses: what is sealed with a key that no node has opens nowhere.
 pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
-    let (stores, keyring) = open(args).await?;
+    let (stores, keyring, retired) = open(args).await?;
+    vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
     let mut total = 0;
     loop {
         let pass = vault::pass(stores.vault.as_ref(), |rows| {
@@ -80,9 +84,9 @@ async fn left(stores: &Stores, keyring: &Keyring) -> Result<u64, Failure> {
     Ok(sealed.map(|one| one.rows).sum())
 }
 
-async fn open(args: VaultArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
+async fn open(args: VaultArgs) -> Result<(Stores, Arc<Keyring>, BTreeSet<KeyId>), Failure> {
     let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
-    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
+    let (store, Keys { keyring, retired }, _) = config::load_vault(&sources)?;
     let keyring = Arc::new(keyring);
-    Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring))
+    Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring, retired))
 }
