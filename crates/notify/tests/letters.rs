@@ -83,6 +83,26 @@ fn a_reported_change_tells_its_own_time() {
     assert!(reported.contains("14 January 2026") && !reported.contains("15 January 2026"), "{reported}");
 }
 
+/// B50, R70: what was replaced is gone, and a copied key was not disabled by guesses: such events have words of their own,
+/// in every language.
+#[test]
+fn a_detail_may_change_the_words() {
+    let texts = Texts::load().unwrap();
+    for (kind, detail, value) in [
+        (EventType::AuthenticatorAdded, "replaces", "019daa3f-5e2e-7c1f-a8c8-1d5b90a31a6a"),
+        (EventType::AuthenticatorDisabled, "finding", "sign_count_regressed"),
+    ] {
+        for tag in texts.tags() {
+            let mut letter = letter(kind, tag);
+            let usual = texts.render(&letter).unwrap();
+            letter.entry.event.event = letter.entry.event.event.clone().with(detail, value);
+            let told = texts.render(&letter).unwrap();
+            assert_ne!(usual.subject, told.subject, "{tag} {detail}");
+            assert!(!told.plain.contains('{'), "{}", told.plain);
+        }
+    }
+}
+
 /// R64, R58: after a restore the letter says what was voided and why, in every language.
 #[test]
 fn a_restore_is_told_with_what_it_voided() {

@@ -397,6 +397,7 @@ fn replacing_has_no_moment_of_being_off() {
         assert_eq!(world.log_in(old.code(world.now)).assurance, Assurance::Verified, "the old one serves");
         world.confirm(&world.confirm_command(&begun, new.code(world.now))).unwrap();
         assert_eq!(world.kinds(), [EventType::AuthenticatorAdded, EventType::AuthenticatorRemoved]);
+        assert!(world.detail("replaces").is_some(), "B50: the owner hears that the other one is gone");
         assert_eq!(world.told, Some(EventType::AuthenticatorAdded));
         assert_eq!((world.state.authenticators.len(), world.state.state_since), (1, since));
         assert_eq!(world.state.recovery, recovery, "recovery codes are not the replaced one's");

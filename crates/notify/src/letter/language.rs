@@ -84,8 +84,8 @@ pub(crate) struct EventText {
 pub(crate) struct Instead {
     /// The name of the detail.
     pub(crate) detail: String,
-    /// Its value.
-    pub(crate) value: String,
+    /// Its value; any, where this is not given.
+    pub(crate) value: Option<String>,
     /// As in [`EventText`].
     pub(crate) title: String,
     /// As in [`EventText`].
@@ -96,7 +96,9 @@ impl EventText {
     /// Title and text for an event with these details.
     pub(crate) fn for_details(&self, details: &[(Cow<'static, str>, String)]) -> (&str, &str) {
         let has = |instead: &&Instead| {
-            details.iter().any(|(name, value)| *name == instead.detail && *value == instead.value)
+            details.iter().any(|(name, value)| {
+                *name == instead.detail && instead.value.as_ref().is_none_or(|wanted| value == wanted)
+            })
         };
         self.instead
             .iter()
