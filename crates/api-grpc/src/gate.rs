@@ -18,7 +18,7 @@ use tonic::codegen::http::{Extensions, HeaderMap, Request};
 use tonic::transport::server::TcpConnectInfo;
 
 /// Paths that nobody needs a grant for: they tell nothing of any tenant.
-const HEALTH: &str = "/grpc.health.v1.Health/";
+pub(crate) const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Reflection, where it is offered.
 const REFLECTION: [&str; 2] =
     ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod gate;
 mod limits;
 mod metrics;
+mod open;
 mod options;
 mod page;
 mod peek;

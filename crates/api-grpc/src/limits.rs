@@ -175,7 +175,7 @@ impl Limits {
 }
 
 /// The answer to a call that there is no room for.
-fn overloaded() -> Failure {
+pub(crate) fn overloaded() -> Failure {
     Failure::new(ErrorReason::Overloaded, "the server has more calls than it can answer in time")
         .retry_after(LATER)
 }

@@ -138,6 +138,11 @@ pub struct Options {
     pub max_at_work_per_tenant: usize,
     /// Calls waiting or worked on of one tenant; one more is turned away, so that there is room for others (R66).
     pub max_in_flight_per_tenant: usize,
+    /// Calls of health answered at the same time; one more is turned away at once. Apart from `max_in_flight`, since nobody
+    /// needs a grant for them (R66).
+    pub max_open_calls: usize,
+    /// Streams of health, and of reflection where it is offered, that go on at the same time (R66).
+    pub max_open_streams: usize,
     /// How long a call waits for its turn before it is turned away.
     pub max_wait: Duration,
     /// How often each caller may call; `None` for as often as it likes.
@@ -163,6 +168,8 @@ impl Options {
             max_at_work: 256,
             max_at_work_per_tenant: 32,
             max_in_flight_per_tenant: 2_048,
+            max_open_calls: 64,
+            max_open_streams: 1_024,
             max_wait: Duration::from_secs(1),
             rate: None,
             rates: HashMap::new(),
@@ -226,6 +233,8 @@ impl Options {
             ("max_at_work", self.max_at_work == 0),
             ("max_at_work_per_tenant", self.max_at_work_per_tenant == 0),
             ("max_in_flight_per_tenant", self.max_in_flight_per_tenant == 0),
+            ("max_open_calls", self.max_open_calls == 0),
+            ("max_open_streams", self.max_open_streams == 0),
             ("rate", self.rates().any(|(_, rate)| rate.per_second == 0 || rate.burst == 0)),
             ("default_deadline", self.default_deadline.is_zero()),
             ("max_deadline", self.max_deadline.is_zero()),

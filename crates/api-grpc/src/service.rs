@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::gate::{Denied, Gate, Shown};
 use crate::limits::{Limits, Party, expired};
 use crate::metrics::{self, InFlight};
+use crate::open::Open;
 use crate::options::{Options, SetupError};
 use crate::peek;
 use crate::services::{self, Services};
@@ -40,8 +41,8 @@ pub struct GrpcService(Arc<Shared>);
 /// What all calls share.
 struct Shared {
     services: Services,
-    /// What is served without a caller: health, and reflection where it is offered.
-    open: Routes,
+    /// What is served without a caller.
+    open: Open,
     gate: Gate,
     limits: Limits,
     health: Health,
@@ -81,6 +82,7 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
     let health = Health { reporter, said: Arc::default() };
     // Nobody else has the reporter yet, so its lock is free and the future is ready at once.
     let _ = health.set_serving(false).now_or_never();
+    let max_bytes = options.max_request_bytes;
     let mut open = Routes::builder();
     open.add_service(health_server);
     if options.reflection {
@@ -89,12 +91,13 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
                 .register_encoded_file_descriptor_set(countersign_api::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        open.add_service(builder().build_v1().map_err(SetupError::Reflection)?)
-            .add_service(builder().build_v1alpha().map_err(SetupError::Reflection)?);
+        let (v1, v1alpha) = (builder().build_v1(), builder().build_v1alpha());
+        open.add_service(v1.map_err(SetupError::Reflection)?.max_decoding_message_size(max_bytes))
+            .add_service(v1alpha.map_err(SetupError::Reflection)?.max_decoding_message_size(max_bytes));
     }
     Ok(GrpcService(Arc::new(Shared {
         services: Services::new(&app),
-        open: open.routes().prepare(),
+        open: Open::new(open.routes().prepare(), &options),
         limits: Limits::new(&options),
         gate: Gate::new(options.callers, options.tokens, options.reflection)?,
         health,
@@ -131,8 +134,14 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 impl Shared {
     fn handle(self: Arc<Self>, request: Request<Body>) -> Answer {
         if self.gate.is_open(request.uri().path()) {
-            let answer = self.open.clone().call(request);
-            return Box::pin(async { Ok(services::answered(answer.await)) });
+            let place = self.open.place(request.uri().path());
+            return Box::pin(async move {
+                let answer = match place {
+                    Ok(place) => self.open.answer(place, &self.limits, request).await,
+                    Err(full) => Err(full),
+                };
+                Ok(answer.unwrap_or_else(Status::into_http))
+            });
         }
         let trace_id = trace::trace_id(request.headers());
         let span = trace::span(request.uri().path(), request.headers(), &trace_id);

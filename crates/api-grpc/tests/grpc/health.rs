@@ -1,7 +1,10 @@
 //! Health and reflection: open to everybody who can connect, and telling nothing of any tenant.
 
-use crate::support::{World, callers, options};
+use crate::support::{Fault, Person, Raw, World, callers, options, reason};
 use countersign_api_grpc::Options;
+use countersign_domain::policy::Preset;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -75,5 +78,102 @@ async fn reflection_is_there_only_where_asked_for() {
             .await
             .unwrap()
             .unwrap();
+    }
+}
+
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+fn everything() -> HealthCheckRequest {
+    HealthCheckRequest::default()
+}
+
+/// R47: who shows nothing does not have a node read more than anybody else.
+#[tokio::test]
+async fn a_question_about_health_is_bounded_in_size() {
+    let world = World::new();
+    let client = world.connect(None).await;
+    for path in [CHECK, WATCH] {
+        for (size, expected) in [(32 * 1024, None), (32 * 1024 + 1, Some("REQUEST_TOO_LARGE"))] {
+            // Field 1, a text: its tag and a length of three bytes before it.
+            let mut message = Vec::new();
+            prost::encoding::string::encode(1, &"s".repeat(size - 4), &mut message);
+            assert_eq!(message.len(), size);
+            let status = Raw(client.channel.clone()).call(path, message).await.unwrap_err();
+            match expected {
+                Some(expected) => assert_eq!(reason(&status), expected, "{path}"),
+                None => assert_eq!(status.code(), Code::NotFound, "{path}: there is no such service"),
+            }
+        }
+    }
+}
+
+/// R66: a question about health that never ends is ended, however long its caller would wait.
+#[tokio::test(start_paused = true)]
+async fn a_question_about_health_that_never_ends_is_ended() {
+    let world = World::new();
+    let client = world.connect(None).await;
+    for path in [CHECK, WATCH] {
+        let start = tokio::time::Instant::now();
+        let status = Raw(client.channel.clone()).call_without_end(path).await.unwrap_err();
+        assert_eq!(reason(&status), "DEADLINE_EXPIRED", "{path}");
+        assert_eq!(start.elapsed().as_secs(), 2, "{path}");
+    }
+}
+
+/// R66: questions about health take places of their own, which come back: neither do they fill those of other calls, nor
+/// do other calls fill theirs.
+#[tokio::test(start_paused = true)]
+async fn health_and_calls_do_not_fill_each_other() {
+    let options = Options { max_in_flight: 1, max_open_calls: 2, ..options(callers([])) };
+    let world = World::with(options);
+    world.tenant(Preset::SelfServiceCode).await;
+    let (nobody, client) = (world.connect(None).await, world.client().await);
+    let mut health = HealthClient::new(nobody.channel.clone());
+
+    let raw = Raw(nobody.channel.clone());
+    let unending = [raw.call_without_end(CHECK), raw.call_without_end(CHECK)];
+    let mut unending = Box::pin(futures::future::join_all(unending));
+    assert!(futures::poll!(&mut unending).is_pending());
+    let status = health.check(everything()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    let ann = Person::new("self-service-code", "ann");
+    client.login.clone().check_login(ann.check(&world, None)).await.unwrap();
+    for answer in unending.await {
+        assert_eq!(reason(&answer.unwrap_err()), "DEADLINE_EXPIRED");
+    }
+
+    let gate = Arc::new(Semaphore::new(0));
+    world.fail_commits(Fault::Wait(Arc::clone(&gate)));
+    let mut login = client.login.clone();
+    let mut call = Box::pin(login.check_login(ann.check(&world, None)));
+    let before = world.commits();
+    while world.commits() == before {
+        assert!(futures::poll!(&mut call).is_pending());
+        tokio::task::yield_now().await;
+    }
+    health.check(everything()).await.unwrap();
+    gate.add_permits(1);
+    call.await.unwrap();
+}
+
+/// R66: who watches health keeps a place for as long as it watches, and gives it back when it leaves.
+#[tokio::test]
+async fn watches_of_health_are_bounded() {
+    let world = World::with(Options { max_open_streams: 2, ..options(callers([])) });
+    let mut health = HealthClient::new(world.connect(None).await.channel);
+    let mut first = health.watch(everything()).await.unwrap().into_inner();
+    let mut second = health.watch(everything()).await.unwrap().into_inner();
+    for stream in [&mut first, &mut second] {
+        stream.message().await.unwrap().unwrap();
+    }
+    let status = health.watch(everything()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    health.check(everything()).await.unwrap();
+    world.service.health().set_serving(true).await;
+    assert_eq!(second.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    drop(first);
+    while health.watch(everything()).await.is_err() {
+        tokio::task::yield_now().await;
     }
 }

@@ -1,6 +1,7 @@
 //! Calls of any method with any bytes, as a caller without generated code could make them.
 
 use prost::bytes::{Buf, BufMut};
+use std::time::Duration;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
@@ -30,6 +31,17 @@ impl Raw {
             request.metadata_mut().insert("authorization", value.parse().unwrap());
         }
         client.unary(request, path, Bytes).await.map(Response::into_inner)
+    }
+
+    /// Makes a call whose request never ends, under a paused clock: one that nobody ends fails the test.
+    pub(crate) async fn call_without_end(&self, path: &str) -> Result<Vec<u8>, Status> {
+        let mut client = tonic::client::Grpc::new(self.0.clone());
+        client.ready().await.unwrap();
+        let path = PathAndQuery::try_from(path).unwrap();
+        let request = Request::new(tokio_stream::pending());
+        let call = client.client_streaming(request, path, Bytes);
+        let answer = tokio::time::timeout(Duration::from_mins(10), call).await;
+        answer.unwrap_or_else(|_| panic!("nobody ended the call")).map(Response::into_inner)
     }
 }
 
