@@ -8,7 +8,7 @@
 mod support;
 
 use countersign_api::v1;
-use countersign_api_grpc::PeerCertificate;
+use countersign_api_grpc::{Peer, PeerCertificate};
 use countersign_domain::policy::Preset;
 use divan::Bencher;
 use prost::Message;
@@ -32,7 +32,10 @@ fn call(message: &impl Message) -> Request<Body> {
     message.encode(&mut framed).unwrap();
     let mut request = Request::post(CHECK_LOGIN).header("content-type", "application/grpc");
     let names = [EVERYTHING.to_owned()].into();
-    request.extensions_mut().unwrap().insert(PeerCertificate { names });
+    request
+        .extensions_mut()
+        .unwrap()
+        .insert(Peer { address: None, certificate: Some(PeerCertificate { names }) });
     request.body(Body::new(http_body_util::Full::from(framed))).unwrap()
 }
 

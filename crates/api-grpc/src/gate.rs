@@ -6,7 +6,9 @@
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;
 use crate::metrics::OfMethod;
-use crate::options::{Callers, Grants, MAX_NAMES, PeerCertificate, SetupError, TokenVerifier};
+use crate::options::{
+    Callers, Grants, LOOPBACK, MAX_NAMES, Peer, PeerCertificate, SetupError, TokenVerifier,
+};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
 use std::collections::HashMap;
@@ -14,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Status;
 use tonic::codegen::http::header::AUTHORIZATION;
-use tonic::codegen::http::{Extensions, HeaderMap, Request};
+use tonic::codegen::http::{HeaderMap, Request};
 use tonic::transport::server::TcpConnectInfo;
 
 /// Paths that nobody needs a grant for: they tell nothing of any tenant.
@@ -62,11 +64,12 @@ impl Gate {
     pub(crate) async fn authenticate(&self, shown: Shown) -> Result<Caller, Denied> {
         let known = match &self.callers {
             Known::Loopback(id, grants) => {
-                // The server binds loopback only; a peer from elsewhere must not get in even if it did not.
-                if shown.remote.is_some_and(|address| !address.ip().is_loopback()) {
-                    return Err(missing());
+                // The server binds loopback only; a peer from elsewhere must not get in even if it did not, nor one of
+                // whom nobody knows from where it is.
+                if shown.remote.is_some_and(|address| address.ip().to_canonical().is_loopback()) {
+                    return Ok(Caller { id: id.unshared(), grants: Arc::clone(grants) });
                 }
-                return Ok(Caller { id: id.unshared(), grants: Arc::clone(grants) });
+                return Err(missing());
             }
             Known::Named(known) => known,
         };
@@ -143,12 +146,12 @@ pub(crate) struct Shown {
 impl Shown {
     /// By this request.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let peer = request.extensions();
-        Self {
-            remote: peer.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr),
-            certificate: certificate(peer).cloned(),
-            token: token(request.headers()),
+        let (peer, token) = (request.extensions(), token(request.headers()));
+        if let Some(Peer { address, certificate }) = peer.get::<Peer>() {
+            return Self { remote: *address, certificate: certificate.clone(), token };
         }
+        let remote = peer.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        Self { remote, certificate: None, token }
     }
 }
 
@@ -179,14 +182,10 @@ fn invalid(why: &'static str, caller: Option<CallerId>) -> Denied {
     Denied { status, reason: Some(reason), caller }
 }
 
-fn certificate(peer: &Extensions) -> Option<&PeerCertificate> {
-    peer.get::<PeerCertificate>().or_else(|| peer.get::<Option<PeerCertificate>>()?.as_ref())
-}
-
 fn known(callers: Callers) -> Result<Known, SetupError> {
     let id = |name: &str| CallerId::parse(name).map_err(|_| SetupError::CallerName { name: name.to_owned() });
     Ok(match callers {
-        Callers::Loopback => Known::Loopback(id("loopback")?, Arc::new(Grants::all())),
+        Callers::Loopback => Known::Loopback(id(LOOPBACK)?, Arc::new(Grants::all())),
         Callers::Certificates(callers) => {
             let mut known = HashMap::with_capacity(callers.len());
             for (name, grants) in callers {
@@ -266,37 +265,41 @@ mod tests {
         for header in headers {
             request.headers_mut().append(AUTHORIZATION, header.parse().unwrap());
         }
-        let names = certificate.map(|name| PeerCertificate { names: [name.to_owned()].into() });
-        request.extensions_mut().insert(names);
+        let certificate = certificate.map(|name| PeerCertificate { names: [name.to_owned()].into() });
+        request.extensions_mut().insert(Peer { address: None, certificate });
         request
     }
 
-    /// R46: in development only loopback peers are let in, even if the server should listen beyond.
+    /// R46: in development only loopback peers are let in, even if the server should listen beyond; in either form in which
+    /// a server may say where they are, and not where it does not say.
     #[test]
     fn development_lets_in_loopback_peers_only() {
         let table = [
             ("127.0.0.1:5000", Ok("loopback")),
             ("[::1]:5000", Ok("loopback")),
             ("10.0.0.7:5000", Err("CALLER_CREDENTIALS_MISSING")),
+            ("[::ffff:127.0.0.1]:5000", Ok("loopback")),
+            ("[::ffff:10.0.0.7]:5000", Err("CALLER_CREDENTIALS_MISSING")),
             ("[2001:db8::1]:5000", Err("CALLER_CREDENTIALS_MISSING")),
+            ("", Err("CALLER_CREDENTIALS_MISSING")),
         ];
         for (remote, expected) in table {
-            let mut request = shown(None, &[]);
-            let remote_addr = Some(remote.parse().unwrap());
-            request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-            let expected = expected.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(admitted(Callers::Loopback, &request), expected, "{remote}");
+            let address = remote.parse().ok();
+            let (mut ours, mut tonics) = (Request::new(()), Request::new(()));
+            ours.extensions_mut().insert(Peer { address, certificate: None });
+            tonics.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: address });
+            for request in [ours, tonics] {
+                let expected = expected.map(str::to_owned).map_err(str::to_owned);
+                assert_eq!(admitted(Callers::Loopback, &request), expected, "{remote}");
+            }
         }
+        assert!(admitted(Callers::Loopback, &Request::new(())).is_err(), "nobody said where it is");
     }
 
-    /// R42: the certificate counts in both forms in which a server may hand it over, and its absence is its absence.
+    /// R42: the absence of a certificate is its absence.
     #[test]
-    fn certificates_come_in_two_forms() {
-        let mut plain = Request::new(());
-        plain.extensions_mut().insert(PeerCertificate { names: ["login.internal".to_owned()].into() });
-        for request in [plain, shown(Some("login.internal"), &[])] {
-            assert_eq!(admitted(callers(), &request), Ok("login.internal".to_owned()));
-        }
+    fn who_shows_no_certificate_has_none() {
+        assert_eq!(admitted(callers(), &shown(Some("login.internal"), &[])), Ok("login.internal".to_owned()));
         for request in [shown(None, &[]), Request::new(())] {
             assert_eq!(admitted(callers(), &request), Err("CALLER_CREDENTIALS_MISSING".to_owned()));
         }

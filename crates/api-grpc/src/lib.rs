@@ -28,7 +28,9 @@ mod services;
 mod status;
 mod trace;
 
-pub use options::{Callers, Grants, Options, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier};
+pub use options::{
+    Callers, Grants, Options, Peer, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier,
+};
 pub use service::{GrpcService, Health, service};
 
 /// A text as a QR code in lines of text, two modules a character, dark ones drawn, with the quiet zone that readers need;

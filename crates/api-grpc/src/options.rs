@@ -4,11 +4,15 @@
 use countersign_domain::ids::{CallerId, TenantId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A scope that no method names: policy changes that ask less of users want it in addition.
 const WEAKEN_SCOPE: &str = "policy.weaken";
+
+/// The name of the caller in development.
+pub(crate) const LOOPBACK: &str = "loopback";
 
 /// The most names of a client certificate that are looked at.
 pub(crate) const MAX_NAMES: usize = 32;
@@ -104,8 +108,17 @@ pub trait TokenVerifier: Debug + Send + Sync {
     async fn verify(&self, token: &str) -> Result<String, &'static str>;
 }
 
-/// What TLS verified of a peer. The server puts it, or an `Option` of it, into the extensions of each request through
-/// [`tonic::transport::server::Connected::ConnectInfo`].
+/// Who is at the other end of a connection. The server puts it into the extensions of each request through
+/// [`tonic::transport::server::Connected::ConnectInfo`]; the address alone also counts as tonic's own listener puts it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// Its address. In development a peer without one is not let in (R46).
+    pub address: Option<SocketAddr>,
+    /// Its certificate, where it showed one.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// What TLS verified of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerCertificate {
     /// URIs and DNS names of the SAN, in its order. Shared by all requests of a connection.

@@ -5,7 +5,7 @@
 use super::answer::Answer;
 use super::conversation::{Call, Caller};
 use super::secrets::{Spelling, is_secret};
-use countersign_api_grpc::{Callers, Grants, GrpcService, Options, PeerCertificate, Tenants, service};
+use countersign_api_grpc::{Callers, Grants, GrpcService, Options, Peer, PeerCertificate, Tenants, service};
 use countersign_application::{Application, Deps};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
@@ -206,7 +206,8 @@ impl World {
             Caller::Login => Some(LOGIN),
             Caller::Elsewhere => Some(OTHER),
         };
-        request.extensions_mut().insert(name.map(|name| PeerCertificate { names: [name.to_owned()].into() }));
+        let certificate = name.map(|name| PeerCertificate { names: [name.to_owned()].into() });
+        request.extensions_mut().insert(Peer { address: None, certificate });
         let Ok(response) = self.service.call(request).await;
         Answer::of(response).await
     }

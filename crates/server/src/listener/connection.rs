@@ -1,8 +1,9 @@
 //! A connection that reached HTTP/2: its bytes, the preface given back in front of them, its place among those allowed,
-//! and the names of its peer.
+//! and who its peer is.
 
-use countersign_api_grpc::PeerCertificate;
+use countersign_api_grpc::{Peer, PeerCertificate};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,8 +17,8 @@ pub(crate) struct Connection {
     stream: Stream,
     /// What was read ahead and not yet given out.
     ahead: &'static [u8],
-    /// What the peer's certificate says, where it showed one.
-    peer: Option<PeerCertificate>,
+    /// From where the peer is, and what its certificate says where it showed one.
+    peer: Peer,
     // Held for the limit that it counts towards.
     _place: OwnedSemaphorePermit,
 }
@@ -29,25 +30,33 @@ enum Stream {
 }
 
 impl Connection {
-    /// Plain text.
-    pub(super) fn plain(stream: TcpStream, ahead: &'static [u8], place: OwnedSemaphorePermit) -> Self {
-        Self { stream: Stream::Plain(stream), ahead, peer: None, _place: place }
+    /// Plain text, with a peer at that address.
+    pub(super) fn plain(
+        stream: TcpStream,
+        ahead: &'static [u8],
+        place: OwnedSemaphorePermit,
+        address: SocketAddr,
+    ) -> Self {
+        let peer = Peer { address: Some(address), certificate: None };
+        Self { stream: Stream::Plain(stream), ahead, peer, _place: place }
     }
 
-    /// TLS, with the names in the peer's certificate where it showed one.
+    /// TLS, with a peer at that address, and the names in its certificate where it showed one.
     pub(super) fn tls(
         stream: TlsStream<TcpStream>,
         ahead: &'static [u8],
         place: OwnedSemaphorePermit,
+        address: SocketAddr,
         names: Option<Vec<String>>,
     ) -> Self {
-        let peer = names.map(|names| PeerCertificate { names: names.into() });
+        let certificate = names.map(|names| PeerCertificate { names: names.into() });
+        let peer = Peer { address: Some(address), certificate };
         Self { stream: Stream::Tls(Box::new(stream)), ahead, peer, _place: place }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Option<PeerCertificate>;
+    type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
         self.peer.clone()

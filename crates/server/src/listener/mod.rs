@@ -9,6 +9,7 @@ pub(crate) use connection::Connection;
 
 use crate::tls::{self, Reloading};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -50,8 +51,8 @@ async fn accept(listener: TcpListener, rules: Rules, ready: mpsc::Sender<io::Res
             () = ready.closed() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -61,7 +62,7 @@ async fn accept(listener: TcpListener, rules: Rules, ready: mpsc::Sender<io::Res
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
                 full = false;
-                tokio::spawn(prepare(stream, place, rules.clone(), ready.clone()));
+                tokio::spawn(prepare(stream, address, place, rules.clone(), ready.clone()));
             }
             // Told once each time it gets full: a storm must not become a storm of log lines.
             Err(_) if full => {}
@@ -76,11 +77,14 @@ async fn accept(listener: TcpListener, rules: Rules, ready: mpsc::Sender<io::Res
 /// Takes a connection to HTTP/2, or drops it. Why a stranger's handshake failed is worth a line for debugging only.
 async fn prepare(
     stream: TcpStream,
+    address: SocketAddr,
     place: OwnedSemaphorePermit,
     rules: Rules,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
-    match tokio::time::timeout(rules.handshake_timeout, handshake(stream, place, rules.tls.as_ref())).await {
+    match tokio::time::timeout(rules.handshake_timeout, handshake(stream, address, place, rules.tls.as_ref()))
+        .await
+    {
         // Nobody listens any more where the service is being stopped.
         Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
         Ok(Err(error)) => tracing::debug!(error = %error, "a handshake failed"),
@@ -90,6 +94,7 @@ async fn prepare(
 
 async fn handshake(
     stream: TcpStream,
+    address: SocketAddr,
     place: OwnedSemaphorePermit,
     tls: Option<&Reloading>,
 ) -> io::Result<Connection> {
@@ -98,13 +103,13 @@ async fn handshake(
     let Some(tls) = tls else {
         let mut stream = stream;
         expect_preface(&mut stream).await?;
-        return Ok(Connection::plain(stream, PREFACE, place));
+        return Ok(Connection::plain(stream, PREFACE, place, address));
     };
     let config = Arc::clone(&tls.borrow());
     let mut stream = TlsAcceptor::from(config).accept(stream).await?;
     let names = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(tls::names);
     expect_preface(&mut stream).await?;
-    Ok(Connection::tls(stream, PREFACE, place, names))
+    Ok(Connection::tls(stream, PREFACE, place, address, names))
 }
 
 /// Reads the preface here, inside the time limit: a peer that connects and says nothing would stay for long otherwise.
@@ -112,4 +117,47 @@ async fn expect_preface(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io:
     let mut start = [0; PREFACE.len()];
     stream.read_exact(&mut start).await?;
     if start == *PREFACE { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP/2")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_api_grpc::{Callers, Options, Peer};
+    use countersign_application::Application;
+    use countersign_client::{Client, v1};
+    use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_stream::StreamExt as _;
+    use tonic::transport::server::Connected as _;
+
+    async fn listening() -> (SocketAddr, ReceiverStream<io::Result<Connection>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let rules = Rules { tls: None, max_connections: 1, handshake_timeout: Duration::from_mins(1) };
+        (address, connections(listener, rules))
+    }
+
+    /// R46: what is served knows from where its peer is: the gate of development relies on it.
+    #[tokio::test]
+    async fn a_connection_knows_its_peer() {
+        let (address, mut connections) = listening().await;
+        let mut peer = TcpStream::connect(address).await.unwrap();
+        peer.write_all(PREFACE).await.unwrap();
+        let connection = connections.next().await.unwrap().unwrap();
+        let expected = Peer { address: Some(peer.local_addr().unwrap()), certificate: None };
+        assert_eq!(connection.connect_info(), expected);
+    }
+
+    /// R46: the gate of development lets a peer on loopback in by what this listener says of it, and would let nobody in
+    /// where it said nothing.
+    #[tokio::test]
+    async fn development_lets_in_peers_of_this_listener() {
+        let (address, connections) = listening().await;
+        let (store, random) = (Arc::new(MemoryStore::new()), Arc::new(SeededRandom::new(1)));
+        let app = Application::new(deps_in_memory!(store, Arc::new(ManualClock::default()), random));
+        let service = countersign_api_grpc::service(app, Options::new(Callers::Loopback)).unwrap();
+        tokio::spawn(tonic::transport::Server::builder().serve_with_incoming(service, connections));
+        let client = Client::builder(format!("http://{address}")).connect_lazy().unwrap();
+        client.call(v1::ListPolicyPresetsRequest::default()).await.unwrap();
+    }
 }

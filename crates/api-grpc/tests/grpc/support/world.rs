@@ -3,7 +3,7 @@
 use super::faults::{Fault, FaultyStore};
 use countersign_api::v1::account_service_client::AccountServiceClient;
 use countersign_api::v1::login_service_client::LoginServiceClient;
-use countersign_api_grpc::{Callers, Grants, GrpcService, Options, PeerCertificate, Tenants, service};
+use countersign_api_grpc::{Callers, Grants, GrpcService, Options, Peer, PeerCertificate, Tenants, service};
 use countersign_application::{Application, Deps};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::{PolicyDocument, Preset};
@@ -15,6 +15,7 @@ use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,9 @@ use tonic::transport::{Channel, Endpoint, Server};
 /// Holds every scope for every tenant.
 pub(crate) const EVERYTHING: &str = "spiffe://test/everything";
 
+/// Where the peers of the tests are.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
 /// A service with everything behind it.
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
@@ -37,7 +41,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     random: Arc<SeededRandom>,
     faulty: Arc<FaultyStore>,
-    connections: mpsc::UnboundedSender<io::Result<Peer>>,
+    connections: mpsc::UnboundedSender<io::Result<Connection>>,
 }
 
 /// Clients of both services on one connection.
@@ -108,7 +112,8 @@ impl World {
         let certificate = names
             .map(|names| PeerCertificate { names: names.iter().map(|name| (*name).to_owned()).collect() });
         let (ours, theirs) = tokio::io::duplex(1 << 20);
-        self.connections.send(Ok(Peer { io: theirs, certificate })).unwrap();
+        let peer = Peer { address: Some(LOOPBACK), certificate };
+        self.connections.send(Ok(Connection { io: theirs, peer })).unwrap();
         let mut ours = Some(ours);
         let connector = tower::service_fn(move |_| {
             let io = ours.take().map(TokioIo::new).ok_or_else(|| io::Error::other("one connection a test"));
@@ -187,21 +192,21 @@ impl World {
     }
 }
 
-/// The server's end of a connection, with what TLS would have verified.
-struct Peer {
+/// The server's end of a connection, with who would be at the other one.
+struct Connection {
     io: DuplexStream,
-    certificate: Option<PeerCertificate>,
+    peer: Peer,
 }
 
-impl Connected for Peer {
-    type ConnectInfo = Option<PeerCertificate>;
+impl Connected for Connection {
+    type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.certificate.clone()
+        self.peer.clone()
     }
 }
 
-impl AsyncRead for Peer {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -211,7 +216,7 @@ impl AsyncRead for Peer {
     }
 }
 
-impl AsyncWrite for Peer {
+impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
