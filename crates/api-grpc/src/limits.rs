@@ -2,8 +2,10 @@
 
 mod fair;
 mod rate;
+mod shares;
 
 pub(crate) use fair::{Party, Place};
+pub(crate) use shares::Shares;
 
 use crate::failure::{Failure, incident};
 use crate::options::Options;
@@ -11,14 +13,16 @@ use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
 use countersign_domain::ids::CallerId;
 use fair::{Bounds, Full, Places};
-use futures::FutureExt as _;
+use futures::{FutureExt as _, poll};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rate::Bucket;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
@@ -33,6 +37,10 @@ const PREFIX: usize = 5;
 /// arrives after it.
 const MARGIN: Duration = Duration::from_millis(20);
 
+/// Denied calls that wait for the rest of their requests, which only serves to tell the tenant, and how long they do.
+const UNFINISHED_DENIED: usize = 64;
+const DENIED_READ: Duration = Duration::from_secs(1);
+
 /// Methods that take larger requests than the others, as their documentation says.
 const LARGER: [(&str, usize); 1] = [("/countersign.v1.DirectoryService/BatchPutUsers", 1 << 20)];
 
@@ -45,6 +53,10 @@ pub(crate) struct Limits {
     max_wait: Duration,
     /// Calls that are read, wait or are at work.
     in_flight: Arc<Semaphore>,
+    /// Calls of each caller whose request has begun and not ended.
+    unfinished: HashMap<CallerId, Semaphore>,
+    /// The same of calls that are denied, whose callers need not be known.
+    unfinished_denied: Shares,
     places: Places,
     /// By caller; those without an entry have no rate.
     rates: HashMap<CallerId, Mutex<Bucket>>,
@@ -97,13 +109,19 @@ impl Limits {
             share: options.max_at_work_per_tenant,
             of_one: options.max_in_flight_per_tenant,
         };
+        let in_flight = options.max_in_flight.min(Semaphore::MAX_PERMITS);
+        // No tenant is known yet that they could count towards, so they count towards their caller as they would there.
+        let of_caller = options.max_in_flight_per_tenant.min(in_flight.div_ceil(2));
+        let unfinished = options.caller_ids().map(|id| (id, Semaphore::new(of_caller)));
         let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
         Self {
             max_deadline: options.max_deadline,
             default_deadline: options.default_deadline,
             max_request_bytes: options.max_request_bytes,
             max_wait: options.max_wait,
-            in_flight: Arc::new(Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS))),
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            unfinished: unfinished.collect(),
+            unfinished_denied: Shares::new(UNFINISHED_DENIED),
             places: Places::new(bounds),
             rates: rates.collect(),
             start: Instant::now(),
@@ -149,11 +167,42 @@ impl Limits {
         Ok(Permit { _place: Some(place), ..permit })
     }
 
-    /// The whole body of a request, if its message is not too large for the method.
-    pub(crate) async fn whole(&self, path: &str, body: Body) -> Result<Bytes, Status> {
+    /// Room for a call of that caller to wait for the rest of its request, or the answer that there is none.
+    pub(crate) fn unfinished(&self, caller: &CallerId) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        // The gate lets nobody in who is not there.
+        let Some(places) = self.unfinished.get(caller) else { return Ok(None) };
+        places.try_acquire().map(Some).map_err(|_| {
+            let text = "the caller has begun more requests than it may without ending them";
+            overloaded().quota("caller", text)
+        })
+    }
+
+    /// The whole body of a denied call of that caller, if it comes soon and there is room to wait for it. How long is not
+    /// the caller's to say.
+    pub(crate) async fn whole_of_denied(&self, caller: &CallerId, path: &str, body: Body) -> Option<Bytes> {
+        let place = || self.unfinished_denied.take(caller).ok_or_else(overloaded);
+        tokio::time::timeout(DENIED_READ, self.whole(path, body, place)).await.ok()?.ok()
+    }
+
+    /// The whole body of a request, if its message is not too large for the method. Where it has not come yet, `place` says
+    /// whether there is room to wait for it; most bodies come with their headers, and pay for no place.
+    pub(crate) async fn whole<P>(
+        &self,
+        path: &str,
+        body: Body,
+        place: impl FnOnce() -> Result<P, Failure>,
+    ) -> Result<Bytes, Status> {
         let larger = LARGER.iter().find(|(method, _)| *method == path);
         let limit = larger.map_or(self.max_request_bytes, |(_, limit)| *limit);
-        let body = Limited::new(body, limit.saturating_add(PREFIX)).collect().await.map_err(|error| {
+        let mut body = pin!(Limited::new(body, limit.saturating_add(PREFIX)).collect());
+        let body = match poll!(body.as_mut()) {
+            Poll::Ready(body) => body,
+            Poll::Pending => {
+                let _place = place()?;
+                body.await
+            }
+        };
+        let body = body.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 Failure::new(ErrorReason::RequestTooLarge, "the request is larger than the method takes")
                     .with("limit_bytes", limit.to_string())

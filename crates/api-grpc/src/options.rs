@@ -192,6 +192,15 @@ impl Options {
         }
     }
 
+    /// The callers that there are.
+    pub(crate) fn caller_ids(&self) -> impl Iterator<Item = CallerId> {
+        let (loopback, named) = match &self.callers {
+            Callers::Loopback => (Some(LOOPBACK), None),
+            Callers::Certificates(callers) => (None, Some(callers.keys().map(String::as_str))),
+        };
+        loopback.into_iter().chain(named.into_iter().flatten()).filter_map(|name| CallerId::parse(name).ok())
+    }
+
     /// The callers that have a rate.
     pub(crate) fn rates(&self) -> impl Iterator<Item = (CallerId, Rate)> {
         let names = match &self.callers {

@@ -203,7 +203,7 @@ impl Shared {
             let Self { limits, app, .. } = &*shared;
             let permit = limits.enter()?;
             let (mut parts, body) = request.into_parts();
-            let body = limits.whole(&caller.method.path, body).await?;
+            let body = limits.whole(&caller.method.path, body, || limits.unfinished(&caller.id)).await?;
             let permit = limits.turn(permit, party(app, &caller, &body)).await?;
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::new(Full::new(body)));
@@ -225,16 +225,11 @@ impl Shared {
     ) -> Status {
         let Denied { status, reason, caller } = denied;
         self.limits.count_denied(reason);
-        if let (Some(caller), Some(reason), Some(method), Ok(_permit)) =
-            (caller, reason, method, self.limits.enter())
+        if let (Some(caller), Some(reason), Some(method)) = (caller, reason, method)
+            && let Some(body) = self.limits.whole_of_denied(&caller, &method.path, request.into_body()).await
+            && let Some(tenant) = peek::tenant(&self.app, method, &body)
         {
-            let deadline = self.limits.deadline(request.headers());
-            let read = timeout(deadline, self.limits.whole(&method.path, request.into_body())).await;
-            if let Ok(Ok(body)) = read
-                && let Some(tenant) = peek::tenant(&self.app, method, &body)
-            {
-                self.note(tenant, caller, reason, method, trace_id);
-            }
+            self.note(tenant, caller, reason, method, trace_id);
         }
         status
     }

@@ -1,7 +1,8 @@
 //! Turns, shares and rates: one tenant's or caller's storm and the others (R66).
 
-use crate::support::{Client, EVERYTHING, Fault, Person, World, callers, options, reason};
+use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, options, reason};
 use countersign_api_grpc::{Options, Rate};
+use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -192,4 +193,54 @@ async fn a_caller_has_its_rate() {
     tokio::time::advance(wait).await;
     call(&slow).await.unwrap();
     assert!(call(&slow).await.is_err());
+}
+
+/// R66: requests that begin and never end fill a part of the places only, whosever they are: another caller's calls go
+/// through, and the caller itself is told what it has too many of.
+#[tokio::test(start_paused = true)]
+async fn requests_that_never_end_leave_room_for_others() {
+    let endless = "spiffe://test/endless";
+    let grants = vec![("login", countersign_api_grpc::Tenants::All)];
+    let world = World::with(Options { max_in_flight: 4, ..options(callers([(endless, grants)])) });
+    world.tenant(Preset::SelfServiceCode).await;
+    let (endless, other) = (world.connect(Some(&[endless])).await, world.client().await);
+    let raw = Raw(endless.channel.clone());
+    let calls = (0..6).map(|_| raw.call_without_end("/countersign.v1.LoginService/CheckLogin"));
+    let mut calls = Box::pin(futures::future::join_all(calls));
+    assert!(futures::poll!(&mut calls).is_pending());
+    let ann = Person::new(STORM, "ann");
+    other.login.clone().check_login(ann.check(&world, None)).await.unwrap();
+    let told: Vec<_> = calls.await.into_iter().map(Result::unwrap_err).collect();
+    assert_eq!(told.iter().filter(|status| reason(status) == "DEADLINE_EXPIRED").count(), 2);
+    for status in told.iter().filter(|status| reason(status) != "DEADLINE_EXPIRED") {
+        assert_eq!(reason(status), "OVERLOADED");
+        assert_eq!(status.get_details_quota_failure().unwrap().violations[0].subject, "caller");
+    }
+    endless.login.clone().check_login(ann.check(&world, None)).await.unwrap();
+}
+
+/// R66: the same of callers that are denied: they take no place of others, have a second, and do not keep denials of
+/// others out of the log.
+#[tokio::test(start_paused = true)]
+async fn denied_requests_that_never_end_leave_room_for_others() {
+    let world = World::with(Options { max_in_flight: 2, ..options(callers([])) });
+    world.tenant(Preset::SelfServiceCode).await;
+    let stranger = world.connect(Some(&["spiffe://test/stranger"])).await;
+    let (another, other) = (world.connect(Some(&["spiffe://test/another"])).await, world.client().await);
+    let raw = Raw(stranger.channel.clone());
+    let start = tokio::time::Instant::now();
+    let calls = (0..100).map(|_| raw.call_without_end("/countersign.v1.LoginService/CheckLogin"));
+    let mut calls = Box::pin(futures::future::join_all(calls));
+    assert!(futures::poll!(&mut calls).is_pending());
+    let ann = Person::new(STORM, "ann");
+    other.login.clone().check_login(ann.check(&world, None)).await.unwrap();
+    let denied = another.login.clone().check_login(ann.check(&world, None)).await.unwrap_err();
+    assert_eq!(reason(&denied), "CALLER_CREDENTIALS_INVALID");
+    for answer in calls.await {
+        assert_eq!(reason(&answer.unwrap_err()), "CALLER_CREDENTIALS_INVALID");
+    }
+    assert_eq!(start.elapsed().as_secs(), 1);
+    world.app.drained().await;
+    let told = world.events(STORM, &[EventType::CallerDenied]).await;
+    assert_eq!(told.iter().map(|event| event.caller.as_str()).collect::<Vec<_>>(), ["spiffe://test/another"]);
 }
