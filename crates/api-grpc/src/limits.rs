@@ -5,7 +5,7 @@ mod rate;
 mod shares;
 
 pub(crate) use fair::{Party, Place};
-pub(crate) use shares::Shares;
+pub(crate) use shares::{Share, Shares};
 
 use crate::failure::{Failure, incident};
 use crate::options::Options;

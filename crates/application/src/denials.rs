@@ -161,7 +161,7 @@ impl Application {
         // It changes no user, so that there is nothing to be in conflict with.
         if deps.users.commit(change).await? == Commit::Done {
             measure::committed(&events);
-            self.0.committed.notify_waiters();
+            self.0.committed.tell(&call.tenant);
         }
         Ok(())
     }

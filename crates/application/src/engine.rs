@@ -10,6 +10,7 @@ pub use command::{Answer, Done, Encode, Etag, Meta, Request};
 pub(crate) use command::{Counted, Device, States, Subject};
 
 use crate::AppError;
+use crate::committed::Committed;
 use crate::denials::Denials;
 use crate::deps::Deps;
 use crate::fresh::Source;
@@ -33,7 +34,6 @@ use countersign_domain::user::UserState;
 use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, RequestRecord, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -55,7 +55,7 @@ pub(crate) struct Inner {
     known: Known,
     pub(crate) tasks: TaskTracker,
     /// Told of every commit of this node, so that who follows the log looks at once.
-    pub(crate) committed: Notify,
+    pub(crate) committed: Committed,
 }
 
 impl Application {
@@ -69,7 +69,7 @@ impl Application {
             queues: Queues::default(),
             known: Known::default(),
             tasks: TaskTracker::new(),
-            committed: Notify::new(),
+            committed: Committed::new(),
         }))
     }
 
@@ -349,7 +349,7 @@ impl Inner {
         let tenant = change.tenant.clone();
         let result = self.deps.users.commit(change).await;
         // Whatever came of it: looking once too often harms nobody.
-        self.committed.notify_waiters();
+        self.committed.tell(&tenant);
         match result {
             Err(StoreError::OutcomeUnknown(cause)) => {
                 tracing::warn!(tenant_id = %tenant, event_id = %event, "the reply to a commit was lost; looking for its event");

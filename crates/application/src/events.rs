@@ -25,9 +25,10 @@ impl Application {
         Ok(self.0.deps.events.head(tenant).await?)
     }
 
-    /// Completes at the next commit of this node after it is enabled or first polled. Other nodes' commits are not told.
-    pub fn committed(&self) -> Notified<'_> {
-        self.0.committed.notified()
+    /// Completes at the next commit of that tenant on this node after it is enabled or first polled, and may do so at one
+    /// of another tenant. Other nodes' commits are not told.
+    pub fn committed(&self, tenant: &TenantId) -> Notified<'_> {
+        self.0.committed.told(tenant)
     }
 
     /// Whether there is a log of that tenant: it exists, or it is deleted and some of its events are still held.

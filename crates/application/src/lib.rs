@@ -14,6 +14,7 @@
 mod abilities;
 mod account;
 pub mod audit;
+mod committed;
 mod coverage;
 mod denials;
 mod deps;

@@ -196,7 +196,9 @@ impl Application {
 
     /// Counts what was committed and wakes those who follow the log.
     fn told(&self, events: &[EventRecord], commit: Result<Commit, StoreError>) -> Result<Commit, AppError> {
-        self.0.committed.notify_waiters();
+        if let Some(event) = events.first() {
+            self.0.committed.tell(&event.tenant);
+        }
         if matches!(commit, Ok(Commit::Done)) {
             measure::committed(events);
         }

@@ -24,6 +24,13 @@ pub(crate) struct Filter {
     pub(crate) kinds: Vec<EventType>,
 }
 
+impl Filter {
+    /// Whether it leaves anything out.
+    pub(crate) const fn is_some(&self) -> bool {
+        self.user.is_some() || !self.kinds.is_empty()
+    }
+}
+
 /// Reads a filter. Absent: all events.
 pub(crate) fn filter(fields: &mut Fields, filter: Option<v1::EventFilter>) -> Parsed<Filter> {
     let filter = filter.unwrap_or_default();

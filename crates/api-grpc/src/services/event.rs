@@ -10,27 +10,26 @@ use super::caller;
 use super::shared::{Reply, done, limit, list_arguments, page_token_invalid, tenant};
 use crate::convert::event::{filter, security_event};
 use crate::convert::fields::Fields;
+use crate::limits::Shares;
 use crate::page::List;
 use countersign_api::v1::event_service_server::EventService;
 use countersign_api::v1::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse};
 use countersign_application::{Application, EventPosition, EventQuery};
 use futures::stream::BoxStream;
 use place::Place;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 /// The service over the use cases.
 #[derive(Clone)]
 pub(crate) struct EventHandlers {
     app: Application,
-    /// How many may follow the log at the same time.
-    slots: Arc<Semaphore>,
+    /// Who may follow the log at the same time.
+    slots: Shares,
 }
 
 impl EventHandlers {
     pub(crate) fn new(app: Application) -> Self {
-        Self { app, slots: Arc::new(Semaphore::new(watch::MAX_WATCHES)) }
+        Self { app, slots: Shares::new(watch::MAX_WATCHES) }
     }
 }
 

@@ -221,7 +221,8 @@ async fn retention_does_nothing_by_a_clock_that_is_not_trusted() {
 #[tokio::test]
 async fn a_denied_call_wakes_whoever_follows_the_log() {
     let world = World::new(Preset::SelfServiceCode).await;
-    let mut woken = std::pin::pin!(world.app.committed());
+    let tenant = fixtures::tenant("acme");
+    let mut woken = std::pin::pin!(world.app.committed(&tenant));
     woken.as_mut().enable();
     world.app.note_denial(DeniedCall {
         tenant: fixtures::tenant("acme"),

@@ -9,6 +9,7 @@ use crate::convert::event::{Filter, filter, security_event};
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::time::timestamp;
 use crate::failure::Failure;
+use crate::limits::{Share, Shares};
 use crate::services::caller;
 use crate::services::shared::{Reply, done, tenant};
 use crate::status::LATER;
@@ -19,9 +20,7 @@ use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status};
 
@@ -32,8 +31,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often the log is asked while nothing happens on this node: commits of other nodes do not wake it. A database that
 /// told of them (`NOTIFY`) would take a lock of its own at each commit, which logins would pay for.
 const POLL: Duration = Duration::from_millis(500);
-/// Watches of one node at the same time.
-pub(super) const MAX_WATCHES: usize = 256;
+/// Watches of one node at the same time; one caller alone has half of them.
+pub(super) const MAX_WATCHES: usize = 512;
 /// How often a checkpoint is sent where the caller does not say.
 const CHECKPOINT: Duration = Duration::from_secs(15);
 const CHECKPOINT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
@@ -53,10 +52,12 @@ struct Watch {
     checkpoint: Duration,
     /// When the next checkpoint is due.
     due: Instant,
+    /// When it is next asked how far the log goes, where the filter may find nothing in much.
+    advance: Instant,
     /// What the last message said of time; it never goes back.
     through: Option<Timestamp>,
     /// Given back when the stream is dropped: the caller left, or the watch ended.
-    _slot: OwnedSemaphorePermit,
+    _slot: Share,
 }
 
 /// A look at the log that found no more than it gave.
@@ -70,7 +71,7 @@ struct Looked {
 /// Begins to follow the log.
 pub(super) async fn watch(
     app: &Application,
-    slots: &Arc<Semaphore>,
+    slots: &Shares,
     request: Request<WatchEventsRequest>,
 ) -> Reply<BoxStream<'static, Result<WatchEventsResponse, Status>>> {
     let (caller, message) = caller(request)?;
@@ -90,7 +91,8 @@ pub(super) async fn watch(
         }
     };
     done(app.require_log(&tenant).await, &caller)?;
-    let slot = Arc::clone(slots).try_acquire_owned().map_err(|_| too_many())?;
+    let slot = slots.take(&caller.id).ok_or_else(too_many)?;
+    let now = Instant::now();
     let watch = Watch {
         app: app.clone(),
         caller,
@@ -98,7 +100,8 @@ pub(super) async fn watch(
         filter,
         place,
         checkpoint,
-        due: Instant::now() + checkpoint,
+        due: now + checkpoint,
+        advance: now,
         through: None,
         _slot: slot,
     };
@@ -148,26 +151,32 @@ fn resume_token_invalid() -> Failure {
 }
 
 fn too_many() -> Failure {
-    Failure::new(ErrorReason::Overloaded, "the server follows the log for as many callers as it can")
-        .retry_after(LATER)
+    let text = "the caller follows the log as often as there is room for others to";
+    Failure::new(ErrorReason::Overloaded, text).retry_after(LATER).quota("watches", text)
 }
 
 impl Watch {
     /// Waits for events, or for the next checkpoint, whichever comes first.
     async fn next(&mut self) -> Result<WatchEventsResponse, Status> {
         loop {
-            let app = self.app.clone();
-            let committed = app.committed();
+            let (app, tenant) = (self.app.clone(), self.tenant.clone());
+            let committed = app.committed(&tenant);
             tokio::pin!(committed);
             // From here on: what is committed while the log is asked wakes the wait below.
             committed.as_mut().enable();
             let (asked, began) = (self.app.now(), Instant::now());
             let is_due = self.due <= began;
-            let head = if is_due { self.head().await? } else { None };
+            let advances = is_due || (self.filter.is_some() && self.advance <= began);
+            let head = if advances { self.head().await? } else { None };
             let events = done(self.app.events(&self.query()).await, &self.caller)?;
             let is_all = events.len() < BATCH as usize;
             if !events.is_empty() || is_due {
                 return Ok(self.message(&events, is_all.then_some(Looked { at: asked, head })));
+            }
+            if let Some(head) = head {
+                // Else the next look would go through the same again, and retention overtake a place that missed nothing.
+                self.place = self.place.forward(head);
+                self.advance = began + POLL;
             }
             tokio::select! {
                 () = sleep_until(self.due.min(began + POLL)) => {}

@@ -1,13 +1,15 @@
 //! The log of security events: read in stretches, and followed.
 
 use super::desk::{Desk, denied, fields, permitted, reset, time, user};
-use crate::support::{Client, Person, World, code, reason};
+use crate::support::{Client, Person, World, callers, code, options, reason};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{self, SecurityEventType as Type, TeamRole};
+use countersign_api_grpc::Tenants;
 use countersign_domain::policy::Preset;
 use std::time::Duration;
 use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
 
 const TENANT: &str = "mandatory-managed";
 
@@ -274,10 +276,14 @@ async fn a_watch_is_refused_where_it_cannot_begin() {
     assert_eq!(denied(desk.events.watch_events(gone).await), "TENANT_NOT_FOUND");
 }
 
-/// R66: there are as many watches as a node can serve, and one that is over makes room.
+/// R66: there are as many watches as a node can serve, none of whose callers has all of them, and one that is over makes
+/// room.
 #[tokio::test(start_paused = true)]
 async fn watches_are_bounded() {
-    let (_, _, mut desk) = tenant().await;
+    let other = "spiffe://test/other";
+    let world = World::with(options(callers([(other, vec![("events.read", Tenants::All)])])));
+    world.tenant(Preset::MandatoryManaged).await;
+    let mut desk = Desk::of(&world.client().await);
     let mut open = Vec::new();
     let refused = loop {
         match desk.events.watch_events(watch(Start::Oldest(true))).await {
@@ -286,7 +292,10 @@ async fn watches_are_bounded() {
         }
         assert!(open.len() <= 1_000, "watches are not bounded");
     };
-    assert_eq!(reason(&refused), "OVERLOADED");
+    assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, "OVERLOADED".into()));
+    assert_eq!(refused.get_details_quota_failure().unwrap().violations[0].subject, "watches");
+    let mut others = Desk::of(&world.connect(Some(&[other])).await);
+    others.events.watch_events(watch(Start::Oldest(true))).await.unwrap();
     open.clear();
     // The server learns of it with its next look at the connection.
     let mut again = desk.events.watch_events(watch(Start::Oldest(true))).await;
@@ -372,4 +381,31 @@ async fn a_watch_of_rare_events_goes_forward_with_what_it_looked_at() {
     // Whoever stored no token since then may have missed something.
     let late = desk.events.watch_events(rare(Start::ResumeToken(before.resume_token))).await.unwrap();
     assert_eq!(reason(&late.into_inner().message().await.unwrap_err()), "RESUME_TOKEN_EXPIRED");
+}
+
+/// R55, R66: a watch of what seldom happens is past what it looked at before its next checkpoint too: it does not look
+/// through the same again and again, nor is it ended by retention of what was none of its own.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_rare_events_goes_forward_between_checkpoints() {
+    let (world, _client, mut desk) = tenant().await;
+    let listed = desk.events.list_events(list()).await.unwrap().into_inner();
+    let rare = v1::WatchEventsRequest {
+        filter: Some(kinds(&[Type::UserErased])),
+        checkpoint_interval: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+        ..watch(Start::ResumeToken(listed.resume_token))
+    };
+    let mut stream = desk.events.watch_events(rare).await.unwrap().into_inner();
+    desk.put(&Person::new(TENANT, "ann"), &[]).await;
+    let quiet = tokio::time::timeout(Duration::from_secs(10), stream.message()).await;
+    assert!(quiet.is_err(), "nothing of its own, and no checkpoint");
+    world.clock.advance(Duration::from_hours(24 * 40));
+    world.drop_events().await;
+    desk.put(&Person::new(TENANT, "bob"), &[]).await;
+    let erase = v1::EraseUserRequest {
+        tenant_id: TENANT.to_owned(),
+        user_id: "ann".to_owned(),
+        ..Default::default()
+    };
+    desk.directory.erase_user(erase).await.unwrap();
+    assert_eq!(types(&next(&mut stream).await.events), [Type::UserErased]);
 }
