@@ -32,7 +32,7 @@ impl<'a> Change<'a> {
         id: Option<RequestId>,
         arguments: Option<SecretBytes>,
     ) -> Self {
-        let request = id.zip(arguments).map(|(id, arguments)| Request { id, arguments });
+        let request = id.zip(arguments).map(|(id, arguments)| Request { id, arguments: arguments.into() });
         Self { caller, site, request }
     }
 

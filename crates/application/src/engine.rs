@@ -3,9 +3,11 @@
 //! The reply leaves after the commit, negative ones included. A commit whose reply was lost is resolved by looking for
 //! its event, never by trying again (R60).
 
+mod arguments;
 mod change_set;
 mod command;
 
+pub use arguments::Arguments;
 pub use command::{Answer, Done, Encode, Etag, Meta, Request};
 pub(crate) use command::{Counted, Device, States, Subject};
 
@@ -366,14 +368,8 @@ impl Inner {
 
     /// The digest of the arguments, under the key that the earlier answer was digested with, where there is one.
     fn arguments(&self, request: &Request, loaded: &Loaded, now: Timestamp) -> Digest {
-        let keys = &self.deps.digests.guesses;
-        let fields: [&[u8]; 2] = [b"request-arguments", request.arguments.expose()];
-        loaded
-            .earlier
-            .as_ref()
-            .filter(|earlier| earlier.expire_time > now)
-            .and_then(|earlier| keys.digest_with(earlier.arguments.key, &fields))
-            .unwrap_or_else(|| keys.digest(&fields))
+        let earlier = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now);
+        request.arguments.digest(&self.deps.digests.guesses, earlier.map(|earlier| earlier.arguments.key))
     }
 }
 

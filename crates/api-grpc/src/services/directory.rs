@@ -10,7 +10,7 @@ use crate::reply::Change;
 use crate::status::{self, Site};
 use countersign_api::v1;
 use countersign_api::v1::directory_service_server::DirectoryService;
-use countersign_application::{Answer, Application};
+use countersign_application::{Answer, Application, Arguments};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{UserId, UserRef};
 use countersign_domain::user::DirectoryEntry;
@@ -79,7 +79,7 @@ impl DirectoryService for DirectoryHandlers {
 
         let (tenant, users, actor) = (tenant?, users?, actor?);
         let put_count = count(users.len());
-        let meta = meta(&caller, request_id?, arguments);
+        let meta = meta(&caller, request_id?, arguments.map(Arguments::shared));
         let put = |(user, entry): (UserId, DirectoryEntry)| {
             let subject = UserRef { tenant: tenant.clone(), user };
             // The answer is the same for each and made from nothing: nothing need be kept to repeat it.

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::reply;
 use crate::status::{self, Site};
 use countersign_api::v1;
-use countersign_application::{AppError, Meta};
+use countersign_application::{AppError, Arguments, Meta};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{RequestId, TenantId};
@@ -60,12 +60,13 @@ pub(super) fn actor(fields: &mut Fields, caller: &CallerContext, actor: Option<v
 pub(super) fn meta(
     caller: &CallerContext,
     request_id: Option<RequestId>,
-    arguments: Option<countersign_domain::secret::SecretBytes>,
+    arguments: Option<impl Into<Arguments>>,
 ) -> Meta {
     let request = request_id.zip(arguments);
     Meta {
         caller: caller.id.clone(),
-        request: request.map(|(id, arguments)| countersign_application::Request { id, arguments }),
+        request: request
+            .map(|(id, arguments)| countersign_application::Request { id, arguments: arguments.into() }),
         trace_id: caller.trace_id.clone(),
     }
 }

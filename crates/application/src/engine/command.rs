@@ -1,5 +1,6 @@
 //! What the engine is asked, and what it answers.
 
+use super::arguments::Arguments;
 use countersign_domain::actor::RecordedActor;
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{
@@ -30,8 +31,8 @@ pub struct Meta {
 pub struct Request {
     /// The id.
     pub id: RequestId,
-    /// What was asked, in a form in which equal arguments are equal bytes. May hold codes: only its keyed digest is kept.
-    pub arguments: SecretBytes,
+    /// What was asked.
+    pub arguments: Arguments,
 }
 
 impl std::fmt::Debug for Request {

@@ -211,7 +211,7 @@ pub fn meta(request: Option<Request>) -> Meta {
 /// A request id with these arguments.
 pub fn request(id: u8, arguments: &[u8]) -> Request {
     let id = RequestId::from_uuid(uuid::Uuid::from_bytes([id; 16]));
-    Request { id, arguments: SecretBytes::new(arguments.to_vec()) }
+    Request { id, arguments: SecretBytes::new(arguments.to_vec()).into() }
 }
 
 /// The outcome of an answer that must have been decided just now.
