@@ -54,7 +54,9 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             caller.denied(R::CallerScopeMissing);
             let message = "the change asks less of users, which needs a scope of its own";
             let failure = Failure::new(R::CallerScopeMissing, message).with("scope", WEAKEN_SCOPE);
-            fields.iter().fold(failure, |failure, field| failure.violation(field, "asks less of users"))
+            // Only a request that carries a policy of this name can ask less of users.
+            let field = |field| format!("policy.{field}");
+            fields.iter().fold(failure, |failure, name| failure.violation(&field(name), "asks less of users"))
         }
         AppError::EventsDropped { oldest } => {
             let message = "events behind the token are no longer held; begin with the oldest";

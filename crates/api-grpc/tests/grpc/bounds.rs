@@ -84,8 +84,6 @@ fn names(status: &Status, path: &str) -> bool {
     // An entry of a list of texts is named with its place or by the list.
     let list = path.strip_suffix("[0]");
     match reason(status).as_str() {
-        // A mask is one value, as its text form shows.
-        "FIELD_INVALID" if path.starts_with("update_mask.") => violated(&|field| field == "update_mask"),
         "FIELD_INVALID" | "POLICY_INVALID" => violated(&|field| field == path || Some(field) == list),
         "PAGE_TOKEN_INVALID" => path == "page_token",
         "RESUME_TOKEN_INVALID" => path == "resume_token",

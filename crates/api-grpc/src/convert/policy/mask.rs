@@ -36,6 +36,20 @@ macro_rules! policy_fields {
             Taken::Yes
         }
 
+        /// What an unknown path could have been. Nothing of the path itself is repeated.
+        fn known(path: &str) -> &'static str {
+            match path.split('.').next() {
+                $(Some(stringify!($section)) => {
+                    concat!("is no field of a policy; ", stringify!($section), " has" $(, " ", stringify!($field))+)
+                })+
+                Some("*") => "must stand alone",
+                _ => concat!(
+                    "is no field of a policy; write a section, a field of one such as totp.digits, or a list;",
+                    " sections are" $(, " ", stringify!($section))+, "; lists are" $(, " ", stringify!($list))+
+                ),
+            }
+        }
+
         /// Takes each section that is present, and each list that is not empty.
         fn take_present(target: &mut v1::Policy, given: &v1::Policy) {
             $(if given.$section.is_some() {
@@ -76,20 +90,23 @@ pub(crate) fn take_over(
     let mut target = current;
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     if paths.len() > MAX_PATHS {
-        return fields.refuse("update_mask", "must have at most 100 paths");
+        return fields.refuse("update_mask.paths", "must be at most 100");
     }
     if paths.is_empty() {
         take_present(&mut target, given);
     } else if paths == ["*"] {
         target = given.clone();
     } else {
-        let paths = paths.iter().filter(|path| !OUTPUT_ONLY.contains(&path.as_str()));
-        let unknown =
-            paths.map(|path| take(&mut target, given, path)).any(|taken| matches!(taken, Taken::Unknown));
-        if unknown {
-            return fields
-                .refuse("update_mask", "must be paths of a policy such as totp or totp.digits, or * alone");
+        let mut unknown = Ok(());
+        for (index, path) in paths.iter().enumerate() {
+            if OUTPUT_ONLY.contains(&path.as_str()) {
+                continue;
+            }
+            if let Taken::Unknown = take(&mut target, given, path) {
+                unknown = fields.refuse(format_args!("update_mask.paths[{index}]"), known(path));
+            }
         }
+        unknown?;
     }
     Ok(target)
 }

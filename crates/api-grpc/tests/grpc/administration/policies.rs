@@ -59,7 +59,10 @@ async fn a_mask_decides_what_changes() {
     let nothing = desk.update(TENANT, &["*"], |_| ()).await.unwrap();
     assert_eq!(nothing.policy.unwrap().revision, 2);
     let unknown = desk.update(TENANT, &["totp.colour"], |_| ()).await.unwrap_err();
-    assert_eq!((reason(&unknown), fields(&unknown)), ("FIELD_INVALID".into(), vec!["update_mask".into()]));
+    assert_eq!(
+        (reason(&unknown), fields(&unknown)),
+        ("FIELD_INVALID".into(), vec!["update_mask.paths[0]".into()])
+    );
 }
 
 /// R37: asking less of users needs a scope of its own, which names the fields; asking more does not.
@@ -84,7 +87,7 @@ async fn asking_less_needs_its_own_scope() {
             (Code::PermissionDenied, "CALLER_SCOPE_MISSING".into())
         );
         assert_eq!(metadata(&refused, "scope"), "policy.weaken");
-        assert_eq!(fields(&refused), ["disable.required_proofs", "lockout.free_failures"]);
+        assert_eq!(fields(&refused), ["policy.disable.required_proofs", "policy.lockout.free_failures"]);
         assert_eq!(desk.policy(TENANT).await.revision, 1);
     }
     let desk = Desk::of(&world.connect(Some(&["spiffe://test/writer"])).await);

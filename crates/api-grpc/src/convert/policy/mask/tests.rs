@@ -140,6 +140,29 @@ fn a_star_takes_everything() {
     assert!(merged(&given, &["*", "totp"]).is_err());
 }
 
+/// Every path that is unknown is told, by its place and with what it could have been, and is not repeated.
+#[test]
+fn unknown_paths_are_told_by_their_place() {
+    use tonic_types::StatusExt;
+    let paths = ["totp.digits", "totp.colour", "etag", "colour", "delegation.action", "*"];
+    let mask = prost_types::FieldMask { paths: paths.map(str::to_owned).to_vec() };
+    let current = policy_of(&preset(Preset::SelfServiceCode));
+    let mut fields = Fields::default();
+    assert!(take_over(&mut fields, current.clone(), &current, Some(&mask)).is_err());
+    let told = fields.finish().unwrap_err().get_details_bad_request().unwrap().field_violations;
+    let told: Vec<_> = told.into_iter().map(|told| (told.field, told.description)).collect();
+    let some = "is no field of a policy; write a section, a field of one such as totp.digits, or a list; sections are \
+                requirement challenge totp security_key sms enrollment disable recovery_codes lockout first_factor \
+                notices; lists are allowed_types delegation";
+    let expected = [
+        (1, "is no field of a policy; totp has issuer algorithm digits period past_steps future_steps"),
+        (3, some),
+        (4, some),
+        (5, "must stand alone"),
+    ];
+    assert_eq!(told, expected.map(|(index, text)| (format!("update_mask.paths[{index}]"), text.to_owned())));
+}
+
 /// Every field that the contract's policy has can be named in a mask.
 #[test]
 fn a_mask_can_name_every_field_of_the_contract() {
