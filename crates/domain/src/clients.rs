@@ -11,8 +11,9 @@ use crate::time::Timestamp;
 use crate::token;
 use crate::user::{ClientClaims, RememberedClient, UserState};
 
-/// The most characters of a user agent that a client's display name keeps.
-const DISPLAY_NAME_CHARS: usize = 120;
+/// The most characters of a user agent that a client's display name keeps: all that is taken. What tells the browser
+/// commonly stands last.
+const DISPLAY_NAME_CHARS: usize = 512;
 
 /// A token for the user's device.
 #[derive(Debug, Clone, PartialEq, Eq)]

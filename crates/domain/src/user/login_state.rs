@@ -116,7 +116,7 @@ pub struct RememberedClient {
     pub rotate_time: Timestamp,
     /// The application that it was remembered for.
     pub application: String,
-    /// What the user sees in the list, from the user agent.
+    /// What the user sees in the list is made of this: the user agent, at most 512 characters.
     pub display_name: String,
     /// Where it was last seen.
     pub last_ip_address: String,

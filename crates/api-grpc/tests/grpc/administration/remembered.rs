@@ -134,3 +134,44 @@ async fn a_new_password_forgets_clients_and_challenges() {
     // The authenticator stays.
     assert!(matches!(ann.login(&world, &client, Some(right)).await, Verdict::Allowed(_)));
 }
+
+/// B24: users recognise their clients by names that are made of whole user agents, as browsers send them: what tells one
+/// from another commonly stands behind 120 characters.
+#[tokio::test]
+async fn clients_are_named_after_their_whole_user_agent() {
+    let (world, client, ann, enrolled) = enrolled().await;
+    let agents = [
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+             Version/18.6 Mobile/15E148 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+             CriOS/140.0.7339.39 Mobile/15E148 Safari/604.1",
+            "Chrome on iPhone",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+            "Edge on Mac",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 14; SM-S928B) AppleWebKit/537.36 (KHTML, like Gecko) \
+             SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
+            "Samsung Internet on Android",
+        ),
+    ];
+    for (user_agent, name) in agents {
+        let proof = Some(code(enrolled.app.code_at(world.now())));
+        let device = v1::ClientContext { user_agent: user_agent.to_owned(), ..device("") };
+        let request =
+            v1::CheckLoginRequest { client: Some(device), remember_client: true, ..ann.check(&world, proof) };
+        assert!(matches!(login(&client, request).await, Verdict::Allowed(_)));
+        world.next_step();
+        let listed = client.account.clone().list_remembered_clients(ann.list_clients(&world)).await.unwrap();
+        let names: Vec<_> =
+            listed.into_inner().remembered_clients.into_iter().map(|client| client.display_name).collect();
+        assert!(names.iter().any(|given| given == name), "{name}: {names:?}");
+    }
+}
