@@ -79,7 +79,9 @@ impl Builder {
         self
     }
 
-    /// The caller's own certificate with its intermediates, and its key (PEM).
+    /// The caller's own certificate with its intermediates, and its key (PEM). They are read once: the connection and those
+    /// that replace it show this certificate until it has expired, so that a service whose certificate is renewed makes a
+    /// new [`Client`] before.
     #[must_use]
     pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.identity = Some((certificate.into(), key.into()));
@@ -182,7 +184,8 @@ impl Client {
         Self { deadline, ..self.clone() }
     }
 
-    /// The connection itself, for generated clients and streams. They have neither deadline nor retries.
+    /// The connection itself, for generated clients and streams. They have neither deadline nor retries nor token: where
+    /// tokens say who calls, put `authorization: Bearer …` into each request yourself.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }

@@ -13,7 +13,7 @@ pub enum Error {
     #[error("{0}")]
     Told(Box<Told>),
     /// The service was not reached, or the connection broke, as often as it was tried. Whether a change happened is not
-    /// known: ask again with the same `request_id`.
+    /// known: ask again with the same `request_id`, which is one that you gave.
     #[error("the service cannot be reached")]
     Unreachable(#[source] Box<Status>),
     /// The deadline passed before there was an answer. Whether a change happened is not known.

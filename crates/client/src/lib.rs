@@ -26,6 +26,12 @@
 //! # }
 //! ```
 //!
+//! A challenge is answered with `client.answer(Answer::code(&challenge, "123 456"))`, or with what a security key signed.
+//! Where a process may have to ask again after an [`Error`], it gives the login or the answer a `request_id` of its own.
+//!
+//! A certificate is read when the connection is made, and shown whenever it is made again: make a new [`Client`] when the
+//! certificate is renewed. Tokens are asked for before every call.
+//!
 //! Every other method of the contract is called with its request: `client.call(v1::GetStatusRequest { … })`.
 
 mod call;
@@ -41,6 +47,6 @@ pub use countersign_api::v1;
 pub use countersign_api::v1::ErrorReason as Reason;
 pub use countersign_api::v1::login_decision::Verdict;
 pub use error::{Error, Told, Violation};
-pub use login::{Decision, Login};
+pub use login::{Answer, Decision, Login};
 pub use retry::Retry;
 pub use token::{BearerToken, TokenFile, TokenProvider};

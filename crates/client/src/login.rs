@@ -111,6 +111,56 @@ impl Login {
     }
 }
 
+/// The answer to a challenge. What it proves with is in no `Debug` output.
+#[derive(Clone)]
+pub struct Answer(v1::AnswerChallengeRequest);
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The message hides its secrets itself.
+        self.0.fmt(f)
+    }
+}
+
+impl Answer {
+    /// A code from an app, a text message or the recovery codes.
+    pub fn code(challenge: &str, code: &str) -> Self {
+        Self::with(challenge, v1::proof::Kind::Code(code.to_owned()))
+    }
+
+    /// The `PublicKeyCredential` that the browser gave for the options in the challenge, as JSON.
+    pub fn credential(challenge: &str, json: &str) -> Self {
+        Self::with(challenge, v1::proof::Kind::WebauthnCredentialJson(json.to_owned()))
+    }
+
+    fn with(challenge: &str, kind: v1::proof::Kind) -> Self {
+        Self(v1::AnswerChallengeRequest {
+            challenge: challenge.to_owned(),
+            answer: Some(v1::Proof { kind: Some(kind) }),
+            ..v1::AnswerChallengeRequest::default()
+        })
+    }
+
+    /// The user wishes that this device be remembered.
+    #[must_use]
+    pub const fn remember_client(mut self) -> Self {
+        self.0.remember_client = true;
+        self
+    }
+
+    /// An id of your own, for asking again after an error.
+    #[must_use]
+    pub fn request_id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.0.request_id);
+        self
+    }
+
+    /// The request, for what this type has no method for.
+    pub fn into_request(self) -> v1::AnswerChallengeRequest {
+        self.0
+    }
+}
+
 /// What was decided. Only [`Verdict::Allowed`] starts a session.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -152,19 +202,20 @@ impl Client {
         Decision::of(self.call(login.0).await?.decision)
     }
 
-    /// Answers a challenge with a code.
+    /// Answers a challenge.
+    pub async fn answer(&self, answer: Answer) -> Result<Decision, Error> {
+        Decision::of(self.call(answer.0).await?.decision)
+    }
+
+    /// Answers a challenge with a code. Where you may have to ask again after an error, give [`Client::answer`] an id of
+    /// your own.
     pub async fn answer_challenge(
         &self,
         challenge: &str,
         code: &str,
         remember_client: bool,
     ) -> Result<Decision, Error> {
-        let request = v1::AnswerChallengeRequest {
-            challenge: challenge.to_owned(),
-            answer: Some(v1::Proof { kind: Some(v1::proof::Kind::Code(code.to_owned())) }),
-            remember_client,
-            ..v1::AnswerChallengeRequest::default()
-        };
-        Decision::of(self.call(request).await?.decision)
+        let answer = Answer::code(challenge, code);
+        self.answer(if remember_client { answer.remember_client() } else { answer }).await
     }
 }

@@ -6,8 +6,8 @@ mod support;
 
 use countersign_api_grpc::{Callers, Grants, Options, TokenVerifier};
 use countersign_client::{
-    BearerToken, Call, Client, ConnectError, Error, Login, Reason, Retry, TokenFile, TokenProvider, Verdict,
-    v1,
+    Answer, BearerToken, Call, Client, ConnectError, Error, Login, Reason, Retry, TokenFile, TokenProvider,
+    Verdict, v1,
 };
 use countersign_domain::event::EventType;
 use std::io;
@@ -62,6 +62,50 @@ async fn a_lost_reply_is_asked_for_again_and_happens_once() {
     assert_eq!(proxy.lost(), 1, "the reply was lost once");
     assert_eq!(world.events(EventType::LoginAllowed).await - before, 1);
     assert_eq!(world.events(EventType::LoginRefused).await, 0, "it was not taken for a replay");
+}
+
+/// R60: who gave an answer an id of its own may ask again after an error, and learns what was decided then: the code
+/// counts once.
+#[tokio::test]
+async fn an_answer_is_asked_for_again_by_its_own_id() {
+    let world = World::new(Options::new(Callers::Loopback)).await;
+    let direct = client(&world.address).await;
+    let app = world.enroll(&direct).await;
+    let Verdict::ChallengeRequired(required) = direct.check_login(world.login()).await.unwrap().verdict
+    else {
+        panic!("no challenge")
+    };
+    let answer = Answer::code(&required.challenge, &app.code_at(world.now()))
+        .remember_client()
+        .request_id("0192f0c1-2345-7678-9abc-def012345678");
+    let proxy = Proxy::to(&world).await;
+    let once = Client::builder(format!("http://{}", proxy.address))
+        .deadline(Duration::from_mins(1))
+        .retry(Retry { max_attempts: 1, ..RETRY })
+        .connect()
+        .await
+        .unwrap();
+    once.call(v1::ListPolicyPresetsRequest::default()).await.unwrap();
+    proxy.lose_the_next_reply();
+    let error = once.answer(answer.clone()).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
+    let before = world.events(EventType::LoginAllowed).await;
+    let decision = direct.answer(answer).await.unwrap();
+    assert_eq!(decision.allowed().unwrap().amr, ["pwd", "otp", "mfa"]);
+    assert_eq!(world.events(EventType::LoginAllowed).await, before, "it was decided once");
+}
+
+/// An answer carries what it was given, a security key's credential too, and shows none of it.
+#[test]
+fn an_answer_carries_what_it_was_given() {
+    let answer =
+        Answer::credential("canary-challenge", "canary-credential").remember_client().request_id("mine");
+    assert!(!format!("{answer:?}").contains("canary"), "{answer:?}");
+    let request = answer.into_request();
+    assert_eq!((request.challenge.as_str(), request.request_id.as_str()), ("canary-challenge", "mine"));
+    assert!(request.remember_client);
+    let credential = v1::proof::Kind::WebauthnCredentialJson("canary-credential".to_owned());
+    assert_eq!(request.answer.unwrap().kind, Some(credential));
 }
 
 /// R60: a service that is away and comes back within the deadline is no error; one that stays away is told as such.
