@@ -2,7 +2,7 @@
 //! for fuzzing and for tests. Requests need no door: they come in through the service.
 
 use crate::page::List;
-use crate::services::FuzzedPlace as Place;
+use crate::services::{FuzzedLog as Log, FuzzedPlace as Place};
 use countersign_application::EventPosition;
 use countersign_domain::digest::DigestKeys;
 use countersign_domain::ids::TenantId;
@@ -20,15 +20,16 @@ pub fn page_position(keys: &DigestKeys, arguments: &[&[u8]], token: &str) -> Opt
 
 /// The token for going on at a time, or with the oldest event.
 pub fn resume_from(keys: &DigestKeys, tenant: &TenantId, micros: Option<i64>) -> String {
-    Place::From(micros.map(Timestamp::from_unix_micros)).token(keys, tenant)
+    Place::From(micros.map(Timestamp::from_unix_micros)).token(keys, Log { tenant, restores: 0 })
 }
 
 /// The token for going on behind an event.
 pub fn resume_after(keys: &DigestKeys, tenant: &TenantId, transaction: u64, number: u64) -> String {
-    Place::After(EventPosition { transaction, number }).token(keys, tenant)
+    Place::After(EventPosition { transaction, number }).token(keys, Log { tenant, restores: 0 })
 }
 
 /// The token of the place that a token opens in this tenant, made anew.
 pub fn resumed(keys: &DigestKeys, tenant: &TenantId, token: &str) -> Option<String> {
-    Some(Place::open(keys, tenant, token)?.token(keys, tenant))
+    let log = Log { tenant, restores: 0 };
+    Place::open(keys, log, token).ok().map(|place| place.token(keys, log))
 }

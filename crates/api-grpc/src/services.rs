@@ -21,7 +21,7 @@ use account::AccountHandlers;
 use directory::DirectoryHandlers;
 use event::EventHandlers;
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use event::FuzzedPlace;
+pub(crate) use event::{FuzzedLog, FuzzedPlace};
 use login::LoginHandlers;
 use policy::PolicyHandlers;
 use team::TeamHandlers;

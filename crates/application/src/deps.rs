@@ -31,6 +31,8 @@ pub struct Deps {
     pub text_messages: Option<Arc<dyn SmsSender>>,
     /// How many text messages a day allows.
     pub send_limits: SendLimits,
+    /// How often a backup of the store was put back; a service that serves on a store does not outlive that.
+    pub restores: u64,
     /// Digest keys.
     pub digests: Digests,
     /// Web Authentication.

@@ -75,6 +75,11 @@ impl Application {
         }))
     }
 
+    /// How often a backup of the store was put back: what was said of places in its log before does not hold after (R64).
+    pub fn restores(&self) -> u64 {
+        self.0.deps.restores
+    }
+
     /// The digest keys, for opening tokens at the seam.
     pub fn digests(&self) -> &Digests {
         &self.0.deps.digests

@@ -25,6 +25,7 @@ macro_rules! deps_in_memory {
             keys: ::std::sync::Arc::new(::countersign_webauthn::WebAuthn),
             text_messages: None,
             send_limits: ::countersign_domain::sms::budget::SendLimits::default(),
+            restores: 0,
         }
     }};
 }

@@ -4,7 +4,7 @@ mod place;
 mod watch;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use place::Place as FuzzedPlace;
+pub(crate) use place::{Log as FuzzedLog, Place as FuzzedPlace};
 
 use super::caller;
 use super::shared::{Reply, done, limit, list_arguments, page_token_invalid, tenant};
@@ -15,8 +15,9 @@ use crate::page::List;
 use countersign_api::v1::event_service_server::EventService;
 use countersign_api::v1::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse};
 use countersign_application::{Application, EventPosition, EventQuery};
+use countersign_domain::ids::TenantId;
 use futures::stream::BoxStream;
-use place::Place;
+use place::{Log, Place};
 use tonic::{Request, Response, Status};
 
 /// The service over the use cases.
@@ -31,6 +32,11 @@ impl EventHandlers {
     pub(crate) fn new(app: Application) -> Self {
         Self { app, slots: Shares::new(watch::MAX_WATCHES) }
     }
+}
+
+/// The tenant's log, as places in it know it.
+fn log<'a>(app: &Application, tenant: &'a TenantId) -> Log<'a> {
+    Log { tenant, restores: app.restores() }
 }
 
 #[tonic::async_trait]
@@ -74,7 +80,7 @@ impl EventService for EventHandlers {
         Ok(Response::new(ListEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),
             next_page_token: next.unwrap_or_default(),
-            resume_token: resume.token(&self.app.digests().tokens, &tenant),
+            resume_token: resume.token(&self.app.digests().tokens, log(&self.app, &tenant)),
         }))
     }
 

@@ -10,6 +10,7 @@ use v1::Assurance;
 use v1::login_decision::Verdict;
 
 use countersign_api::v1;
+use v1::event_service_client::EventServiceClient;
 
 const USERS: usize = 24;
 
@@ -126,8 +127,8 @@ async fn a_rotation_back_to_an_older_key_ends(store: Store) {
     assert!(node.terminate().await.success());
 }
 
-/// R64: a database that was put back from a backup is refused until it was made safe, and then neither a code nor a recovery
-/// code that was used after the backup serves again.
+/// R64, R55: a database that was put back from a backup is refused until it was made safe, and then neither a code nor a
+/// recovery code that was used after the backup serves again, nor a place in the log.
 async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
     let data = Arc::new(Data::fresh(store).await);
     let mut node = Node::start_on(Arc::clone(&data)).await;
@@ -143,10 +144,13 @@ async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
         None => harness::sqlite::back_up(data.folder()).await,
     }
     let (mut node, credentials) = production::start(Arc::clone(&data)).await;
-    let user = user.over(production::connect(&node, &credentials).await);
+    let channel = production::connect(&node, &credentials).await;
+    let user = user.over(channel.clone());
     for used in [&code, &recovery_codes[0]] {
         assert!(matches!(user.login_with(used).await.unwrap(), Verdict::Allowed(_)));
     }
+    let list = v1::ListEventsRequest { tenant_id: TENANT.to_owned(), ..Default::default() };
+    let seen = EventServiceClient::new(channel).list_events(list).await.unwrap().into_inner().resume_token;
     assert!(node.terminate().await.success());
     match data.postgres() {
         Some(url) => harness::postgres::put_back(url).await,
@@ -178,6 +182,14 @@ async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
     }
     let log = events::of_user(&channel, TENANT, "ann").await;
     assert_eq!(events::count(&log, v1::SecurityEventType::ClientsRevoked), 1);
+    // The log went back, and its places are given again: a watcher who went on there would miss what was told since.
+    let watch = v1::WatchEventsRequest {
+        tenant_id: TENANT.to_owned(),
+        start: Some(v1::watch_events_request::Start::ResumeToken(seen)),
+        ..Default::default()
+    };
+    let refused = EventServiceClient::new(channel).watch_events(watch).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::OutOfRange, "{refused:?}");
     assert!(node.terminate().await.success());
 }
 

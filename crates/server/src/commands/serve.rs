@@ -64,7 +64,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let witness = Arc::new(Witness::open(witness)?);
     witness.judge(stores.lifeline.incarnation(witness::fresh_id()).await?)?;
     // Every start is a step that a backup from before it lacks.
-    witness.judge(stores.lifeline.advance().await?)?;
+    let come = stores.lifeline.advance().await?;
+    witness.judge(come)?;
     let clock = Arc::new(GuardedClock::start());
     let asked = clock.reading();
     clock.compare(stores.maintenance.time().await?, asked);
@@ -73,7 +74,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let send_limits = sms.limits;
     let text_messages = sms.gateway.map(|gateway| gateway.sender(Arc::new(SystemClock))).transpose()?;
     let deps = deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>);
-    let app = Application::new(Deps { text_messages, send_limits, ..deps });
+    let app = Application::new(Deps { text_messages, send_limits, restores: come.number, ..deps });
     if development {
         dev::create_demo_tenants(&app).await?;
     }
@@ -179,6 +180,7 @@ pub(super) fn deps(stores: &Stores, digests: Digests, clock: Arc<dyn Clock>) -> 
         sends: Arc::clone(&stores.sends),
         text_messages: None,
         send_limits: SendLimits::default(),
+        restores: 0,
     }
 }
 

@@ -1,4 +1,7 @@
-//! A place in the log, and the token that stands for it: authentic, and of one tenant.
+//! A place in the log, and the token that stands for it: authentic, and of one tenant's log as long as that goes on.
+//!
+//! A backup that is put back takes the log back, and positions are given again: behind a place from before, a watcher would
+//! miss events and never know (R55, R64).
 
 use countersign_application::EventPosition;
 use countersign_domain::digest::{Digest, DigestKeys, KeyId};
@@ -18,32 +21,44 @@ pub(crate) enum Place {
     After(EventPosition),
 }
 
+/// The log that a place is in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log<'a> {
+    /// Whose.
+    pub(crate) tenant: &'a TenantId,
+    /// How often a backup of it was put back.
+    pub(crate) restores: u64,
+}
+
+/// Why a token opens no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is none of this log's.
+    Foreign,
+    /// It is from before a backup was put back.
+    Restored,
+}
+
 const OLDEST: u8 = 0;
 const TIME: u8 = 1;
 const POSITION: u8 = 2;
 
 impl Place {
     /// The token of this place.
-    pub(crate) fn token(self, keys: &DigestKeys, tenant: &TenantId) -> String {
-        let fields = self.fields();
-        let digest = keys.digest(&digested(&fields, tenant));
+    pub(crate) fn token(self, keys: &DigestKeys, log: Log<'_>) -> String {
+        let fields = self.fields(log.restores);
+        let digest = keys.digest(&digested(&fields, log.tenant));
         let mut token = digest.key.0.to_be_bytes().to_vec();
         token.extend_from_slice(&digest.value);
         token.extend(fields);
         BASE64URL_NOPAD.encode(&token)
     }
 
-    /// The place that a token of this tenant stands for; `None` where it is none of ours.
-    pub(crate) fn open(keys: &DigestKeys, tenant: &TenantId, token: &str) -> Option<Self> {
-        if token.len() > MAX_LEN {
-            return None;
-        }
-        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
-        let (key, rest) = bytes.split_first_chunk::<4>()?;
-        let (value, fields) = rest.split_first_chunk::<32>()?;
-        let digest = Digest { key: KeyId(u32::from_be_bytes(*key)), value: *value };
-        let authentic = keys.verify(&digest, &digested(fields, tenant));
-        authentic.then(|| Self::read(fields)).flatten()
+    /// The place in this log that a token stands for.
+    pub(crate) fn open(keys: &DigestKeys, log: Log<'_>, token: &str) -> Result<Self, Refused> {
+        let (place, restores) = authentic(keys, log.tenant, token).ok_or(Refused::Foreign)?;
+        let goes_on = restores.is_none_or(|restores| restores == log.restores);
+        goes_on.then_some(place).ok_or(Refused::Restored)
     }
 
     /// This place, or behind that event where that is further.
@@ -54,25 +69,41 @@ impl Place {
         }
     }
 
-    fn fields(self) -> Vec<u8> {
+    fn fields(self, restores: u64) -> Vec<u8> {
         match self {
             Self::From(None) => vec![OLDEST],
             Self::From(Some(time)) => [vec![TIME], time.unix_micros().to_be_bytes().to_vec()].concat(),
-            Self::After(end) => [vec![POSITION], bytes(end)].concat(),
+            Self::After(end) => [vec![POSITION], restores.to_be_bytes().to_vec(), bytes(end)].concat(),
         }
     }
 
-    fn read(fields: &[u8]) -> Option<Self> {
+    /// The place, and for a position after how many restores it was given. A time is the same after any.
+    fn read(fields: &[u8]) -> Option<(Self, Option<u64>)> {
         match fields.split_first()? {
-            (&OLDEST, []) => Some(Self::From(None)),
+            (&OLDEST, []) => Some((Self::From(None), None)),
             (&TIME, time) => {
                 let micros = i64::from_be_bytes(time.try_into().ok()?);
-                Some(Self::From(Some(Timestamp::from_unix_micros(micros))))
+                Some((Self::From(Some(Timestamp::from_unix_micros(micros))), None))
             }
-            (&POSITION, end) => position(end).map(Self::After),
+            (&POSITION, rest) => {
+                let (restores, end) = rest.split_first_chunk::<8>()?;
+                Some((Self::After(position(end)?), Some(u64::from_be_bytes(*restores))))
+            }
             _ => None,
         }
     }
+}
+
+/// What an authentic token of this tenant says.
+fn authentic(keys: &DigestKeys, tenant: &TenantId, token: &str) -> Option<(Place, Option<u64>)> {
+    if token.len() > MAX_LEN {
+        return None;
+    }
+    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+    let (key, rest) = bytes.split_first_chunk::<4>()?;
+    let (value, fields) = rest.split_first_chunk::<32>()?;
+    let digest = Digest { key: KeyId(u32::from_be_bytes(*key)), value: *value };
+    keys.verify(&digest, &digested(fields, tenant)).then(|| Place::read(fields)).flatten()
 }
 
 /// What a token is bound to: its purpose, in front, because tokens of other kinds are made with the same keys.
@@ -107,15 +138,28 @@ mod tests {
             Place::From(Some(Timestamp::from_unix_micros(-5))),
             Place::After(EventPosition { transaction: u64::MAX, number: 3 }),
         ];
+        let log = |tenant| Log { tenant, restores: 3 };
         for place in places {
-            let token = place.token(&keys, &acme);
+            let token = place.token(&keys, log(&acme));
             assert!(token.len() <= MAX_LEN);
-            assert_eq!(Place::open(&keys, &acme, &token), Some(place));
-            assert_eq!(Place::open(&keys, &other, &token), None);
-            assert_eq!(Place::open(&keys, &acme, &token[1..]), None);
+            assert_eq!(Place::open(&keys, log(&acme), &token), Ok(place));
+            assert_eq!(Place::open(&keys, log(&other), &token), Err(Refused::Foreign));
+            assert_eq!(Place::open(&keys, log(&acme), &token[1..]), Err(Refused::Foreign));
         }
         for bad in ["", "x", "!!!!", &"A".repeat(129)] {
-            assert_eq!(Place::open(&keys, &acme, bad), None, "{bad}");
+            assert_eq!(Place::open(&keys, log(&acme), bad), Err(Refused::Foreign), "{bad}");
         }
+    }
+
+    /// R55, R64: a position from before a restore is none after it; a time is.
+    #[test]
+    fn a_restore_ends_positions() {
+        let keys = DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap();
+        let tenant = &TenantId::parse("acme").unwrap();
+        let [before, after] = [3, 4].map(|restores| Log { tenant, restores });
+        let position = Place::After(EventPosition { transaction: 7, number: 1 }).token(&keys, before);
+        assert_eq!(Place::open(&keys, after, &position), Err(Refused::Restored));
+        let time = Place::From(Some(Timestamp::from_unix_micros(5))).token(&keys, before);
+        assert!(Place::open(&keys, after, &time).is_ok());
     }
 }

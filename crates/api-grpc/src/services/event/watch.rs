@@ -3,7 +3,8 @@
 //!
 //! A stream ends when its caller leaves and is dropped with it. That the node stops is the server's to tell.
 
-use super::place::Place;
+use super::log;
+use super::place::{Place, Refused};
 use crate::caller::CallerContext;
 use crate::convert::event::{Filter, filter, security_event};
 use crate::convert::fields::{Fields, Parsed};
@@ -86,8 +87,11 @@ pub(super) async fn watch(
     let place = match start? {
         From::Place(place) => place,
         From::Token(token) => {
-            let place = Place::open(&app.digests().tokens, &tenant, &token);
-            place.ok_or_else(resume_token_invalid)?
+            let place = Place::open(&app.digests().tokens, log(app, &tenant), &token);
+            place.map_err(|refused| match refused {
+                Refused::Foreign => resume_token_invalid(),
+                Refused::Restored => taken_back(),
+            })?
         }
     };
     done(app.require_log(&tenant).await, &caller)?;
@@ -148,6 +152,11 @@ fn checkpoint(fields: &mut Fields, interval: Option<prost_types::Duration>) -> P
 
 fn resume_token_invalid() -> Failure {
     Failure::new(ErrorReason::ResumeTokenInvalid, "the resume token is none of this tenant's")
+}
+
+fn taken_back() -> Failure {
+    let text = "a backup was put back, and the log with it; begin with the oldest, or a time";
+    Failure::new(ErrorReason::ResumeTokenExpired, text)
 }
 
 fn too_many() -> Failure {
@@ -222,7 +231,7 @@ impl Watch {
         self.through = self.through.max(settled);
         WatchEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),
-            resume_token: self.place.token(&self.app.digests().tokens, &self.tenant),
+            resume_token: self.place.token(&self.app.digests().tokens, log(&self.app, &self.tenant)),
             through_time: self.through.map(timestamp),
         }
     }
