@@ -1,7 +1,7 @@
 //! The gRPC adapter: proto to domain value, one call of a use case, outcome to proto.
 //!
-//! [`service()`] composes everything. A call passes, in this order: its span, the gate (caller and scope), the limits
-//! (rate, number, deadline, size, turn), then the handler of its RPC, which checks the tenant, parses every field, calls one use
+//! [`service()`] composes everything. A call passes, in this order: its span, the gate (the caller, their rate, the scope), the
+//! limits (deadline, number, size, turn), then the handler of its RPC, which checks the tenant, parses every field, calls one use
 //! case and turns the outcome into an answer. What must not live here: rules (domain), the road of a change
 //! (application), sockets and TLS (server).
 //!

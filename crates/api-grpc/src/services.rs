@@ -36,7 +36,7 @@ use countersign_api::v1::login_service_server::{self, LoginServiceServer};
 use countersign_api::v1::policy_service_server::{self, PolicyServiceServer};
 use countersign_api::v1::team_service_server::{self, TeamServiceServer};
 use countersign_application::Application;
-use countersign_domain::ids::{TenantId, UserId, UserRef};
+use countersign_domain::ids::{UserId, UserRef};
 use std::convert::Infallible;
 use tonic::body::Body;
 use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse};
@@ -110,10 +110,7 @@ fn subject(
     tenant_id: &str,
     user_id: &str,
 ) -> Result<Parsed<UserRef>, Status> {
-    let tenant = fields.required("tenant_id", tenant_id, TenantId::parse);
-    if let Ok(tenant) = &tenant {
-        caller.require_tenant(tenant)?;
-    }
+    let tenant = shared::tenant(fields, caller, tenant_id)?;
     let user = fields.required("user_id", user_id, UserId::parse);
     Ok(match (tenant, user) {
         (Ok(tenant), Ok(user)) => Ok(UserRef { tenant, user }),

@@ -1,4 +1,4 @@
-//! One use case a file: load, decide, commit.
+//! The use cases, a file for each matter of a kind of caller: load, decide, commit.
 //!
 //! Everything that changes state takes one road, the engine: load a snapshot, let the domain decide, commit the change
 //! set at the loaded version, and on a conflict start over. The road runs in a task of its own, so that a caller who
@@ -7,7 +7,7 @@
 //!
 //! # To add a use case
 //! 1. The decision in `domain`.
-//! 2. A file here with one method on [`Application`] that draws what must be random and hands the decision to
+//! 2. A method on [`Application`], in the file of its matter, that draws what must be random and hands the decision to
 //!    `self.change(…)`.
 //! 3. Its method in `api-grpc`, and the event that it tells in the test that walks all mutating RPCs.
 
@@ -45,7 +45,7 @@ pub use engine::{Answer, Application, Arguments, Done, Encode, Etag, Meta, Reque
 pub use error::AppError;
 pub use explain::Question;
 pub use notices::{Dispatched, NoticeRules};
-pub use team::{Delegation, Preview};
+pub use team::{DelegatedCommand, Preview};
 pub use tenants::{Impact, PolicyUpdate};
 
 // What use cases take and give as it crosses the ports.

@@ -16,7 +16,7 @@ use countersign_domain::user::UserState;
 
 /// A command of one user on another, owned.
 #[derive(Debug, Clone)]
-pub struct Delegation {
+pub struct DelegatedCommand {
     /// Who acts.
     pub actor: Actor,
     /// A code of the actor.
@@ -36,30 +36,38 @@ pub struct Preview {
     pub required_proofs: Vec<ProofKind>,
 }
 
-impl Delegation {
-    /// Whose states the decision needs: the actor first, then the second approver.
-    fn parties(&self, user: &UserRef) -> Vec<UserRef> {
-        let state_of = |actor: &Actor| match &actor.principal {
-            Principal::User(id) => Some(UserRef { tenant: user.tenant.clone(), user: id.clone() }),
+impl DelegatedCommand {
+    /// The actor and the second approver, where they are users and not the member: acting on oneself is denied before any
+    /// state counts, and a user never stands twice in one change.
+    fn users(&self, member: &UserRef) -> [Option<UserRef>; 2] {
+        let user = |actor: &Actor| match &actor.principal {
+            Principal::User(id) => Some(UserRef { tenant: member.tenant.clone(), user: id.clone() }),
             Principal::Operator(_) | Principal::Job(_) => None,
         };
-        // Without an actor who is a user there is nobody to be approved by a second one.
-        state_of(&self.actor)
-            .into_iter()
-            // Acting on oneself is denied before any state counts; a user never stands twice in one change.
-            .filter(|party| party != user)
-            .chain(self.second.as_ref().and_then(state_of).filter(|party| party != user))
-            .collect()
+        [user(&self.actor), self.second.as_ref().and_then(user)]
+            .map(|user| user.filter(|user| user != member))
     }
 
-    /// The domain's command, over the parties' states in the order of [`Delegation::parties`].
-    fn with<T>(&self, states: &[UserState], preview: bool, f: impl FnOnce(&Delegated<'_>) -> T) -> T {
-        let nobody = UserState::default();
-        let second_state = states.get(1).unwrap_or(&nobody);
+    /// Whose states the decision needs.
+    fn parties(&self, member: &UserRef) -> Vec<UserRef> {
+        self.users(member).into_iter().flatten().collect()
+    }
+
+    /// The domain's command on the member, over the states of [`DelegatedCommand::parties`].
+    fn with<T>(
+        &self,
+        member: &UserRef,
+        states: &[UserState],
+        preview: bool,
+        f: impl FnOnce(&Delegated<'_>) -> T,
+    ) -> T {
+        let (nobody, mut states) = (UserState::default(), states.iter());
+        let [state, second] =
+            self.users(member).map(|user| user.and_then(|_| states.next()).unwrap_or(&nobody));
         f(&Delegated {
-            by: Party { actor: &self.actor, state: states.first().unwrap_or(&nobody) },
+            by: Party { actor: &self.actor, state },
             actor_code: self.actor_code.as_ref(),
-            second: self.second.as_ref().map(|actor| Party { actor, state: second_state }),
+            second: self.second.as_ref().map(|actor| Party { actor, state: second }),
             justification: &self.justification,
             preview,
         })
@@ -105,13 +113,13 @@ impl Application {
         meta: Meta,
         user: UserRef,
         action: DelegatedAction,
-        command: Delegation,
+        command: DelegatedCommand,
         encode: Encode<Changed<()>>,
     ) -> Result<Answer<Changed<()>>, AppError> {
         let subject = command.subject(user);
         self.change(meta, subject, encode, move |states, ctx, _| {
-            let decided =
-                command.with(states.parties, false, |command| decide(action, states.own, ctx, command));
+            let decided = command
+                .with(ctx.user, states.parties, false, |command| decide(action, states.own, ctx, command));
             let status = status::status(&decided.next, ctx);
             decided.map(|outcome| outcome.map(|value| Changed { value, status }))
         })
@@ -123,7 +131,7 @@ impl Application {
         &self,
         user: UserRef,
         action: DelegatedAction,
-        command: Delegation,
+        command: DelegatedCommand,
     ) -> Result<Result<Preview, Denial>, AppError> {
         let snapshot = self.0.snapshot(&user).await?;
         let mut states = Vec::new();
@@ -137,8 +145,8 @@ impl Application {
             keys: self.keys(),
             now: snapshot.now,
         };
-        let decided =
-            command.with(&states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
+        let decided = command
+            .with(&user, &states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
         Ok(decided.outcome.map(|()| Preview {
             status: status::status(&decided.next, &ctx),
             required_proofs: team::required_proofs(&ctx, &command.actor, action),
@@ -150,7 +158,7 @@ impl Application {
         &self,
         meta: Meta,
         user: UserRef,
-        command: Delegation,
+        command: DelegatedCommand,
         encode: Encode<IssuedTicket>,
     ) -> Result<Answer<IssuedTicket>, AppError> {
         let subject = command.subject(user);
@@ -159,7 +167,7 @@ impl Application {
             subject,
             encode,
             move |states: &States<'_>, ctx: &Context<'_>, source: Source<'_>| {
-                command.with(states.parties, false, |command| {
+                command.with(ctx.user, states.parties, false, |command| {
                     team::issue_ticket(states.own, ctx, command, source.ticket())
                 })
             },

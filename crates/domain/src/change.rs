@@ -216,7 +216,8 @@ pub fn writes(old: &UserState, next: &UserState) -> Vec<Write> {
 }
 
 /// By how many steps the code that this change accepted was ahead of the server's clock (negative: behind); `None`
-/// where it accepted no code of an authenticator app. What operators see drifting before codes are refused (R7).
+/// where it accepted no code of an authenticator app. (Making a user safe after a restore consumes steps too, and is not
+/// counted by anybody.) What operators see drifting before codes are refused (R7).
 pub fn accepted_step_offset(old: &UserState, next: &UserState, now: Timestamp) -> Option<i64> {
     next.authenticators.iter().find_map(|after| {
         let totp = after.credential.totp()?;

@@ -40,7 +40,7 @@ event_types! {
     AuthenticatorRenamed = "AUTHENTICATOR_RENAMED",
     /// An authenticator was removed or replaced.
     AuthenticatorRemoved = "AUTHENTICATOR_REMOVED",
-    /// Too many consecutive failures disabled an authenticator.
+    /// Too many consecutive failures, or a copy of a security key, disabled an authenticator.
     AuthenticatorDisabled = "AUTHENTICATOR_DISABLED",
     /// A set of recovery codes was handed out; the one before it is void.
     RecoveryCodesGenerated = "RECOVERY_CODES_GENERATED",
@@ -90,7 +90,8 @@ event_types! {
     SealOpenFailed = "SEAL_OPEN_FAILED",
 }
 
-/// One thing that happened to a user. Never carries a secret: details are words of this crate and counts.
+/// One thing that happened to a user. Never carries a secret: details are words of this crate, counts and ids; and
+/// `justification`, which people wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// What happened.

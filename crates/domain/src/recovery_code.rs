@@ -1,7 +1,7 @@
 //! [`RecoveryCode`]: a one-time code on paper that stands in for an authenticator.
 //!
 //! Only its normal form lives here. What a person may type instead of it is `presented`'s business, the
-//! digest that is stored is the keyring's.
+//! digest that is stored is made where it is issued and where it is proved.
 
 use std::fmt;
 

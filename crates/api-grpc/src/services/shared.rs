@@ -84,9 +84,9 @@ pub(super) fn only_principal(actor: Option<v1::Actor>) -> Option<v1::Actor> {
     actor.map(|actor| v1::Actor { principal: actor.principal, ..Default::default() })
 }
 
-/// The size of a page as the ports take it; it is at most 200.
-pub(super) fn limit(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(200)
+/// How many rows the ports are asked for: of a page, one more than it shows, to see whether there is a next one.
+pub(super) fn limit(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 /// A text of people, of `min` to 500 characters without control characters.

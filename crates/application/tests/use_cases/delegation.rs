@@ -1,7 +1,7 @@
 //! Acting on others: what is written about the one who acts, in the commit of the action.
 
 use crate::world::{World, fresh, meta};
-use countersign_application::Delegation;
+use countersign_application::DelegatedCommand;
 use countersign_domain::actor::{Actor, Principal, RecordedActor};
 use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
@@ -37,7 +37,7 @@ async fn put(world: &World, user: &UserRef) {
 }
 
 async fn disable(world: &World, member: &UserRef, by: &UserRef, code: &PresentedCode) -> Result<(), Denial> {
-    let command = Delegation {
+    let command = DelegatedCommand {
         actor: Actor { permissions: BOTH.map(str::to_owned).to_vec(), ..world.session(by) },
         actor_code: Some(code.clone()),
         second: None,

@@ -158,11 +158,8 @@ impl Statement {
 
     /// Reads exactly what [`Statement::text`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
+        let mut lines = text.strip_prefix(HEADING)?.strip_prefix('\n')?.lines();
         let mut line = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(": ");
-        // The heading has no name: it is compared with the rest at the end.
-        let heading = text.starts_with(HEADING);
-        let _ = line("");
         let tenant = TenantId::parse(line("tenant")?).ok()?;
         let number = line("number")?.parse().ok()?;
         let time = micros(line("time")?)?;
@@ -185,7 +182,7 @@ impl Statement {
         let (key, public_key) = (KeyId(key.parse().ok()?), hash(public_key)?);
         let read = Self { tenant, number, time, previous, content, through, key, public_key };
         // One statement has one spelling.
-        (heading && read.text() == text).then_some(read)
+        (read.text() == text).then_some(read)
     }
 
     /// What the next statement names as its predecessor.

@@ -35,7 +35,8 @@ pub struct Authenticator {
 pub enum Standing {
     /// It may.
     Active,
-    /// Too many consecutive failures: not until a manager re-enables it or it is bound anew (R13).
+    /// Too many consecutive failures: not until a manager re-enables it or it is bound anew (R13). Or a security key that
+    /// was copied, which only another one replaces (R70).
     Disabled {
         /// Since when.
         since: Timestamp,

@@ -55,14 +55,4 @@ impl DirectoryEntry {
             other.teams.iter().any(|theirs| theirs.team == own.team && (peers || theirs.role == Role::Member))
         })
     }
-
-    /// Whether this user manages that team.
-    pub fn manages_team(&self, team: &TeamId) -> bool {
-        self.teams.iter().any(|own| own.role == Role::Manager && own.team == *team)
-    }
-
-    /// Whether this user is a manager of any team.
-    pub fn is_manager(&self) -> bool {
-        self.teams.iter().any(|membership| membership.role == Role::Manager)
-    }
 }

@@ -12,7 +12,7 @@ use crate::services::shared::{Reply, done, read, words};
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1;
-use countersign_application::{Answer, Application, Delegation, Encode};
+use countersign_application::{Answer, Application, DelegatedCommand, Encode};
 use countersign_domain::ids::{RequestId, UserRef};
 use countersign_domain::policy::DelegatedAction;
 use countersign_domain::secret::SecretBytes;
@@ -92,7 +92,7 @@ impl From<v1::IssueEnrollmentTicketRequest> for Ask {
 /// A call on a member, read.
 struct Asked {
     user: UserRef,
-    command: Delegation,
+    command: DelegatedCommand,
     request_id: Option<RequestId>,
     arguments: Option<SecretBytes>,
     validate_only: bool,
@@ -116,8 +116,12 @@ fn parse<M: Message + Into<Ask>>(
     let justification = words(&mut fields, "justification", ask.justification, 1);
     let request_id = fields.request_id(&ask.request_id);
     fields.finish()?;
-    let command =
-        Delegation { actor: actor?, actor_code: actor_code?, second: second?, justification: justification? };
+    let command = DelegatedCommand {
+        actor: actor?,
+        actor_code: actor_code?,
+        second: second?,
+        justification: justification?,
+    };
     Ok(Asked { user: user?, command, request_id: request_id?, arguments, validate_only: ask.validate_only })
 }
 
