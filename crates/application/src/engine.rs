@@ -20,6 +20,7 @@ use crate::measure::{self, Known, Tally};
 use crate::policies::Policies;
 use crate::queues::Queues;
 use crate::seal_alarms::SealAlarms;
+use crate::sms::Handed;
 use change_set::change_set;
 use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     /// Told of every commit of this node, so that who follows the log looks at once.
     pub(crate) committed: Committed,
+    pub(crate) handed: Handed,
 }
 
 impl Application {
@@ -72,6 +74,7 @@ impl Application {
             known: Known::default(),
             tasks: TaskTracker::new(),
             committed: Committed::new(),
+            handed: Handed::default(),
         }))
     }
 

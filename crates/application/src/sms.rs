@@ -2,7 +2,13 @@
 //!
 //! The order is what loses and doubles nothing: the message is durable before it leaves, so its code is never unknown to
 //! the service; it leaves under an id of its own before the caller is answered, so an answer means that a gateway took it. A
-//! repeat of the request finds the message and delivers that very one again, under the same id.
+//! repeat of the request finds the message and, where it is not known to be taken, delivers that very one again, under the
+//! same id.
+
+mod handed;
+
+pub(crate) use handed::Handed;
+use handed::Next;
 
 use crate::account::by_authority;
 use crate::engine::{Counted, Device, Snapshot, Subject};
@@ -113,6 +119,11 @@ impl Application {
         }
         let Some(gateway) = &self.0.deps.text_messages else { return Err(AppError::DeliveryUnavailable) };
         let Snapshot { policy, now, .. } = self.0.snapshot(user).await?;
+        match self.0.handed.next(message.id, now) {
+            Next::HandOver => {}
+            Next::Taken => return Ok(()),
+            Next::GiveUp => return Err(AppError::DeliveryUnavailable),
+        }
         let outgoing = TextMessage {
             id: message.id,
             tenant: user.tenant.clone(),
@@ -120,6 +131,7 @@ impl Application {
             text: text(policy.totp.issuer.as_str(), message),
         };
         let Err(error) = gateway.send(&outgoing).await else { return Ok(()) };
+        self.0.handed.failed(message.id);
         tracing::warn!(tenant_id = %user.tenant, send_id = %message.id, error = chain(&error), "a text message was not delivered");
         if first && matches!(error, SmsError::NotTaken(_)) {
             let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };

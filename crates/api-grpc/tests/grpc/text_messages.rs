@@ -117,7 +117,8 @@ async fn a_telephone_is_enrolled_and_signs_in() {
     }
 }
 
-/// R60, R71: a repeat after silence hands over the very same message and is not counted; another request has to wait.
+/// R60, R71: a repeat after silence hands over the very same message and is not counted; one of a message that was taken
+/// hands over nothing; another request has to wait.
 #[tokio::test]
 async fn a_repeat_hands_over_the_same_message() {
     let (world, gateway, ann) = world().await;
@@ -134,11 +135,30 @@ async fn a_repeat_hands_over_the_same_message() {
     let seen = gateway.seen();
     assert_eq!(seen.len(), 3);
     assert_eq!(seen[1], seen[2], "the same id, number and text");
+    for _ in 0..3 {
+        client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap();
+    }
+    assert_eq!(gateway.seen().len(), 3, "it was taken: a repeat of the request is none of the message");
     let proof = code(gateway.last_code());
     client.login.clone().answer_challenge(answer(&challenge, proof)).await.unwrap();
     // The code is used: a further repeat gives the same answer and sends nothing.
     client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap();
     assert_eq!(gateway.seen().len(), 3);
+}
+
+/// R71: who repeats a request whose message is never taken has it handed over five times, and then refused.
+#[tokio::test]
+async fn a_message_is_not_handed_over_without_end() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    enrolled(&world, &gateway, &ann).await;
+    let challenge = ann.challenge(&world, &client).await;
+    gateway.is(Mood::SaysNothing);
+    for _ in 0..9 {
+        let refused = client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap_err();
+        assert_eq!(reason(&refused), "DELIVERY_UNAVAILABLE");
+    }
+    assert_eq!(gateway.seen().len(), 1 + 5);
 }
 
 /// R71: a refused message is not counted; every other one is, up to the day's limit.
