@@ -42,10 +42,11 @@ enum Kind {
     Reflection,
 }
 
-/// A place of an open call.
+/// A place of an open call. A question that has come whole needs none: whoever has begun as many as there are places and ends
+/// none must not keep the probes of others from their answer.
 pub(crate) struct Place {
     kind: Kind,
-    held: OwnedSemaphorePermit,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Open {
@@ -56,13 +57,13 @@ impl Open {
 
     /// A place for a call of this path, or the answer that there is none.
     pub(crate) fn place(&self, path: &str) -> Result<Place, Status> {
-        let (kind, places) = match path.strip_prefix(HEALTH) {
-            Some(WATCH) => (Kind::Watch, &self.streams),
-            Some(_) => (Kind::Check, &self.calls),
-            None => (Kind::Reflection, &self.streams),
+        let kind = match path.strip_prefix(HEALTH) {
+            Some(WATCH) => Kind::Watch,
+            Some(_) => return Ok(Place { kind: Kind::Check, held: None }),
+            None => Kind::Reflection,
         };
-        let held = Arc::clone(places).try_acquire_owned();
-        held.map(|held| Place { kind, held }).map_err(|_| overloaded().into_status())
+        let held = Arc::clone(&self.streams).try_acquire_owned();
+        held.map(|held| Place { kind, held: Some(held) }).map_err(|_| overloaded().into_status())
     }
 
     /// Answers a call that has its place. A stream keeps it until it ends or its caller is gone.
@@ -79,7 +80,11 @@ impl Open {
                 Kind::Reflection => request,
                 Kind::Check | Kind::Watch => {
                     let (parts, body) = request.into_parts();
-                    let body = limits.whole(parts.uri.path(), body, || Ok(())).await?;
+                    let place = || match kind {
+                        Kind::Check => self.calls.try_acquire().map(Some).map_err(|_| overloaded()),
+                        Kind::Watch | Kind::Reflection => Ok(None),
+                    };
+                    let body = limits.whole(parts.uri.path(), body, place).await?;
                     Request::from_parts(parts, Body::new(Full::new(body)))
                 }
             };

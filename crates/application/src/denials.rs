@@ -55,10 +55,10 @@ struct Kept {
 }
 
 impl Kept {
-    /// Whether its minute is not over. Who was told of in the future was told of by a clock that had jumped (R65): it must
-    /// not fall silent until then.
+    /// Whether its minute is not over. Who was told of in a minute to come was told of by a clock that had jumped (R65): it
+    /// must not fall silent until then.
     fn was_just_told(&self, now: Timestamp) -> bool {
-        self.told <= now && now < self.told.plus(PERIOD)
+        now < self.told.plus(PERIOD) && self.told < now.plus(PERIOD)
     }
 }
 

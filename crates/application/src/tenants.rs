@@ -3,7 +3,7 @@
 use crate::fresh::Source;
 use crate::{AppError, Application, Meta, measure};
 use countersign_domain::actor::Actor;
-use countersign_domain::coverage::{self, FactsAt, Stopped};
+use countersign_domain::coverage::{self, Coverage, FactsAt, Stopped};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_domain::policy::{self, FieldChange, PolicyDocument, Preset};
@@ -118,18 +118,16 @@ impl Application {
         let (from, to) = (&old.requirement.groups, &new.requirement.groups);
         let either = coverage::either(from, to);
         let stopped = async |rule: &PolicyDocument| {
-            let old_groups = counted(rule, from).await?.stopped;
+            let Coverage { total, stopped: old_groups, .. } = counted(rule, from).await?;
             if from == to {
-                return Ok(Stopped { old_groups, new_groups: old_groups, either: old_groups });
+                return Ok((total, Stopped { old_groups, new_groups: old_groups, either: old_groups }));
             }
-            Ok::<_, AppError>(Stopped {
-                old_groups,
-                new_groups: counted(rule, to).await?.stopped,
-                either: counted(rule, &either).await?.stopped,
-            })
+            let new_groups = counted(rule, to).await?.stopped;
+            let either = counted(rule, &either).await?.stopped;
+            Ok::<_, AppError>((total, Stopped { old_groups, new_groups, either }))
         };
-        let users = counted(new, to).await?.total;
-        let newly_stopped = coverage::newly_stopped(stopped(old).await?, stopped(new).await?);
+        let ((_, before), (users, after)) = (stopped(old).await?, stopped(new).await?);
+        let newly_stopped = coverage::newly_stopped(before, after);
         let losing_all = if policy::voids_security_keys(old, new) {
             deps.queries.with_keys_alone(tenant).await?
         } else {

@@ -22,6 +22,8 @@ pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> 
         return Decision::unchanged((), state);
     }
     let mut draft = Draft::new(state, ctx);
+    // Without those that had expired anyway.
+    let remembered = !draft.next.clients.is_empty();
     draft.next.raise_epoch();
     for authenticator in &mut draft.next.authenticators {
         match &mut authenticator.credential {
@@ -37,7 +39,7 @@ pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> 
     let voided = recovery_codes && draft.next.recovery.take().is_some();
     let event = Event::new(EventType::ClientsRevoked).with("cause", "database-restored");
     let event = if voided { event.with("recovery_codes", "voided") } else { event };
-    if voided || !state.clients.is_empty() {
+    if voided || remembered {
         draft.lead_owner(event);
     } else {
         draft.lead(event);

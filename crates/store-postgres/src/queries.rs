@@ -14,7 +14,7 @@ use countersign_domain::ids::{TenantId, UserId};
 use countersign_ports::{StoreError, UserQuery};
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::QueryAs;
-use sqlx::{Connection as _, Error, Execute};
+use sqlx::{Error, Execute};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
@@ -36,10 +36,9 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// See [`countersign_ports::UserQueries::with_keys_alone`]. On a connection beside the pool, because it reads all
-    /// authenticators of the tenant.
+    /// See [`countersign_ports::UserQueries::with_keys_alone`].
     pub(crate) async fn count_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
-        let mut connection = self.pool.unhurried().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let count = sqlx::query_scalar!(
             r#"SELECT count(DISTINCT k.user_id) AS "count!" FROM authenticators AS k
             WHERE k.tenant_id = $1 AND k.kind = 'SECURITY_KEY' AND k.disabled_since IS NULL
@@ -50,9 +49,8 @@ impl PostgresStore {
                 )"#,
             tenant.as_str()
         );
-        let count = count.fetch_one(&mut connection).await.map_err(|error| from_sql(&error))?;
-        // What was asked is answered; a connection that fails at its farewell changes nothing of that.
-        let _ = connection.close().await;
+        let count = self.pool.within(count.fetch_one(checkout.connection())).await;
+        let count = checkout.conclude(count).map_err(|error| from_sql(&error))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 }

@@ -56,7 +56,10 @@ impl EventService for EventHandlers {
         let (tenant, filter, size) = (tenant?, filter?, size?);
         let (start_time, end_time) = (start?, end?);
         let arguments = list_arguments(&caller, &message);
-        let list = List { keys: &self.app.digests().tokens, arguments: &[&arguments] };
+        let restores = self.app.restores().to_be_bytes();
+        // As the version before wrote it where the log was never put back.
+        let bound: &[&[u8]] = if self.app.restores() == 0 { &[&arguments] } else { &[&arguments, &restores] };
+        let list = List { keys: &self.app.digests().tokens, arguments: bound };
         let after = list.position(&page_token).map_err(Status::from)?;
         let after = after.map(|end| place::position(&end).ok_or_else(page_token_invalid)).transpose()?;
         done(self.app.require_log(&tenant).await, &caller)?;

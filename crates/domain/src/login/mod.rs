@@ -4,7 +4,7 @@
 //! first factor, a malformed code, a dead challenge) is a [`Denial`].
 
 use amr::{add_amr, amr, amr_of, trusts_federated_mfa};
-use offer::{challenge, lock_out};
+use offer::{challenge, lock_out, without_way};
 
 use crate::change::Decision;
 use crate::clients;
@@ -113,6 +113,9 @@ fn check_on(
     }
     let asked =
         Asked { purpose: command.purpose, first, client: &command.client, presented: Presented::WithLogin };
+    if let Some(verdict) = without_way(draft, ctx) {
+        return Ok(verdict);
+    }
     match &command.answer {
         None => Ok(challenge(draft, ctx, &asked, fresh.challenge)),
         Some(answer) => {

@@ -24,15 +24,26 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
         return lock_out(draft, ctx, asked, until, id);
     }
     let methods = methods(draft, ctx, false, id);
-    if methods.is_empty() {
-        // Security keys alone, and a policy that names nobody any more for whom they sign: waiting does not help.
-        draft.lead(Event::new(EventType::LoginRefused).with("finding", "no_method"));
-        draft.step("security_key.relying_party_id", "what the user has serves nobody");
-        return Verdict::LockedOut(LockedOut { retry_after: None, still_open: None });
-    }
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
+}
+
+/// The verdict for a user whose second factor serves nobody: security keys alone, and a policy that names nobody any more
+/// for whom they sign. A challenge could not be passed, nor does waiting help. `None` where there is a way.
+pub(super) fn without_way(draft: &mut Draft, ctx: &Context<'_>) -> Option<Verdict> {
+    let party = RelyingParty::of(ctx).is_some();
+    let serves = |own: &Authenticator| own.kind().takes_codes() || party;
+    if !draft.next.has_active() || draft.next.active().any(serves) || has_recovery_code(draft, ctx) {
+        return None;
+    }
+    draft.lead(Event::new(EventType::LoginRefused).with("finding", "no_method"));
+    draft.step("security_key.relying_party_id", "what the user has serves nobody");
+    Some(Verdict::LockedOut(LockedOut { retry_after: None, still_open: None }))
+}
+
+fn has_recovery_code(draft: &Draft, ctx: &Context<'_>) -> bool {
+    ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0
 }
 
 fn open_challenge(
@@ -94,7 +105,7 @@ fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> V
                 .map_or_else(String::new, |sms| sms.number.obfuscated()),
         })
         .collect();
-    if ctx.policy.recovery_codes.enabled && draft.next.recovery_codes_remaining() > 0 {
+    if has_recovery_code(draft, ctx) {
         methods.push(Method {
             kind: AuthenticatorType::RecoveryCode,
             authenticator: None,

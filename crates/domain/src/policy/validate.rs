@@ -96,12 +96,6 @@ fn authenticators(policy: &PolicyDocument, findings: &mut Findings) {
         "security_key.requires_other_type",
         "SECURITY_KEY alone cannot require another type first: allow TOTP or SMS, or clear it",
     );
-    findings.require(
-        !(types.as_slice() == [AuthenticatorType::SecurityKey].as_slice()
-            && policy.security_key.relying_party_id.is_empty()),
-        "security_key.relying_party_id",
-        "SECURITY_KEY alone cannot be enrolled while nobody is named for whom keys sign: name one, or allow TOTP or SMS",
-    );
     let rule = &policy.enrollment;
     findings.require(
         (MINUTE..=30 * MINUTE).contains(&rule.expire_after),

@@ -40,6 +40,15 @@ fn owners_are_told_what_a_restore_took_from_them() {
     }
 }
 
+/// R64, B50: who was remembered no longer is told nothing of that.
+#[test]
+fn clients_that_had_expired_are_no_loss() {
+    let mut world = restored(true);
+    world.pass(world.policy.challenge.remember_duration);
+    world.make_safe(false);
+    assert_eq!((world.kinds(), world.told), (vec![EventType::ClientsRevoked], None));
+}
+
 /// R64: somebody who owns nothing is left as they are.
 #[test]
 fn who_owns_nothing_is_left_alone() {

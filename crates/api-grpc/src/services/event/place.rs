@@ -41,7 +41,10 @@ pub(crate) enum Refused {
 
 const OLDEST: u8 = 0;
 const TIME: u8 = 1;
+/// A position in a log that was never put back.
 const POSITION: u8 = 2;
+/// One in a log that was put back so many times.
+const RESTORED: u8 = 3;
 
 impl Place {
     /// The token of this place.
@@ -73,7 +76,8 @@ impl Place {
         match self {
             Self::From(None) => vec![OLDEST],
             Self::From(Some(time)) => [vec![TIME], time.unix_micros().to_be_bytes().to_vec()].concat(),
-            Self::After(end) => [vec![POSITION], restores.to_be_bytes().to_vec(), bytes(end)].concat(),
+            Self::After(end) if restores == 0 => [vec![POSITION], bytes(end)].concat(),
+            Self::After(end) => [vec![RESTORED], restores.to_be_bytes().to_vec(), bytes(end)].concat(),
         }
     }
 
@@ -85,7 +89,8 @@ impl Place {
                 let micros = i64::from_be_bytes(time.try_into().ok()?);
                 Some((Self::From(Some(Timestamp::from_unix_micros(micros))), None))
             }
-            (&POSITION, rest) => {
+            (&POSITION, end) => Some((Self::After(position(end)?), Some(0))),
+            (&RESTORED, rest) => {
                 let (restores, end) = rest.split_first_chunk::<8>()?;
                 Some((Self::After(position(end)?), Some(u64::from_be_bytes(*restores))))
             }
@@ -156,10 +161,25 @@ mod tests {
     fn a_restore_ends_positions() {
         let keys = DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap();
         let tenant = &TenantId::parse("acme").unwrap();
-        let [before, after] = [3, 4].map(|restores| Log { tenant, restores });
-        let position = Place::After(EventPosition { transaction: 7, number: 1 }).token(&keys, before);
-        assert_eq!(Place::open(&keys, after, &position), Err(Refused::Restored));
-        let time = Place::From(Some(Timestamp::from_unix_micros(5))).token(&keys, before);
-        assert!(Place::open(&keys, after, &time).is_ok());
+        for [before, after] in
+            [[0, 1], [3, 4], [1, 0]].map(|pair| pair.map(|restores| Log { tenant, restores }))
+        {
+            let position = Place::After(EventPosition { transaction: 7, number: 1 }).token(&keys, before);
+            assert_eq!(Place::open(&keys, after, &position), Err(Refused::Restored));
+            let time = Place::From(Some(Timestamp::from_unix_micros(5))).token(&keys, before);
+            assert!(Place::open(&keys, after, &time).is_ok());
+        }
+    }
+
+    /// R68: the token of the version before, of a log that was never put back, is the same.
+    #[test]
+    fn tokens_of_the_version_before_are_good() {
+        let keys = DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap();
+        let tenant = &TenantId::parse("acme").unwrap();
+        let place = Place::After(EventPosition { transaction: 7, number: 1 });
+        let token =
+            BASE64URL_NOPAD.decode(place.token(&keys, Log { tenant, restores: 0 }).as_bytes()).unwrap();
+        let fields = [[2].as_slice(), &7_u64.to_be_bytes(), &1_u64.to_be_bytes()].concat();
+        assert_eq!(token[4 + 32..], fields);
     }
 }

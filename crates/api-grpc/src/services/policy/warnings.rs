@@ -26,6 +26,12 @@ pub(super) fn of(policy: &PolicyDocument) -> Vec<PolicyWarning> {
             "Text messages can be intercepted and redirected; NIST SP 800-63B-4 restricts their use.",
         ),
         (
+            policy.allowed_types == [AuthenticatorType::SecurityKey]
+                && policy.security_key.relying_party_id.is_empty(),
+            "security_key.relying_party_id",
+            "Nobody can enroll: SECURITY_KEY is the only type, and nobody is named for whom keys sign.",
+        ),
+        (
             chosen.algorithm != usual.algorithm,
             "totp.algorithm",
             "Many authenticator apps ignore any algorithm but SHA1 and show wrong codes.",
