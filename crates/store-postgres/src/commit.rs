@@ -125,7 +125,8 @@ impl Committer {
         let mut checkout = self.pool.checkout().await.map_err(|error| Attempt::NotDone(error.into()))?;
         let commit = self.pool.within(hot::commit(checkout.connection(), change, now)).await;
         match checkout.conclude(commit) {
-            Ok(commit) => Ok(commit),
+            Ok(Some(commit)) => Ok(commit),
+            Ok(None) => Err(Attempt::NotDone(StoreError::TenantMissing.into())),
             Err(error) if hot::lost_request(&error) => Ok(Commit::Conflict),
             Err(error) if is_refusal(&error) => Err(Attempt::NotDone(error.into())),
             // The statement is its own transaction: it may have been committed.

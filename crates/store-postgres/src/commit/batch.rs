@@ -30,8 +30,8 @@ pub(crate) enum Told {
     Done,
     /// The user's version is another one; nothing was written.
     Conflict,
-    /// Nothing was written, and a statement of its own must say why: its user is locked by somebody else, or a guard
-    /// beside the version does not hold.
+    /// Nothing was written, and a statement of its own must say why: its user is locked by somebody else, a guard beside
+    /// the version does not hold, or its tenant is not there.
     Alone,
 }
 
@@ -182,6 +182,7 @@ async fn commit_any(
 ) -> Result<Vec<Answer>, sqlx::Error> {
     let Columns { changes, failure_times, usages, requests, guarded, telling, events, .. } = columns;
     let Columns { closing, challenges, forgetting, clients, notices, .. } = columns;
+    let tenants = distinct(changes.tenant_id.iter().copied());
     // Types of parameters are cast in the statement; the macro cannot see through vectors of options.
     sqlx::query_file_as!(
         Answer,
@@ -283,9 +284,17 @@ async fn commit_any(
         &notices.email as _,
         &notices.language_code as _,
         &notices.create_time as _,
+        &tenants as _,
     )
     .fetch_all(connection)
     .await
+}
+
+/// The tenants of a batch, each once where it is sorted by tenant.
+pub(super) fn distinct<'a>(tenants: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut tenants: Vec<_> = tenants.collect();
+    tenants.dedup();
+    tenants
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod row;
 
 pub(crate) use row::{HotChange, takes};
 
-use crate::commit::batch::Answer;
+use crate::commit::batch::{Answer, distinct};
 use crate::error::database_error;
 use countersign_ports::Commit;
 use sqlx::postgres::PgConnection;
@@ -16,13 +16,18 @@ use time::OffsetDateTime;
 ///
 /// The guards see one snapshot, and that is enough: what belongs to a user changes only under the lock of the user's
 /// row, so where the version is still the expected one when the lock is taken, the rest is as the snapshot shows it.
-/// Only an answer to the same request in a commit that changes no user escapes that; see [`lost_request`].
+/// Two things escape that: an answer to the same request in a commit that changes no user, see [`lost_request`], and a
+/// deletion of the tenant. One that was acknowledged before this began is in the snapshot; one that commits while it runs
+/// was asked for at the same time.
+///
+/// `None` where the tenant is not there.
+#[expect(clippy::too_many_lines, reason = "one line a column")]
 pub(super) async fn commit(
     connection: &mut PgConnection,
     row: &HotChange<'_>,
     now: OffsetDateTime,
-) -> Result<Commit, sqlx::Error> {
-    let done = sqlx::query_scalar!(
+) -> Result<Option<Commit>, sqlx::Error> {
+    let outcome = sqlx::query_scalar!(
         r#"WITH guard AS (
             UPDATE users SET
                 version = version + 1, epoch = $4, state_since = $5,
@@ -31,6 +36,8 @@ pub(super) async fn commit(
                 grace_started = $12, must_enroll = $13,
                 reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $41
             WHERE tenant_id = $1 AND user_id = $2 AND version = $3
+                -- Rows of a deleted tenant stay until they are swept.
+                AND (SELECT true FROM tenants WHERE tenants.tenant_id = $1 AND tenants.delete_time IS NULL)
                 AND ($17::uuid IS NULL OR EXISTS (
                     SELECT FROM authenticators
                     WHERE tenant_id = $1 AND user_id = $2 AND authenticator_id = $17 AND totp_last_step <= $18
@@ -64,7 +71,11 @@ pub(super) async fn commit(
                 reply = excluded.reply,
                 expire_time = CASE WHEN requests.expire_time <= $38 THEN excluded.expire_time END
         )
-        SELECT EXISTS (SELECT FROM guard) AS "done!""#,
+        SELECT CASE
+            WHEN EXISTS (SELECT FROM guard) THEN 'done'
+            WHEN EXISTS (SELECT FROM tenants WHERE tenant_id = $1 AND delete_time IS NULL) THEN 'conflict'
+            ELSE 'no tenant'
+        END AS "outcome!""#,
         row.tenant_id,
         row.user_id,
         row.version,
@@ -110,7 +121,11 @@ pub(super) async fn commit(
     )
     .fetch_one(connection)
     .await?;
-    Ok(if done { Commit::Done } else { Commit::Conflict })
+    Ok(match outcome.as_str() {
+        "done" => Some(Commit::Done),
+        "conflict" => Some(Commit::Conflict),
+        _ => None,
+    })
 }
 
 /// Commits those whose guards hold, and nothing of the others; answers by their numbers. An error of the server undoes all.
@@ -118,7 +133,10 @@ pub(super) async fn commit_many(
     connection: &mut PgConnection,
     rows: &[HotChange<'_>],
 ) -> Result<Vec<Answer>, sqlx::Error> {
-    sqlx::query_file_as!(Answer, "src/commit/hot/many.sql", rows as _).fetch_all(connection).await
+    let tenants = distinct(rows.iter().map(|row| row.tenant_id));
+    sqlx::query_file_as!(Answer, "src/commit/hot/many.sql", rows as _, &tenants as _)
+        .fetch_all(connection)
+        .await
 }
 
 /// Whether the statement was undone because the request was answered between its snapshot and its insert. The insert

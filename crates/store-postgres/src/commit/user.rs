@@ -33,7 +33,9 @@ async fn update(
             last_wrong_key = $9, last_wrong_digest = $10, last_wrong_time = $11,
             grace_started = $12, must_enroll = $13,
             reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $17
-        WHERE tenant_id = $1 AND user_id = $2 AND version = $3",
+        WHERE tenant_id = $1 AND user_id = $2 AND version = $3
+            -- Rows of a deleted tenant stay until they are swept.
+            AND (SELECT true FROM tenants WHERE tenants.tenant_id = $1 AND tenants.delete_time IS NULL)",
         user.tenant.as_str(),
         user.user.as_str(),
         long_in(version.0)?,

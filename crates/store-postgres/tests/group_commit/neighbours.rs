@@ -5,6 +5,7 @@ use crate::support::{login, run};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, Version};
 use countersign_ports::{ChangeSet, Commit, StoreError, UserStore};
+use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
 
 /// A version that is not the expected one is a conflict for its caller; its neighbours in the batch are committed.
@@ -126,6 +127,36 @@ async fn a_missing_tenant_is_told_to_its_caller_alone() {
             4 => assert!(matches!(answer, Err(StoreError::TenantMissing)), "{answer:?}"),
             _ => assert!(done(answer), "{number}: {answer:?}"),
         }
+    }
+}
+
+/// R36, R55: what a deleted tenant owned stays until it is swept, and is changed by nobody: neither at its version nor at
+/// another one. Those who log in beside it notice nothing.
+#[tokio::test]
+async fn a_user_of_a_deleted_tenant_is_refused_alone() {
+    for mut group in Group::of_both(6).await {
+        let suite = StoreUnderTest::new(group.database.store().await);
+        suite.create_tenant("ended").await;
+        for name in ["ann", "bob"] {
+            let (user, state) = (user("ended", name), fixtures::user_with_totp(&group.random));
+            suite.store_user(&group.random, &user, &state).await;
+            group.users.push((user, state));
+        }
+        let end = "UPDATE tenants SET policy_revision = NULL, delete_time = now() WHERE tenant_id = 'ended'";
+        run(&mut group.database.connect().await, end).await;
+        let mut changes = group.logins();
+        changes[7] = group.login(7, 2);
+        let answers = group.commit(&changes).await;
+        for (number, answer) in answers.iter().enumerate() {
+            match number {
+                6 | 7 => assert!(matches!(answer, Err(StoreError::TenantMissing)), "{answer:?}"),
+                _ => assert!(done(answer), "{number}: {answer:?}"),
+            }
+            assert_eq!(group.is_committed(&changes[number]).await, number < 6);
+        }
+        let versions = "SELECT version FROM users WHERE tenant_id = 'ended'";
+        let versions = sqlx::query_scalar::<_, i64>(versions);
+        assert_eq!(versions.fetch_all(&mut group.database.connect().await).await.unwrap(), [1, 1]);
     }
 }
 

@@ -233,6 +233,7 @@ pub async fn a_missing_tenant_takes_no_commit(store: StoreUnderTest) {
     let next = fixtures::user_with_totp(&random);
     let changes = [
         fixtures::change_set(&random, &ann, None, &UserState::default(), &next),
+        fixtures::change_set(&random, &ann, Some(Version(1)), &next, &used(&next, 7)),
         fixtures::event_only(&random, &ann, EventType::LoginAllowed),
     ];
     for change in changes {

@@ -5,7 +5,7 @@ use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use crate::generate::Generator;
 use countersign_domain::event::EventType;
-use countersign_domain::ids::{PolicyRevision, TeamId, TenantId, UserRef};
+use countersign_domain::ids::{PolicyRevision, TeamId, TenantId, UserRef, Version};
 use countersign_domain::policy::Preset;
 use countersign_domain::user::{DirectoryEntry, Role, TeamMembership, UserState};
 use countersign_ports::{
@@ -82,7 +82,19 @@ pub async fn a_deleted_tenant_is_missing_for_all_but_its_log(store: StoreUnderTe
     assert_eq!(store.policies.policy(&tenant, first).await.expect("the store answers"), None);
     let listed = store.policies.tenants(None, 10).await.expect("the store answers");
     assert_eq!(listed.iter().map(|record| record.tenant.as_str()).collect::<Vec<_>>(), ["other"]);
-    // Neither an event alone, nor a user who was never there, gets in.
+    // Neither a login of a user who is not swept yet, nor any other change of hers, at whatever version; nor an event alone,
+    // nor a user who was never there, gets in.
+    let mut next = state.clone();
+    next.failures.consecutive += 1;
+    let opened = UserState { challenges: Vec::new(), tickets: Vec::new(), ..next.clone() };
+    let moved = UserState { directory: None, ..next.clone() };
+    for (next, version) in [(&next, 1), (&next, 2), (&opened, 1), (&moved, 1)] {
+        let change = fixtures::change_set(&random, &ann, Some(Version(version)), &state, next);
+        let event = change.events[0].id;
+        let changed = store.users.commit(change).await;
+        assert!(matches!(changed, Err(StoreError::TenantMissing)), "{changed:?}");
+        assert!(!store.is_committed(&tenant, event).await);
+    }
     let told = store.users.commit(fixtures::event_only(&random, &ann, EventType::LoginAllowed)).await;
     assert!(matches!(told, Err(StoreError::TenantMissing)), "{told:?}");
     let nobody = UserState::default();

@@ -10,7 +10,11 @@
 -- Rows are looked up one by one (lateral or scalar subqueries by primary key) and changed where they were found (by
 -- ctid, which holds within one statement). So there is one plan only, a chain of index lookups: a join would be
 -- planned by the size of its tables, and a plan that was made and kept while one was empty would read the whole of it.
-WITH change AS MATERIALIZED (
+WITH live AS MATERIALIZED (
+    -- Of the tenants of changed users, those that are there: looked up once each, and not once a user. Rows of a deleted one
+    -- stay until they are swept, at versions that look right.
+    SELECT tenant_id FROM tenants WHERE tenant_id = ANY ($98::text[]) AND delete_time IS NULL
+), change AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::int[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[], $7::timestamptz[], $8::bigint[],
         $9::timestamptz[], $10::int[], $11::int[], $12::bigint[], $13::bytea[], $14::timestamptz[], $15::timestamptz[],
@@ -59,6 +63,7 @@ WITH change AS MATERIALIZED (
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS locked
     WHERE (change.n IN (SELECT n FROM barred)) IS NOT TRUE
+        AND (change.tenant_id IN (SELECT tenant_id FROM live)) IS TRUE
 ), guard AS (
     UPDATE users SET
         version = users.version + 1, epoch = free.epoch, is_on = free.is_on, state_since = free.state_since,
@@ -179,10 +184,14 @@ WHERE 1 / (
         = (SELECT count(*) FROM forgetting WHERE place IS NOT NULL AND (forgetting.n IN (SELECT n FROM winner)) IS TRUE)
 )::int = 1
 UNION ALL
--- Not done although the version looks right: locked by somebody else, or a guard that is better asked alone.
+-- Not done although the version looks right: locked by somebody else, or a guard that is better asked alone. And what is of no
+-- tenant that is there, which is told so.
 SELECT change.n, false FROM change
 WHERE (change.n IN (SELECT n FROM winner)) IS NOT TRUE
     AND (
-        SELECT seen.version = change.version FROM users AS seen
-        WHERE seen.tenant_id = change.tenant_id AND seen.user_id = change.user_id
+        (change.tenant_id IN (SELECT tenant_id FROM live)) IS NOT TRUE
+        OR (
+            SELECT seen.version = change.version FROM users AS seen
+            WHERE seen.tenant_id = change.tenant_id AND seen.user_id = change.user_id
+        )
     )

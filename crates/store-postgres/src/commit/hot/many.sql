@@ -8,7 +8,11 @@
 -- Rows are looked up one by one (lateral, by primary key) and changed where they were found (by ctid, which holds within one
 -- statement). So there is one plan only: a join would be planned by the size of its tables, and a plan that was made and kept
 -- while one was empty would read the whole of it.
-WITH change AS MATERIALIZED (
+WITH live AS MATERIALIZED (
+    -- Of the tenants that are named, those that are there: looked up once each, and not once a user. Rows of a deleted one stay
+    -- until they are swept, at versions that look right.
+    SELECT tenant_id FROM tenants WHERE tenant_id = ANY ($2::text[]) AND delete_time IS NULL
+), change AS MATERIALIZED (
     SELECT given.*, held.place AS used_place
     FROM unnest($1::login_change[]) AS given
     LEFT JOIN LATERAL (
@@ -26,7 +30,8 @@ WITH change AS MATERIALIZED (
             AND users.version = change.version
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS locked
-    WHERE change.used_id IS NULL OR change.used_place IS NOT NULL
+    WHERE (change.used_id IS NULL OR change.used_place IS NOT NULL)
+        AND (change.tenant_id IN (SELECT tenant_id FROM live)) IS TRUE
 ), guard AS (
     UPDATE users SET
         version = users.version + 1, epoch = free.epoch, is_on = free.is_on, state_since = free.state_since,
@@ -73,10 +78,14 @@ SELECT n AS "n!", true AS "done!" FROM guard
 -- the lock of its user; should it happen all the same, dividing by zero takes the whole statement back.
 WHERE 1 / ((SELECT count(*) FROM used) = (SELECT count(used_id) FROM guard))::int = 1
 UNION ALL
--- Not done although the version looks right: locked by somebody else, or a guard that is better asked alone.
+-- Not done although the version looks right: locked by somebody else, or a guard that is better asked alone. And what is of no
+-- tenant that is there, which is told so.
 SELECT change.n, false FROM change
 WHERE (change.n IN (SELECT n FROM guard)) IS NOT TRUE
     AND (
-        SELECT seen.version = change.version FROM users AS seen
-        WHERE seen.tenant_id = change.tenant_id AND seen.user_id = change.user_id
+        (change.tenant_id IN (SELECT tenant_id FROM live)) IS NOT TRUE
+        OR (
+            SELECT seen.version = change.version FROM users AS seen
+            WHERE seen.tenant_id = change.tenant_id AND seen.user_id = change.user_id
+        )
     )
