@@ -5,6 +5,7 @@
 mod support;
 
 use countersign_domain::secret::SecretString;
+use countersign_domain::time::Timestamp;
 use countersign_notify::{Sender, SmtpLogin, SmtpNotifier, SmtpSettings, SmtpTls, Texts};
 use countersign_ports::{Letter, Notifier, NotifyError};
 use proptest::prelude::*;
@@ -162,6 +163,27 @@ async fn an_address_that_is_none_never_reaches_the_server() {
         assert!(matches!(result, Err(NotifyError::Permanent(_))), "{bad:?}: {result:?}");
     }
     assert_eq!(server.seen(|seen| seen.messages.len()), 0);
+}
+
+/// R48: a notice of a time that no header can tell is refused for good, and nobody panics over it.
+#[tokio::test]
+async fn a_date_beyond_all_headers_is_refused() {
+    let server = Server::start(Script::default()).await;
+    let notifier = notifier(&settings(server.port));
+    for (micros, sent) in [
+        (253_402_300_799_999_999, true),
+        (253_402_300_800_000_000, false),
+        (i64::MAX, false),
+        (-1, false),
+        (i64::MIN, false),
+    ] {
+        let mut letter = letter("ann@example.com");
+        letter.entry.notice.create_time = Timestamp::from_unix_micros(micros);
+        let result = notifier.notify(&letter).await;
+        assert_eq!(result.is_ok(), sent, "{micros}: {result:?}");
+        assert!(sent || matches!(result, Err(NotifyError::Permanent(_))), "{micros}: {result:?}");
+    }
+    assert_eq!(server.seen(|seen| seen.messages.len()), 1);
 }
 
 /// Text that wants to be a header, a command or the end of the message.

@@ -22,7 +22,7 @@ mod records;
 mod sends;
 mod user;
 
-use crate::error::{Failure, is_refusal, outcome_unknown};
+use crate::error::{Failure, is_panic, is_refusal, outcome_unknown};
 use crate::pool::Pool;
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
@@ -148,6 +148,10 @@ impl Committer {
                 Err(error) if is_refusal(&error) => Err(Attempt::NotDone(error.into())),
                 Err(error) => Err(Attempt::Unknown(error)),
             };
+        }
+        if matches!(&result, Err(Failure::Sql(error)) if is_panic(error)) {
+            // Nothing more is said on this connection: dropped here, it is closed, which undoes.
+            return result.map_err(Attempt::NotDone);
         }
         // Undone at once, and not when the connection is next used: it holds locks.
         let undone = self.pool.within(transaction.rollback()).await;

@@ -117,6 +117,9 @@ pub(crate) fn repeated(error: &StoreError) -> StoreError {
     match error {
         StoreError::OutcomeUnknown(cause) => StoreError::OutcomeUnknown(Box::new(Cause(cause.to_string()))),
         StoreError::Unavailable(cause) => StoreError::Unavailable(Box::new(Cause(cause.to_string()))),
+        StoreError::Corrupt { entity, id, problem } => {
+            StoreError::Corrupt { entity, id: id.clone(), problem }
+        }
         other => StoreError::Unavailable(Box::new(Cause(other.to_string()))),
     }
 }
@@ -134,8 +137,27 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
 
 /// Whether the connection can serve on after this error.
 pub(crate) fn leaves_connection_sound(error: &sqlx::Error) -> bool {
-    is_refusal(error) || matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+    is_refusal(error) || is_of_a_row(error) && !is_panic(error)
 }
+
+/// Whether the driver could not read a row.
+fn is_of_a_row(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+}
+
+/// The driver panicked over a row. What it left of the connection nobody knows.
+pub(crate) fn panicked() -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(Panicked))
+}
+
+/// Whether it is that.
+pub(crate) fn is_panic(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Decode(cause) if cause.is::<Panicked>())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a row made the driver panic")]
+struct Panicked;
 
 pub(crate) fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error().and_then(|it| it.try_downcast_ref::<PgDatabaseError>())

@@ -1,15 +1,13 @@
 //! Loads that come at the same time, done as one statement. Each caller gets its own row and opens its seals itself.
 
 use crate::coalesce::{Batched, CoalesceStats, Coalescer, Job, Limits};
-use crate::error::{from_sql, leaves_connection_sound, repeated, unavailable};
+use crate::error::{from_sql, is_panic, leaves_connection_sound, repeated, unavailable};
 use crate::load;
 use crate::pool::Pool;
 use crate::rows::LoadRow;
 use async_trait::async_trait;
 use countersign_domain::ids::UserRef;
 use countersign_ports::{RequestKey, StoreError};
-use futures::FutureExt as _;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -110,28 +108,20 @@ impl Loading {
     async fn select(&self, jobs: &[Asked]) -> Result<Vec<Option<LoadRow>>, Trouble> {
         let mut checkout = self.pool.checkout().await.map_err(Trouble::OfAll)?;
         let connection = checkout.connection();
-        let rows = async {
-            match jobs {
-                // The statement for one costs less where there is one.
-                [job] => {
-                    let one = load::select(connection, &job.user, job.request.as_ref());
-                    self.pool.within(one).await.map(|row| vec![row])
-                }
-                jobs => {
-                    let asked: Vec<_> = jobs.iter().map(|job| (&job.user, job.request.as_ref())).collect();
-                    self.pool.within(load::select_many(connection, &asked)).await
-                }
+        let rows = match jobs {
+            // The statement for one costs less where there is one.
+            [job] => {
+                let one = load::select(connection, &job.user, job.request.as_ref());
+                self.pool.within(one).await.map(|row| vec![row])
+            }
+            jobs => {
+                let asked: Vec<_> = jobs.iter().map(|job| (&job.user, job.request.as_ref())).collect();
+                self.pool.within(load::select_many(connection, &asked)).await
             }
         };
-        // A time that no calendar has (`infinity`) makes the library panic that decodes it. Whoever edited one row so must not
-        // refuse those who are loaded beside it. Not concluded, the connection is closed.
-        let Ok(rows) = AssertUnwindSafe(rows).catch_unwind().await else {
-            return Err(Trouble::OfOneRow(from_sql(&sqlx::Error::Decode(
-                "a row made the library panic".into(),
-            ))));
-        };
         checkout.conclude(rows).map_err(|error| {
-            let trouble = if leaves_connection_sound(&error) { Trouble::OfOneRow } else { Trouble::OfAll };
+            let of_one_row = leaves_connection_sound(&error) || is_panic(&error);
+            let trouble = if of_one_row { Trouble::OfOneRow } else { Trouble::OfAll };
             trouble(from_sql(&error))
         })
     }

@@ -21,10 +21,12 @@ struct NoticeRow {
     notice_id: Uuid,
     user_id: String,
     event_id: Uuid,
-    event_time: OffsetDateTime,
+    /// Times that no calendar has are left out: the driver panics over them, and the others are to leave.
+    event_time: Option<OffsetDateTime>,
     email: String,
     language_code: String,
-    create_time: OffsetDateTime,
+    /// The same.
+    create_time: Option<OffsetDateTime>,
     attempts: i64,
 }
 
@@ -46,17 +48,40 @@ impl PostgresStore {
             let (id, attempts) = (notice.notice_id, notice.attempts + 1);
             match entry(notice, event) {
                 Ok(entry) => entries.push(entry),
-                Err(error) => self.unreadable(id, attempts, &error).await?,
+                Err(error) => self.unreadable(id, attempts, now, &error).await?,
             }
         }
         Ok(entries)
     }
 
     /// What becomes of a leased notice that is not as it must be: the others leave without it.
-    async fn unreadable(&self, id: Uuid, attempts: i64, error: &StoreError) -> Result<(), StoreError> {
+    async fn unreadable(
+        &self,
+        id: Uuid,
+        attempts: i64,
+        now: Timestamp,
+        error: &StoreError,
+    ) -> Result<(), StoreError> {
         let dead = attempts >= i64::from(MAX_UNREADABLE_LEASES);
         tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
-        if dead { self.postpone_notice(NoticeId(id), None, UNREADABLE).await } else { Ok(()) }
+        if !dead {
+            return Ok(());
+        }
+        // Dead letters are listed and swept by the time of their making: one that no calendar has gives way to this one.
+        let query = sqlx::query!(
+            "UPDATE outbox SET
+                due_time = NULL, last_error = $2,
+                create_time = CASE
+                    WHEN create_time > '-infinity' AND create_time < '10000-01-01 00:00:00Z' THEN create_time ELSE $3
+                END
+            WHERE notice_id = $1",
+            id,
+            UNREADABLE,
+            time_bound(now),
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let done = self.pool.within(query.execute(checkout.connection())).await;
+        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
     }
 
     /// See [`countersign_ports::Outbox::delivered`].
@@ -117,8 +142,12 @@ async fn lease(
         UPDATE outbox SET due_time = $2, attempts = attempts + 1
         FROM heads
         WHERE outbox.tenant_id = heads.tenant_id AND outbox.notice_id = heads.notice_id
-        RETURNING outbox.tenant_id, outbox.notice_id, user_id, event_id, event_time, email, language_code,
-            create_time, attempts - 1 AS "attempts!""#,
+        RETURNING outbox.tenant_id, outbox.notice_id, user_id, event_id, email, language_code,
+            CASE WHEN event_time > '-infinity' AND event_time < '10000-01-01 00:00:00Z' THEN event_time END
+                AS event_time,
+            CASE WHEN create_time > '-infinity' AND create_time < '10000-01-01 00:00:00Z' THEN create_time END
+                AS create_time,
+            attempts - 1 AS "attempts!""#,
         now,
         lease_until,
         i64::from(limit),
@@ -145,7 +174,7 @@ async fn lease(
         ) AS event"#,
         &tenants,
         &ids,
-        &times,
+        &times as _,
     );
     let events = events.fetch_all(connection).await?.into_iter();
     let events: HashMap<_, _> =
@@ -160,6 +189,9 @@ async fn lease(
 
 fn entry(notice: NoticeRow, event: Option<EventRow>) -> Result<OutboxEntry, StoreError> {
     let row = RowId { entity: "notice", id: &notice.notice_id };
+    let (Some(create_time), Some(_)) = (notice.create_time, notice.event_time) else {
+        return Err(row.corrupt("holds a time that no calendar has"));
+    };
     let event = event.ok_or_else(|| row.corrupt("tells of an event that is not there"))?;
     Ok(OutboxEntry {
         attempts: row.count(notice.attempts)?,
@@ -169,7 +201,7 @@ fn entry(notice: NoticeRow, event: Option<EventRow>) -> Result<OutboxEntry, Stor
             event: EventId::from_uuid(notice.event_id),
             email: notice.email,
             language_code: notice.language_code,
-            create_time: time_out(notice.create_time),
+            create_time: time_out(create_time),
         },
         event: event.into_event()?.record,
     })

@@ -6,13 +6,15 @@
 //! meets another call's leftovers, and the server undoes what was open on it.
 
 use crate::durability;
-use crate::error::{from_sql, leaves_connection_sound, timed_out, unavailable};
+use crate::error::{from_sql, is_panic, leaves_connection_sound, panicked, timed_out, unavailable};
 use crate::options::PostgresOptions;
 use crate::tenancy::Shown;
 use countersign_domain::ids::TenantId;
 use countersign_ports::StoreError;
+use futures::FutureExt as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -80,12 +82,18 @@ impl Pool {
         }
     }
 
-    /// Waits for the server's answer, but not for ever.
+    /// Waits for the server's answer, but not for ever. A row that makes the driver panic, as a time does that no calendar
+    /// has (`infinity`), is a row that cannot be read: whoever edited it must not end what reads others beside it (R48).
     pub(crate) async fn within<T, E: From<sqlx::Error>>(
         &self,
         answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        timeout(self.answer_timeout, answer).await.unwrap_or_else(|_| Err(timed_out().into()))
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        match timeout(self.answer_timeout, answer).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_panic)) => Err(panicked().into()),
+            Err(_elapsed) => Err(timed_out().into()),
+        }
     }
 
     /// Each session is checked before it serves: settings may differ by role and database, and change (R61).
@@ -129,12 +137,12 @@ impl Checkout<'_> {
     }
 
     /// Gives the connection back if `result` says that it is sound; else closes it, and with it every idle one: what
-    /// broke one (a restarted server) has broken them all.
+    /// broke one (a restarted server) has broken them all. Not so a row that made the driver panic.
     pub(crate) fn conclude<T>(self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        if result.as_ref().err().is_none_or(leaves_connection_sound) {
-            self.pool.idle().push((self.connection, self.shown));
-        } else {
-            self.pool.idle().clear();
+        match &result {
+            Err(error) if is_panic(error) => {}
+            Err(error) if !leaves_connection_sound(error) => self.pool.idle().clear(),
+            _ => self.pool.idle().push((self.connection, self.shown)),
         }
         result
     }

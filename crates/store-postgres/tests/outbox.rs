@@ -8,6 +8,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::time::Timestamp;
 use countersign_ports::MAX_UNREADABLE_LEASES;
 use countersign_testkit::SeededRandom;
+use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
 use sqlx::postgres::PgConnection;
 use support::run;
@@ -15,6 +16,16 @@ use support::run;
 /// So many minutes after the notices were committed.
 fn at(minutes: u32) -> Timestamp {
     Timestamp::from_unix_micros(START.unix_micros() + i64::from(minutes) * 60_000_000)
+}
+
+/// A notice to each of these users of acme.
+async fn tell(store: &StoreUnderTest, users: &[&str]) {
+    let random = SeededRandom::new(1);
+    for name in users {
+        let mut change = fixtures::event_only(&random, &user("acme", name), EventType::MemberReset);
+        change.notices.push(fixtures::notice_record(&random, &change.events[0]));
+        store.done(change).await;
+    }
 }
 
 async fn dead_letters(connection: &mut PgConnection) -> i64 {
@@ -27,12 +38,7 @@ async fn dead_letters(connection: &mut PgConnection) -> i64 {
 async fn an_unreadable_notice_holds_up_no_other_user() {
     let (store, database) = support::fresh().await;
     store.create_tenant("acme").await;
-    let random = SeededRandom::new(1);
-    for name in ["ann", "bob"] {
-        let mut change = fixtures::event_only(&random, &user("acme", name), EventType::MemberReset);
-        change.notices.push(fixtures::notice_record(&random, &change.events[0]));
-        store.done(change).await;
-    }
+    tell(&store, &["ann", "bob"]).await;
     let mut connection = database.connect().await;
     run(&mut connection, "UPDATE outbox SET user_id = '' WHERE user_id = 'ann'").await;
 
@@ -44,4 +50,60 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
         assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);
     }
     assert_eq!(dead_letters(&mut connection).await, 1);
+}
+
+/// R48, R57: a notice with a time that no calendar has is a dead letter in the end as well, which is listed like any
+/// other; nobody panics, and other users are told meanwhile.
+#[tokio::test]
+async fn a_notice_of_no_calendar_holds_up_no_other_user() {
+    for column in ["create_time", "event_time"] {
+        for time in ["infinity", "-infinity", "10000-01-01 00:00:00Z"] {
+            let (store, database) = support::fresh().await;
+            store.create_tenant("acme").await;
+            tell(&store, &["ann", "bob"]).await;
+            let mut connection = database.connect().await;
+            run(&mut connection, "ALTER TABLE outbox DROP CONSTRAINT outbox_times").await;
+            run(&mut connection, format!("UPDATE outbox SET {column} = '{time}' WHERE user_id = 'ann'"))
+                .await;
+
+            let leased = store.outbox.lease(at(0), at(1), 10).await.unwrap();
+            assert_eq!(leased.iter().map(|entry| entry.notice.user.as_str()).collect::<Vec<_>>(), ["bob"]);
+            store.outbox.delivered(&[leased[0].notice.id]).await.unwrap();
+            for lease in 1..MAX_UNREADABLE_LEASES {
+                assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);
+            }
+            let letters = store.dead_letters.dead_letters(None, 10).await.unwrap();
+            assert_eq!(letters.len(), 1, "{column} {time}");
+            assert_eq!(letters[0].attempts, MAX_UNREADABLE_LEASES);
+        }
+    }
+}
+
+/// R48: the schema takes no such time, neither into the outbox nor into the log.
+#[tokio::test]
+async fn the_schema_takes_times_of_the_calendar_only() {
+    let (store, database) = support::fresh().await;
+    store.create_tenant("acme").await;
+    tell(&store, &["ann"]).await;
+    let mut connection = database.connect().await;
+    for time in ["infinity", "-infinity", "10000-01-01 00:00:00Z"] {
+        let changes = ["create_time", "event_time", "due_time"]
+            .map(|column| format!("UPDATE outbox SET {column} = '{time}'"))
+            .into_iter()
+            .chain([format!(
+                "INSERT INTO events (tenant_id, event_id, event_time, kind, details, actor, caller, client, policy_revision,
+                    trace_id)
+                SELECT tenant_id, gen_random_uuid(), '{time}', kind, details, actor, caller, client, policy_revision,
+                    trace_id
+                FROM events LIMIT 1"
+            )]);
+        for change in changes {
+            let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(change.clone())).execute(&mut connection).await;
+            let code = refused
+                .unwrap_err()
+                .as_database_error()
+                .and_then(|error| error.code().map(|it| it.to_string()));
+            assert_eq!(code.as_deref(), Some("23514"), "{change}");
+        }
+    }
 }

@@ -10,14 +10,14 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::audit_signature_holds;
-use countersign_ports::AuditLog;
+use countersign_ports::{AuditLog, EventQuery, StoreError};
 use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use support::Database;
+use support::{Database, run};
 
 const WHEN: SealWhen = SealWhen { events: 3, age: Duration::from_mins(1) };
 
@@ -75,7 +75,7 @@ async fn check(attacks: &[(&str, &str, &str)]) {
             ALTER TABLE events_first DISABLE TRIGGER USER;
             ALTER TABLE audit_seals DISABLE TRIGGER USER;
             ALTER TABLE audit_seals DROP CONSTRAINT audit_seals_signature;";
-        support::run(&mut connection, format!("{triggers} {sql}")).await;
+        run(&mut connection, format!("{triggers} {sql}")).await;
         let found = verdict(store.audit.as_ref(), &tenant, &exported).await;
         assert!(found.starts_with(&format!("tenant acme {place}")), "{sql}: {found}");
         assert!(found.ends_with(&format!(": {what}")), "{sql}: {found}");
@@ -155,9 +155,54 @@ async fn retention_leaves_a_sound_log() {
     let mark = record_retention(audit, &tenant, &key(), before, now()).await.expect("the store answers");
     assert!(mark.is_some());
     let mut connection = database.connect().await;
-    support::run(&mut connection, "DELETE FROM events WHERE event_time < '2026-01-15T08:03:00Z'").await;
+    run(&mut connection, "DELETE FROM events WHERE event_time < '2026-01-15T08:03:00Z'").await;
     assert_eq!(verdict(audit, &tenant, &[]).await, "good");
-    support::run(&mut connection, "DELETE FROM events WHERE event_time = '2026-01-15T08:03:00Z'").await;
+    run(&mut connection, "DELETE FROM events WHERE event_time = '2026-01-15T08:03:00Z'").await;
     let found = verdict(audit, &tenant, &[]).await;
     assert!(found.starts_with("tenant acme seal 2 position ") && found.ends_with(": missing"), "{found}");
+}
+
+/// R48, R56: an event of a time that no calendar has ends no reader. Its tenant's log cannot be read, sealed or judged, which
+/// is told; another tenant's can.
+#[tokio::test]
+async fn an_event_of_no_calendar_stops_its_own_tenant_alone() {
+    let (store, database) = support::fresh().await;
+    let (acme, other) = (store.create_tenant("acme").await, store.create_tenant("other").await);
+    let mut connection = database.connect().await;
+    let planted = "
+        ALTER TABLE events_default DROP CONSTRAINT events_default_times;
+        INSERT INTO events (tenant_id, event_id, event_time, kind, details, actor, caller, client, policy_revision, trace_id)
+        SELECT tenant_id, gen_random_uuid(), 'infinity', kind, details, actor, caller, client, policy_revision, trace_id
+        FROM events WHERE tenant_id = 'acme'";
+    run(&mut connection, planted).await;
+
+    // A store may show an event a moment after its commit.
+    let shown = async {
+        loop {
+            match store.audit.logged_events(&acme, None, 10).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => return error,
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_mins(2), shown).await.expect("the event is shown");
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    let query = |tenant: &TenantId| EventQuery {
+        tenant: tenant.clone(),
+        user: None,
+        kinds: Vec::new(),
+        start_time: None,
+        end_time: None,
+        after: None,
+        limit: 10,
+    };
+    let read = store.events.events(&query(&acme)).await;
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+    let sealed = seal_next(store.audit.as_ref(), &acme, &key(), WHEN, now()).await;
+    assert!(matches!(sealed, Err(StoreError::Corrupt { .. })), "{sealed:?}");
+
+    assert_eq!(store.events.events(&query(&other)).await.expect("the store answers").len(), 1);
+    seal_all(store.audit.as_ref(), &other).await;
+    assert_eq!(verdict(store.audit.as_ref(), &other, &[]).await, "good");
+    assert!(store.audit.last_seal(&other).await.expect("the store answers").is_some());
 }

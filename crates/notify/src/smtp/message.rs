@@ -4,6 +4,7 @@
 use super::failure::SmtpFailure;
 use super::settings::Sender;
 use crate::letter::Rendered;
+use countersign_domain::time::Timestamp;
 use countersign_ports::NoticeRecord;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
@@ -41,7 +42,7 @@ pub(super) fn build(
         return Err(SmtpFailure::Address);
     }
     let id = notice.id.0;
-    let micros = u64::try_from(notice.create_time.unix_micros()).map_err(|_| SmtpFailure::Message)?;
+    let date = date(notice.create_time).ok_or(SmtpFailure::Message)?;
     let body = MultiPart::alternative()
         .boundary(boundary(&id.simple().to_string(), rendered))
         .singlepart(SinglePart::plain(rendered.plain.clone()))
@@ -50,11 +51,18 @@ pub(super) fn build(
         .from(from.0.clone())
         .to(Mailbox::new(None, address))
         .subject(rendered.subject.as_str())
-        .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
+        .date(date)
         .message_id(Some(format!("<{id}@{}>", from.domain())))
         .header(AutoSubmitted)
         .multipart(body)
         .map_err(|_| SmtpFailure::Message)
+}
+
+/// The time as the writer of headers takes it, which panics over years that have not four digits.
+fn date(time: Timestamp) -> Option<SystemTime> {
+    const YEAR_10000: u64 = 253_402_300_800_000_000;
+    let micros = u64::try_from(time.unix_micros()).ok().filter(|micros| *micros < YEAR_10000)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
 /// A delimiter of the parts that stands in neither of them (RFC 2046 §5.1.1).
