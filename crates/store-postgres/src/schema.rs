@@ -3,44 +3,86 @@
 //! Migrations only expand until no version that needs the old form is left (R68): version N and N−1 run on one schema.
 //! Never edit one that was released; add the next.
 
-use crate::error::{from_sql, unavailable, untrusted};
+use crate::error::{database_error, from_sql, unavailable, untrusted};
 use crate::options;
 use crate::pool::{Pool, connect_once};
 use countersign_domain::secret::SecretString;
 use countersign_ports::StoreError;
 use sqlx::Connection;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
 
-/// Every migration, oldest first. Those of a newer version are none of our business (R68).
+/// Every migration, oldest first. Those of a newer version are none of our business (R68). Whoever runs them takes the
+/// lock.
 fn migrations() -> Migrator {
     let mut migrations = sqlx::migrate!();
-    migrations.set_ignore_missing(true);
+    migrations.set_ignore_missing(true).set_locking(false);
     migrations
 }
 
+/// How often what could not lock a table is tried.
+const TRIES: u32 = 3;
+
+/// How long logins may do what queued behind it, before the next try.
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// Brings the database at `url` to this version's schema. Several may call it at once: an advisory lock lets one at a
 /// time work, and the others find nothing left to do.
+///
+/// A change of a table waits for whoever reads it, such as a backup, and every login queues behind the change (R66). So it
+/// gives up after 2 s, and after a few tries says who is to end first.
 pub async fn migrate(url: &SecretString) -> Result<(), StoreError> {
     let mut connection = connect_once(options::parse(url)?).await?;
-    let result = migrations().run_direct(None, &mut connection, false).await;
-    result.map_err(|error| match error {
+    // The driver's own lock, taken before the wait for locks has a limit: whoever holds it migrates, however long.
+    connection.lock().await.map_err(of_migration)?;
+    let limit = sqlx::query("SET lock_timeout = '2s'").execute(&mut connection).await;
+    limit.map_err(|error| from_sql(&error))?;
+    let mut left = TRIES;
+    while let Err(error) = try_to_migrate(&mut connection).await {
+        left -= 1;
+        if !waited_for_lock(&error) {
+            return Err(of_migration(error));
+        }
+        if left == 0 {
+            return Err(untrusted(LOCKED.to_owned()));
+        }
+        tracing::warn!(tries_left = left, "somebody holds a table that a migration changes");
+        tokio::time::sleep(PAUSE).await;
+    }
+    // The work is done and committed; a connection that fails at its farewell changes nothing of that.
+    let _ = connection.close().await;
+    Ok(())
+}
+async fn try_to_migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    migrations().run_direct(None, connection, false).await?;
+    // Whoever migrates owns the tables; the service itself may not, and then could not make room for events.
+    // Not checked at compile time: it follows from the migrations that have just run.
+    let room = sqlx::query("SELECT events_make_partitions(now(), $1)").bind(PARTITIONS_AHEAD);
+    room.execute(connection).await?;
+    Ok(())
+}
+
+/// Whether somebody else held what was to be changed, for as long as was waited.
+fn waited_for_lock(error: &MigrateError) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            database_error(error).is_some_and(|it| it.code() == LOCK_NOT_AVAILABLE)
+        }
+        _ => false,
+    }
+}
+
+fn of_migration(error: MigrateError) -> StoreError {
+    match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => unavailable(&error),
         MigrateError::Dirty(version) => untrusted(format!("migration {version} was interrupted")),
         MigrateError::VersionMismatch(version) => {
             untrusted(format!("migration {version} was edited after it ran"))
         }
         _ => untrusted("the migrations do not fit the database".to_owned()),
-    })?;
-    // Whoever migrates owns the tables; the service itself may not, and then could not make room for events.
-    // Not checked at compile time: it follows from the migrations that have just run.
-    sqlx::query("SELECT events_make_partitions(now(), $1)")
-        .bind(PARTITIONS_AHEAD)
-        .execute(&mut connection)
-        .await
-        .map_err(|error| from_sql(&error))?;
-    // The work is done and committed; a connection that fails at its farewell changes nothing of that.
-    let _ = connection.close().await;
-    Ok(())
+    }
 }
 
 /// Refuses a database that lacks a migration.
@@ -50,7 +92,7 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
     let mut checkout = pool.checkout().await?;
     let applied = pool.within(query.fetch_all(checkout.connection())).await;
     let applied = checkout.conclude(applied).map_err(|error| {
-        let missing = crate::error::database_error(&error).is_some_and(|it| it.code() == "42P01");
+        let missing = database_error(&error).is_some_and(|it| it.code() == "42P01");
         if missing { untrusted(BEHIND.to_owned()) } else { from_sql(&error) }
     })?;
     // Each of them, and not just the newest: one that was merged late has a lower number than others that have run.
@@ -62,3 +104,6 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
 pub(crate) const PARTITIONS_AHEAD: i32 = 3;
 
 const BEHIND: &str = "the schema is older than this version; run the migrations";
+
+const LOCKED: &str = "somebody holds a table that a migration changes, and logins would wait with it; let the backup or \
+    transaction that has it end (pg_stat_activity shows the oldest), and run the migrations again";
