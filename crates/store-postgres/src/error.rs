@@ -66,6 +66,18 @@ impl Failure {
     }
 }
 
+/// Whether a read for many may have failed because of one of them: a value that does not read, or a page that is broken.
+/// Anything else (a lock, a limit of time or memory) would meet each part of them again, one after the other (R66).
+pub(crate) fn read_may_fail_for_one_row(error: &sqlx::Error) -> bool {
+    is_of_a_row(error) || database_error(error).is_some_and(|it| is_code_of_one_row(it.code()))
+}
+
+fn is_code_of_one_row(code: &str) -> bool {
+    const DATA_EXCEPTION: &str = "22";
+    const DATA_CORRUPTED: &str = "XX001";
+    code == DATA_CORRUPTED || code.starts_with(DATA_EXCEPTION)
+}
+
 /// A failure of a read, or of a write that was not committed.
 pub(crate) fn from_sql(error: &sqlx::Error) -> StoreError {
     match error {
@@ -197,3 +209,33 @@ impl fmt::Display for Cause {
 }
 
 impl std::error::Error for Cause {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R66: a shared load is split for a value or a page that may be of one user, and for nothing that each part would wait
+    /// for again: a limit of time, a lock, a server that has too little of something or ends.
+    #[test]
+    fn only_what_may_be_of_one_row_splits_a_load() {
+        for code in ["22001", "22021", "22P02", "XX001"] {
+            assert!(is_code_of_one_row(code), "{code}");
+        }
+        for code in ["57014", "55P03", "40P01", "40001", "53100", "53200", "57P01", "25006", "42P01", "XX000"]
+        {
+            assert!(!is_code_of_one_row(code), "{code}");
+        }
+        assert!(read_may_fail_for_one_row(&sqlx::Error::Decode("".into())));
+        assert!(read_may_fail_for_one_row(&panicked()));
+        assert!(!read_may_fail_for_one_row(&timed_out()));
+        assert!(!read_may_fail_for_one_row(&sqlx::Error::PoolTimedOut));
+    }
+
+    /// R48: nobody is served by a connection over which the driver panicked.
+    #[test]
+    fn a_panic_leaves_no_connection_sound() {
+        assert!(leaves_connection_sound(&sqlx::Error::Decode("".into())));
+        assert!(!leaves_connection_sound(&panicked()));
+        assert!(matches!(from_sql(&panicked()), StoreError::Corrupt { .. }));
+    }
+}

@@ -1,7 +1,7 @@
 //! Loads that come at the same time, done as one statement. Each caller gets its own row and opens its seals itself.
 
 use crate::coalesce::{Batched, CoalesceStats, Coalescer, Job, Limits};
-use crate::error::{from_sql, is_panic, leaves_connection_sound, repeated, unavailable};
+use crate::error::{from_sql, read_may_fail_for_one_row, repeated, unavailable};
 use crate::load;
 use crate::pool::Pool;
 use crate::rows::LoadRow;
@@ -120,8 +120,7 @@ impl Loading {
             }
         };
         checkout.conclude(rows).map_err(|error| {
-            let of_one_row = leaves_connection_sound(&error) || is_panic(&error);
-            let trouble = if of_one_row { Trouble::OfOneRow } else { Trouble::OfAll };
+            let trouble = if read_may_fail_for_one_row(&error) { Trouble::OfOneRow } else { Trouble::OfAll };
             trouble(from_sql(&error))
         })
     }
