@@ -25,7 +25,7 @@ pub trait ClaimErasure: Send + Sync {
     async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError>;
 
     /// Looks at the next `limit` events of the log, 1 to 1,000, and puts the erased form in the place of the claims of
-    /// each that is about the user or was done by them; the commitment to what was there stays. Gives the erasure to go
-    /// on with, or `None` where it is through.
+    /// each that is about the user or was done by them; the commitment to what was there stays. With the last of them go the
+    /// user's dead letters of before. Gives the erasure to go on with, or `None` where it is through.
     async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError>;
 }

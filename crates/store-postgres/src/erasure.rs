@@ -1,4 +1,4 @@
-//! Erasing claims from the log: the one change of its rows.
+//! Erasing what is left of an erased user: claims in the log, which is the one change of its rows, and dead letters.
 
 use crate::convert::RowId;
 use crate::error::from_sql;
@@ -75,6 +75,11 @@ impl PostgresStore {
                 FROM page
                 WHERE page.goes AND events.tenant_id = $1 AND events.event_id = page.event_id
                     AND events.event_time = page.event_time AND events.client_commitment IS NULL
+            ), forgotten AS (
+                -- With the event that tells of the erasure, after which nobody comes here again.
+                DELETE FROM outbox USING page
+                WHERE (page.transaction_id, page.number) = ($4, $5) AND outbox.tenant_id = $1
+                    AND outbox.user_id = $6 AND outbox.due_time IS NULL AND outbox.create_time <= page.event_time
             )
             SELECT transaction_id, number FROM page ORDER BY transaction_id DESC, number DESC LIMIT 1"#,
             erasing.tenant.as_str(),

@@ -1,4 +1,4 @@
-//! Erasing claims from the log: the one change of its rows.
+//! Erasing what is left of an erased user: claims in the log, which is the one change of its rows, and dead letters.
 
 use crate::error::{Row, Trouble, signed, unavailable};
 use crate::open::SqliteStore;
@@ -54,6 +54,7 @@ struct Erase {
 struct Seen {
     transaction_id: i64,
     number: i64,
+    event_time: i64,
     event_id: Uuid,
     client: String,
     client_salt: Option<Vec<u8>>,
@@ -75,7 +76,7 @@ impl Work for Erase {
         let (told, told_number) = (signed(erasing.told.transaction)?, signed(erasing.told.number)?);
         let page = sqlx::query_as!(
             Seen,
-            r#"SELECT transaction_id, number, event_id AS "event_id: Uuid", client, client_salt,
+            r#"SELECT transaction_id, number, event_time, event_id AS "event_id: Uuid", client, client_salt,
                 (ifnull(user_id = ?6, 0) OR actor = ?7) AND client_commitment IS NULL AS "goes!: bool"
             FROM events
             WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3) AND (transaction_id, number) <= (?4, ?5)
@@ -96,8 +97,19 @@ impl Work for Erase {
         }
         let Some(last) = page.last() else { return Ok(Done::Keep(None)) };
         let reached = position(last.transaction_id, last.number)?;
-        let rest = Erasing { after: Some(reached), ..erasing.clone() };
-        Ok(Done::Keep((reached < erasing.told).then_some(rest)))
+        if reached < erasing.told {
+            return Ok(Done::Keep(Some(Erasing { after: Some(reached), ..erasing.clone() })));
+        }
+        // With the event that tells of the erasure, after which nobody comes here again.
+        sqlx::query!(
+            "DELETE FROM outbox WHERE tenant_id = ?1 AND user_id = ?2 AND due_time IS NULL AND create_time <= ?3",
+            tenant,
+            user,
+            last.event_time
+        )
+        .execute(at)
+        .await?;
+        Ok(Done::Keep(None))
     }
 }
 

@@ -325,6 +325,7 @@ macro_rules! store_conformance {
             audit: what_was_exported_is_remembered_and_never_goes_back,
             erasure: an_erasure_takes_the_claims_of_its_user_and_nothing_else,
             erasure: an_erasure_that_stopped_goes_on,
+            erasure: an_erasure_takes_dead_letters_and_no_notice_on_its_way,
             isolation: tenants_share_nothing_under_the_same_ids,
             isolation: a_change_set_of_two_tenants_is_refused,
             policies: every_preset_comes_back_as_it_was_put,

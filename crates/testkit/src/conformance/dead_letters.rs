@@ -6,12 +6,17 @@ use crate::SeededRandom;
 use countersign_domain::event::EventType;
 use countersign_ports::{DeadLetter, NoticeRecord};
 
-async fn letters(store: &StoreUnderTest) -> Vec<DeadLetter> {
+pub(super) async fn letters(store: &StoreUnderTest) -> Vec<DeadLetter> {
     store.dead_letters.dead_letters(None, 100).await.expect("the store answers")
 }
 
 /// Tells and gives up.
-async fn dead(store: &StoreUnderTest, random: &SeededRandom, name: &str, seconds: i64) -> NoticeRecord {
+pub(super) async fn dead(
+    store: &StoreUnderTest,
+    random: &SeededRandom,
+    name: &str,
+    seconds: i64,
+) -> NoticeRecord {
     let notice = tell(store, random, name, seconds).await;
     assert_eq!(only(lease(store, at(seconds), at(seconds + 60), 10).await), notice);
     store.outbox.failed(&notice, None, "the webhook answered 404").await.expect("the store answers");

@@ -1,6 +1,8 @@
-//! Erasing a user's claims from the log.
+//! Erasing what is left of an erased user: claims in the log, and dead letters.
 
 use super::StoreUnderTest;
+use super::dead_letters::{dead, letters};
+use super::outbox::{at, lease, only, tell};
 use crate::SeededRandom;
 use crate::fixtures::{self, user};
 use countersign_domain::actor::Principal;
@@ -112,4 +114,33 @@ pub async fn an_erasure_that_stopped_goes_on(store: StoreUnderTest) {
     for record in store.settled_events(&random, &acme).await {
         assert_eq!(record.client, ClientClaims::default());
     }
+}
+
+/// R58: with an erasure go the letters to its user that were given up, which hold an address. Nobody else's do, nor those to
+/// the same user since; and what is still on its way is told.
+pub async fn an_erasure_takes_dead_letters_and_no_notice_on_its_way(store: StoreUnderTest) {
+    let random = SeededRandom::new(1);
+    let acme = store.create_tenant("acme").await;
+    let other = store.create_tenant("other").await;
+    dead(&store, &random, "ann", 0).await;
+    dead(&store, &random, "ann", 10).await;
+    let since = dead(&store, &random, "ann", 20).await;
+    let bob = dead(&store, &random, "bob", 0).await;
+    let waiting = tell(&store, &random, "ann", 5).await;
+    let erased = |name| {
+        let mut change = told(&random, &user(name, "ann"), EventType::UserErased);
+        change.events[0].time = at(10);
+        change
+    };
+    store.done(erased("other")).await;
+    let _ = store.settled_events(&random, &other).await;
+    carry_out(&store, 2).await;
+    assert_eq!(letters(&store).await.len(), 4, "another tenant's user of that name");
+
+    store.done(erased("acme")).await;
+    let _ = store.settled_events(&random, &acme).await;
+    assert!(carry_out(&store, 2).await > 1, "in steps of two events");
+    let left: Vec<_> = letters(&store).await.iter().map(|letter| letter.notice).collect();
+    assert_eq!(left, [bob.id, since.id]);
+    assert_eq!(only(lease(&store, at(30), at(90), 10).await), waiting);
 }

@@ -1,6 +1,6 @@
 //! Erasing claims in memory. Salts follow from the event's id: nobody attacks a test.
 
-use super::{MemoryStore, Tenant};
+use super::{MemoryStore, Queued, Tenant};
 use async_trait::async_trait;
 use countersign_domain::actor::Principal;
 use countersign_domain::audit::{CLIENT_SALT_LEN, client_commitment};
@@ -37,7 +37,7 @@ impl ClaimErasure for MemoryStore {
 
     async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {
         let mut everything = self.lock();
-        let Some(Tenant { events, erased, .. }) = everything.tenants.get_mut(&erasing.tenant) else {
+        let Some(Tenant { events, erased, outbox, .. }) = everything.tenants.get_mut(&erasing.tenant) else {
             return Ok(None);
         };
         let by_user = Principal::User(erasing.user.clone());
@@ -53,6 +53,13 @@ impl ClaimErasure for MemoryStore {
                 erased.insert(record.id, client_commitment(record.id, &salt(record.id), &document));
                 record.client = ClientClaims::default();
             }
+        }
+        if let Some(told) = events.iter().find(|stored| stored.position == erasing.told)
+            && reached == Some(erasing.told)
+        {
+            outbox.retain(|Queued { notice, due, .. }| {
+                due.is_some() || notice.user != erasing.user || notice.create_time > told.record.time
+            });
         }
         let reached = reached.filter(|reached| *reached < erasing.told);
         Ok(reached.map(|reached| Erasing { after: Some(reached), ..erasing.clone() }))
