@@ -47,7 +47,7 @@ impl PostgresStore {
             i64::from(query.limit.min(MOST)),
         ));
         let statement = statement.map_err(|error| from_sql(&error))?;
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(&query.tenant).await?;
         let rows: Result<Vec<Row>, _> = self.pool.within(statement.fetch_all(checkout.connection())).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
         let read = |(user, id, reason, time): Row| {

@@ -6,6 +6,8 @@ use crate::store::PostgresStore;
 use countersign_domain::ids::TenantId;
 use countersign_domain::sms::budget::{SendCounters, SendCounts};
 use countersign_ports::StoreError;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 
 impl PostgresStore {
     /// See [`countersign_ports::SendLedger::counts`].
@@ -28,7 +30,7 @@ impl PostgresStore {
             counters.number.as_slice(),
             counters.tenant.as_slice(),
         );
-        let mut checkout = self.pool.checkout().await?;
+        let mut checkout = self.pool.checkout_for(tenant).await?;
         let found = self.pool.within(query.fetch_one(checkout.connection())).await;
         let found = checkout.conclude(found).map_err(|error| from_sql(&error))?;
         let row = RowId { entity: "count of text messages of tenant", id: tenant };
@@ -46,18 +48,29 @@ impl PostgresStore {
         tenant: &TenantId,
         counters: &SendCounters,
     ) -> Result<(), StoreError> {
-        for counter in counters.all() {
-            let query = sqlx::query!(
-                "UPDATE text_message_counts SET count = count - 1
-                WHERE tenant_id = $1 AND counter_digest = $2 AND day = $3 AND count > 0",
-                tenant.as_str(),
-                counter.as_slice(),
-                counters.day,
-            );
-            let mut checkout = self.pool.checkout().await?;
-            let done = self.pool.within(query.execute(checkout.connection())).await;
-            checkout.conclude(done).map_err(|error| from_sql(&error))?;
-        }
-        Ok(())
+        let mut checkout = self.pool.checkout_for(tenant).await?;
+        let done = self.pool.within(give_back(checkout.connection(), tenant, counters)).await;
+        checkout.conclude(done).map_err(|error| from_sql(&error))
     }
+}
+
+/// All of them or none. One by one, in the order in which a commit raises them: one statement would lock them in the order
+/// of its plan, and might wait for a commit that waits for it.
+async fn give_back(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    counters: &SendCounters,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    for counter in counters.all() {
+        let query = sqlx::query!(
+            "UPDATE text_message_counts SET count = count - 1
+            WHERE tenant_id = $1 AND counter_digest = $2 AND day = $3 AND count > 0",
+            tenant.as_str(),
+            counter.as_slice(),
+            counters.day,
+        );
+        query.execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
 }

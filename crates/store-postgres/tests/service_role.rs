@@ -5,9 +5,14 @@
 
 mod support;
 
+use countersign_domain::coverage::{Facts, FactsAt};
 use countersign_domain::event::EventType;
+use countersign_domain::ids::Version;
+use countersign_domain::sms::budget::{self, SendCharge, SendCounters, SendCounts, SendLimits};
+use countersign_ports::{ResetRequestQuery, UserQuery};
+use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
-use countersign_testkit::{SeededRandom, fixtures};
+use countersign_testkit::fixtures::{self, START};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 use std::str::FromStr;
@@ -143,6 +148,50 @@ async fn a_load_that_forgot_the_tenant_finds_nobody_elses_user() {
         assert_eq!(row.get::<Option<i64>, _>("version?").is_some(), found, "{shown}");
     }
     assert_eq!(count(&mut session, "tenants").await, 2, "the session is as it was");
+}
+
+/// R43: a call about one tenant shows its session that tenant alone. Here the barrier knows no session that serves all.
+#[tokio::test]
+async fn calls_about_one_tenant_need_no_other() {
+    let (store, database, _session) = two_tenants().await;
+    let random = SeededRandom::new(2);
+    let tenant = fixtures::tenant("acme");
+    let ann = fixtures::user("acme", "ann");
+    let (user, number, whole) = (random.bytes(), random.bytes(), random.bytes());
+    let counters = SendCounters { day: budget::day(START), user, number, tenant: whole };
+    let limits = SendLimits { user: 9, number: 9, tenant: 9 };
+    let mut sends = fixtures::event_only(&random, &ann, EventType::LoginChallenged);
+    sends.send = Some(SendCharge { counters, limits });
+    store.done(sends).await;
+    let mut owner = database.connect().await;
+    let asks = "UPDATE users SET reset_request_id = gen_random_uuid(), reset_reason = '', reset_create_time = '2026-01-16'";
+    run(&mut owner, asks).await;
+    let barrier = "CREATE OR REPLACE FUNCTION tenant_is_shown(tenant text) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+        RETURN strpos(current_setting('countersign.tenants', true), ',' || tenant || ',') > 0";
+    run(&mut owner, barrier).await;
+
+    let requests =
+        ResetRequestQuery { tenant: tenant.clone(), teams: None, made_after: START, after: None, limit: 10 };
+    assert_eq!(store.queries.reset_requests(&requests).await.unwrap().len(), 1);
+    let one = SendCounts { user: 1, number: 1, tenant: 1 };
+    assert_eq!(store.sends.counts(&tenant, &counters).await.unwrap(), one);
+    store.sends.give_back(&tenant, &counters).await.unwrap();
+    assert_eq!(store.sends.counts(&tenant, &counters).await.unwrap(), SendCounts::default());
+    let at = FactsAt { groups: Vec::new(), grace_cutoff: START };
+    let users = UserQuery {
+        tenant: tenant.clone(),
+        at: at.clone(),
+        facts: Facts::all().collect(),
+        team: None,
+        locked_at: None,
+        after: None,
+        limit: 10,
+    };
+    assert_eq!(store.queries.list(&users).await.unwrap(), std::slice::from_ref(&ann.user));
+    let counted = store.queries.count(&tenant, &at, None).await.unwrap();
+    assert_eq!(counted.iter().map(|(_, count)| count).sum::<u64>(), 1);
+    assert!(store.policies.policy(&tenant, None).await.unwrap().is_some());
+    assert_eq!(store.load(&ann).await.version, Some(Version(1)));
 }
 
 /// R43: every table of tenants has the barrier, also one that a later migration adds.
