@@ -97,7 +97,34 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
     })?;
     // Each of them, and not just the newest: one that was merged late has a lower number than others that have run.
     let complete = migrations().iter().all(|migration| applied.contains(&migration.version));
-    if complete { Ok(()) } else { Err(untrusted(BEHIND.to_owned())) }
+    if complete { check_positions(pool).await } else { Err(untrusted(BEHIND.to_owned())) }
+}
+
+/// Refuses a log that is ahead of its server's transactions, as after a dump was put back into a new cluster: its events
+/// would be hidden from readers, and new ones would sort before them.
+///
+/// Looks at the last event of each tenant, by an index, and at no more tenants than are looked at in a moment: of so many
+/// one has written lately.
+async fn check_positions(pool: &Pool) -> Result<(), StoreError> {
+    let ahead = sqlx::query_scalar!(
+        "SELECT max(last.transaction_id)
+        FROM (SELECT tenant_id FROM tenants ORDER BY tenant_id LIMIT 1000) AS known
+        CROSS JOIN LATERAL (
+            SELECT transaction_id FROM events WHERE events.tenant_id = known.tenant_id
+            ORDER BY transaction_id DESC, number DESC LIMIT 1
+        ) AS last
+        WHERE last.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+    );
+    let mut checkout = pool.checkout().await?;
+    let ahead = pool.within(ahead.fetch_one(checkout.connection())).await;
+    match checkout.conclude(ahead).map_err(|error| from_sql(&error))? {
+        None => Ok(()),
+        Some(position) => Err(untrusted(format!(
+            "the log has events of transactions that this server has not begun yet, as after a dump was put back into a new \
+            cluster; stop the server, run `pg_resetwal -e {} -D DATADIR`, and start it, or put the whole cluster back",
+            (position >> 32) + 1
+        ))),
+    }
 }
 
 /// Months of partitions of the log that are there before they are needed.

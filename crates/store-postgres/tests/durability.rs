@@ -122,3 +122,29 @@ async fn an_unreachable_server_is_unavailable() {
     assert!(!format!("{result:?}").contains("canary"));
     assert!(!refusal(result).contains("canary"));
 }
+
+/// R56, R64: a log that is ahead of its server's transactions, as after a dump was put back into a new cluster, is refused,
+/// whichever tenant's it is; and the refusal says what to do.
+#[tokio::test]
+async fn a_log_ahead_of_its_server_is_refused() {
+    let (store, database) = support::fresh().await;
+    for tenant in ["acme", "middle", "other"] {
+        store.create_tenant(tenant).await;
+    }
+    database.store().await;
+    let mut connection = database.connect().await;
+    for (position, epoch) in
+        [("pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1000000", 1), ("3 * (1::bigint << 32)", 4)]
+    {
+        let planted = format!(
+            "INSERT INTO events (tenant_id, event_id, event_time, transaction_id, kind, details, actor, caller, client,
+                policy_revision, trace_id)
+            SELECT tenant_id, gen_random_uuid(), event_time, {position}, kind, details, actor, caller, client,
+                policy_revision, trace_id
+            FROM events WHERE tenant_id = 'middle' LIMIT 1"
+        );
+        run(&mut connection, planted).await;
+        let told = refusal(database.store_with(database.options()).await);
+        assert!(told.contains(&format!("pg_resetwal -e {epoch} ")), "{told}");
+    }
+}
