@@ -323,6 +323,7 @@ macro_rules! store_conformance {
             audit: tenants_of_the_log_are_listed_in_byte_order,
             audit: the_last_retention_mark_is_found_among_seals,
             audit: what_was_exported_is_remembered_and_never_goes_back,
+            audit: evidence_needs_no_tenant,
             erasure: an_erasure_takes_the_claims_of_its_user_and_nothing_else,
             erasure: an_erasure_that_stopped_goes_on,
             erasure: an_erasure_takes_dead_letters_and_no_notice_on_its_way,

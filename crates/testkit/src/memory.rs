@@ -33,6 +33,10 @@ pub struct MemoryStore(Mutex<Everything>);
 #[derive(Debug, Default, Clone)]
 struct Everything {
     tenants: BTreeMap<TenantId, Tenant>,
+    /// In the order of their numbers. Not of a tenant that is there: seals outlive theirs.
+    seals: BTreeMap<TenantId, Vec<Seal>>,
+    /// By the name of the exporter.
+    exported: HashMap<(String, TenantId), Exported>,
     /// Positions count up through all tenants.
     last_position: u64,
 }
@@ -45,9 +49,6 @@ struct Tenant {
     events: Vec<StoredEvent>,
     /// Events whose claims were erased, with the commitment to what was there.
     erased: HashMap<EventId, [u8; 32]>,
-    seals: Vec<Seal>,
-    /// By the name of the exporter.
-    exported: HashMap<String, Exported>,
     outbox: Vec<Queued>,
     requests: HashMap<RequestKey, RequestRecord>,
     /// Gone for everything but its log.

@@ -1,7 +1,7 @@
 //! The log as evidence: raw rows, and seals.
 
 use super::StoreUnderTest;
-use crate::fixtures::user;
+use crate::fixtures::{self, user};
 use crate::generate::Generator;
 use countersign_domain::audit::{LoggedEvent, Seal};
 use countersign_domain::event::EventType;
@@ -137,4 +137,26 @@ pub async fn what_was_exported_is_remembered_and_never_goes_back(store: StoreUnd
     }
     assert_eq!(read("log", &tenant).await, None);
     assert_eq!(read("webhook", &other).await, None);
+}
+
+/// R56: evidence is kept of whatever tenant it names: one whose log has gone, and one that is not there.
+pub async fn evidence_needs_no_tenant(store: StoreUnderTest) {
+    let logged = store.create_tenant("logged").await;
+    let gone = fixtures::tenant("gone");
+    let seal = Seal { number: 1, statement: "statement\n".to_owned(), signature: [7; 64], entries: None };
+    assert_eq!(store.audit.append_seal(&gone, &seal).await.expect("the store answers"), Commit::Done);
+    assert_eq!(store.audit.append_seal(&gone, &seal).await.expect("the store answers"), Commit::Conflict);
+    let exported = Exported { number: 1, hash: [7; 32] };
+    store.progress.remember_exported("file", &gone, &exported).await.expect("the store answers");
+    let audited = async |after| store.audit.audited_tenants(after, 10).await.expect("the store answers");
+    assert_eq!(audited(None).await, [gone.clone(), logged.clone()]);
+    assert_eq!(audited(Some(&gone)).await, std::slice::from_ref(&logged));
+    assert_eq!(store.audit.last_seal(&gone).await.expect("the store answers").as_ref(), Some(&seal));
+    let read = store.progress.exported("file", &gone).await.expect("the store answers");
+    assert_eq!(read, Some(exported));
+    // A tenant whose events are gone, and whose seals are not.
+    assert_eq!(store.audit.append_seal(&logged, &seal).await.expect("the store answers"), Commit::Done);
+    let later = fixtures::START.plus(std::time::Duration::from_hours(24 * 365 * 50));
+    store.maintenance.drop_events(later).await.expect("the store answers");
+    assert_eq!(audited(None).await, [gone, logged]);
 }

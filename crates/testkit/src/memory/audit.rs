@@ -9,6 +9,7 @@ use countersign_ports::document::{
     Named, encode_actor_claims, encode_client_claims, encode_details, encode_principal,
 };
 use countersign_ports::{AuditLog, AuditProgress, Commit, EventPosition, Exported, StoreError, StoredEvent};
+use std::collections::BTreeSet;
 
 fn logged(tenant: &Tenant, stored: &StoredEvent) -> LoggedEvent {
     let record = &stored.record;
@@ -43,8 +44,10 @@ impl AuditLog for MemoryStore {
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
         let everything = self.lock();
-        let known = everything.tenants.iter().filter(|(_, tenant)| !tenant.events.is_empty());
-        let later = known.map(|(id, _)| id).filter(|id| after.is_none_or(|after| *id > after));
+        let logged = everything.tenants.iter().filter(|(_, tenant)| !tenant.events.is_empty());
+        // Evidence outlives the log, and belongs to tenants that nobody knows any more.
+        let known: BTreeSet<_> = logged.map(|(id, _)| id).chain(everything.seals.keys()).collect();
+        let later = known.into_iter().filter(|id| after.is_none_or(|after| *id > after));
         Ok(later.take(limit as usize).cloned().collect())
     }
 
@@ -62,23 +65,24 @@ impl AuditLog for MemoryStore {
 
     async fn seals(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {
         let everything = self.lock();
-        let seals = everything.tenants.get(tenant).map(|tenant| tenant.seals.as_slice());
+        let seals = everything.seals.get(tenant).map(Vec::as_slice);
         let later = seals.unwrap_or_default().iter().filter(|seal| seal.number > after);
         Ok(later.take(limit as usize).cloned().collect())
     }
 
     async fn last_seal(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError> {
         let everything = self.lock();
-        Ok(everything.tenants.get(tenant).and_then(|tenant| tenant.seals.last()).cloned())
+        Ok(everything.seals.get(tenant).and_then(|seals| seals.last()).cloned())
     }
 
     async fn append_seal(&self, tenant: &TenantId, seal: &Seal) -> Result<Commit, StoreError> {
         let mut everything = self.lock();
-        let tenant = everything.tenants.get_mut(tenant).ok_or(StoreError::TenantMissing)?;
-        if tenant.seals.iter().any(|other| other.number == seal.number) {
+        let seals = everything.seals.entry(tenant.clone()).or_default();
+        if seals.iter().any(|other| other.number == seal.number) {
             return Ok(Commit::Conflict);
         }
-        tenant.seals.push(seal.clone());
+        seals.push(seal.clone());
+        seals.sort_by_key(|seal| seal.number);
         Ok(Commit::Done)
     }
 }
@@ -87,13 +91,13 @@ impl AuditLog for MemoryStore {
 impl AuditProgress for MemoryStore {
     async fn last_mark(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError> {
         let everything = self.lock();
-        let seals = everything.tenants.get(tenant).map(|tenant| tenant.seals.as_slice()).unwrap_or_default();
+        let seals = everything.seals.get(tenant).map(Vec::as_slice).unwrap_or_default();
         Ok(seals.iter().rev().find(|seal| seal.entries.is_none()).cloned())
     }
 
     async fn exported(&self, exporter: &str, tenant: &TenantId) -> Result<Option<Exported>, StoreError> {
         let everything = self.lock();
-        Ok(everything.tenants.get(tenant).and_then(|tenant| tenant.exported.get(exporter)).copied())
+        Ok(everything.exported.get(&(exporter.to_owned(), tenant.clone())).copied())
     }
 
     async fn remember_exported(
@@ -103,8 +107,7 @@ impl AuditProgress for MemoryStore {
         last: &Exported,
     ) -> Result<(), StoreError> {
         let mut everything = self.lock();
-        let tenant = everything.tenants.get_mut(tenant).ok_or(StoreError::TenantMissing)?;
-        let known = tenant.exported.entry(exporter.to_owned()).or_insert(*last);
+        let known = everything.exported.entry((exporter.to_owned(), tenant.clone())).or_insert(*last);
         if known.number < last.number {
             *known = *last;
         }
