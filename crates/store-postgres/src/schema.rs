@@ -54,6 +54,8 @@ pub async fn migrate(url: &SecretString) -> Result<(), StoreError> {
     let _ = connection.close().await;
     Ok(())
 }
+
+/// Once through: the migrations that are missing, and room for events.
 async fn try_to_migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     migrations().run_direct(None, connection, false).await?;
     // Whoever migrates owns the tables; the service itself may not, and then could not make room for events.
@@ -108,7 +110,7 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
 async fn check_positions(pool: &Pool) -> Result<(), StoreError> {
     let ahead = sqlx::query_scalar!(
         "SELECT max(last.transaction_id)
-        FROM (SELECT tenant_id FROM tenants ORDER BY tenant_id LIMIT 1000) AS known
+        FROM (SELECT tenant_id FROM tenants ORDER BY tenant_id LIMIT 32) AS known
         CROSS JOIN LATERAL (
             SELECT transaction_id FROM events WHERE events.tenant_id = known.tenant_id
             ORDER BY transaction_id DESC, number DESC LIMIT 1

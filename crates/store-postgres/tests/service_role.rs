@@ -190,6 +190,7 @@ async fn calls_about_one_tenant_need_no_other() {
     assert_eq!(store.queries.list(&users).await.unwrap(), std::slice::from_ref(&ann.user));
     let counted = store.queries.count(&tenant, &at, None).await.unwrap();
     assert_eq!(counted.iter().map(|(_, count)| count).sum::<u64>(), 1);
+    assert_eq!(store.queries.with_keys_alone(&tenant).await.unwrap(), 0);
     assert!(store.policies.policy(&tenant, None).await.unwrap().is_some());
     assert_eq!(store.load(&ann).await.version, Some(Version(1)));
 }
