@@ -53,9 +53,9 @@ pub fn erase(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
     let erased = Event::new(EventType::UserErased);
     // A second factor went with it: its owner hears of that as of any other change (B50, R58).
     if state.is_on() {
-        draft.lead_owner(erased)
+        draft.lead_owner(erased);
     } else {
-        draft.lead(erased)
+        draft.lead(erased);
     }
     draft.decide(())
 }

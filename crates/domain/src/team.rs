@@ -17,7 +17,7 @@ use crate::requirement;
 use crate::secret::SecretString;
 use crate::time::Timestamp;
 use crate::token;
-use crate::user::{ClientClaims, DirectoryEntry, Standing, Ticket, TicketIssuer, UserState};
+use crate::user::{Authenticator, ClientClaims, DirectoryEntry, Standing, Ticket, TicketIssuer, UserState};
 
 /// An actor with what this service knows of them.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +104,7 @@ pub fn unlock_member(
         let unlocked = Event::new(EventType::UserUnlocked).with("justification", command.justification);
         // A security key is disabled because it was copied: that no manager can take back. It is bound anew.
         let mut codes = draft.next.authenticators.iter().filter(|own| own.kind().takes_codes());
-        if draft.next.failures.locked_until(ctx.now).is_none() && codes.all(|own| own.is_active()) {
+        if draft.next.failures.locked_until(ctx.now).is_none() && codes.all(Authenticator::is_active) {
             // Nothing changes, so the owner is told nothing, and who is guessing gets no new budget.
             draft.lead(unlocked);
             return Ok(());

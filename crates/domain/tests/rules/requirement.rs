@@ -251,8 +251,8 @@ fn newly_stopped_is_counted_by_heads() {
     // Two of each kind, so that nothing is right by being one.
     let users: Vec<UserState> = (0..4 * 2 * 3 * 2 * 2)
         .map(|number: usize| {
-            let mut user = UserState::default();
-            user.directory = Some(in_groups(groups[number % 4]));
+            let directory = Some(in_groups(groups[number % 4]));
+            let mut user = UserState { directory, ..UserState::default() };
             user.requirement.must_enroll = number / 4 % 2 == 1;
             user.requirement.grace_started = [None, Some(START), Some(START.plus(9 * DAY))][number / 8 % 3];
             user

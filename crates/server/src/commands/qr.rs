@@ -21,7 +21,9 @@ pub(super) fn run() -> Result<(), Failure> {
         Failure::Config(Problems::from(Problem::new("standard input", fix)))
     })?;
     let (begin, end) = if std::io::stdout().is_terminal() { INK } else { ("", "") };
-    print(&lines.iter().map(|line| format!("{begin}{line}{end}\n")).collect::<String>());
+    for line in lines {
+        print(&format!("{begin}{line}{end}\n"));
+    }
     Ok(())
 }
 

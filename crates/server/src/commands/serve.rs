@@ -62,10 +62,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         tracing::warn!("this node would not notice a restored database; give it a store.witness_file");
     }
     let witness = Arc::new(Witness::open(witness)?);
-    witness.judge(stores.lifeline.incarnation(witness::fresh_id()).await?)?;
-    // Every start is a step that a backup from before it lacks.
-    let come = stores.lifeline.advance().await?;
-    witness.judge(come)?;
+    let restores = goes_on(&stores, &witness).await?;
     let clock = Arc::new(GuardedClock::start());
     let asked = clock.reading();
     clock.compare(stores.maintenance.time().await?, asked);
@@ -74,7 +71,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let send_limits = sms.limits;
     let text_messages = sms.gateway.map(|gateway| gateway.sender(Arc::new(SystemClock))).transpose()?;
     let deps = deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>);
-    let app = Application::new(Deps { text_messages, send_limits, restores: come.number, ..deps });
+    let app = Application::new(Deps { text_messages, send_limits, restores, ..deps });
     if development {
         dev::create_demo_tenants(&app).await?;
     }
@@ -163,6 +160,15 @@ fn sweep_dead_letters(
 ) -> lifecycle::Job {
     let (store, clock) = (Arc::clone(&stores.dead_letters), Arc::clone(clock));
     Box::pin(jobs::sweep_dead_letters(store, keep, clock, stop.clone()))
+}
+
+/// Refuses a database that is not the one that it was. How often it was put back.
+async fn goes_on(stores: &Stores, witness: &Witness) -> Result<u64, Failure> {
+    witness.judge(stores.lifeline.incarnation(witness::fresh_id()).await?)?;
+    // Every start is a step that a backup from before it lacks.
+    let come = stores.lifeline.advance().await?;
+    witness.judge(come)?;
+    Ok(come.number)
 }
 
 /// What the use cases need.
