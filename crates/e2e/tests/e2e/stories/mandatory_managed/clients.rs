@@ -79,7 +79,41 @@ async fn users_list_and_revoke_remembered_clients(store: Store) {
     assert_eq!(user.remembered_clients().await.len(), 1);
 }
 
+/// B16: one enrolment, made in one application, is asked for in all of them and answers in each; a client that is
+/// remembered for one application is unknown to the others.
+async fn one_enrolment_covers_every_application(store: Store) {
+    let node = Node::start(store).await;
+    let (user, Enrolled { mut phone, enrollment }) = enrolled(&node, "gus").await;
+    let own = enrollment.authenticator.unwrap();
+    let to_check_in = |application: &str, token: &str| v1::CheckLoginRequest {
+        client: Some(v1::ClientContext { application: application.to_owned(), ..device(token) }),
+        ..user.to_check(None)
+    };
+    // The first code is for the portal, and remembers it.
+    let token = remember(&user, &phone.code()).await;
+    for application in ["mail", "wiki", ""] {
+        challenged(user.verdict(to_check_in(application, "")).await);
+        challenged(user.verdict(to_check_in(application, &token)).await);
+    }
+    let token = spared(&user, &token).await;
+    let code = phone.code();
+    let request = v1::CheckLoginRequest {
+        answer: Some(crate::harness::user::proof(&code)),
+        ..to_check_in("mail", &token)
+    };
+    let passed = allowed(user.verdict(request).await, Assurance::Verified);
+    assert_eq!(passed.authenticator_id, Some(own.authenticator_id.clone()));
+    // A code serves once, whichever application it was shown to.
+    refused(user.answer(&challenged(user.verdict(to_check_in("wiki", "")).await).challenge, &code).await);
+    let recovery = &enrollment.recovery_codes.unwrap().codes[0];
+    let asked = challenged(user.verdict(to_check_in("wiki", "")).await);
+    assert_eq!(asked.methods[0].authenticator_id, own.authenticator_id);
+    allowed(user.answer(&asked.challenge, recovery).await, Assurance::Recovered);
+    assert_eq!(user.status_is(v1::TwoFactorState::On).await.authenticators.len(), 1);
+}
+
 on_both_stores!(
+    one_enrolment_covers_every_application,
     unknown_clients_are_asked_and_remembered_ones_are_spared,
     users_list_and_revoke_remembered_clients,
 );
