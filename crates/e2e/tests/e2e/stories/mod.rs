@@ -6,6 +6,7 @@
 
 mod admin_permissions;
 mod calls;
+mod federated;
 mod foreign_codes;
 mod letters;
 mod mandatory_managed;
