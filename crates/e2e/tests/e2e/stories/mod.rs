@@ -12,6 +12,7 @@ mod letters;
 mod mandatory_managed;
 mod password_and_code;
 mod phone;
+mod previews;
 mod self_service_code;
 mod self_service_password;
 mod table;
