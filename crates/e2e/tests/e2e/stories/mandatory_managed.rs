@@ -2,6 +2,7 @@
 //! helps whoever has lost everything.
 
 mod clients;
+mod grace;
 mod phones;
 mod reset;
 mod start;
