@@ -13,6 +13,7 @@ pub(crate) mod policy;
 pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod production;
+pub(crate) mod pyotp;
 pub(crate) mod sqlite;
 pub(crate) mod telemetry;
 pub(crate) mod user;

@@ -10,6 +10,7 @@ mod federated;
 mod foreign_codes;
 mod letters;
 mod mandatory_managed;
+mod parameters;
 mod password_and_code;
 mod phone;
 mod previews;
