@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::transport::Channel;
 use v1::begin_sms_enrollment_request::Authority;
-use v1::{Assurance, AuthenticatorType, TwoFactorState};
+use v1::{AdviceType, Assurance, AuthenticatorType, TwoFactorState};
 
 const NUMBER: &str = "+5511987654321";
 /// The ids of requests that are made again.
@@ -99,6 +99,34 @@ async fn from_an_app_to_text_messages(store: Store) {
     allowed(user.answer(&other.challenge, &first.phone.code()).await, Assurance::Verified);
 }
 
+/// The kinds of advice, in their order.
+fn kinds(advice: &[v1::Advice]) -> Vec<AdviceType> {
+    advice.iter().map(v1::Advice::r#type).collect()
+}
+
+/// B34: whoever removes an app is told to delete its entry, whose codes are dead; whoever removes a telephone has no such
+/// entry and is told nothing of one, nor is it when the telephone is all there is to switch off.
+async fn only_who_removes_an_app_is_told_to_delete_its_entry(store: Store) {
+    let gateway = Gateway::open();
+    let (_node, bob) = bob(store, &gateway).await;
+    let mut app = Phone::set_up(&bob, bob.to_begin()).await.unwrap();
+    bob.enrol_telephone(&gateway).await;
+    let removed = bob.remove(&app.id(), &app.phone.code()).await.unwrap();
+    assert_eq!(kinds(&removed.advice), [AdviceType::DeleteAppEntry]);
+    refused(bob.login_with(&app.phone.code()).await);
+    let off = bob.disable(bob.actor(), None).await.unwrap();
+    assert_eq!(kinds(&off.advice), [AdviceType::DiscardRecoveryCodes]);
+
+    let eve = User { id: "eve".to_owned(), ..bob };
+    let mut app = Phone::set_up(&eve, eve.to_begin()).await.unwrap();
+    let telephone = eve.enrol_telephone(&gateway).await;
+    let code = app.phone.code();
+    let removed = eve.remove(&telephone.authenticator_id, &code).await.unwrap();
+    assert_eq!(kinds(&removed.advice), []);
+    let off = eve.disable(eve.actor(), None).await.unwrap();
+    assert_eq!(kinds(&off.advice), [AdviceType::DeleteAppEntry, AdviceType::DiscardRecoveryCodes]);
+}
+
 /// R60, R63, R71: a gateway that is down, silent or broken is told as such and switches nothing on; the same request made
 /// again hands over the very same message, until it is taken.
 async fn a_gateway_that_fails_delays_and_doubles_nothing(store: Store) {
@@ -138,4 +166,8 @@ async fn a_gateway_that_fails_delays_and_doubles_nothing(store: Store) {
     allowed(user.answer(&asked.challenge, &gateway.last().code()).await, Assurance::Verified);
 }
 
-on_both_stores!(from_an_app_to_text_messages, a_gateway_that_fails_delays_and_doubles_nothing);
+on_both_stores!(
+    from_an_app_to_text_messages,
+    only_who_removes_an_app_is_told_to_delete_its_entry,
+    a_gateway_that_fails_delays_and_doubles_nothing,
+);
