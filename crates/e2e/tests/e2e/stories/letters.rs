@@ -142,4 +142,39 @@ async fn every_change_is_told_once_and_in_order(store: Store) {
     }
 }
 
-on_both_stores!(every_change_is_told_once_and_in_order);
+/// B49, B50: whoever replaces an authenticator, with no moment of off in between, gets one mail, which says that it was
+/// replaced: none of an addition, none of a removal. The changes before and after prove that nothing stands between.
+async fn a_replacement_is_told_as_one_change(store: Store) {
+    let server = MailServer::start(&[]).await;
+    let data = Arc::new(Data::fresh(store).await);
+    let node = Node::start_telling(data, &section(server.port, "none", "")).await;
+    let channel = node.channel().await;
+    let directory = Directory::new(channel.clone());
+    for preset in ["self-service-password", "mandatory-managed"] {
+        let tess = User::new(channel.clone(), preset, "tess");
+        tess.put_with_address(&directory, &old_address(preset), TeamRole::Member).await;
+        let old = Phone::set_up(&tess, tess.to_begin()).await.unwrap();
+        let replaces_authenticator_id = old.id();
+        let replacing = v1::BeginTotpEnrollmentRequest { replaces_authenticator_id, ..tess.to_begin() };
+        Phone::set_up(&tess, replacing).await.unwrap();
+        tess.change_password(&directory).await;
+
+        let titles = [
+            "Two-factor authentication was switched on",
+            "A second factor was replaced",
+            "Your password was changed",
+        ];
+        let expected = titles.map(|title| (old_address(preset), format!("Countersign demo: {title}")));
+        let mails = server.until(|mails| told(mails, preset).last() == expected.last()).await;
+        assert_eq!(told(&mails, preset), expected);
+        let mail =
+            mails.iter().find(|mail| mail.to == [old_address(preset)] && mail.subject == expected[1].1);
+        let text = &mail.unwrap().plain;
+        for part in ["took the place of one of yours", "authenticator app", "you, or somebody acting as you"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+on_both_stores!(every_change_is_told_once_and_in_order, a_replacement_is_told_as_one_change);
