@@ -4,7 +4,7 @@
 use super::super::phone::Phone;
 use super::super::verdicts::{allowed, challenged, refused};
 use crate::harness::browser::Browser;
-use crate::harness::policy::lock_for_an_hour;
+use crate::harness::policy::{change, lock_for_an_hour, to_change};
 use crate::harness::user::patient;
 use crate::harness::{Failed as _, Node, Store, User, events, on_both_stores};
 use countersign_api::v1;
@@ -79,6 +79,15 @@ impl User {
         let response = self.login.clone().answer_challenge(patient(request)).await?;
         Ok(response.into_inner().decision.and_then(|decision| decision.verdict).expect("a verdict"))
     }
+}
+
+/// Enrols a key beside the app that this user has.
+pub(super) async fn key_of(user: &User) -> SoftwareKey {
+    let mut key = SoftwareKey::passkey(1);
+    let begun = user.begin_key().await.unwrap();
+    let made = key.register(&begun.webauthn_creation_options_json, &Page::at(ORIGIN));
+    user.confirm_key(&begun, &made).await.unwrap();
+    key
 }
 
 /// B53, R15, R70: first the app, then the key; the key signs in, proves nothing twice, is shown as what it is, still
@@ -156,4 +165,41 @@ async fn a_real_browser_registers_and_signs_in(store: Store) {
     browser.close().await;
 }
 
-on_both_stores!(an_app_comes_first_and_then_a_key, a_real_browser_registers_and_signs_in);
+/// B48, B53: keys sign for one relying party alone. Whoever names another one is told before how many have nothing but
+/// keys, which are useless then: not who has an app as well or no key at all. Looking changes nothing.
+async fn a_preview_counts_who_has_nothing_but_keys_of_another_party(store: Store) {
+    let node = Node::start(store).await;
+    let channel = node.channel().await;
+    name_relying_party(channel.clone(), "example.com", ORIGIN).await;
+    let [ann, bob, eve] = ["ann", "bob", "eve"].map(|id| User::new(channel.clone(), TENANT, id));
+    Phone::set_up(&ann, ann.to_begin()).await.unwrap();
+    Phone::set_up(&bob, bob.to_begin()).await.unwrap();
+    key_of(&bob).await;
+    let mut app = Phone::set_up(&eve, eve.to_begin()).await.unwrap();
+    let mut key = key_of(&eve).await;
+    eve.remove(&app.id(), &app.phone.code()).await.unwrap();
+
+    for (party, origin, lose) in
+        [("example.com", "https://example.com", 0), ("example.org", "https://example.org", 1)]
+    {
+        let security_key = v1::SecurityKeyPolicy {
+            relying_party_id: party.to_owned(),
+            origins: vec![origin.to_owned()],
+            ..v1::SecurityKeyPolicy::default()
+        };
+        let policy = v1::Policy { security_key: Some(security_key), ..v1::Policy::default() };
+        let paths = ["security_key.relying_party_id", "security_key.origins"];
+        let look = v1::UpdatePolicyRequest { validate_only: true, ..to_change(TENANT, policy, &paths) };
+        let impact = change(&channel, look).await.impact.unwrap();
+        assert_eq!((impact.users_count, impact.lose_only_authenticator_count), (3, lose), "{party}");
+    }
+    let asked = challenged(eve.login().await);
+    let answer = key.sign(&request_options(&asked.methods), &Page::at(ORIGIN));
+    allowed(eve.answer_with_key(&asked.challenge, &answer).await, Assurance::Verified);
+}
+
+on_both_stores!(
+    an_app_comes_first_and_then_a_key,
+    a_preview_counts_who_has_nothing_but_keys_of_another_party,
+    a_real_browser_registers_and_signs_in,
+);

@@ -2,27 +2,19 @@
 
 use super::super::phone::Phone;
 use super::super::verdicts::{allowed, challenged, refused};
-use super::security_keys::{name_relying_party, request_options};
+use super::security_keys::{key_of, name_relying_party, request_options};
 use super::text_messages::served;
 use crate::harness::gateway::Gateway;
 use crate::harness::policy::lock_for_an_hour;
 use crate::harness::{Store, User, on_both_stores};
 use countersign_api::v1;
-use countersign_testkit::{Page, SoftwareKey};
+use countersign_testkit::Page;
 use v1::{Assurance, AuthenticatorType, TwoFactorState};
 
 const ORIGIN: &str = "https://login.example.com";
 
 fn kinds(methods: &[v1::ChallengeMethod]) -> Vec<AuthenticatorType> {
     methods.iter().map(v1::ChallengeMethod::r#type).collect()
-}
-
-async fn key_of(user: &User) -> SoftwareKey {
-    let mut key = SoftwareKey::passkey(1);
-    let begun = user.begin_key().await.unwrap();
-    let made = key.register(&begun.webauthn_creation_options_json, &Page::at(ORIGIN));
-    user.confirm_key(&begun, &made).await.unwrap();
-    key
 }
 
 /// B22, B31, B52, B53, R15: after the app a telephone is added, after both a key; each answers a login, the key alone
