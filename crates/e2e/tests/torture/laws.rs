@@ -98,7 +98,7 @@ pub(crate) fn check(calls: &[Call], logs: &[Vec<Told>], known: &Known<'_>) -> Fo
         if by_request.len() != calls.len() {
             found.broken("two calls have one request id", calls.len() - by_request.len());
         }
-        told_once(calls, events, &mut found);
+        told_once(calls, events, known, &mut found);
         decided_once(&by_request, events, known, &mut found);
         on_time(&by_request, events, known, &mut found);
         let successes = successes(events, &by_request, known, &mut found);
@@ -110,8 +110,9 @@ pub(crate) fn check(calls: &[Call], logs: &[Vec<Told>], known: &Known<'_>) -> Fo
     found
 }
 
-/// R55, R61: every acknowledged verdict has exactly one event, the one that it named.
-fn told_once(calls: &[&Call], events: &[Told], found: &mut Found) {
+/// R55, R61: every acknowledged verdict has exactly one event, the one that it named; or several of one kind, where it was
+/// repeated after its answer was gone.
+fn told_once(calls: &[&Call], events: &[Told], known: &Known<'_>, found: &mut Found) {
     let mut by_id: HashMap<u128, Vec<&Told>> = HashMap::new();
     let mut by_request: HashMap<u128, Vec<&Told>> = HashMap::new();
     for event in events {
@@ -128,8 +129,9 @@ fn told_once(calls: &[&Call], events: &[Told], found: &mut Found) {
         };
         let (says, named) = says;
         let own = by_request.get(&call.request).unwrap_or(&none);
-        if own.iter().filter(|event| says(event.what)).count() != 1 {
-            found.broken("an acknowledged verdict has not exactly one event", call);
+        let said = own.iter().filter(|event| says(event.what)).count();
+        if said == 0 || said > 1 && !outlived_its_answer(call, known) {
+            found.broken("an acknowledged verdict has not exactly one event", (call, own));
         }
         if let Some(id) = named {
             let told = by_id.get(&id).unwrap_or(&none);

@@ -169,6 +169,11 @@ fn a_second_decision_is_found() {
     breaks_believing(vec![twice(allowed(1).0)], &[HONEST[0], later], &[]);
     let sooner = Belief { offset: 500_000, ..later };
     breaks_believing(vec![twice(allowed(1).0)], &[HONEST[0], sooner], &["a request was decided"]);
+    // Refused both times.
+    let twice = (call(1, code(2), refused(1).0), vec![refused(1).1, Told { event: 7, ..refused(1).1 }]);
+    breaks_believing(vec![twice.clone()], &[HONEST[0], later], &[]);
+    let laws = ["an acknowledged verdict has not exactly one event", "a request was decided more than once"];
+    breaks_believing(vec![twice], &[HONEST[0], sooner], &laws);
 }
 
 /// R65: a decision at a time that no clock showed which could be relied on.
