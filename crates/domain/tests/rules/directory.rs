@@ -136,6 +136,19 @@ fn erasing_leaves_nothing_but_the_epoch() {
     assert!(matches!(verdict, Ok(Verdict::ChallengeRequired(_))), "{verdict:?}");
 }
 
+/// B50, R58: erasing takes a second factor away, and its owner hears of that; who had none is told nothing.
+#[test]
+fn whose_second_factor_is_erased_is_told() {
+    for (mut world, told) in [
+        (World::on(Preset::SelfServiceCode).0, Some(EventType::UserErased)),
+        (World::new(Preset::SelfServiceCode), None),
+    ] {
+        let decision = directory::erase(&world.state, &world.ctx());
+        world.commit(decision);
+        assert_eq!((world.kinds(), world.told), (vec![EventType::UserErased], told));
+    }
+}
+
 /// Asks for a reset, a minute later each time.
 fn ask(world: &mut World, reason: &str) -> Result<ResetRequest, Denial> {
     world.pass(MINUTE);
