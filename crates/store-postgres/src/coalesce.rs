@@ -4,9 +4,11 @@
 //! - The first one in goes at once: nobody waits while nothing is under way.
 //! - One worker at a time gathers, so that what comes together stays together; the others work on what they took. Who comes
 //!   alone, after one who came alone, is not made to wait for others: giving turns wakes threads that have nothing to do.
-//! - While a batch is under way the next one gathers until that one ends or until it has [`Limits::enough`], but for
+//! - While a batch is under way the next one gathers until that one ends or until it has enough, but for
 //!   [`Limits::patience`] at most: so batches are large where there is work for one, the processors have something to do where
 //!   there is work for two, and where the disk is slow one is worked on while another one is flushed. There is no setting.
+//! - Enough is half of those who are about, as far as the last two batches tell, between [`Limits::few`] and
+//!   [`Limits::many`]: so two batches come to be of one size, and who is answered by one is back in time for the next.
 //! - Whoever finds the queue full is refused at once (R66).
 //! - A caller who leaves takes nothing back: what is queued is done.
 //! - When the queue's owner goes, workers do what is left and end.
@@ -60,8 +62,10 @@ pub(crate) struct Limits {
     pub(crate) waiting: usize,
     /// How long a batch waits for the end of the one that began before it.
     pub(crate) patience: Duration,
-    /// A batch of so many waits for nothing: what a statement costs whatever its size is little then.
-    pub(crate) enough: usize,
+    /// A batch of fewer waits for the one under way: what a statement costs whatever its size would be much of it.
+    pub(crate) few: usize,
+    /// A batch of so many waits for nothing.
+    pub(crate) many: usize,
 }
 
 impl<J: Job> Coalescer<J> {
@@ -71,7 +75,7 @@ impl<J: Job> Coalescer<J> {
             name,
             limits,
             queue: Arc::new(Queue::new(limits.waiting)),
-            gathering: Mutex::new(Gathering { earlier: 1 }),
+            gathering: Mutex::new(Gathering { earlier: [1, 1] }),
             under_way: UnderWay::new(),
             counters: Arc::default(),
             work,
@@ -104,8 +108,16 @@ impl<J: Job> Drop for Coalescer<J> {
 
 /// What the one who gathers knows.
 struct Gathering {
-    /// How many jobs the batch before had.
-    earlier: usize,
+    /// How many jobs the last two batches had, the last one first.
+    earlier: [usize; 2],
+}
+
+impl Gathering {
+    /// How many are enough to begin beside a batch that is under way.
+    fn enough(&self, limits: &Limits) -> usize {
+        let about: usize = self.earlier.iter().sum();
+        about.div_ceil(2).clamp(limits.few, limits.many)
+    }
 }
 
 /// What the workers share.
@@ -150,15 +162,15 @@ impl<W: Batched> Worker<W> {
             self.queue.holds(1).await?;
             tokio::select! {
                 () = self.under_way.over(self.limits.patience) => {}
-                _ = self.queue.holds(self.limits.enough) => {}
+                _ = self.queue.holds(turn.enough(&self.limits)) => {}
             }
-            if turn.earlier > 1 || self.queue.ready() > 1 {
+            if turn.earlier[0] > 1 || self.queue.ready() > 1 {
                 self.gather().await;
             }
             let taken = self.queue.take(self.limits.batch);
             // None where all that wait belong to users of a batch under way: its end is told like a new job.
             if !taken.jobs.is_empty() {
-                turn.earlier = taken.jobs.len();
+                turn.earlier = [taken.jobs.len(), turn.earlier[0]];
                 return Some((taken, self.under_way.begin()));
             }
         }

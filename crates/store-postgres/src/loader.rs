@@ -17,7 +17,7 @@ pub(crate) const LOADERS: usize = 2;
 
 /// Batches are small enough that a crowd which comes at once is loaded by two.
 const LIMITS: Limits =
-    Limits { workers: LOADERS, batch: 64, waiting: 4_096, patience: Duration::ZERO, enough: 1 };
+    Limits { workers: LOADERS, batch: 64, waiting: 4_096, patience: Duration::ZERO, few: 1, many: 1 };
 
 /// The way to the loaders.
 pub(crate) struct Loader(Coalescer<Asked>);

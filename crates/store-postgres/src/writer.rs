@@ -25,10 +25,7 @@ use tokio::task::JoinHandle;
 pub(crate) const WRITERS: usize = 2;
 
 const LIMITS: Limits =
-    Limits { workers: WRITERS, batch: 512, waiting: 4_096, patience: PATIENCE, enough: ENOUGH };
-
-/// Two batches of so many cost a tenth more than one of both, and the processors are idle for less.
-const ENOUGH: usize = 64;
+    Limits { workers: WRITERS, batch: 512, waiting: 4_096, patience: PATIENCE, few: 32, many: 64 };
 
 /// Longer than a batch of some dozens takes on a quick disk: two batches at a time have the cost of a statement twice, and
 /// the same processors. And no longer than a slow disk takes to flush, or than others should wait for a lock that one holds.

@@ -43,7 +43,7 @@ impl Stage {
     fn new(patience: Duration) -> Self {
         let (sender, batches) = mpsc::unbounded_channel();
         let work = Arc::new(Told { batches: sender, ends: Semaphore::new(0) });
-        let limits = Limits { workers: 2, batch: 10, waiting: 100, patience, enough: 4 };
+        let limits = Limits { workers: 2, batch: 10, waiting: 100, patience, few: 4, many: 8 };
         Self { coalescer: Coalescer::start("test", limits, Arc::clone(&work)), work, batches }
     }
 
@@ -104,6 +104,26 @@ async fn enough_of_them_go_beside_the_one_under_way() {
     assert!(early.is_err(), "{early:?}");
     stage.end_one();
     assert_eq!(stage.next().await, (vec![6, 7, 8, 9, 10], Duration::ZERO));
+}
+
+/// Half of those who are about are enough: the others are under way, and find a worker when they are back.
+#[tokio::test(start_paused = true)]
+async fn two_batches_come_to_be_of_one_size() {
+    let mut stage = Stage::new(PATIENCE);
+    stage.push(1..=10);
+    assert_eq!(stage.next().await.0.len(), 10);
+    stage.push(11..=15);
+    let early = tokio::time::timeout(PATIENCE / 2, stage.next()).await;
+    assert!(early.is_err(), "half of ten and one are six: {early:?}");
+    stage.push([16]);
+    assert_eq!(stage.next().await, ((11..=16).collect(), Duration::ZERO));
+    // Ten and six are sixteen, and eight of them enough.
+    stage.end_one();
+    stage.push(17..=23);
+    let early = tokio::time::timeout(PATIENCE / 2, stage.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    stage.push([24]);
+    assert_eq!(stage.next().await, ((17..=24).collect(), Duration::ZERO));
 }
 
 /// One that takes long, because of a slow disk or a lock, is waited for no longer than that.
