@@ -1,8 +1,10 @@
-//! The configuration as a table of bad values, each of which must name its key; and the example of the documentation.
+//! The configuration as a table of bad values, each of which must name its key. The examples of the documentation are in
+//! `tests::examples`.
+
+mod examples;
 
 use super::sources::parse;
 use super::{Channel, Config, Exposure, Limits, LogFormat, Problems, StoreConfig, validate};
-use countersign_application::NoticeRules;
 use std::path::Path;
 use tempfile::TempDir;
 use tracing::level_filters::LevelFilter;
@@ -511,40 +513,4 @@ fn the_key_that_seals_can_be_named() {
     let keys = check(&two).unwrap().keys;
     assert_eq!(keys.keyring.newest().0, 1);
     assert_eq!(keys.retired.into_iter().map(|id| id.0).collect::<Vec<_>>(), [7]);
-}
-
-/// The example of the documentation names every key, with the defaults that it claims.
-#[test]
-fn the_example_is_a_configuration() {
-    let text = include_str!("../../../../docs/operations/countersign.example.toml");
-    let folder = folder();
-    let dir = folder.path().display();
-    let text = text
-        .replace("/etc/countersign/tls/callers-ca.pem", &format!("{dir}/ca.pem"))
-        .replace("/etc/countersign/tls", &dir.to_string())
-        .replace("/etc/countersign/token-keys.json", &format!("{dir}/tokens.pem"))
-        .replace("/etc/countersign/postgres-url", &format!("{dir}/url"))
-        .replace("/etc/countersign/root-1.key", &format!("{dir}/root.key"))
-        .replace("/etc/countersign/smtp-password", &format!("{dir}/password"));
-    let config = parse(&text).and_then(validate::validate).unwrap();
-    assert_eq!(config.limits, Limits::default());
-    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::INFO));
-    assert_eq!(config.notices.rules, NoticeRules::default());
-    assert!(matches!(config.notices.channel, Channel::Smtp(_)));
-    let Exposure::Production { tokens: Some(tokens), .. } = config.exposure else { panic!("no tokens") };
-    let bare = format!("{TOKENS}[listen]");
-    let Exposure::Production { tokens: Some(default), .. } =
-        check(&GOOD.replacen("[listen]", &bare, 1)).unwrap().exposure
-    else {
-        panic!("no tokens")
-    };
-    assert_eq!(
-        (tokens.rules.leeway, tokens.rules.max_lifetime),
-        (default.rules.leeway, default.rules.max_lifetime)
-    );
-    assert_eq!((tokens.source.freshness, tokens.algorithms), (default.source.freshness, default.algorithms));
-    let StoreConfig::Postgres(options) = config.store else { panic!("not PostgreSQL") };
-    assert_eq!((options.max_connections, options.group_commit), (16, true));
-    assert_eq!(config.observe.traces.map(|traces| traces.sample_ratio), Some(1.0));
-    assert!(config.observe.metrics.is_some());
 }
