@@ -77,11 +77,17 @@ class Refusal(Exception):
         super().__init__(f"{self.status} {self.reason or error.details()}")
 
 
-class Countersign:
-    """A connection. The development server speaks plain text on loopback; a real one wants certificates."""
+def certificates(authority, certificate, key):
+    """What a real server wants: who issued its certificate, and the caller's own certificate with its key (PEM files)."""
+    read = [pathlib.Path(path).read_bytes() for path in (authority, key, certificate)]
+    return grpc.ssl_channel_credentials(*read)
 
-    def __init__(self, target):
-        self.channel = grpc.insecure_channel(target)
+
+class Countersign:
+    """A connection. The development server speaks plain text on loopback; a real one wants `certificates`."""
+
+    def __init__(self, target, credentials=None):
+        self.channel = grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
         self.login = login_grpc.LoginServiceStub(self.channel)
         self.account = account_grpc.AccountServiceStub(self.channel)
         self.policy = policy_grpc.PolicyServiceStub(self.channel)
