@@ -3,13 +3,10 @@
 use crate::engine::Snapshot;
 use crate::{AppError, Application};
 use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
-use countersign_domain::digest::Digests;
 use countersign_domain::explain;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::policy::{DelegatedAction, Policy, ProofKind};
-use countersign_domain::security_key::SecurityKeys;
 use countersign_domain::status::Status;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
@@ -40,8 +37,7 @@ pub struct Abilities {
     actor: Actor,
     state: UserState,
     policy: Arc<Policy>,
-    digests: Digests,
-    keys: Arc<dyn SecurityKeys>,
+    app: Application,
     now: Timestamp,
 }
 
@@ -56,12 +52,12 @@ impl Application {
             }
             Principal::Operator(_) | Principal::Job(_) => {
                 let revision = self.policy(tenant, None).await?.revision;
-                let policy = self.0.policies.get(self.0.deps.policies.as_ref(), tenant, revision).await?;
+                let policy = self.0.policies.get(tenant, revision).await?;
                 (UserState::default(), policy)
             }
         };
-        let (digests, keys, now) = (self.digests().clone(), Arc::clone(&self.0.deps.keys), self.now());
-        Ok(Abilities { tenant: tenant.clone(), actor: actor.clone(), state, policy, digests, keys, now })
+        let (app, now) = (self.clone(), self.now());
+        Ok(Abilities { tenant: tenant.clone(), actor: actor.clone(), state, policy, app, now })
     }
 }
 
@@ -69,13 +65,7 @@ impl Abilities {
     /// What the actor may do to a user with this status.
     pub fn over(&self, user: &UserId, status: &Status) -> Vec<DelegatedAbility> {
         let user = UserRef { tenant: self.tenant.clone(), user: user.clone() };
-        let ctx = Context {
-            user: &user,
-            policy: &self.policy,
-            digests: &self.digests,
-            keys: &*self.keys,
-            now: self.now,
-        };
+        let ctx = self.app.0.context(&user, &self.policy, self.now);
         let ability = |action| {
             let explained = explain::delegated_action(&status.user, &ctx, action, (&self.actor, &self.state));
             let explain::Explanation { required_proofs, blocked, .. } = explained;

@@ -101,7 +101,7 @@ impl Application {
             return Ok(Err(Denial::ActorNotSubject));
         }
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
-        let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
+        let ctx = self.0.context(user, &policy, now);
         Ok(Ok(StatusView { status: status::status(&loaded.state, &ctx), version: loaded.version }))
     }
 
@@ -219,7 +219,7 @@ impl Application {
         actor: &Actor,
     ) -> Result<Result<(StatusView, Gone), Denial>, AppError> {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
-        let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
+        let ctx = self.0.context(user, &policy, now);
         let decision =
             as_owner(&loaded.state, &ctx, actor, || authenticators::preview_disable(&loaded.state, &ctx));
         Ok(decision

@@ -5,7 +5,6 @@ mod sight;
 
 use crate::{AppError, Application, StatusView};
 use countersign_domain::actor::Actor;
-use countersign_domain::context::Context;
 use countersign_domain::coverage::{self, Coverage, Facts, FactsAt};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId, UserRef};
@@ -173,14 +172,7 @@ impl Application {
     ) -> Result<(UserState, MemberStatus), AppError> {
         let subject = UserRef { tenant: tenant.clone(), user: user.clone() };
         let snapshot = self.0.snapshot(&subject).await?;
-        let now = at.unwrap_or(snapshot.now);
-        let ctx = Context {
-            user: &subject,
-            policy: &snapshot.policy,
-            digests: self.digests(),
-            keys: self.keys(),
-            now,
-        };
+        let ctx = self.0.context(&subject, &snapshot.policy, at.unwrap_or(snapshot.now));
         let status = status::status(&snapshot.loaded.state, &ctx);
         let view = StatusView { status, version: snapshot.loaded.version };
         Ok((snapshot.loaded.state, MemberStatus { user: user.clone(), view }))
@@ -188,7 +180,7 @@ impl Application {
 
     async fn current_policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, AppError> {
         let record = self.policy(tenant, None).await?;
-        self.0.policies.get(self.0.deps.policies.as_ref(), tenant, record.revision).await
+        self.0.policies.get(tenant, record.revision).await
     }
 }
 

@@ -29,7 +29,6 @@ use countersign_domain::digest::{Digest, Digests};
 use countersign_domain::ids::{EventId, UserRef, Version};
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
-use countersign_domain::security_key::SecurityKeys;
 use countersign_domain::sms::budget::{self, SendCounts};
 use countersign_domain::sms::sending;
 use countersign_domain::time::Timestamp;
@@ -66,8 +65,8 @@ impl Application {
     /// The use cases over these dependencies.
     pub fn new(deps: Deps) -> Self {
         Self(Arc::new(Inner {
+            policies: Policies::new(Arc::clone(&deps.policies)),
             deps,
-            policies: Policies::default(),
             seal_alarms: SealAlarms::default(),
             denials: Denials::default(),
             queues: Queues::default(),
@@ -86,11 +85,6 @@ impl Application {
     /// The digest keys, for opening tokens at the seam.
     pub fn digests(&self) -> &Digests {
         &self.0.deps.digests
-    }
-
-    /// Web Authentication, for contexts.
-    pub(crate) fn keys(&self) -> &dyn SecurityKeys {
-        &*self.0.deps.keys
     }
 
     /// The service's time: what every decision is made at.
@@ -171,9 +165,18 @@ impl Inner {
     /// Reads a user without changing anything.
     pub(crate) async fn snapshot(&self, user: &UserRef) -> Result<Snapshot, AppError> {
         let loaded = self.load(user, None).await?;
-        let policy =
-            self.policies.get(self.deps.policies.as_ref(), &user.tenant, loaded.policy_revision).await?;
+        let policy = self.policies.get(&user.tenant, loaded.policy_revision).await?;
         Ok(Snapshot { loaded, policy, now: self.deps.clock.now() })
+    }
+
+    /// The surroundings of a decision about the user, with what they are for every decision of this service.
+    pub(crate) fn context<'a>(
+        &'a self,
+        user: &'a UserRef,
+        policy: &'a Policy,
+        now: Timestamp,
+    ) -> Context<'a> {
+        Context { user, policy, digests: &self.deps.digests, keys: &*self.deps.keys, now }
     }
 }
 
@@ -254,18 +257,9 @@ impl Inner {
         if subject.etag.is_some_and(|etag| etag.0 != loaded.version) {
             return Err(AppError::EtagMismatch);
         }
-        let policy = self
-            .policies
-            .get(self.deps.policies.as_ref(), &subject.user.tenant, loaded.policy_revision)
-            .await?;
+        let policy = self.policies.get(&subject.user.tenant, loaded.policy_revision).await?;
         let parties = self.parties(subject).await?;
-        let ctx = Context {
-            user: &subject.user,
-            policy: &policy,
-            digests: &self.deps.digests,
-            keys: &*self.deps.keys,
-            now,
-        };
+        let ctx = self.context(&subject.user, &policy, now);
         let sent = self.sent(subject, &loaded.state, &ctx).await?;
         let read = Read { loaded, parties, sent, request: key.zip(arguments) };
         let Decided { outcome, commit } = self.decide(meta, subject, encode, decide, read, &ctx);

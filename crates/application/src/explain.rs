@@ -3,7 +3,6 @@
 use crate::engine::Snapshot;
 use crate::{AppError, Application};
 use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::context::Context;
 use countersign_domain::explain::{self, Explanation};
 use countersign_domain::ids::UserRef;
 use countersign_domain::login::CheckLogin;
@@ -38,13 +37,7 @@ impl Application {
             Some(document) => Arc::new(document.validated().map_err(AppError::PolicyInvalid)?),
             None => policy,
         };
-        let ctx = Context {
-            user,
-            policy: &policy,
-            digests: self.digests(),
-            keys: self.keys(),
-            now: at.unwrap_or(now),
-        };
+        let ctx = self.0.context(user, &policy, at.unwrap_or(now));
         Ok(match question {
             Question::Login(command) => explain::login(&loaded.state, &ctx, command),
             Question::Own(action) => explain::own_action(&loaded.state, &ctx, *action),

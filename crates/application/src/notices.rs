@@ -232,7 +232,7 @@ impl Inner {
     /// The notice with what the tenant's policy adds, as it was when the event happened.
     async fn letter(&self, entry: OutboxEntry) -> Result<Letter, AppError> {
         let event = &entry.event;
-        let policy = self.policies.get(self.deps.policies.as_ref(), &event.tenant, event.policy_revision);
+        let policy = self.policies.get(&event.tenant, event.policy_revision);
         let (service, support_contact, advice_url) = match policy.await {
             Ok(policy) => (
                 policy.totp.issuer.as_str().to_owned(),

@@ -11,24 +11,30 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// Policies kept; the cache starts over when it is full, which a tenant's handful of revisions makes rare.
 const MAX_CACHED: usize = 10_000;
 
-#[derive(Debug, Default)]
-pub(crate) struct Policies(RwLock<HashMap<(TenantId, PolicyRevision), Arc<Policy>>>);
+pub(crate) struct Policies {
+    store: Arc<dyn PolicyStore>,
+    cache: RwLock<HashMap<(TenantId, PolicyRevision), Arc<Policy>>>,
+}
 
 impl Policies {
+    /// An empty cache of this store.
+    pub(crate) fn new(store: Arc<dyn PolicyStore>) -> Self {
+        Self { store, cache: RwLock::default() }
+    }
+
     pub(crate) async fn get(
         &self,
-        store: &dyn PolicyStore,
         tenant: &TenantId,
         revision: PolicyRevision,
     ) -> Result<Arc<Policy>, AppError> {
         let key = (tenant.clone(), revision);
-        if let Some(policy) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(policy) = self.cache.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(policy));
         }
-        let record = store.policy(tenant, Some(revision)).await?.ok_or(AppError::TenantNotFound)?;
+        let record = self.store.policy(tenant, Some(revision)).await?.ok_or(AppError::TenantNotFound)?;
         let policy = record.document.validated().map_err(|_| AppError::PolicyCorrupt)?;
         let policy = Arc::new(policy);
-        let mut cache = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MAX_CACHED {
             cache.clear();
         }

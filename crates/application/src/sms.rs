@@ -14,7 +14,6 @@ use crate::account::by_authority;
 use crate::engine::{Counted, Device, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::Principal;
-use countersign_domain::context::Context;
 use countersign_domain::enrollment::{self, BeginSms, BegunSms};
 use countersign_domain::ids::{SendId, UserRef};
 use countersign_domain::policy::SmsDelivery;
@@ -104,7 +103,7 @@ impl Application {
     async fn deliver_again(&self, user: &UserRef, id: Option<SendId>) -> Result<(), AppError> {
         let Some(id) = id else { return Ok(()) };
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
-        let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
+        let ctx = self.0.context(user, &policy, now);
         match sending::still_good(&loaded.state, &ctx, id) {
             Some(message) => self.deliver(user, &message, false).await,
             None => Ok(()),
@@ -134,7 +133,7 @@ impl Application {
         self.0.handed.failed(message.id);
         tracing::warn!(tenant_id = %user.tenant, send_id = %message.id, error = chain(&error), "a text message was not delivered");
         if first && matches!(error, SmsError::NotTaken(_)) {
-            let ctx = Context { user, policy: &policy, digests: self.digests(), keys: self.keys(), now };
+            let ctx = self.0.context(user, &policy, now);
             self.0.deps.sends.give_back(&user.tenant, &budget::counters(&ctx, &message.number)).await?;
         }
         Err(AppError::DeliveryUnavailable)

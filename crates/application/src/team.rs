@@ -138,13 +138,7 @@ impl Application {
         for party in command.parties(&user) {
             states.push(self.0.snapshot(&party).await?.loaded.state);
         }
-        let ctx = Context {
-            user: &user,
-            policy: &snapshot.policy,
-            digests: self.digests(),
-            keys: self.keys(),
-            now: snapshot.now,
-        };
+        let ctx = self.0.context(&user, &snapshot.policy, snapshot.now);
         let decided = command
             .with(&user, &states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
         Ok(decided.outcome.map(|()| Preview {
