@@ -248,8 +248,9 @@ impl Inner {
             id: request.id,
         });
         let loaded = self.load(&subject.user, key.as_ref()).instrument(measure::load()).await?;
-        let arguments = meta.request.as_ref().map(|request| self.arguments(request, &loaded, now));
-        if let Some(earlier) = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now) {
+        let earlier = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now);
+        let arguments = meta.request.as_ref().map(|request| self.arguments(request, earlier));
+        if let Some(earlier) = earlier {
             let same = arguments == Some(earlier.arguments);
             let reply = same.then(|| earlier.reply.clone()).ok_or(AppError::RequestIdReused)?;
             return Ok(Round::Answered(Answer::Repeated(reply)));
@@ -369,8 +370,7 @@ impl Inner {
     }
 
     /// The digest of the arguments, under the key that the earlier answer was digested with, where there is one.
-    fn arguments(&self, request: &Request, loaded: &Loaded, now: Timestamp) -> Digest {
-        let earlier = loaded.earlier.as_ref().filter(|earlier| earlier.expire_time > now);
+    fn arguments(&self, request: &Request, earlier: Option<&RequestRecord>) -> Digest {
         request.arguments.digest(&self.deps.digests.guesses, earlier.map(|earlier| earlier.arguments.key))
     }
 }
