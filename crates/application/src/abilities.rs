@@ -2,7 +2,7 @@
 
 use crate::engine::Snapshot;
 use crate::{AppError, Application};
-use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::actor::Actor;
 use countersign_domain::denial::Denial;
 use countersign_domain::explain;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
@@ -44,17 +44,9 @@ pub struct Abilities {
 impl Application {
     /// Loads what decides over an actor's actions on others.
     pub async fn abilities(&self, tenant: &TenantId, actor: &Actor) -> Result<Abilities, AppError> {
-        let (state, policy) = match &actor.principal {
-            Principal::User(user) => {
-                let user = UserRef { tenant: tenant.clone(), user: user.clone() };
-                let Snapshot { loaded, policy, .. } = self.0.snapshot(&user).await?;
-                (loaded.state, policy)
-            }
-            Principal::Operator(_) | Principal::Job(_) => {
-                let revision = self.policy(tenant, None).await?.revision;
-                let policy = self.0.policies.get(tenant, revision).await?;
-                (UserState::default(), policy)
-            }
+        let (state, policy) = match self.0.actor_snapshot(tenant, actor).await? {
+            Some(Snapshot { loaded, policy, .. }) => (loaded.state, policy),
+            None => (UserState::default(), self.current_policy(tenant).await?),
         };
         let (app, now) = (self.clone(), self.now());
         Ok(Abilities { tenant: tenant.clone(), actor: actor.clone(), state, policy, app, now })

@@ -178,7 +178,8 @@ impl Application {
         Ok((snapshot.loaded.state, MemberStatus { user: user.clone(), view }))
     }
 
-    async fn current_policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, AppError> {
+    /// The tenant's policy as it is now.
+    pub(crate) async fn current_policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, AppError> {
         let record = self.policy(tenant, None).await?;
         self.0.policies.get(tenant, record.revision).await
     }

@@ -22,11 +22,12 @@ use crate::queues::Queues;
 use crate::seal_alarms::SealAlarms;
 use crate::sms::Handed;
 use change_set::change_set;
+use countersign_domain::actor::Actor;
 use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::digest::{Digest, Digests};
-use countersign_domain::ids::{EventId, UserRef, Version};
+use countersign_domain::ids::{EventId, TenantId, UserRef, Version};
 use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::sms::budget::{self, SendCounts};
@@ -167,6 +168,18 @@ impl Inner {
         let loaded = self.load(user, None).await?;
         let policy = self.policies.get(&user.tenant, loaded.policy_revision).await?;
         Ok(Snapshot { loaded, policy, now: self.deps.clock.now() })
+    }
+
+    /// What is stored of the actor; `None` for operators and jobs, of whom nothing is.
+    pub(crate) async fn actor_snapshot(
+        &self,
+        tenant: &TenantId,
+        actor: &Actor,
+    ) -> Result<Option<Snapshot>, AppError> {
+        match actor.user_in(tenant) {
+            Some(user) => self.snapshot(&user).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The surroundings of a decision about the user, with what they are for every decision of this service.

@@ -2,14 +2,13 @@
 
 use crate::engine::Snapshot;
 use crate::{AppError, Application};
-use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::actor::Actor;
 use countersign_domain::explain::{self, Explanation};
 use countersign_domain::ids::UserRef;
 use countersign_domain::login::CheckLogin;
 use countersign_domain::policy::{DelegatedAction, PolicyDocument};
 use countersign_domain::status::OwnAction;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::UserState;
 use std::sync::Arc;
 
 /// What is asked.
@@ -42,15 +41,10 @@ impl Application {
             Question::Login(command) => explain::login(&loaded.state, &ctx, command),
             Question::Own(action) => explain::own_action(&loaded.state, &ctx, *action),
             Question::Delegated(action, actor) => {
-                let state = self.actor_state(user, actor).await?;
+                let snapshot = self.0.actor_snapshot(&user.tenant, actor).await?;
+                let state = snapshot.map(|snapshot| snapshot.loaded.state).unwrap_or_default();
                 explain::delegated_action(&loaded.state, &ctx, *action, (actor, &state))
             }
         })
-    }
-
-    async fn actor_state(&self, user: &UserRef, actor: &Actor) -> Result<UserState, AppError> {
-        let Principal::User(id) = &actor.principal else { return Ok(UserState::default()) };
-        let own = UserRef { tenant: user.tenant.clone(), user: id.clone() };
-        Ok(self.0.snapshot(&own).await?.loaded.state)
     }
 }

@@ -3,7 +3,7 @@
 use crate::engine::{Device, States, Subject};
 use crate::fresh::Source;
 use crate::{Answer, AppError, Application, Changed, Encode, Meta};
-use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::actor::Actor;
 use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
@@ -40,12 +40,8 @@ impl DelegatedCommand {
     /// The actor and the second approver, where they are users and not the member: acting on oneself is denied before any
     /// state counts, and a user never stands twice in one change.
     fn users(&self, member: &UserRef) -> [Option<UserRef>; 2] {
-        let user = |actor: &Actor| match &actor.principal {
-            Principal::User(id) => Some(UserRef { tenant: member.tenant.clone(), user: id.clone() }),
-            Principal::Operator(_) | Principal::Job(_) => None,
-        };
+        let user = |actor: &Actor| actor.user_in(&member.tenant).filter(|user| user != member);
         [user(&self.actor), self.second.as_ref().and_then(user)]
-            .map(|user| user.filter(|user| user != member))
     }
 
     /// Whose states the decision needs.

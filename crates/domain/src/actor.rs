@@ -1,7 +1,7 @@
 //! Who acts: the user themself, an operator of the service, or a job. Team and role come from the directory; only
 //! permissions and the first factor are the caller's word.
 
-use crate::ids::UserId;
+use crate::ids::{TenantId, UserId, UserRef};
 use crate::policy::FirstFactorMethod;
 use crate::user::{ClientClaims, FirstFactor};
 
@@ -40,6 +40,14 @@ impl Actor {
     /// Whether the actor is that user.
     pub fn is(&self, user: &UserId) -> bool {
         matches!(&self.principal, Principal::User(own) if own == user)
+    }
+
+    /// The actor as a user of the tenant; `None` for operators and jobs.
+    pub fn user_in(&self, tenant: &TenantId) -> Option<UserRef> {
+        match &self.principal {
+            Principal::User(id) => Some(UserRef { tenant: tenant.clone(), user: id.clone() }),
+            Principal::Operator(_) | Principal::Job(_) => None,
+        }
     }
 }
 

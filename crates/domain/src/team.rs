@@ -8,7 +8,7 @@ use crate::change::{ActorChange, Decision};
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
-use crate::ids::{TicketId, UserRef};
+use crate::ids::TicketId;
 use crate::login::add_ticket;
 use crate::policy::{DelegatedAction, Delegation, FirstEnrollment, Grant, ProofKind};
 use crate::presented::PresentedCode;
@@ -242,10 +242,9 @@ fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(
 
 /// Evaluates the actor's code against the actor's own factor and budget (R12).
 fn prove(ctx: &Context<'_>, command: &Delegated<'_>) -> Decision<Result<(), Denial>> {
-    let Principal::User(id) = &command.by.actor.principal else {
+    let Some(user) = command.by.actor.user_in(&ctx.user.tenant) else {
         return Decision::unchanged(Ok(()), command.by.state);
     };
-    let user = UserRef { tenant: ctx.user.tenant.clone(), user: id.clone() };
     let own = Context { user: &user, ..*ctx };
     let mut draft = Draft::new(command.by.state, &own);
     let given = Proofs { first_factor: None, code: command.actor_code.cloned() };

@@ -1,8 +1,8 @@
 //! What an actor may see of others.
 
 use crate::{AppError, Application};
-use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::ids::{TeamId, TenantId, UserRef};
+use countersign_domain::actor::Actor;
+use countersign_domain::ids::{TeamId, TenantId};
 use countersign_domain::user::{DirectoryEntry, Role, UserState};
 
 /// What an actor may see.
@@ -15,10 +15,8 @@ pub(super) enum Sight {
 
 impl Application {
     pub(super) async fn sight(&self, tenant: &TenantId, actor: &Actor) -> Result<Sight, AppError> {
-        let Principal::User(user) = &actor.principal else { return Ok(Sight::All) };
-        let user = UserRef { tenant: tenant.clone(), user: user.clone() };
-        let own = self.0.snapshot(&user).await?.loaded.state.directory.unwrap_or_default();
-        Ok(Sight::Teams(own))
+        let Some(snapshot) = self.0.actor_snapshot(tenant, actor).await? else { return Ok(Sight::All) };
+        Ok(Sight::Teams(snapshot.loaded.state.directory.unwrap_or_default()))
     }
 }
 
