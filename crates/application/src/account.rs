@@ -2,7 +2,7 @@
 
 use crate::engine::{Device, Etag, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
-use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::actor::Actor;
 use countersign_domain::authenticators::{self, Gone};
 use countersign_domain::change::Decision;
 use countersign_domain::clients::{self, Revocation};
@@ -38,28 +38,10 @@ pub struct StatusView {
     pub version: Option<Version>,
 }
 
-fn own(user: &UserRef, actor: &Actor) -> Subject {
-    Subject {
-        user: user.clone(),
-        actor: actor.into(),
-        device: Device::Told(actor.client.clone()),
-        etag: None,
-        parties: Vec::new(),
-        counted: None,
-    }
-}
-
 pub(crate) fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
     match authority {
-        Authority::Session(actor) => own(user, actor),
-        Authority::Ticket(opened) => Subject {
-            user: user.clone(),
-            actor: Principal::User(user.user.clone()).into(),
-            device: Device::OfTicket(opened.id),
-            etag: None,
-            parties: Vec::new(),
-            counted: None,
-        },
+        Authority::Session(actor) => Subject::of_actor(user.clone(), actor),
+        Authority::Ticket(opened) => Subject::themself(user.clone(), Device::OfTicket(opened.id)),
     }
 }
 
@@ -168,7 +150,7 @@ impl Application {
         etag: Option<Etag>,
         encode: Encode<Changed<()>>,
     ) -> Result<Answer<Changed<()>>, AppError> {
-        let subject = Subject { etag, ..own(&user, &actor) };
+        let subject = Subject { etag, ..Subject::of_actor(user, &actor) };
         self.change(meta, subject, encode, move |states, ctx, _| {
             let state = states.own;
             as_owner(state, ctx, &actor, || authenticators::rename(state, ctx, id, &name))
@@ -186,7 +168,7 @@ impl Application {
         etag: Option<Etag>,
         encode: Encode<Changed<Gone>>,
     ) -> Result<Answer<Changed<Gone>>, AppError> {
-        let subject = Subject { etag, ..own(&user, &actor) };
+        let subject = Subject { etag, ..Subject::of_actor(user, &actor) };
         let proofs = proofs(&actor, code);
         self.change(meta, subject, encode, move |states, ctx, _| {
             let state = states.own;
@@ -203,7 +185,7 @@ impl Application {
         code: Option<PresentedCode>,
         encode: Encode<Changed<Gone>>,
     ) -> Result<Answer<Changed<Gone>>, AppError> {
-        let subject = own(&user, &actor);
+        let subject = Subject::of_actor(user, &actor);
         let proofs = proofs(&actor, code);
         self.change(meta, subject, encode, move |states, ctx, _| {
             let state = states.own;
@@ -235,7 +217,7 @@ impl Application {
         code: Option<PresentedCode>,
         encode: Encode<Changed<IssuedCodes>>,
     ) -> Result<Answer<Changed<IssuedCodes>>, AppError> {
-        let subject = own(&user, &actor);
+        let subject = Subject::of_actor(user, &actor);
         let proofs = proofs(&actor, code);
         self.change(meta, subject, encode, move |states, ctx, source| {
             let state = states.own;
@@ -252,7 +234,7 @@ impl Application {
         revocation: Revocation,
         encode: Encode<Changed<usize>>,
     ) -> Result<Answer<Changed<usize>>, AppError> {
-        let subject = own(&user, &actor);
+        let subject = Subject::of_actor(user, &actor);
         self.change(meta, subject, encode, move |states, ctx, _| {
             let state = states.own;
             as_owner(state, ctx, &actor, || clients::revoke(state, ctx, &revocation))

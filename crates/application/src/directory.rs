@@ -1,6 +1,6 @@
 //! What the tenant's directory tells: users, changed first factors, users who are gone; and requests for help.
 
-use crate::engine::{Device, Subject};
+use crate::engine::Subject;
 use crate::{Answer, AppError, Application, Changed, Encode, Meta};
 use countersign_domain::actor::Actor;
 use countersign_domain::change::Decision;
@@ -10,11 +10,6 @@ use countersign_domain::ids::UserRef;
 use countersign_domain::status;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{DirectoryEntry, ResetRequest};
-
-fn told(user: UserRef, actor: &Actor) -> Subject {
-    let device = Device::Told(actor.client.clone());
-    Subject { user, actor: actor.into(), device, etag: None, parties: Vec::new(), counted: None }
-}
 
 impl Application {
     /// Takes over what the directory says of a user. Saying the same again changes nothing.
@@ -26,7 +21,7 @@ impl Application {
         entry: DirectoryEntry,
         encode: Encode<DirectoryEntry>,
     ) -> Result<Answer<DirectoryEntry>, AppError> {
-        self.change(meta, told(user, &actor), encode, move |states, ctx, _| {
+        self.change(meta, Subject::of_actor(user, &actor), encode, move |states, ctx, _| {
             directory::put(states.own, ctx, &entry).map(|()| Ok(entry.clone()))
         })
         .await
@@ -46,7 +41,7 @@ impl Application {
         change_time: Option<Timestamp>,
         encode: Encode<()>,
     ) -> Result<Answer<()>, AppError> {
-        self.change(meta, told(user, &actor), encode, move |states, ctx, _| {
+        self.change(meta, Subject::of_actor(user, &actor), encode, move |states, ctx, _| {
             directory::first_factor_changed(states.own, ctx, change_time).map(Ok)
         })
         .await
@@ -60,7 +55,7 @@ impl Application {
         actor: Actor,
         encode: Encode<()>,
     ) -> Result<Answer<()>, AppError> {
-        self.change(meta, told(user, &actor), encode, |states, ctx, _| {
+        self.change(meta, Subject::of_actor(user, &actor), encode, |states, ctx, _| {
             directory::erase(states.own, ctx).map(Ok)
         })
         .await
@@ -74,7 +69,7 @@ impl Application {
         reason: String,
         encode: Encode<Changed<ResetRequest>>,
     ) -> Result<Answer<Changed<ResetRequest>>, AppError> {
-        self.change(meta, told(user, &actor), encode, move |states, ctx, source| {
+        self.change(meta, Subject::of_actor(user, &actor), encode, move |states, ctx, source| {
             if !actor.is(&ctx.user.user) {
                 return Decision::unchanged(Err(Denial::ActorNotSubject), states.own);
             }

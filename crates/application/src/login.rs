@@ -2,7 +2,6 @@
 
 use crate::engine::{Device, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
-use countersign_domain::actor::Principal;
 use countersign_domain::ids::{ChallengeId, UserRef};
 use countersign_domain::login::{self, AnswerChallenge, CheckLogin, Verdict};
 use countersign_domain::token::{self, Opened};
@@ -19,7 +18,7 @@ impl Application {
     ) -> Result<Answer<Verdict>, AppError> {
         let first_factor_method = command.first_factor.as_ref().map(|factor| factor.method);
         let command = Arc::new(command);
-        let mut subject = themself(user, Device::OfLogin(Arc::clone(&command)));
+        let mut subject = Subject::themself(user, Device::OfLogin(Arc::clone(&command)));
         subject.actor.first_factor_method = first_factor_method;
         self.change(meta, subject, encode, move |states, ctx, source| {
             login::check(states.own, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
@@ -41,21 +40,10 @@ impl Application {
         encode: Encode<Verdict>,
     ) -> Result<Answer<Verdict>, AppError> {
         let device = Device::OfChallenge(command.challenge.id);
-        let subject = themself(command.challenge.user.clone(), device);
+        let subject = Subject::themself(command.challenge.user.clone(), device);
         self.change(meta, subject, encode, move |states, ctx, source| {
             login::answer(states.own, ctx, &command, &source.login(ctx.policy.recovery_codes.reissue_on_use))
         })
         .await
-    }
-}
-
-fn themself(user: UserRef, device: Device) -> Subject {
-    Subject {
-        actor: Principal::User(user.user.clone()).into(),
-        user,
-        device,
-        etag: None,
-        parties: Vec::new(),
-        counted: None,
     }
 }

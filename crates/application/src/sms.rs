@@ -13,7 +13,6 @@ use handed::Next;
 use crate::account::by_authority;
 use crate::engine::{Counted, Device, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
-use countersign_domain::actor::Principal;
 use countersign_domain::enrollment::{self, BeginSms, BegunSms};
 use countersign_domain::ids::{SendId, UserRef};
 use countersign_domain::policy::SmsDelivery;
@@ -31,14 +30,9 @@ impl Application {
         encode: Encode<Message>,
     ) -> Result<Answer<Message>, AppError> {
         let user = command.challenge.user.clone();
-        let subject = Subject {
-            actor: Principal::User(user.user.clone()).into(),
-            device: Device::OfChallenge(command.challenge.id),
-            etag: None,
-            parties: Vec::new(),
-            counted: Some(Counted::Challenge(command.clone())),
-            user: user.clone(),
-        };
+        let counted = Some(Counted::Challenge(command.clone()));
+        let device = Device::OfChallenge(command.challenge.id);
+        let subject = Subject { counted, ..Subject::themself(user.clone(), device) };
         let (app, id) = (self.clone(), self.id_of_request(&meta, &user));
         self.in_own_task(async move {
             let means = app.means();

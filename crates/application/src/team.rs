@@ -1,6 +1,6 @@
 //! What managers and administrators do to others.
 
-use crate::engine::{Device, States, Subject};
+use crate::engine::{States, Subject};
 use crate::fresh::Source;
 use crate::{Answer, AppError, Application, Changed, Encode, Meta};
 use countersign_domain::actor::Actor;
@@ -70,14 +70,7 @@ impl DelegatedCommand {
     }
 
     fn subject(&self, user: UserRef) -> Subject {
-        Subject {
-            actor: (&self.actor).into(),
-            device: Device::Told(self.actor.client.clone()),
-            etag: None,
-            parties: self.parties(&user),
-            counted: None,
-            user,
-        }
+        Subject { parties: self.parties(&user), ..Subject::of_actor(user, &self.actor) }
     }
 }
 

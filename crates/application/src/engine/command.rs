@@ -1,7 +1,7 @@
 //! What the engine is asked, and what it answers.
 
 use super::arguments::Arguments;
-use countersign_domain::actor::RecordedActor;
+use countersign_domain::actor::{Actor, Principal, RecordedActor};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{
     CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef, Version,
@@ -112,6 +112,22 @@ pub(crate) enum Device {
 }
 
 impl Subject {
+    /// A command about one user alone, whatever its caller looked at.
+    pub(crate) fn new(user: UserRef, actor: RecordedActor, device: Device) -> Self {
+        Self { user, actor, device, etag: None, parties: Vec::new(), counted: None }
+    }
+
+    /// The same by an actor, on the device that they are at.
+    pub(crate) fn of_actor(user: UserRef, actor: &Actor) -> Self {
+        Self::new(user, actor.into(), Device::Told(actor.client.clone()))
+    }
+
+    /// The same by the user themself.
+    pub(crate) fn themself(user: UserRef, device: Device) -> Self {
+        let actor = Principal::User(user.user.clone()).into();
+        Self::new(user, actor, device)
+    }
+
     /// Who is recorded as the actor. The answer to a challenge goes with the first factor that opened it.
     pub(super) fn actor_at(&self, state: &UserState) -> RecordedActor {
         let first_factor_method = match &self.device {
