@@ -1,12 +1,11 @@
 //! What users do to their own: read the status, enroll, rename, remove, switch off, recovery codes, remembered clients.
 
+use crate::changed::{Changed, as_owner, with_status};
 use crate::engine::{Device, Etag, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::Actor;
 use countersign_domain::authenticators::{self, Gone};
-use countersign_domain::change::Decision;
 use countersign_domain::clients::{self, Revocation};
-use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{
     self, Authority, BeginSecurityKey, BeginTotp, BegunSecurityKey, BegunTotp, Confirm, Confirmed,
@@ -18,16 +17,6 @@ use countersign_domain::recovery::{self, IssuedCodes};
 use countersign_domain::status::{self, Status};
 use countersign_domain::text::DisplayName;
 use countersign_domain::token::{self, Opened};
-use countersign_domain::user::UserState;
-
-/// An outcome with the status right after it, so that a page needs no second read (B11).
-#[derive(Debug, Clone)]
-pub struct Changed<T> {
-    /// The outcome.
-    pub value: T,
-    /// The status after the commit.
-    pub status: Status,
-}
 
 /// A status as read.
 #[derive(Debug, Clone)]
@@ -43,28 +32,6 @@ pub(crate) fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
         Authority::Session(actor) => Subject::of_actor(user.clone(), actor),
         Authority::Ticket(opened) => Subject::themself(user.clone(), Device::OfTicket(opened.id)),
     }
-}
-
-/// Runs `decide` for the user themself only, and adds the status that its next state has.
-fn as_owner<T>(
-    state: &UserState,
-    ctx: &Context<'_>,
-    actor: &Actor,
-    decide: impl FnOnce() -> Decision<Result<T, Denial>>,
-) -> Decision<Result<Changed<T>, Denial>> {
-    if actor.is(&ctx.user.user) {
-        with_status(ctx, decide())
-    } else {
-        Decision::unchanged(Err(Denial::ActorNotSubject), state)
-    }
-}
-
-fn with_status<T>(
-    ctx: &Context<'_>,
-    decision: Decision<Result<T, Denial>>,
-) -> Decision<Result<Changed<T>, Denial>> {
-    let status = status::status(&decision.next, ctx);
-    decision.map(|outcome| outcome.map(|value| Changed { value, status }))
 }
 
 /// What a command on the user's own needs beside its arguments.

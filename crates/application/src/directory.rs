@@ -1,13 +1,11 @@
 //! What the tenant's directory tells: users, changed first factors, users who are gone; and requests for help.
 
+use crate::changed::{Changed, as_owner};
 use crate::engine::Subject;
-use crate::{Answer, AppError, Application, Changed, Encode, Meta};
+use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::Actor;
-use countersign_domain::change::Decision;
-use countersign_domain::denial::Denial;
 use countersign_domain::directory;
 use countersign_domain::ids::UserRef;
-use countersign_domain::status;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{DirectoryEntry, ResetRequest};
 
@@ -70,12 +68,10 @@ impl Application {
         encode: Encode<Changed<ResetRequest>>,
     ) -> Result<Answer<Changed<ResetRequest>>, AppError> {
         self.change(meta, Subject::of_actor(user, &actor), encode, move |states, ctx, source| {
-            if !actor.is(&ctx.user.user) {
-                return Decision::unchanged(Err(Denial::ActorNotSubject), states.own);
-            }
-            let decided = directory::request_reset(states.own, ctx, &reason, source.reset_request());
-            let status = status::status(&decided.next, ctx);
-            decided.map(|outcome| outcome.map(|value| Changed { value, status }))
+            let state = states.own;
+            as_owner(state, ctx, &actor, || {
+                directory::request_reset(state, ctx, &reason, source.reset_request())
+            })
         })
         .await
     }

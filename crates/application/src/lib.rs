@@ -14,6 +14,7 @@
 mod abilities;
 mod account;
 pub mod audit;
+mod changed;
 mod committed;
 mod coverage;
 mod denials;
@@ -36,7 +37,8 @@ mod team;
 mod tenants;
 
 pub use abilities::{Abilities, DelegatedAbility};
-pub use account::{Begun, Changed, StatusView};
+pub use account::{Begun, StatusView};
+pub use changed::Changed;
 pub use countersign_ports::StoreError;
 pub use coverage::{MemberStatus, StatusFilter};
 pub use denials::DeniedCall;

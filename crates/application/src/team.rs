@@ -1,8 +1,9 @@
 //! What managers and administrators do to others.
 
+use crate::changed::{Changed, with_status};
 use crate::engine::{States, Subject};
 use crate::fresh::Source;
-use crate::{Answer, AppError, Application, Changed, Encode, Meta};
+use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::Actor;
 use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
@@ -109,8 +110,7 @@ impl Application {
         self.change(meta, subject, encode, move |states, ctx, _| {
             let decided = command
                 .with(ctx.user, states.parties, false, |command| decide(action, states.own, ctx, command));
-            let status = status::status(&decided.next, ctx);
-            decided.map(|outcome| outcome.map(|value| Changed { value, status }))
+            with_status(ctx, decided)
         })
         .await
     }
