@@ -18,9 +18,7 @@ pub fn rename(
     id: AuthenticatorId,
     name: &DisplayName,
 ) -> Decision<Result<(), Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = rename_on(&mut draft, id, name);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| rename_on(draft, id, name))
 }
 
 fn rename_on(draft: &mut Draft, id: AuthenticatorId, name: &DisplayName) -> Result<(), Denial> {
@@ -62,9 +60,7 @@ pub fn remove(
     id: AuthenticatorId,
     proofs: &Proofs,
 ) -> Decision<Result<Gone, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = remove_on(&mut draft, ctx, id, proofs);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| remove_on(draft, ctx, id, proofs))
 }
 
 fn remove_on(
@@ -114,17 +110,13 @@ pub(crate) fn may_disable(state: &UserState, ctx: &Context<'_>) -> Result<(), De
 
 /// Switches the second factor off: everything that could pass a challenge is gone in this commit (B33, R36).
 pub fn disable(state: &UserState, ctx: &Context<'_>, proofs: &Proofs) -> Decision<Result<Gone, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = disable_on(&mut draft, ctx, Some(proofs));
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| disable_on(draft, ctx, Some(proofs)))
 }
 
 /// What [`disable`] would lead to: no proof is evaluated, nothing is charged or consumed (ruling 6). The decision is to
 /// be looked at, never committed.
 pub fn preview_disable(state: &UserState, ctx: &Context<'_>) -> Decision<Result<Gone, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = disable_on(&mut draft, ctx, None);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| disable_on(draft, ctx, None))
 }
 
 fn disable_on(draft: &mut Draft, ctx: &Context<'_>, proofs: Option<&Proofs>) -> Result<Gone, Denial> {

@@ -107,9 +107,7 @@ pub fn revoke(
     ctx: &Context<'_>,
     revocation: &Revocation,
 ) -> Decision<Result<usize, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let revoked = revoke_on(&mut draft, revocation);
-    draft.decide(Ok(revoked))
+    Draft::on(state, ctx, |draft| Ok(revoke_on(draft, revocation)))
 }
 
 fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> usize {

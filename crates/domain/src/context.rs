@@ -37,6 +37,17 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// The decision that `decide` makes on a draft of the state.
+    pub(crate) fn on<T>(
+        state: &UserState,
+        ctx: &Context<'_>,
+        decide: impl FnOnce(&mut Self) -> T,
+    ) -> Decision<T> {
+        let mut draft = Self::new(state, ctx);
+        let outcome = decide(&mut draft);
+        draft.decide(outcome)
+    }
+
     /// Starts from the state without what has expired.
     pub(crate) fn new(state: &UserState, ctx: &Context<'_>) -> Self {
         Self { next: state.settled(ctx.now), events: Vec::new(), notice: None, steps: Vec::new(), send: None }

@@ -124,9 +124,7 @@ pub fn begin_totp(
     command: &BeginTotp,
     fresh: FreshEnrollment,
 ) -> Decision<Result<BegunTotp, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = begin_totp_on(&mut draft, ctx, command, fresh);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| begin_totp_on(draft, ctx, command, fresh))
 }
 
 fn begin_totp_on(
@@ -166,9 +164,7 @@ pub fn confirm(
     command: &Confirm,
     fresh: &FreshConfirmation,
 ) -> Decision<Result<Confirmed, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = confirm_on(&mut draft, ctx, command, fresh);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| confirm_on(draft, ctx, command, fresh))
 }
 
 fn confirm_on(

@@ -100,9 +100,7 @@ pub fn generate(
     proofs: &Proofs,
     fresh: &FreshSet,
 ) -> Decision<Result<IssuedCodes, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = generate_on(&mut draft, ctx, proofs, fresh);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| generate_on(draft, ctx, proofs, fresh))
 }
 
 fn generate_on(

@@ -246,8 +246,8 @@ fn prove(ctx: &Context<'_>, command: &Delegated<'_>) -> Decision<Result<(), Deni
         return Decision::unchanged(Ok(()), command.by.state);
     };
     let own = Context { user: &user, ..*ctx };
-    let mut draft = Draft::new(command.by.state, &own);
     let given = Proofs { first_factor: None, code: command.actor_code.cloned() };
-    let outcome = proof::demand(&mut draft, &own, &[ProofKind::SecondFactor], &given, "actor_proof.code");
-    draft.decide(outcome)
+    Draft::on(command.by.state, &own, |draft| {
+        proof::demand(draft, &own, &[ProofKind::SecondFactor], &given, "actor_proof.code")
+    })
 }

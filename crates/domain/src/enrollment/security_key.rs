@@ -47,9 +47,7 @@ pub fn begin_security_key(
     command: &BeginSecurityKey,
     id: EnrollmentId,
 ) -> Decision<Result<BegunSecurityKey, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = begin_on(&mut draft, ctx, command, id);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| begin_on(draft, ctx, command, id))
 }
 
 fn begin_on(

@@ -52,9 +52,7 @@ pub fn begin_sms(
     means: &Means,
     fresh: FreshSms,
 ) -> Decision<Result<BegunSms, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = begin_sms_on(&mut draft, ctx, command, means, fresh);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| begin_sms_on(draft, ctx, command, means, fresh))
 }
 
 fn begin_sms_on(

@@ -77,9 +77,7 @@ pub fn check(
     command: &CheckLogin,
     fresh: &LoginFresh,
 ) -> Decision<Result<Verdict, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = check_on(&mut draft, ctx, command, fresh);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| check_on(draft, ctx, command, fresh))
 }
 
 fn check_on(
@@ -132,9 +130,7 @@ pub fn answer(
     command: &AnswerChallenge,
     fresh: &LoginFresh,
 ) -> Decision<Result<Verdict, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = answer_on(&mut draft, ctx, command, fresh);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| answer_on(draft, ctx, command, fresh))
 }
 
 fn answer_on(

@@ -79,9 +79,7 @@ pub fn send_code(
     means: &Means,
     id: SendId,
 ) -> Decision<Result<Message, Denial>> {
-    let mut draft = Draft::new(state, ctx);
-    let outcome = send_code_on(&mut draft, ctx, command, means, id);
-    draft.decide(outcome)
+    Draft::on(state, ctx, |draft| send_code_on(draft, ctx, command, means, id))
 }
 
 fn send_code_on(
