@@ -260,27 +260,11 @@ fn proved(
     pending: &PendingEnrollment,
     code: &PresentedCode,
 ) -> Result<Credential, Denial> {
-    let digits = match (&pending.credential, code) {
-        (PendingCredential::Totp { parameters, .. }, _) => parameters.digits,
-        (PendingCredential::Sms(_), _) => sms::DIGITS,
-        (PendingCredential::SecurityKey, PresentedCode::SecurityKey(credential)) => {
-            return security_key::proved(draft, ctx, pending, credential);
-        }
-        (PendingCredential::SecurityKey, _) => {
-            let problem = "must be what navigator.credentials.create() gave for this enrollment, as JSON";
-            return Err(Denial::FieldInvalid { field: "proof.webauthn_credential_json", problem });
-        }
-    };
-    let code = match code {
-        PresentedCode::Otp(code) if code.digits() == digits => code,
-        _ => {
-            let problem = "must be the code that the new authenticator shows, or that it was sent";
-            return Err(Denial::FieldInvalid { field: "proof.code", problem });
-        }
-    };
-    let seconds = ctx.now.unix_seconds();
-    match &pending.credential {
-        PendingCredential::Totp { key, parameters, .. } => {
+    match (&pending.credential, code) {
+        (PendingCredential::Totp { key, parameters, .. }, PresentedCode::Otp(code))
+            if code.digits() == parameters.digits =>
+        {
+            let seconds = ctx.now.unix_seconds();
             match match_step(key, *parameters, ctx.policy.totp.window, seconds, code) {
                 Some(last_step) => {
                     let (key, parameters) = (key.clone(), *parameters);
@@ -289,7 +273,7 @@ fn proved(
                 None => Err(wrong(draft, pending, WRONG, clock_offset(ctx, key, *parameters, code))),
             }
         }
-        PendingCredential::Sms(sent) => {
+        (PendingCredential::Sms(sent), PresentedCode::Otp(code)) if code.digits() == sms::DIGITS => {
             if sms::enrollment_code(ctx, pending.id, sent).as_ref() == Some(code) {
                 // The enrollment goes with this commit, and its code with it.
                 Ok(Credential::Sms(SmsCredential { number: sent.number.clone(), sent: None }))
@@ -297,7 +281,14 @@ fn proved(
                 Err(wrong(draft, pending, WRONG, None))
             }
         }
-        PendingCredential::SecurityKey => Err(Denial::EnrollmentExpired),
+        (PendingCredential::SecurityKey, PresentedCode::SecurityKey(credential)) => {
+            security_key::proved(draft, ctx, pending, credential)
+        }
+        (PendingCredential::Totp { .. } | PendingCredential::Sms(_), _) => {
+            let problem = "must be the code that the new authenticator shows, or that it was sent";
+            Err(Denial::FieldInvalid { field: "proof.code", problem })
+        }
+        (PendingCredential::SecurityKey, _) => Err(security_key::malformed()),
     }
 }
 

@@ -102,12 +102,15 @@ pub(super) fn proved(
         Ok(made) if asked.contains(&made.challenge) => Ok(Credential::SecurityKey(made.key)),
         Ok(_) => Err(wrong(draft, pending, Rejection::WrongChallenge.name(), None)),
         Err(Rejection::AlreadyRegistered) => Err(Denial::AuthenticatorExists),
-        Err(Rejection::Malformed) => {
-            let problem = "must be what navigator.credentials.create() gave for this enrollment, as JSON";
-            Err(Denial::FieldInvalid { field: "proof.webauthn_credential_json", problem })
-        }
+        Err(Rejection::Malformed) => Err(malformed()),
         Err(rejection) => Err(wrong(draft, pending, rejection.name(), None)),
     }
+}
+
+/// Refuses what no browser made of the creation options: not evaluated, not charged.
+pub(super) const fn malformed() -> Denial {
+    let problem = "must be what navigator.credentials.create() gave for this enrollment, as JSON";
+    Denial::FieldInvalid { field: "proof.webauthn_credential_json", problem }
 }
 
 /// Whom keys sign for. While the policy names nobody, the kind is as good as not allowed.
