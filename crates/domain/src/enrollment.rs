@@ -26,8 +26,8 @@ use crate::text::{AccountLabel, DisplayName};
 use crate::time::Timestamp;
 use crate::token::Opened;
 use crate::user::{
-    Authenticator, Credential, PendingCredential, PendingEnrollment, SmsCredential, Standing, Ticket,
-    TicketIssuer, TotpCredential, UserState,
+    Authenticator, Credential, FirstFactor, PendingCredential, PendingEnrollment, SmsCredential, Standing,
+    Ticket, TicketIssuer, TotpCredential, UserState,
 };
 
 /// What the log says of a wrong code at confirmation.
@@ -230,7 +230,7 @@ fn switch_on(
     let policy = &ctx.policy.recovery_codes;
     let issues = !was_on && policy.enabled && policy.issue_on_enable;
     let recovery_codes = issues.then(|| recovery::reissue(draft, ctx, fresh));
-    let login = right.ticket.as_ref().and_then(|ticket| {
+    let login = right.ticket().and_then(|ticket| {
         draft.next.tickets.retain(|other| other.id != ticket.id);
         match &ticket.issuer {
             TicketIssuer::Login(first) => Some(login::verified_by_enrollment(draft, ctx, first, id, kind)),
@@ -324,32 +324,41 @@ fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, co
     Some(steps * i64::from(period))
 }
 
-/// Checked authority: the ticket that it is, or the session's first factor.
-struct Right {
-    ticket: Option<Ticket>,
-    session_first_factor: Option<crate::user::FirstFactor>,
+/// Checked authority.
+enum Right {
+    /// The session, with the first factor that was attested for it.
+    Session(Option<FirstFactor>),
+    /// The ticket that it is.
+    Ticket(Ticket),
 }
 
 impl Right {
+    const fn ticket(&self) -> Option<&Ticket> {
+        match self {
+            Self::Session(_) => None,
+            Self::Ticket(ticket) => Some(ticket),
+        }
+    }
+
     /// The first factor that was attested: the session's, or that of the login which issued the ticket.
-    fn first_factor(&self) -> Option<&crate::user::FirstFactor> {
-        match &self.ticket {
-            Some(Ticket { issuer: TicketIssuer::Login(first), .. }) => Some(first),
-            Some(_) => None,
-            None => self.session_first_factor.as_ref(),
+    const fn first_factor(&self) -> Option<&FirstFactor> {
+        match self {
+            Self::Session(first) => first.as_ref(),
+            Self::Ticket(Ticket { issuer: TicketIssuer::Login(first), .. }) => Some(first),
+            Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }) => None,
         }
     }
 
     /// Whether a manager vouched for the user, in the place of a first factor (R24).
-    fn is_vouched_for(&self) -> bool {
-        matches!(&self.ticket, Some(Ticket { issuer: TicketIssuer::Manager, .. }))
+    const fn is_vouched_for(&self) -> bool {
+        matches!(self, Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }))
     }
 }
 
 fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Right, Denial> {
     match authority {
         Authority::Session(actor) if actor.is(&ctx.user.user) => {
-            Ok(Right { ticket: None, session_first_factor: actor.first_factor.clone() })
+            Ok(Right::Session(actor.first_factor.clone()))
         }
         Authority::Session(_) => Err(Denial::ActorNotSubject),
         Authority::Ticket(opened) => {
@@ -362,8 +371,7 @@ fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Righ
             let serves = |ticket: &&Ticket| {
                 matches!(ticket.issuer, TicketIssuer::Manager) || requirement::login_issues_ticket(ctx)
             };
-            let ticket = ticket.filter(serves).cloned().ok_or(Denial::EnrollmentTicketInvalid)?;
-            Ok(Right { ticket: Some(ticket), session_first_factor: None })
+            ticket.filter(serves).cloned().map(Right::Ticket).ok_or(Denial::EnrollmentTicketInvalid)
         }
     }
 }
