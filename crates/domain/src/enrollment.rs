@@ -138,23 +138,39 @@ fn begin_totp_on(
     demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
     let parameters = ctx.policy.totp.parameters;
     let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after);
-    draft.next.pending.retain(|pending| pending.kind() != AuthenticatorType::Totp);
-    draft.next.pending.push(PendingEnrollment {
-        id: fresh.id,
-        credential: PendingCredential::Totp {
-            key: fresh.key.clone(),
-            parameters,
-            account_label: command.account_label.clone(),
-        },
-        replaces: command.replaces,
+    let (key, account_label) = (fresh.key.clone(), command.account_label.clone());
+    let credential = PendingCredential::Totp { key, parameters, account_label };
+    start(draft, ctx, fresh.id, credential, command.replaces, expire_time);
+    let account_label = command.account_label.clone();
+    Ok(BegunTotp { id: fresh.id, key: fresh.key, parameters, account_label, expire_time })
+}
+
+/// Keeps an enrollment until it is confirmed, in the place of another one of its kind (R20), and tells of it.
+fn start(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    id: EnrollmentId,
+    credential: PendingCredential,
+    replaces: Option<AuthenticatorId>,
+    expire_time: Timestamp,
+) {
+    let name = match &credential {
+        PendingCredential::Totp { .. } => "TOTP",
+        PendingCredential::Sms(_) => "SMS",
+        PendingCredential::SecurityKey => "SECURITY_KEY",
+    };
+    let pending = PendingEnrollment {
+        id,
+        credential,
+        replaces,
         tries_left: PendingEnrollment::MAX_TRIES,
         create_time: ctx.now,
         expire_time,
         epoch: draft.next.epoch,
-    });
-    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", "TOTP"));
-    let account_label = command.account_label.clone();
-    Ok(BegunTotp { id: fresh.id, key: fresh.key, parameters, account_label, expire_time })
+    };
+    draft.next.pending.retain(|other| other.kind() != pending.kind());
+    draft.next.pending.push(pending);
+    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", name));
 }
 
 /// Confirms an enrollment with the code that the new authenticator shows.

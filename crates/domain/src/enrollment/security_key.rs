@@ -1,10 +1,9 @@
 //! Enrolling a security key: begin hands out what the browser makes a credential from, confirm takes what it made.
 
-use super::{Authority, demand, may_enroll, right, wrong};
+use super::{Authority, demand, may_enroll, right, start, wrong};
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
-use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, EnrollmentId};
 use crate::policy::{AuthenticatorType, ProofStage};
 use crate::presented::PresentedCode;
@@ -56,14 +55,12 @@ fn begin_on(
     command: &BeginSecurityKey,
     id: EnrollmentId,
 ) -> Result<BegunSecurityKey, Denial> {
-    let kind = AuthenticatorType::SecurityKey;
     let right = right(draft, ctx, &command.authority)?;
-    may_enroll(&draft.next, ctx, kind, command.replaces)?;
+    may_enroll(&draft.next, ctx, AuthenticatorType::SecurityKey, command.replaces)?;
     let party = party(ctx)?;
     demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
     let lifetime = ctx.policy.enrollment.expire_after;
-    let epoch = draft.next.epoch;
-    let challenge = KeyChallenge::of_enrollment(ctx, epoch, id);
+    let challenge = KeyChallenge::of_enrollment(ctx, draft.next.epoch, id);
     let creation = Creation {
         // There is always a newest key, so there is always a first form.
         challenge: *challenge.first().ok_or(Denial::EnrollmentExpired)?,
@@ -74,17 +71,7 @@ fn begin_on(
     };
     let creation_options = ctx.keys.creation_options(&party, &creation);
     let expire_time = ctx.now.plus(lifetime);
-    draft.next.pending.retain(|pending| pending.kind() != kind);
-    draft.next.pending.push(PendingEnrollment {
-        id,
-        credential: PendingCredential::SecurityKey,
-        replaces: command.replaces,
-        tries_left: PendingEnrollment::MAX_TRIES,
-        create_time: ctx.now,
-        expire_time,
-        epoch,
-    });
-    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", "SECURITY_KEY"));
+    start(draft, ctx, id, PendingCredential::SecurityKey, command.replaces, expire_time);
     Ok(BegunSecurityKey { id, creation_options, expire_time })
 }
 

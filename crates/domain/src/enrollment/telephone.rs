@@ -1,17 +1,16 @@
 //! Beginning to enroll a telephone: a code is sent to the number, and confirms it when it comes back.
 
-use super::{Authority, demand, may_enroll, right};
+use super::{Authority, demand, may_enroll, right, start};
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
-use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, EnrollmentId, SendId};
 use crate::phone_number::PhoneNumber;
 use crate::policy::{AuthenticatorType, ProofStage};
 use crate::presented::PresentedCode;
 use crate::sms::sending::{self, Means, Message};
 use crate::sms::{LIFETIME, enrollment_code};
-use crate::user::{PendingCredential, PendingEnrollment, PendingSms, UserState};
+use crate::user::{PendingCredential, PendingSms, UserState};
 
 /// Begin enrolling a telephone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,18 +78,8 @@ fn begin_sms_on(
     // The newest key is there by construction.
     let code = enrollment_code(ctx, fresh.id, &sms).ok_or(Denial::EnrollmentExpired)?;
     let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after.min(LIFETIME));
-    draft.next.pending.retain(|pending| pending.kind() != AuthenticatorType::Sms);
-    draft.next.pending.push(PendingEnrollment {
-        id: fresh.id,
-        credential: PendingCredential::Sms(sms),
-        replaces: command.replaces,
-        tries_left: PendingEnrollment::MAX_TRIES,
-        create_time: ctx.now,
-        expire_time,
-        epoch: draft.next.epoch,
-    });
+    start(draft, ctx, fresh.id, PendingCredential::Sms(sms), command.replaces, expire_time);
     sending::charge(draft, ctx, means, &command.number);
-    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", "SMS"));
     let message = sending::message(ctx, &command.number, fresh.send, code, expire_time);
     Ok(BegunSms { id: fresh.id, message })
 }
