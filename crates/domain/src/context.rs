@@ -2,7 +2,7 @@
 
 use crate::change::{Decision, Notice, RuleStep};
 use crate::digest::Digests;
-use crate::event::Event;
+use crate::event::{Event, EventType};
 use crate::ids::UserRef;
 use crate::policy::Policy;
 use crate::security_key::SecurityKeys;
@@ -86,6 +86,11 @@ impl Draft {
         if let Some(notice) = &mut self.notice {
             notice.event += 1;
         }
+    }
+
+    /// Puts before all events told so far that a login or a proof was refused, and what was found.
+    pub(crate) fn lead_refused(&mut self, finding: &'static str) {
+        self.lead(Event::new(EventType::LoginRefused).with("finding", finding));
     }
 
     /// Tells the owner at their old address too.

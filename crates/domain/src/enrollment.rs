@@ -379,9 +379,8 @@ fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Righ
         Authority::Session(_) => Err(Denial::ActorNotSubject),
         Authority::Ticket(opened) => {
             // It ends in a session, so a disabled account gets nothing out of it.
-            let disabled = draft.next.directory.as_ref().is_some_and(|entry| entry.disabled);
             let own = opened.user == *ctx.user && opened.epoch == draft.next.epoch;
-            let live = own && !disabled && !draft.next.is_on();
+            let live = own && !draft.next.is_account_disabled() && !draft.next.is_on();
             let ticket = draft.next.tickets.iter().find(|ticket| live && ticket.id == opened.id);
             // A login's ticket is worth nothing where policy wants a manager's meanwhile (R24).
             let serves = |ticket: &&Ticket| {

@@ -302,12 +302,12 @@ fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, usage: Us
 }
 
 fn locked(draft: &mut Draft, until: Option<Timestamp>) -> Finding {
-    draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
+    draft.lead_refused("locked");
     Finding::Locked { until }
 }
 
 fn refused(draft: &mut Draft, finding: &'static str) -> Finding {
-    draft.lead(Event::new(EventType::LoginRefused).with("finding", finding));
+    draft.lead_refused(finding);
     Finding::Refused
 }
 

@@ -216,7 +216,7 @@ fn authorise<'a>(
 /// Whether one person may act on the target under the rule.
 fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(), Denial> {
     // A disabled account acts on nobody, whatever the caller vouches for.
-    let disabled = party.state.directory.as_ref().is_some_and(|entry| entry.disabled);
+    let disabled = party.state.is_account_disabled();
     match rule.grant {
         Grant::Permissions => {
             let lacks = |named: &&String| disabled || !party.actor.permissions.contains(named);

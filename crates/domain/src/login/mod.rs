@@ -95,7 +95,7 @@ fn check_on(
         proof::check_digits(draft, ctx, answer, "answer.code")?;
     }
     draft.step("first_factor.max_age", "the first factor is fresh and of an accepted kind");
-    if draft.next.directory.as_ref().is_some_and(|entry| entry.disabled) {
+    if draft.next.is_account_disabled() {
         draft.step("", "the directory says that the account is disabled");
         return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
     }
@@ -145,7 +145,7 @@ fn answer_on(
     let id = command.challenge.id;
     let open = draft.next.challenge(id).cloned().ok_or(Denial::ChallengeInvalid)?;
     proof::check_digits(draft, ctx, &command.answer, "answer.code")?;
-    if draft.next.directory.as_ref().is_some_and(|entry| entry.disabled) {
+    if draft.next.is_account_disabled() {
         return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
     }
     let asked = Asked {
@@ -222,7 +222,7 @@ fn stop(
     first: &FirstFactor,
     id: TicketId,
 ) -> Verdict {
-    draft.lead(Event::new(EventType::LoginRefused).with("finding", "enrollment_required"));
+    draft.lead_refused("enrollment_required");
     let at_login = requirement::login_issues_ticket(ctx);
     draft.step(
         "requirement.first_enrollment",
@@ -345,7 +345,7 @@ pub(crate) fn verified_by_enrollment(
 }
 
 fn refuse(draft: &mut Draft, reason: RefusedReason, finding: &'static str) -> Verdict {
-    draft.lead(Event::new(EventType::LoginRefused).with("finding", finding));
+    draft.lead_refused(finding);
     Verdict::Refused(reason)
 }
 

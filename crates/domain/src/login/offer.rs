@@ -19,7 +19,7 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
     // Where everything is disabled, waiting does not help.
     let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.takes_codes());
     if until.is_some() || !draft.next.has_active() {
-        draft.lead(Event::new(EventType::LoginRefused).with("finding", "locked"));
+        draft.lead_refused("locked");
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
         return lock_out(draft, ctx, asked, until, id);
     }
@@ -37,7 +37,7 @@ pub(super) fn without_way(draft: &mut Draft, ctx: &Context<'_>) -> Option<Verdic
     if !draft.next.has_active() || draft.next.active().any(serves) || has_recovery_code(draft, ctx) {
         return None;
     }
-    draft.lead(Event::new(EventType::LoginRefused).with("finding", "no_method"));
+    draft.lead_refused("no_method");
     draft.step("security_key.relying_party_id", "what the user has serves nobody");
     Some(Verdict::LockedOut(LockedOut { retry_after: None, still_open: None }))
 }

@@ -89,10 +89,10 @@ fn send_code_on(
     means: &Means,
     id: SendId,
 ) -> Result<Message, Denial> {
-    let open = draft.next.challenge(command.challenge.id).filter(|_| {
-        let disabled = draft.next.directory.as_ref().is_some_and(|entry| entry.disabled);
-        command.challenge.epoch == draft.next.epoch && !disabled
-    });
+    let open = draft
+        .next
+        .challenge(command.challenge.id)
+        .filter(|_| command.challenge.epoch == draft.next.epoch && !draft.next.is_account_disabled());
     let until = open.ok_or(Denial::ChallengeInvalid)?.expire_time;
     if let Some(until) = draft.next.failures.locked_until(ctx.now) {
         return Err(Denial::UserLocked { retry_after: Some(until.since(ctx.now)) });

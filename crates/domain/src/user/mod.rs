@@ -88,6 +88,11 @@ impl UserState {
         !self.authenticators.is_empty()
     }
 
+    /// Whether the directory says that the account is disabled: it may neither log in nor act on anybody.
+    pub fn is_account_disabled(&self) -> bool {
+        self.directory.as_ref().is_some_and(|entry| entry.disabled)
+    }
+
     /// Whether an authenticator of this user could serve right now, locks aside.
     pub fn has_active(&self) -> bool {
         self.active().next().is_some()
