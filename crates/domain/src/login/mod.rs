@@ -266,7 +266,7 @@ fn spared(
     if trusts_federated_mfa(ctx, first) {
         draft
             .step("first_factor.trust_federated_mfa", "the identity provider's own second factor is trusted");
-        draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "federated_mfa"));
+        draft.lead(allowed_event(Assurance::FederatedMfa, None));
         return Some(with_remaining(draft, ctx, plain(Assurance::FederatedMfa, amr(ctx, first))));
     }
     if ctx.policy.challenge.mode != ChallengeMode::NewClient {
@@ -279,7 +279,7 @@ fn spared(
         return None;
     };
     draft.step("challenge.mode", "the client is remembered");
-    draft.lead(Event::new(EventType::LoginAllowed).with("assurance", "remembered"));
+    draft.lead(allowed_event(Assurance::Remembered, None));
     let allowed =
         Allowed { remembered_client: Some(rotated), ..plain(Assurance::Remembered, amr(ctx, first)) };
     Some(with_remaining(draft, ctx, allowed))
@@ -293,32 +293,20 @@ fn answered(
     remember: bool,
     fresh: &LoginFresh,
 ) -> Verdict {
-    let (assurance, method, id) = match proof::evaluate(draft, ctx, answer, asked.presented) {
+    let authenticator = match proof::evaluate(draft, ctx, answer, asked.presented) {
         Finding::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
         Finding::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
-        Finding::Verified { id, kind } => (Assurance::Verified, amr_of(draft, id, kind), Some((id, kind))),
-        Finding::Recovered => (Assurance::Recovered, "otp", None),
+        Finding::Verified { id, kind } => Some((id, kind)),
+        Finding::Recovered => None,
     };
-    // The owner is here: a request for help is answered (ruling 15).
-    draft.next.reset_request = None;
-    let mut amr = amr(ctx, asked.first);
-    add_amr(&mut amr, method);
-    add_amr(&mut amr, "mfa");
-    let remembered_client = (remember && assurance == Assurance::Verified)
+    let allowed = proved(draft, ctx, asked.first, authenticator);
+    let remembered_client = (remember && allowed.assurance == Assurance::Verified)
         .then(|| clients::remember(draft, ctx, asked.client, fresh.client))
         .flatten();
-    let reissue = assurance == Assurance::Recovered && ctx.policy.recovery_codes.reissue_on_use;
+    let reissue = allowed.assurance == Assurance::Recovered && ctx.policy.recovery_codes.reissue_on_use;
     let recovery_codes = reissue.then(|| recovery::reissue(draft, ctx, &fresh.recovery));
-    let allowed = Allowed {
-        phishing_resistant: id.is_some_and(|(_, kind)| kind == AuthenticatorType::SecurityKey),
-        second_factor_verify_time: Some(ctx.now),
-        authenticator: id.map(|(id, _)| id),
-        remembered_client,
-        recovery_codes,
-        ..plain(assurance, amr)
-    };
-    let allowed = with_remaining(draft, ctx, allowed);
-    allow(draft, allowed, id)
+    let allowed = with_remaining(draft, ctx, Allowed { remembered_client, recovery_codes, ..allowed });
+    allow(draft, allowed, authenticator)
 }
 
 /// A verified login that an enrollment brought along (B47).
@@ -329,19 +317,33 @@ pub(crate) fn verified_by_enrollment(
     id: AuthenticatorId,
     kind: AuthenticatorType,
 ) -> Allowed {
+    let allowed = proved(draft, ctx, first, Some((id, kind)));
+    draft.tell(allowed_event(allowed.assurance, Some((id, kind))));
+    with_remaining(draft, ctx, allowed)
+}
+
+/// A login that was proved by this authenticator, or where there is none by a recovery code.
+fn proved(
+    draft: &mut Draft,
+    ctx: &Context<'_>,
+    first: &FirstFactor,
+    authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
+) -> Allowed {
     // The owner is here: a request for help is answered (ruling 15).
     draft.next.reset_request = None;
-    let mut amr = amr(ctx, first);
-    add_amr(&mut amr, amr_of(draft, id, kind));
-    add_amr(&mut amr, "mfa");
-    draft.tell(Event::new(EventType::LoginAllowed).about(id, kind).with("assurance", "verified"));
-    let allowed = Allowed {
-        phishing_resistant: kind == AuthenticatorType::SecurityKey,
-        second_factor_verify_time: Some(ctx.now),
-        authenticator: Some(id),
-        ..plain(Assurance::Verified, amr)
+    let (assurance, method) = match authenticator {
+        Some((id, kind)) => (Assurance::Verified, amr_of(draft, id, kind)),
+        None => (Assurance::Recovered, "otp"),
     };
-    with_remaining(draft, ctx, allowed)
+    let mut amr = amr(ctx, first);
+    add_amr(&mut amr, method);
+    add_amr(&mut amr, "mfa");
+    Allowed {
+        phishing_resistant: authenticator.is_some_and(|(_, kind)| kind == AuthenticatorType::SecurityKey),
+        second_factor_verify_time: Some(ctx.now),
+        authenticator: authenticator.map(|(id, _)| id),
+        ..plain(assurance, amr)
+    }
 }
 
 fn refuse(draft: &mut Draft, reason: RefusedReason, finding: &'static str) -> Verdict {
@@ -354,10 +356,14 @@ fn allow(
     allowed: Allowed,
     authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
 ) -> Verdict {
-    let mut event = Event::new(EventType::LoginAllowed).with("assurance", assurance_name(allowed.assurance));
-    event.authenticator = authenticator;
-    draft.lead(event);
+    draft.lead(allowed_event(allowed.assurance, authenticator));
     Verdict::Allowed(allowed)
+}
+
+/// The event of a login that may go ahead, with the authenticator that proved it.
+fn allowed_event(assurance: Assurance, authenticator: Option<(AuthenticatorId, AuthenticatorType)>) -> Event {
+    let event = Event::new(EventType::LoginAllowed).with("assurance", assurance_name(assurance));
+    Event { authenticator, ..event }
 }
 
 const fn assurance_name(assurance: Assurance) -> &'static str {
