@@ -21,8 +21,6 @@ use tracing::Instrument;
 const PERIOD: Duration = Duration::from_mins(1);
 /// Callers, reasons and tenants that are kept count of; beyond, denials are logged only.
 const MAX_KEPT: usize = 10_000;
-/// The most characters of a principal's name; a caller's name may have more.
-const MAX_NAME: usize = 128;
 
 /// A caller that was denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +140,7 @@ impl Application {
             tenant: call.tenant.clone(),
             user: None,
             event,
-            actor: Principal::Job(call.caller.as_str().chars().take(MAX_NAME).collect()).into(),
+            actor: Principal::job_of(&call.caller).into(),
             caller: call.caller.clone(),
             client: ClientClaims::default(),
             policy_revision: policy.revision,

@@ -1,7 +1,7 @@
 //! Who acts: the user themself, an operator of the service, or a job. Team and role come from the directory; only
 //! permissions and the first factor are the caller's word.
 
-use crate::ids::{TenantId, UserId, UserRef};
+use crate::ids::{CallerId, TenantId, UserId, UserRef};
 use crate::policy::FirstFactorMethod;
 use crate::user::{ClientClaims, FirstFactor};
 
@@ -10,10 +10,20 @@ use crate::user::{ClientClaims, FirstFactor};
 pub enum Principal {
     /// A user of the tenant.
     User(UserId),
-    /// An operator, by a name of at most 128 printable ASCII characters.
+    /// An operator, by a name of at most [`Principal::MAX_NAME`] printable ASCII characters.
     Operator(String),
-    /// A job, by a name of at most 128 printable ASCII characters.
+    /// A job, by a name of at most [`Principal::MAX_NAME`] printable ASCII characters.
     Job(String),
+}
+
+impl Principal {
+    /// The most characters of an operator's or a job's name.
+    pub const MAX_NAME: usize = 128;
+
+    /// The calling workload as a job, where nobody is named behind it. What its name has beyond the bound is cut off.
+    pub fn job_of(caller: &CallerId) -> Self {
+        Self::Job(caller.as_str().chars().take(Self::MAX_NAME).collect())
+    }
 }
 
 /// Who acts, with what the caller vouches for.
@@ -75,6 +85,22 @@ impl From<&Actor> for RecordedActor {
             principal: actor.principal.clone(),
             permissions: actor.permissions.clone(),
             first_factor_method: actor.first_factor.as_ref().map(|factor| factor.method),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Principal;
+    use crate::ids::CallerId;
+
+    /// A caller's name may have 255 characters; as a job's it has no more than any other principal's (R47).
+    #[test]
+    fn a_job_named_after_its_caller_keeps_to_the_bound() {
+        for (length, kept) in [(1, 1), (Principal::MAX_NAME, 128), (Principal::MAX_NAME + 1, 128), (255, 128)]
+        {
+            let caller = CallerId::parse(&"c".repeat(length)).unwrap();
+            assert_eq!(Principal::job_of(&caller), Principal::Job("c".repeat(kept)));
         }
     }
 }

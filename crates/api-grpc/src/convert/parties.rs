@@ -68,7 +68,7 @@ fn name_of(fields: &mut Fields, field: impl Display, name: String) -> Parsed<Str
     if name.is_empty() {
         return fields.refuse(field, problem);
     }
-    fields.text(field, name, 128, problem, |c| matches!(c, ' '..='~'))
+    fields.text(field, name, Principal::MAX_NAME, problem, |c| matches!(c, ' '..='~'))
 }
 
 fn permissions(fields: &mut Fields, field: impl Display, permissions: Vec<String>) -> Parsed<Vec<String>> {

@@ -18,9 +18,6 @@ use tonic::{Response, Status};
 /// What a method answers.
 pub(super) type Reply<T> = Result<Response<T>, Status>;
 
-/// The most characters of a principal's name; a caller's name may have more.
-const MAX_NAME: usize = 128;
-
 /// The answer of a use case that denies nobody.
 pub(super) fn done<T>(outcome: Result<T, AppError>, caller: &CallerContext) -> Result<T, Status> {
     outcome.map_err(|error| status::app_error(&error, caller).into_status())
@@ -52,7 +49,7 @@ pub(super) fn tenant(
 pub(super) fn actor(fields: &mut Fields, caller: &CallerContext, actor: Option<v1::Actor>) -> Parsed<Actor> {
     match actor {
         Some(actor) => parties::actor(fields, "actor", Some(actor)),
-        None => Ok(Principal::Job(caller.id.as_str().chars().take(MAX_NAME).collect()).into()),
+        None => Ok(Principal::job_of(&caller.id).into()),
     }
 }
 
