@@ -23,7 +23,7 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
         return lock_out(draft, ctx, asked, until, id);
     }
-    let methods = methods(draft, ctx, false, id);
+    let methods = methods(draft, ctx, Codes::Open, id);
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
@@ -77,17 +77,24 @@ pub(super) fn lock_out(
     until: Option<Timestamp>,
     id: ChallengeId,
 ) -> Verdict {
-    let methods = methods(draft, ctx, true, id);
+    let methods = methods(draft, ctx, Codes::Locked, id);
     let still_open = (!methods.is_empty()).then(|| open_challenge(draft, ctx, asked, id, methods));
     Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
 }
 
+/// Whether codes that can be guessed are evaluated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Codes {
+    Open,
+    Locked,
+}
+
 /// The ways open to this user, the one used last first; while locked only those that a lock does not close.
-fn methods(draft: &Draft, ctx: &Context<'_>, locked: bool, id: ChallengeId) -> Vec<Method> {
+fn methods(draft: &Draft, ctx: &Context<'_>, codes: Codes, id: ChallengeId) -> Vec<Method> {
     let key_options = request_options(draft, ctx, id);
     let open = |authenticator: &&Authenticator| match authenticator.kind() {
         AuthenticatorType::SecurityKey => key_options.is_some(),
-        kind => !(locked && kind.takes_codes()),
+        kind => codes == Codes::Open || !kind.takes_codes(),
     };
     let mut serving: Vec<_> = draft.next.active().filter(open).collect();
     serving.sort_by_key(|own| Reverse(own.last_use_time));
