@@ -43,7 +43,7 @@ use tracing::Instrument;
 /// Rounds before a command gives up on a user whom others keep changing.
 const MAX_ROUNDS: usize = 16;
 /// How long the answer to a request is kept to be repeated (ruling 8).
-const REPEAT_FOR: Duration = Duration::from_mins(10);
+pub const REPEAT_FOR: Duration = Duration::from_mins(10);
 
 /// The use cases. Cheap to clone; clones share queues and caches.
 #[derive(Clone)]

@@ -43,7 +43,7 @@ pub use countersign_ports::StoreError;
 pub use coverage::{MemberStatus, StatusFilter};
 pub use denials::DeniedCall;
 pub use deps::Deps;
-pub use engine::{Answer, Application, Arguments, Done, Encode, Etag, Meta, Request};
+pub use engine::{Answer, Application, Arguments, Done, Encode, Etag, Meta, REPEAT_FOR, Request};
 pub use error::AppError;
 pub use explain::Question;
 pub use notices::{Dispatched, NoticeRules};

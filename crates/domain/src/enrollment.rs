@@ -15,7 +15,7 @@ use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, EnrollmentId, TicketId};
 use crate::login::{self, Allowed};
-use crate::otp::{OtpCode, TotpKey, TotpParameters, find_offset, match_step};
+use crate::otp::{MAX_OFFSET_SECONDS, OtpCode, TotpKey, TotpParameters, find_offset, match_step};
 use crate::policy::{AuthenticatorType, ProofKind, ProofStage, Replace};
 use crate::presented::PresentedCode;
 use crate::proof::{self, Proofs};
@@ -32,9 +32,6 @@ use crate::user::{
 
 /// What the log says of a wrong code at confirmation.
 const WRONG: &str = "wrong_at_confirmation";
-
-/// How far off a phone's clock may be to be told about, in seconds (ruling 5).
-const CLOCK_HINT_SECONDS: u32 = 600;
 
 /// By what right somebody enrolls: exactly one of the two, so that enrolling somebody else has no form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -336,7 +333,7 @@ fn wrong(
 
 fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, code: &OtpCode) -> Option<i64> {
     let period = parameters.period.seconds();
-    let steps = find_offset(key, parameters, ctx.now.unix_seconds(), code, CLOCK_HINT_SECONDS / period)?;
+    let steps = find_offset(key, parameters, ctx.now.unix_seconds(), code, MAX_OFFSET_SECONDS / period)?;
     Some(steps * i64::from(period))
 }
 

@@ -11,7 +11,7 @@ pub mod totp;
 
 pub use code::OtpCode;
 pub use key::{KeyLengthError, TotpKey};
-pub use totp::{Step, Window, WindowError, find_offset, generate, match_step};
+pub use totp::{MAX_OFFSET_SECONDS, Step, Window, WindowError, find_offset, generate, match_step};
 
 /// The hash function inside the HMAC (RFC 6238 section 1.2).
 ///

@@ -105,8 +105,10 @@ pub fn match_step(
     bool::from(matched).then_some(Step(highest))
 }
 
-/// The most steps that [`find_offset`] looks to either side: ten minutes of the shortest period.
-pub const MAX_OFFSET_STEPS: u32 = 600 / Period::MIN_SECONDS;
+/// How far off a phone's clock may be for its owner to be told by how much, in seconds (ruling 5).
+pub const MAX_OFFSET_SECONDS: u32 = 600;
+/// The most steps that [`find_offset`] looks to either side: [`MAX_OFFSET_SECONDS`] of the shortest period.
+pub const MAX_OFFSET_STEPS: u32 = MAX_OFFSET_SECONDS / Period::MIN_SECONDS;
 
 /// By how many steps the clock that made `code` is off: positive where it is ahead of `now_unix_seconds`.
 ///

@@ -1,13 +1,10 @@
 //! Whether a change of a tenant was made before by the same request: its event is the record of it (ruling 8, R60).
 
 use crate::caller::CallerContext;
-use countersign_application::{AppError, Application, EventQuery, StoredEvent, TenantRecord};
+use countersign_application::{AppError, Application, EventQuery, REPEAT_FOR, StoredEvent, TenantRecord};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{PolicyRevision, RequestId, TenantId};
-use std::time::Duration;
 
-/// How long the answer to a request is repeated.
-const REPEAT_FOR: Duration = Duration::from_mins(10);
 /// Changes of one policy within that time that are looked at.
 const MOST: u32 = 1_000;
 
