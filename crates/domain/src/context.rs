@@ -74,6 +74,11 @@ impl Draft {
         self.events.push(event);
     }
 
+    /// Tells the owner of the first event, unless something more important is told already.
+    pub(crate) fn tell_owner_of_lead(&mut self) {
+        self.notice.get_or_insert(Notice { event: 0, old_address: None });
+    }
+
     /// Puts the verdict or the change itself before all events told so far, and tells the owner of it.
     pub(crate) fn lead_owner(&mut self, event: Event) {
         self.events.insert(0, event);

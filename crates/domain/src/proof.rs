@@ -311,9 +311,13 @@ fn refused(draft: &mut Draft, finding: &'static str) -> Finding {
     Finding::Refused
 }
 
+/// The owner hears of so many wrong codes in a row also where policy locks later (R18).
+const TOLD_AT: u32 = 3;
+
 /// Charges one wrong code to the user and to every active authenticator it was evaluated against (R10).
 fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
     let policy = &ctx.policy.lockout;
+    let was_full = draft.next.failures.is_window_full(policy);
     let lock = draft.next.failures.charge(ctx.now, digest, policy);
     let mut disabled = Vec::new();
     let evaluated = |own: &&mut Authenticator| own.is_active() && own.kind().takes_codes();
@@ -330,14 +334,17 @@ fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
     for (id, kind) in disabled {
         draft.tell_owner(Event::new(EventType::AuthenticatorDisabled).about(id, kind));
     }
+    let failures = &draft.next.failures;
     if let Some(until) = lock {
+        // The owner hears of the first lock of a streak and of the window that has filled, not of every guess (R18).
+        let first = failures.consecutive == policy.free_failures;
+        let filled = failures.is_window_full(policy) && !was_full;
         draft.next.challenges.clear();
         let seconds = until.since(ctx.now).as_secs().to_string();
         let event = Event::new(EventType::UserLocked).with("seconds", seconds);
-        // The owner hears of the first lock of a streak and of the rolling cap, not of every guess (R18).
-        let first = draft.next.failures.consecutive == policy.free_failures;
-        let capped = draft.next.failures.recent.len() >= policy.rolling_limit as usize;
-        if first || capped { draft.tell_owner(event) } else { draft.tell(event) }
+        if first || filled { draft.tell_owner(event) } else { draft.tell(event) }
+    } else if failures.consecutive == TOLD_AT {
+        draft.tell_owner_of_lead();
     }
 }
 

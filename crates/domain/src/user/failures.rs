@@ -33,6 +33,11 @@ impl Failures {
         self.locked_until.filter(|until| *until > now)
     }
 
+    /// Whether the rolling window was full at the last failure.
+    pub(crate) const fn is_window_full(&self, policy: &LockoutPolicy) -> bool {
+        self.recent.len() >= policy.rolling_limit as usize
+    }
+
     /// Charges one evaluated failure at `now`. Returns the lock that it started, if it started one.
     pub(crate) fn charge(
         &mut self,
@@ -76,8 +81,8 @@ impl Failures {
 
     /// When the oldest failure of a full window leaves it; `None` while the window has room.
     fn rolling_cap(&self, policy: &LockoutPolicy) -> Option<Timestamp> {
-        let full = self.recent.len() >= policy.rolling_limit as usize;
-        self.recent.first().filter(|_| full).map(|oldest| oldest.plus(policy.rolling_window))
+        let oldest = self.recent.first().filter(|_| self.is_window_full(policy));
+        oldest.map(|oldest| oldest.plus(policy.rolling_window))
     }
 }
 

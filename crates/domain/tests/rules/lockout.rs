@@ -363,6 +363,44 @@ fn the_owner_is_told_at_the_third() {
     assert_eq!(told, [None, None, Some(EventType::UserLocked), None, None, None]);
 }
 
+/// R18: where policy locks later than at the third failure, the owner is told at the third all the same, and of the lock.
+#[test]
+fn the_owner_is_told_at_the_third_where_the_lock_comes_later() {
+    let (mut world, _) = World::on_with(Preset::SelfServiceCode, |policy| policy.lockout.free_failures = 5);
+    let told: Vec<_> = (0..6)
+        .map(|_| {
+            let delay = guess(&mut world);
+            world.pass(delay.unwrap_or(secs(1)));
+            world.told
+        })
+        .collect();
+    let (refused, locked) = (Some(EventType::LoginRefused), Some(EventType::UserLocked));
+    assert_eq!(told, [None, None, refused, None, locked, None]);
+}
+
+/// R18: of the full window the owner is told when it has filled, and not of each guess that keeps it full.
+#[test]
+fn the_owner_is_told_once_of_a_full_window() {
+    let (mut world, _) = World::on_with(Preset::SelfServiceCode, |policy| policy.lockout.rolling_limit = 6);
+    // One each four hours keeps six in a window of a day.
+    let mut every_four_hours = |count: usize| -> Vec<bool> {
+        let guesses = (0..count).map(|_| {
+            guess(&mut world);
+            world.pass(4 * HOUR);
+            world.told.is_some()
+        });
+        let told = guesses.collect();
+        world.pass(2 * DAY);
+        told
+    };
+    let (at_the_third, at_the_sixth) = (2, 5);
+    let told = every_four_hours(12);
+    assert!((0..12).all(|guess| told[guess] == (guess == at_the_third || guess == at_the_sixth)), "{told:?}");
+    // Two days without any empty it. The streak goes on.
+    let told = every_four_hours(7);
+    assert!((0..7).all(|guess| told[guess] == (guess == at_the_sixth)), "{told:?}");
+}
+
 /// R15: nobody can lock the owner's remembered client out by guessing.
 #[test]
 fn a_lock_does_not_close_remembered_clients() {
