@@ -84,12 +84,20 @@ impl Gate {
             (_, _, Some(certificate)) => &certificate.names[..],
             _ => return Err(missing()),
         };
-        let caller = names.iter().take(MAX_NAMES).find_map(|name| known.get(name));
-        let Some(Caller { id, grants }) = caller else {
+        let Some(Caller { id, grants }) = first_known(known, names) else {
             let name = names.iter().take(MAX_NAMES).find_map(|name| CallerId::parse(name).ok());
             return Err(invalid("nobody known", name));
         };
         Ok(Caller { id: id.unshared(), grants: Arc::clone(grants) })
+    }
+
+    /// The caller by its certificate alone, if it is known: enough for what is open to everybody, and not worth the work of
+    /// judging a token.
+    pub(crate) fn by_certificate(&self, shown: &Shown) -> Option<CallerId> {
+        let (Known::Named(known), Some(certificate)) = (&self.callers, &shown.certificate) else {
+            return None;
+        };
+        first_known(known, &certificate.names).map(|caller| caller.id.clone())
     }
 
     /// Lets a caller in who holds the method's scope for any tenant at all; none where the contract has no such method.
@@ -116,6 +124,11 @@ impl Gate {
     }
 }
 
+/// The first caller of these names that is known.
+fn first_known<'a>(known: &'a HashMap<String, Caller>, names: &[String]) -> Option<&'a Caller> {
+    names.iter().take(MAX_NAMES).find_map(|name| known.get(name))
+}
+
 /// A caller that is known.
 #[derive(Debug)]
 pub(crate) struct Caller {
@@ -137,7 +150,7 @@ pub(crate) struct Denied {
 /// What a caller shows of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    remote: Option<SocketAddr>,
+    pub(crate) remote: Option<SocketAddr>,
     certificate: Option<PeerCertificate>,
     /// The token, or that there is a header that is none.
     token: Option<Result<String, ()>>,

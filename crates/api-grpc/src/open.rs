@@ -1,15 +1,16 @@
 //! What is answered without a caller: health, and reflection where it is offered. Whoever can connect may ask, so it has
 //! bounds of its own (R47, R66): what fills them leaves the calls of the contract alone, and what fills those leaves health
-//! alone.
+//! alone. Nor does who has no name fill the streams of callers who have one.
 
-use crate::gate::HEALTH;
-use crate::limits::{Limits, expired, overloaded};
+use crate::gate::{Gate, HEALTH, Shown};
+use crate::limits::{Limits, Share, Shares, expired, overloaded};
 use crate::options::Options;
 use crate::services::answered;
+use countersign_domain::ids::CallerId;
 use http_body_util::{BodyExt as _, Full};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
@@ -24,11 +25,36 @@ const WATCH: &str = "Watch";
 /// holds the place of somebody else.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// One part in so many of the streams is for those who are not known by a certificate: whoever can connect can open as many
+/// as a connection takes, and those that callers keep open must find room all the same.
+const NAMELESS: usize = 4;
+
 /// The open paths and their bounds.
 pub(crate) struct Open {
     routes: Routes,
-    calls: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    calls: Semaphore,
+    /// Streams of callers who are known by their certificates.
+    named: Shares<Asker>,
+    /// Those of all others.
+    nameless: Shares<Asker>,
+}
+
+/// Who holds a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Asker {
+    /// A caller known by its certificate.
+    Named(CallerId),
+    /// Whoever asks from there; of IPv6 the network of 64 bits, all of whose addresses one host may have.
+    Nameless(Option<IpAddr>),
+}
+
+impl Asker {
+    fn nameless(from: Option<SocketAddr>) -> Self {
+        Self::Nameless(from.map(|from| match from.ip().to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+            ip @ IpAddr::V4(_) => ip,
+        }))
+    }
 }
 
 /// What is asked.
@@ -46,24 +72,34 @@ enum Kind {
 /// none must not keep the probes of others from their answer.
 pub(crate) struct Place {
     kind: Kind,
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<Share<Asker>>,
 }
 
 impl Open {
     pub(crate) fn new(routes: Routes, options: &Options) -> Self {
-        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        Self { routes, calls: places(options.max_open_calls), streams: places(options.max_open_streams) }
+        let nameless = options.max_open_streams.div_ceil(NAMELESS);
+        let named = options.max_open_streams.saturating_sub(nameless).max(1);
+        Self {
+            routes,
+            calls: Semaphore::new(options.max_open_calls.min(Semaphore::MAX_PERMITS)),
+            named: Shares::new(named),
+            nameless: Shares::new(nameless),
+        }
     }
 
-    /// A place for a call of this path, or the answer that there is none.
-    pub(crate) fn place(&self, path: &str) -> Result<Place, Status> {
-        let kind = match path.strip_prefix(HEALTH) {
+    /// A place for this call, or the answer that there is none.
+    pub(crate) fn place(&self, gate: &Gate, request: &Request<Body>) -> Result<Place, Status> {
+        let kind = match request.uri().path().strip_prefix(HEALTH) {
             Some(WATCH) => Kind::Watch,
             Some(_) => return Ok(Place { kind: Kind::Check, held: None }),
             None => Kind::Reflection,
         };
-        let held = Arc::clone(&self.streams).try_acquire_owned();
-        held.map(|held| Place { kind, held: Some(held) }).map_err(|_| overloaded().into_status())
+        let shown = Shown::of(request);
+        let held = match gate.by_certificate(&shown) {
+            Some(caller) => self.named.take(&Asker::Named(caller)),
+            None => self.nameless.take(&Asker::nameless(shown.remote)),
+        };
+        held.map(|held| Place { kind, held: Some(held) }).ok_or_else(|| overloaded().into_status())
     }
 
     /// Answers a call that has its place. A stream keeps it until it ends or its caller is gone.
@@ -100,5 +136,27 @@ impl Open {
                 }))
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R66: one host is one asker, by whichever of its addresses it comes.
+    #[test]
+    fn one_network_is_one_asker() {
+        let asker = |from: &str| Asker::nameless(Some(from.parse().unwrap()));
+        let same = [
+            ("192.0.2.1:1", "192.0.2.1:2", true),
+            ("192.0.2.1:1", "[::ffff:192.0.2.1]:1", true),
+            ("192.0.2.1:1", "192.0.2.2:1", false),
+            ("[2001:db8::1]:1", "[2001:db8::ffff:0:0:2]:1", true),
+            ("[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false),
+        ];
+        for (one, other, expected) in same {
+            assert_eq!(asker(one) == asker(other), expected, "{one} {other}");
+        }
+        assert_eq!(Asker::nameless(None), Asker::Nameless(None));
     }
 }

@@ -151,10 +151,11 @@ pub struct Options {
     pub max_at_work_per_tenant: usize,
     /// Calls waiting or worked on of one tenant; one more is turned away, so that there is room for others (R66).
     pub max_in_flight_per_tenant: usize,
-    /// Calls of health answered at the same time; one more is turned away at once. Apart from `max_in_flight`, since nobody
-    /// needs a grant for them (R66).
+    /// Questions about health that have begun and not come whole; one more is turned away at once. Apart from
+    /// `max_in_flight`, since nobody needs a grant for them (R66).
     pub max_open_calls: usize,
-    /// Streams of health, and of reflection where it is offered, that go on at the same time (R66).
+    /// Streams of health, and of reflection where it is offered, that go on at the same time: three in four for callers
+    /// known by their certificates, the fourth for all others, so that neither is left without (R66).
     pub max_open_streams: usize,
     /// How long a call waits for its turn before it is turned away.
     pub max_wait: Duration,

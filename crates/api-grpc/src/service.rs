@@ -134,7 +134,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 impl Shared {
     fn handle(self: Arc<Self>, request: Request<Body>) -> Answer {
         if self.gate.is_open(request.uri().path()) {
-            let place = self.open.place(request.uri().path());
+            let place = self.open.place(&self.gate, &request);
             return Box::pin(async move {
                 let answer = match place {
                     Ok(place) => self.open.answer(place, &self.limits, request).await,

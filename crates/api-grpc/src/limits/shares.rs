@@ -3,38 +3,50 @@
 
 use countersign_domain::ids::CallerId;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The places. Clones share them.
-#[derive(Debug, Clone)]
-pub(crate) struct Shares(Arc<Inner>);
+/// The places, counted by who holds them. Clones share them.
+#[derive(Debug)]
+pub(crate) struct Shares<K: Eq + Hash = CallerId>(Arc<Inner<K>>);
 
 #[derive(Debug)]
-struct Inner {
+struct Inner<K> {
     places: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<Taken<K>>,
 }
 
-#[derive(Debug, Default)]
-struct Taken {
+#[derive(Debug)]
+struct Taken<K> {
     all: usize,
-    by_caller: HashMap<CallerId, usize>,
+    by_caller: HashMap<K, usize>,
 }
 
 /// A place; it is given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
-    shares: Shares,
-    caller: CallerId,
+pub(crate) struct Share<K: Eq + Hash = CallerId> {
+    shares: Shares<K>,
+    caller: K,
 }
 
-impl Shares {
+// Derived, it would want keys that can be cloned of whoever has places.
+impl<K: Eq + Hash> Clone for Shares<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Eq + Hash> Shares<K> {
     pub(crate) fn new(places: usize) -> Self {
-        Self(Arc::new(Inner { places, taken: Mutex::default() }))
+        let taken = Taken { all: 0, by_caller: HashMap::new() };
+        Self(Arc::new(Inner { places, taken: Mutex::new(taken) }))
     }
 
     /// A place for that caller, unless it has as many as are free.
-    pub(crate) fn take(&self, caller: &CallerId) -> Option<Share> {
+    pub(crate) fn take(&self, caller: &K) -> Option<Share<K>>
+    where
+        K: Clone,
+    {
         let mut taken = self.taken();
         let free = self.0.places.saturating_sub(taken.all);
         let own = taken.by_caller.get(caller).copied().unwrap_or_default();
@@ -46,12 +58,12 @@ impl Shares {
         Some(Share { shares: self.clone(), caller: caller.clone() })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Share {
+impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut taken = self.shares.taken();
         taken.all -= 1;

@@ -1,6 +1,6 @@
 //! Health and reflection: open to everybody who can connect, and telling nothing of any tenant.
 
-use crate::support::{Fault, Person, Raw, World, callers, options, reason};
+use crate::support::{EVERYTHING, Fault, Person, Raw, World, callers, options, reason};
 use countersign_api_grpc::Options;
 use countersign_domain::policy::Preset;
 use http_body_util::Full;
@@ -169,7 +169,8 @@ async fn health_and_calls_do_not_fill_each_other() {
 /// R66: who watches health keeps a place for as long as it watches, and gives it back when it leaves.
 #[tokio::test]
 async fn watches_of_health_are_bounded() {
-    let world = World::with(Options { max_open_streams: 2, ..options(callers([])) });
+    // Of sixteen four are for those without a name, and one of those has no more than are free beside it.
+    let world = World::with(Options { max_open_streams: 16, ..options(callers([])) });
     let mut health = HealthClient::new(world.connect(None).await.channel);
     let mut first = health.watch(everything()).await.unwrap().into_inner();
     let mut second = health.watch(everything()).await.unwrap().into_inner();
@@ -184,5 +185,38 @@ async fn watches_of_health_are_bounded() {
     drop(first);
     while health.watch(everything()).await.is_err() {
         tokio::task::yield_now().await;
+    }
+}
+
+/// R66: whoever can connect fills no more than the part of the watches that is for those without a name, and from one
+/// address no more than half of it; callers known by their certificates find room, and do not fill each other's either.
+#[tokio::test]
+async fn watches_of_the_nameless_leave_room_for_callers() {
+    let other = [("other.internal", Vec::new())];
+    let world = World::with(Options { max_open_streams: 16, ..options(callers(other)) });
+    let mut held = Vec::new();
+    for (address, names, expected) in [
+        ("192.0.2.1:1", None, 2),
+        // Another connection of the same host, and one with a certificate of which nobody knows the name.
+        ("192.0.2.1:2", None, 0),
+        ("192.0.2.1:3", Some(&["nobody.internal"][..]), 0),
+        ("192.0.2.2:1", None, 1),
+        ("192.0.2.3:1", None, 1),
+        ("192.0.2.4:1", None, 0),
+        ("192.0.2.1:4", Some(&[EVERYTHING]), 6),
+        ("192.0.2.5:1", Some(&[EVERYTHING]), 0),
+        ("192.0.2.5:2", Some(&["other.internal"]), 3),
+    ] {
+        let channel = world.connect_from(address.parse().unwrap(), names).await.channel;
+        let mut health = HealthClient::new(channel);
+        let before = held.len();
+        let refused = loop {
+            match health.watch(everything()).await {
+                Ok(stream) => held.push(stream),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(reason(&refused), "OVERLOADED");
+        assert_eq!(held.len() - before, expected, "{address} {names:?}");
     }
 }

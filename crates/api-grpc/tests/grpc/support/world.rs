@@ -109,10 +109,15 @@ impl World {
 
     /// A connection of a peer who shows a certificate with these names, or none.
     pub(crate) async fn connect(&self, names: Option<&[&str]>) -> Client {
+        self.connect_from(LOOPBACK, names).await
+    }
+
+    /// The same, of a peer at that address.
+    pub(crate) async fn connect_from(&self, address: SocketAddr, names: Option<&[&str]>) -> Client {
         let certificate = names
             .map(|names| PeerCertificate { names: names.iter().map(|name| (*name).to_owned()).collect() });
         let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let peer = Peer { address: Some(LOOPBACK), certificate };
+        let peer = Peer { address: Some(address), certificate };
         self.connections.send(Ok(Connection { io: theirs, peer })).unwrap();
         let mut ours = Some(ours);
         let connector = tower::service_fn(move |_| {
