@@ -2,6 +2,7 @@
 
 use crate::support::{Person, World, answer, code};
 use countersign_api::v1;
+use countersign_api::v1::directory_service_client::DirectoryServiceClient;
 use countersign_api::v1::login_decision::Verdict;
 use countersign_domain::otpauth;
 use countersign_domain::policy::Preset;
@@ -117,6 +118,29 @@ async fn a_label_is_found_where_none_is_given() {
         let begun = client.account.clone().begin_totp_enrollment(request).await.unwrap().into_inner();
         assert_eq!(otpauth::parse(&begun.otpauth_uri).unwrap().account.as_str(), label);
     }
+}
+
+/// B5: what the directory has stands in where no label is given.
+#[tokio::test]
+async fn a_label_of_the_directory_is_taken() {
+    let world = World::new();
+    world.tenant(Preset::SelfServiceCode).await;
+    let client = world.client().await;
+    let ann = Person::new("self-service-code", "ann");
+    let entry = v1::User {
+        user_id: "ann".to_owned(),
+        account_label: "ann@example.com".to_owned(),
+        ..v1::User::default()
+    };
+    let put = v1::PutUserRequest {
+        tenant_id: "self-service-code".to_owned(),
+        user: Some(entry),
+        ..v1::PutUserRequest::default()
+    };
+    DirectoryServiceClient::new(client.channel.clone()).put_user(put).await.unwrap();
+    let request = v1::BeginTotpEnrollmentRequest { account_label: String::new(), ..ann.begin(&world) };
+    let begun = client.account.clone().begin_totp_enrollment(request).await.unwrap().into_inner();
+    assert_eq!(otpauth::parse(&begun.otpauth_uri).unwrap().account.as_str(), "ann@example.com");
 }
 
 /// B26: the file to download has one code a line, and a name that every system takes.

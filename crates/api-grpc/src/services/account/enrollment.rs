@@ -2,17 +2,14 @@
 
 use super::Reply;
 use super::claim::{Claim, SITE};
-use super::own::status_after;
-use crate::caller::CallerContext;
+use super::own::{label, status_after};
 use crate::convert::decision::allowed;
-use crate::convert::enrollment::{Pictures, begun_sms, begun_totp, label_of};
+use crate::convert::enrollment::{Pictures, begun_sms, begun_totp};
 use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::recovery::recovery_codes;
 use crate::convert::status::authenticator_of;
-use crate::failure::Failure;
 use crate::reply::{Change, arguments};
-use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::internal;
 use countersign_api::v1::{
@@ -20,13 +17,11 @@ use countersign_api::v1::{
     BeginTotpEnrollmentResponse, ConfirmEnrollmentRequest, ConfirmEnrollmentResponse,
 };
 use countersign_application::Application;
-use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::enrollment::{BeginSms, BeginTotp, Confirm};
-use countersign_domain::ids::{AuthenticatorId, EnrollmentId, UserRef};
+use countersign_domain::ids::{AuthenticatorId, EnrollmentId};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::text::{AccountLabel, DisplayName};
-use countersign_domain::user::ClientClaims;
-use tonic::{Request, Status};
+use tonic::Request;
 
 /// Begins to enrol an authenticator app.
 pub(super) async fn begin_totp(
@@ -38,7 +33,7 @@ pub(super) async fn begin_totp(
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let arguments = arguments(&caller, &message, &message.request_id);
     let claim = Claim::read(&mut fields, message.authority);
-    let label = fields.optional("account_label", &message.account_label, AccountLabel::parse);
+    let chosen = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = fields.optional(
         "replaces_authenticator_id",
         &message.replaces_authenticator_id,
@@ -51,10 +46,7 @@ pub(super) async fn begin_totp(
 
     let (user, pictures) = (user?, pictures?);
     let authority = claim?.open(app)?;
-    let account_label = match label? {
-        Some(label) => label,
-        None => known_label(app, &caller, &user).await?,
-    };
+    let account_label = label(app, &caller, &user, chosen?).await?;
     let command = BeginTotp { authority, account_label, replaces: replaces?, code: code? };
     let caller_then = caller.clone();
     Change::new(&caller, SITE, request_id?, arguments)
@@ -99,27 +91,6 @@ pub(super) async fn begin_sms(
             |done| Ok(begun_sms(&done.value)),
         )
         .await
-}
-
-/// The label that the directory has for the user, else one made of their id.
-pub(super) async fn known_label(
-    app: &Application,
-    caller: &CallerContext,
-    user: &UserRef,
-) -> Result<AccountLabel, Status> {
-    // Read for the service itself: by what right the user enrols is decided with the command.
-    let themself = Actor {
-        principal: Principal::User(user.user.clone()),
-        permissions: Vec::new(),
-        first_factor: None,
-        client: ClientClaims::default(),
-    };
-    let view = read(app.status(user, &themself).await, caller, SITE)?;
-    let directory = view.status.user.directory.as_ref();
-    let label = directory.and_then(|entry| AccountLabel::parse(&entry.account_label).ok());
-    label
-        .map_or_else(|| label_of(&user.user), Ok)
-        .map_err(|error| Failure::field("account_label", &error.to_string()).into())
 }
 
 /// Confirms an enrollment with its first proof.

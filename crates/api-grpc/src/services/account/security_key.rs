@@ -2,7 +2,7 @@
 
 use super::Reply;
 use super::claim::{Claim, SITE};
-use super::enrollment::known_label;
+use super::own::label;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::time::timestamp;
@@ -25,7 +25,7 @@ pub(super) async fn begin(
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let arguments = arguments(&caller, &message, &message.request_id);
     let claim = Claim::read(&mut fields, message.authority);
-    let label = fields.optional("account_label", &message.account_label, AccountLabel::parse);
+    let chosen = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = &message.replaces_authenticator_id;
     let replaces = fields.optional("replaces_authenticator_id", replaces, AuthenticatorId::parse);
     let code = parties::proof(&mut fields, "proof", message.proof);
@@ -34,10 +34,7 @@ pub(super) async fn begin(
 
     let user = user?;
     let authority = claim?.open(app)?;
-    let account_label = match label? {
-        Some(label) => label,
-        None => known_label(app, &caller, &user).await?,
-    };
+    let account_label = label(app, &caller, &user, chosen?).await?;
     let command = BeginSecurityKey { authority, account_label, replaces: replaces?, code: code? };
     Change::new(&caller, SITE, request_id?, arguments)
         .answer(
