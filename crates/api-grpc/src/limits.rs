@@ -30,8 +30,9 @@ use tonic::codegen::Bytes;
 use tonic::codegen::http::HeaderMap;
 use tracing::Instrument;
 
-/// The bytes before a message: a flag and its length (gRPC over HTTP/2, "Length-Prefixed-Message").
-const PREFIX: usize = 5;
+/// The bytes before a message: a flag that says whether it is compressed, and its length (gRPC over HTTP/2,
+/// "Length-Prefixed-Message").
+pub(crate) const PREFIX: usize = 5;
 
 /// An answer leaves this much before the deadline, or a tenth of it where that is less: one that leaves at the deadline
 /// arrives after it.

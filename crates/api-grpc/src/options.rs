@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A scope that no method names: policy changes that ask less of users want it in addition.
-const WEAKEN_SCOPE: &str = "policy.weaken";
+/// A scope that no method names: policy changes that ask less of users want it in addition (R37).
+pub(crate) const WEAKEN_SCOPE: &str = "policy.weaken";
 
 /// The name of the caller in development.
 pub(crate) const LOOPBACK: &str = "loopback";

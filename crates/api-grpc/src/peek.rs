@@ -2,12 +2,11 @@
 //! record of denied ones. Nothing is decided by it that the handlers do not check again.
 
 use crate::caller::Method;
+use crate::limits::PREFIX;
 use countersign_application::Application;
 use countersign_domain::ids::TenantId;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// The bytes before a message: a flag that says whether it is compressed, and its length.
-const PREFIX: usize = 5;
 /// No tenant and no challenge is longer.
 const MAX_LEN: usize = 512;
 

@@ -1,7 +1,7 @@
 //! Everything composed: the services, and what every call passes before it reaches them.
 //!
-//! In this order: span, open paths, caller, rate, scope, room, deadline, size, turn, task. Tenant
-//! and fields are checked in the handlers, in this order too: permission comes before anything else (AIP-211).
+//! In this order: open paths, span, caller, rate, scope, deadline, room, size, turn, task. Tenant and fields are checked in the
+//! handlers, in this order too: permission comes before anything else (AIP-211).
 
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;

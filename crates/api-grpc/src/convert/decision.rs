@@ -1,6 +1,7 @@
 //! The verdict on a login, on its way out.
 
 use super::enums;
+use super::policy::revision;
 use super::recovery::recovery_codes;
 use super::time::{count, timestamp, whole_seconds};
 use countersign_api::v1::{self, login_decision};
@@ -33,13 +34,9 @@ pub(crate) fn login_decision(
             Verdict::LockedOut(locked) => login_decision::Verdict::LockedOut(locked_out(locked)),
         }),
         reason: reason(&done.value, purpose).into(),
-        policy_revision: policy_revision(done),
+        policy_revision: revision(done.policy_revision),
         event_id: done.event.to_text(),
     }
-}
-
-fn policy_revision<T>(done: &Done<T>) -> i32 {
-    i32::try_from(done.policy_revision.0).unwrap_or(i32::MAX)
 }
 
 fn reason(verdict: &Verdict, purpose: ChallengePurpose) -> v1::LoginReason {

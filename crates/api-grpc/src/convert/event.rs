@@ -4,6 +4,7 @@
 use super::enums;
 use super::enums::authenticator_type;
 use super::fields::{Fields, Parsed};
+use super::policy::revision;
 use super::time::timestamp;
 use countersign_api::v1::{self, SecurityEventType};
 use countersign_application::EventRecord;
@@ -72,7 +73,7 @@ pub(crate) fn security_event(record: &EventRecord) -> v1::SecurityEvent {
         authenticator_id,
         authenticator_type: kind.into(),
         details: event.details.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
-        policy_revision: i32::try_from(record.policy_revision.0).unwrap_or(i32::MAX),
+        policy_revision: revision(record.policy_revision),
         request_id: record.request_id.map(|id| id.to_string()).unwrap_or_default(),
         trace_id: record.trace_id.clone(),
     }

@@ -11,7 +11,7 @@ mod write;
 pub(crate) use enums::{delegated_action, to_delegated_action};
 pub(crate) use mask::take_over;
 pub(crate) use read::document;
-pub(crate) use write::{changed_fields, policy, policy_of};
+pub(crate) use write::{changed_fields, policy, policy_of, revision};
 
 use crate::failure::Failure;
 use countersign_api::v1::ErrorReason;

@@ -7,7 +7,6 @@ use crate::convert::enrollment::sent_code;
 use crate::convert::enums;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
-use crate::failure::Failure;
 use crate::reply::{Change, arguments};
 use crate::status::{self, Site};
 use countersign_api::v1::login_service_server::LoginService;
@@ -52,6 +51,11 @@ impl LoginHandlers {
         }
         Ok(opened)
     }
+}
+
+/// The challenge that was opened, once the fields are known to be well-formed.
+fn one_of_ours(challenge: Option<Opened<ChallengeId>>) -> Result<Opened<ChallengeId>, Status> {
+    challenge.ok_or_else(|| status::denial(&Denial::ChallengeInvalid, Site::LOGIN).into_status())
 }
 
 #[tonic::async_trait]
@@ -102,8 +106,7 @@ impl LoginService for LoginHandlers {
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
-        let invalid = || status::denial(&Denial::ChallengeInvalid, Site::LOGIN);
-        let challenge = challenge.ok_or_else(invalid).map_err(Failure::into_status)?;
+        let challenge = one_of_ours(challenge)?;
         let tenant = challenge.user.tenant.clone();
         let command =
             AnswerChallenge { challenge, answer: answer?, remember_client: message.remember_client };
@@ -132,8 +135,7 @@ impl LoginService for LoginHandlers {
         let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
-        let invalid = || status::denial(&Denial::ChallengeInvalid, Site::LOGIN);
-        let challenge = challenge.ok_or_else(invalid).map_err(Failure::into_status)?;
+        let challenge = one_of_ours(challenge)?;
         let command = SendCode { challenge, authenticator: authenticator? };
         Change::new(&caller, Site::LOGIN, request_id?, arguments)
             .answer(

@@ -4,13 +4,11 @@ use super::{LATER, SOON, internal};
 use crate::caller::CallerContext;
 use crate::convert::time::timestamp;
 use crate::failure::Failure;
+use crate::options::WEAKEN_SCOPE;
 use countersign_api::v1::ErrorReason as R;
 use countersign_application::{AppError, StoreError};
 use std::error::Error;
 use tonic_types::FieldViolation;
-
-/// The scope that a change needs in addition where it asks less of users (R37).
-const WEAKEN_SCOPE: &str = "policy.weaken";
 
 /// The failure that a caller is told of, logged where it is not theirs.
 pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {

@@ -19,7 +19,7 @@ pub(crate) fn policy(record: &TenantRecord) -> v1::Policy {
 }
 
 /// The number of a revision as the wire has it.
-fn revision(revision: PolicyRevision) -> i32 {
+pub(crate) fn revision(revision: PolicyRevision) -> i32 {
     i32::try_from(revision.0).unwrap_or(i32::MAX)
 }
 

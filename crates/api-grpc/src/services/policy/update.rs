@@ -6,6 +6,7 @@ use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
 use crate::convert::policy::{document, etag, invalid, policy, policy_of, take_over};
+use crate::options::WEAKEN_SCOPE;
 use crate::services::caller;
 use crate::services::shared::{Reply, arguments, done, meta, tenant};
 use crate::status;
@@ -18,8 +19,6 @@ use countersign_domain::secret::SecretBytes;
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
-/// The scope that a change needs in addition where it asks less of users (R37).
-const WEAKEN_SCOPE: &str = "policy.weaken";
 /// Rounds before a change without an etag gives up on a policy that others keep changing.
 const MAX_ROUNDS: usize = 8;
 

@@ -98,12 +98,8 @@ struct Asked {
     validate_only: bool,
 }
 
-fn parse<M: Message + Into<Ask>>(
-    caller: &CallerContext,
-    message: M,
-    request_id: &str,
-) -> Result<Asked, Status> {
-    let arguments = arguments(caller, &message, request_id);
+fn parse(caller: &CallerContext, message: impl Repeatable) -> Result<Asked, Status> {
+    let arguments = arguments(caller, &message, message.request_id());
     let ask = message.into();
     let mut fields = Fields::default();
     let user = subject(&mut fields, caller, &ask.tenant_id, &ask.user_id)?;
@@ -163,8 +159,7 @@ where
     R: From<Outcome> + Message + Default + Clone + 'static,
 {
     let (caller, message) = caller(request)?;
-    let request_id = message.request_id().to_owned();
-    let Asked { user, command, request_id, arguments, validate_only } = parse(&caller, message, &request_id)?;
+    let Asked { user, command, request_id, arguments, validate_only } = parse(&caller, message)?;
     let abilities = done(app.abilities(&user.tenant, &command.actor).await, &caller)?;
     if validate_only {
         let preview = app.preview_on_member(user.clone(), action, command).await;
@@ -194,8 +189,7 @@ pub(super) async fn issue_ticket(
 ) -> Reply<v1::IssueEnrollmentTicketResponse> {
     const ACTION: DelegatedAction = DelegatedAction::IssueTicket;
     let (caller, message) = caller(request)?;
-    let request_id = message.request_id.clone();
-    let Asked { user, command, request_id, arguments, .. } = parse(&caller, message, &request_id)?;
+    let Asked { user, command, request_id, arguments, .. } = parse(&caller, message)?;
     Change::new(&caller, site(ACTION), request_id, arguments)
         .answer(
             async |meta, encode: Encode<_>| {
