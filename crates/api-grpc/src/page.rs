@@ -26,14 +26,36 @@ impl List<'_> {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// Where the page before ended; `None` for the first page.
+    /// Where the page before ended, as `read` makes it out; `None` for the first page.
+    pub(crate) fn after<T>(
+        &self,
+        token: &str,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        let position = self.position(token)?;
+        position.map(|position| read(&position).ok_or_else(page_token_invalid)).transpose()
+    }
+
+    /// Leaves of these rows as many as a page has, and gives the token of the next page where there are more. One row more
+    /// than the page has is enough to ask for; `position` says where a row stands in the list.
+    pub(crate) fn cut<R>(
+        &self,
+        rows: &mut Vec<R>,
+        size: usize,
+        position: impl FnOnce(&R) -> Vec<u8>,
+    ) -> String {
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let end = rows.last().filter(|_| more);
+        end.map(|end| self.token(&position(end))).unwrap_or_default()
+    }
+
+    /// Where the page before ended, as the token has it; `None` for the first page.
     pub(crate) fn position(&self, token: &str) -> Result<Option<Vec<u8>>, Failure> {
         if token.is_empty() {
             return Ok(None);
         }
-        self.open(token).map(Some).ok_or_else(|| {
-            Failure::new(ErrorReason::PageTokenInvalid, "the page token belongs to no such list")
-        })
+        self.open(token).map(Some).ok_or_else(page_token_invalid)
     }
 
     fn open(&self, token: &str) -> Option<Vec<u8>> {
@@ -52,6 +74,11 @@ impl List<'_> {
         // The purpose in front: tokens of other kinds are made with the same keys.
         [b"page".as_slice(), position].into_iter().chain(self.arguments.iter().copied()).collect()
     }
+}
+
+/// A failure that stands for a broken page token.
+pub(crate) fn page_token_invalid() -> Failure {
+    Failure::new(ErrorReason::PageTokenInvalid, "the page token belongs to no such list")
 }
 
 #[cfg(test)]
@@ -78,5 +105,20 @@ mod tests {
         for bad in ["x", "!!!!", &token[1..], &"A".repeat(600)] {
             assert!(list.position(bad).is_err(), "{bad}");
         }
+    }
+
+    /// AIP-158: a page ends where it is full, and has a successor only where there is more; a position that its list cannot
+    /// read is no position.
+    #[test]
+    fn a_page_has_a_successor_only_where_there_is_more() {
+        let keys = keys();
+        let list = List { keys: &keys, arguments: &[b"/List"] };
+        let read = |position: &[u8]| position.first().copied().filter(|row| *row != 0);
+        for (rows, shown, next) in [(0, 0, None), (2, 2, None), (3, 2, Some(2)), (5, 2, Some(2))] {
+            let mut rows: Vec<u8> = (1..=rows).collect();
+            let token = list.cut(&mut rows, 2, |row| vec![*row]);
+            assert_eq!((rows.len(), list.after(&token, read).unwrap()), (shown, next));
+        }
+        assert!(list.after(&list.token(&[0]), read).is_err());
     }
 }

@@ -4,7 +4,6 @@
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
-use crate::failure::Failure;
 use crate::reply;
 use crate::status::{self, Site};
 use countersign_api::v1;
@@ -100,9 +99,7 @@ pub(super) fn words(fields: &mut Fields, field: &str, text: String, min: usize) 
 }
 
 /// A failure that stands for a broken page token.
-pub(super) fn page_token_invalid() -> Failure {
-    Failure::new(v1::ErrorReason::PageTokenInvalid, "the page token belongs to no such list")
-}
+pub(super) use crate::page::page_token_invalid;
 
 /// The arguments of a request that may be repeated.
 pub(super) use reply::arguments;

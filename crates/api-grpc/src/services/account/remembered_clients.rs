@@ -19,7 +19,7 @@ use countersign_application::Application;
 use countersign_domain::clients::Revocation;
 use countersign_domain::ids::{ClientId, UserRef};
 use countersign_domain::user::RememberedClient;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 /// Clients that one call may name.
 const MAX_IDS: usize = 100;
@@ -39,18 +39,15 @@ pub(super) async fn list(
     let (user, actor, size) = (user?, actor?, size?);
     let arguments = list_arguments(&caller, &user);
     let list = List { keys: &app.digests().tokens, arguments: &arguments };
-    let after = list.position(&message.page_token).map_err(Status::from)?;
+    let after = list.position(&message.page_token)?;
     let view = read(app.status(&user, &actor).await, &caller, Site::OWN)?;
     let mut clients = view.status.user.clients;
     clients.sort_by_key(position);
     if let Some(after) = after {
         clients.retain(|client| position(client) > after);
     }
-    let more = clients.len() > size;
-    clients.truncate(size);
-    let end = clients.last().filter(|_| more);
     Ok(Response::new(ListRememberedClientsResponse {
-        next_page_token: end.map(|end| list.token(&position(end))).unwrap_or_default(),
+        next_page_token: list.cut(&mut clients, size, position),
         remembered_clients: clients.iter().map(remembered_client).collect(),
     }))
 }

@@ -10,7 +10,7 @@ use countersign_api::v1::{ListPolicyPresetsRequest, ListPolicyPresetsResponse, P
 use countersign_application::Application;
 use countersign_domain::policy::Preset;
 use countersign_domain::text::Issuer;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 /// Stands for the issuer, which is the tenant's id when a tenant is created.
 const ISSUER: &str = "tenant-id";
@@ -29,16 +29,13 @@ pub(super) fn list(
     let issuer = Issuer::parse(ISSUER).map_err(|error| Failure::field("", &error.to_string()))?;
     let arguments = list_arguments(&caller, &ListPolicyPresetsRequest::default());
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
-    let after = list.position(&message.page_token).map_err(Status::from)?.unwrap_or_default();
+    let after = list.position(&message.page_token)?.unwrap_or_default();
     let mut presets = Preset::ALL;
     presets.sort_by_key(|preset| preset.id());
     let later = presets.into_iter().filter(|preset| preset.id().as_bytes() > after.as_slice());
     let mut page: Vec<_> = later.take(size + 1).collect();
-    let more = page.len() > size;
-    page.truncate(size);
-    let end = page.last().filter(|_| more);
     Ok(Response::new(ListPolicyPresetsResponse {
-        next_page_token: end.map(|end| list.token(end.id().as_bytes())).unwrap_or_default(),
+        next_page_token: list.cut(&mut page, size, |end| end.id().into()),
         presets: page.into_iter().map(|preset| described(preset, issuer.clone())).collect(),
     }))
 }

@@ -3,11 +3,11 @@
 use super::repeated::before;
 use crate::caller::CallerContext;
 use crate::convert::fields::Fields;
-use crate::convert::policy::{changed_fields, policy};
+use crate::convert::policy::{changed_fields, policy, revision};
 use crate::convert::time::timestamp;
 use crate::page::List;
 use crate::services::caller;
-use crate::services::shared::{Reply, done, list_arguments, page_token_invalid, tenant};
+use crate::services::shared::{Reply, done, list_arguments, tenant};
 use countersign_api::v1::{
     ListPolicyRevisionsRequest, ListPolicyRevisionsResponse, PolicyRevision as Revision,
 };
@@ -39,8 +39,7 @@ pub(super) async fn list(
     let (tenant, size) = (tenant?, size?);
     let arguments = list_arguments(&caller, &message);
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
-    let after = list.position(&page_token).map_err(Status::from)?;
-    let after = after.map(|end| revision_at(&end).ok_or_else(page_token_invalid)).transpose()?;
+    let after = list.after(&page_token, revision_at)?;
     let first = match after {
         Some(after) => before(after),
         None => done(app.policy(&tenant, None).await, &caller)?.revision,
@@ -51,9 +50,8 @@ pub(super) async fn list(
         records.push(done(app.policy(&tenant, Some(PolicyRevision(number))).await, &caller)?);
     }
     let revisions = shown(app, &caller, &records, size).await?;
-    let end = records.get(size.saturating_sub(1)).filter(|_| records.len() > size);
     Ok(Response::new(ListPolicyRevisionsResponse {
-        next_page_token: end.map(|end| list.token(&end.revision.0.to_be_bytes())).unwrap_or_default(),
+        next_page_token: list.cut(&mut records, size, |end| end.revision.0.to_be_bytes().into()),
         revisions,
     }))
 }
@@ -73,7 +71,7 @@ async fn shown(
     let each = records.iter().enumerate().take(size);
     each.map(|(index, record)| {
         Ok(Revision {
-            revision: i32::try_from(record.revision.0).unwrap_or(i32::MAX),
+            revision: revision(record.revision),
             policy: Some(policy(record)),
             create_time: Some(timestamp(record.create_time)),
             actor: actors.get(&record.revision).map(name).unwrap_or_default(),
@@ -113,7 +111,8 @@ async fn actors(
     Ok(events.map(|stored| (stored.record.policy_revision, stored.record.actor.principal)).collect())
 }
 
-/// How far apart the clocks of two nodes can be; more than that is refused by readiness (R65).
+/// How far outside of its neighbours' times a revision may have been made. A node whose clock is more than 2 seconds from the
+/// database's changes nothing (R65); the rest of the minute costs little.
 const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 /// Who, with what they are.

@@ -3,14 +3,12 @@
 use super::repeated;
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
-use crate::convert::policy::policy;
+use crate::convert::policy::{policy, revision};
 use crate::convert::time::timestamp;
 use crate::failure::Failure;
 use crate::page::List;
 use crate::services::caller;
-use crate::services::shared::{
-    Reply, actor, arguments, done, list_arguments, meta, page_token_invalid, tenant,
-};
+use crate::services::shared::{Reply, actor, arguments, done, list_arguments, meta, tenant};
 use crate::status;
 use countersign_api::v1::{
     CreateTenantRequest, CreateTenantResponse, GetPolicyRequest, GetPolicyResponse, ListTenantsRequest,
@@ -100,7 +98,7 @@ fn tenant_of(record: &TenantRecord, create_time: Timestamp) -> Tenant {
         tenant_id: record.tenant.as_str().to_owned(),
         preset: record.preset.clone(),
         create_time: Some(timestamp(create_time)),
-        policy_revision: i32::try_from(record.revision.0).unwrap_or(i32::MAX),
+        policy_revision: revision(record.revision),
     }
 }
 
@@ -117,14 +115,10 @@ pub(super) async fn list(
     let size = size?;
     let arguments = list_arguments(&caller, &ListTenantsRequest::default());
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
-    let after = list.position(&message.page_token).map_err(Status::from)?;
-    let after = after.map(|end| tenant_at(&end).ok_or_else(page_token_invalid)).transpose()?;
+    let after = list.after(&message.page_token, tenant_at)?;
     // One more than asked for says whether there is another page.
     let mut records = granted(app, &caller, after, size + 1).await?;
-    let more = records.len() > size;
-    records.truncate(size);
-    let end = records.last().filter(|_| more);
-    let next_page_token = end.map(|end| list.token(end.tenant.as_str().as_bytes())).unwrap_or_default();
+    let next_page_token = list.cut(&mut records, size, |end| end.tenant.as_str().into());
     let mut tenants = Vec::with_capacity(records.len());
     for record in &records {
         let create_time = done(created(app, record).await, &caller)?;

@@ -5,9 +5,7 @@ use crate::convert::parties;
 use crate::convert::team::{coverage, filter, member_status, reset_request};
 use crate::page::List;
 use crate::services::caller;
-use crate::services::shared::{
-    Reply, done, limit, list_arguments, only_principal, page_token_invalid, read, tenant,
-};
+use crate::services::shared::{Reply, done, limit, list_arguments, only_principal, read, tenant};
 use crate::status::Site;
 use countersign_api::v1::{
     BatchGetStatusesRequest, BatchGetStatusesResponse, GetCoverageRequest, GetCoverageResponse,
@@ -17,7 +15,7 @@ use countersign_application::{Abilities, Application, MemberStatus};
 use countersign_domain::ids::{ResetRequestId, TeamId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::ResetRequest;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 /// Users that one call may name.
 const MAX_USERS: usize = 100;
@@ -81,15 +79,11 @@ pub(super) async fn list_statuses(
     let (tenant, filter, actor, at, size) = (tenant?, filter?, actor?, at?, size?);
     let arguments = list_arguments(&caller, &message);
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
-    let after = list.position(&page_token).map_err(Status::from)?;
-    let after = after.map(|end| user_of(&end).ok_or_else(page_token_invalid)).transpose()?;
+    let after = list.after(&page_token, user_of)?;
     // One more than asked for says whether there is another page.
     let page = (after, limit(size + 1));
     let mut members = read(app.list_statuses(&tenant, &filter, &actor, at, page).await, &caller, SITE)?;
-    let more = members.len() > size;
-    members.truncate(size);
-    let end = members.last().filter(|_| more);
-    let next_page_token = end.map(|end| list.token(end.user.as_str().as_bytes())).unwrap_or_default();
+    let next_page_token = list.cut(&mut members, size, |end| end.user.as_str().into());
     let abilities = done(app.abilities(&tenant, &actor).await, &caller)?;
     let statuses = members.iter().map(|member| status(member, &abilities)).collect();
     Ok(Response::new(ListStatusesResponse { statuses, next_page_token }))
@@ -135,15 +129,11 @@ pub(super) async fn list_reset_requests(
     let (tenant, team, actor, size) = (tenant?, team?, actor?, size?);
     let arguments = list_arguments(&caller, &message);
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
-    let after = list.position(&page_token).map_err(Status::from)?;
-    let after = after.map(|end| place_of(&end).ok_or_else(page_token_invalid)).transpose()?;
+    let after = list.after(&page_token, place_of)?;
     let page = (after, limit(size + 1));
     let mut requests = read(app.reset_requests(&tenant, team, &actor, page).await, &caller, SITE)?;
-    let more = requests.len() > size;
-    requests.truncate(size);
-    let end = requests.last().filter(|_| more);
     Ok(Response::new(ListResetRequestsResponse {
-        next_page_token: end.map(|(_, end)| list.token(&place(end))).unwrap_or_default(),
+        next_page_token: list.cut(&mut requests, size, |(_, end)| place(end)),
         reset_requests: requests.iter().map(|(user, request)| reset_request(user, request)).collect(),
     }))
 }
