@@ -54,6 +54,26 @@ async fn putting_the_same_again_changes_nothing() {
     assert_eq!(desk.directory.get_user(get("ann")).await.unwrap().into_inner().user, Some(bare));
 }
 
+/// R60, ruling 8: what changed something is kept against other arguments under its id; what changed nothing leaves the id
+/// free, and costs no commit.
+#[tokio::test]
+async fn what_changes_nothing_keeps_no_answer() {
+    let (world, mut desk) = tenant().await;
+    let ann = Person::new(TENANT, "ann");
+    let named = |teams: &[(&str, TeamRole)], id: u32| v1::PutUserRequest {
+        request_id: format!("00000000-0000-4000-8000-{id:012}"),
+        ..put(user(&ann, teams))
+    };
+    let (none, red) = (&[][..], &[("red", TeamRole::Member)][..]);
+    desk.directory.put_user(named(none, 1)).await.unwrap();
+    let commits = world.commits();
+    desk.directory.put_user(named(none, 2)).await.unwrap();
+    assert_eq!(world.commits(), commits);
+    let reused = desk.directory.put_user(named(red, 1)).await.unwrap_err();
+    assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
+    desk.directory.put_user(named(red, 2)).await.unwrap();
+}
+
 /// B51, R58: another address is an event of its own, and told at the old one too; no event carries an address.
 #[tokio::test]
 async fn another_address_is_told() {
