@@ -32,11 +32,6 @@ pub(crate) const GATES: [Gate; 10] = [
     Gate { name: "db", about: "the committed query data is what the migrations give", check: db::check },
 ];
 
-/// The gate of that name.
-pub(crate) fn find(name: &str) -> Option<&'static Gate> {
-    GATES.iter().find(|gate| gate.name == name)
-}
-
 fn fmt() -> Result<Findings> {
     run::read(run::cargo().args(["fmt", "--all", "--check"])).map(|_| Findings::new())
 }

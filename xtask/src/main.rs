@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Torture(args) => torture::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
-        Command::Ci(args) => ci::run(&args),
+        Command::Ci(args) => Ok(ci::run(&args)),
         Command::Bench(args) => bench::run(&args),
         Command::Layers => layers::run().and_then(|findings| findings::report(&findings)).map(|()| true),
         Command::Proto { action } => proto::run(action).map(|()| true),

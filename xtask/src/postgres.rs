@@ -23,9 +23,7 @@ use crate::{packages, run};
 /// Attempts to start: after a crash the processes of the server before need a moment to leave its shared memory.
 const ATTEMPTS: usize = 100;
 
-/// Waits until its standard input closes, which happens when the owner lets go or dies in whatever way, and only
-/// then stops the server and removes its folder. So there is no signal handler, and even `kill -9` leaves
-/// nothing behind.
+/// Stops the server and removes its folder, once the owner is gone.
 const GUARD: &str = r#"cat >/dev/null; "$1" stop -s -m immediate -D "$2/data"; cd /; rm -rf "$2""#;
 
 /// A running server. Dropping it stops it and removes all that it wrote.
@@ -73,14 +71,7 @@ impl Server {
         }
         let mut guard = as_account(Command::new("sh"), account);
         guard.args(["-c", GUARD, "guard"]).arg(programs.join("pg_ctl")).arg(folder.path());
-        // A group of its own: an interrupt typed at the terminal must not reach the guard.
-        guard.current_dir("/").process_group(0);
-        let guard = guard
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start the guard of the server")?;
+        let mut guard = run::guard(guard.current_dir("/"))?;
         // From here on the guard removes the folder, on success and on failure.
         let folder = folder.keep();
         match Self::start_in(&programs, account, &folder, port, preload.as_deref()) {
@@ -88,7 +79,8 @@ impl Server {
                 Ok(Self { programs, account, folder, port, _claim: claim, process, guard, preload })
             }
             Err(error) => {
-                release(guard);
+                // The failure that brought us here is the one to tell.
+                let _ = run::release(&mut guard);
                 Err(error)
             }
         }
@@ -190,12 +182,6 @@ fn as_account(mut command: Command, account: Option<Account>) -> Command {
         command.uid(user).gid(group);
     }
     command
-}
-
-fn release(mut guard: Child) {
-    drop(guard.stdin.take());
-    // The failure that brought us here is the one to tell.
-    let _ = guard.wait();
 }
 
 /// Starts the server on existing data and waits until it accepts connections.

@@ -3,8 +3,10 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -77,6 +79,20 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
         bail!("{} ended with {}\n{said}", shown(command), output.status);
     }
     Ok(stdout)
+}
+
+/// Starts a guard: a script that waits until its standard input closes, which happens when the owner lets go or dies in
+/// whatever way, and only then clears up. So there is no signal handler, and even `kill -9` leaves nothing behind.
+pub(crate) fn guard(guard: &mut Command) -> Result<Child> {
+    // A group of its own: an interrupt typed at the terminal must not reach it.
+    guard.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    guard.spawn().with_context(|| format!("cannot start the guard {}", shown(guard)))
+}
+
+/// Lets a guard clear up, and waits until it has.
+pub(crate) fn release(guard: &mut Child) -> io::Result<ExitStatus> {
+    drop(guard.stdin.take());
+    guard.wait()
 }
 
 /// The command as one would type it, shortened to its program's name.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::machine;
-use super::plan::{Disk, Step, What};
+use super::plan::{Disk, Pace, Step, What};
 use super::sample::{self, Answers, Cpu, Sample};
 use super::stage::{STORMED, Stage};
 
@@ -149,16 +149,16 @@ impl Measure {
 
     /// Waits until users have as many codes as the step will need, if they will ever have them.
     fn await_codes(&self, stage: &mut Stage, step: &Step) -> Result<()> {
-        let What::Load { population, flow, in_flight, pause_millis, open, .. } = &step.what else {
+        let What::Load { population, flow, in_flight, pace, .. } = &step.what else {
             return Ok(());
         };
         if !["check", "challenge", "mixed"].contains(flow) {
             return Ok(());
         }
-        let guess = match (open, pause_millis) {
-            (true, _) => self.half_a_closed_loop().into(),
-            (false, 0) => FIRST_GUESS * f64::from(*in_flight),
-            (false, pause) => 1e3 / f64::from(*pause) * f64::from(*in_flight),
+        let guess = match *pace {
+            Pace::Open => self.half_a_closed_loop().into(),
+            Pace::Closed => FIRST_GUESS * f64::from(*in_flight),
+            Pace::Paused(millis) => 1e3 / f64::from(millis) * f64::from(*in_flight),
         };
         let rate = self.rates.get(step.name).copied().unwrap_or(guess.min(FIRST_GUESS_AT_MOST));
         let users = stage.users.get(population).copied().unwrap_or_default();
@@ -177,14 +177,19 @@ fn baseline(stage: &Stage, disk: Disk, clients: u32, times: Times) -> Result<Ans
 }
 
 fn command(step: &Step, times: Times, per_second: u32) -> Result<Value> {
-    let What::Load { server, population, flow, in_flight, pause_millis, open, storm } = &step.what else {
+    let What::Load { server, population, flow, in_flight, pace, storm } = &step.what else {
         anyhow::bail!("{} is no load", step.name);
+    };
+    let (pause_millis, per_second) = match *pace {
+        Pace::Closed => (0, None),
+        Pace::Paused(millis) => (millis, None),
+        Pace::Open => (0, Some(per_second)),
     };
     Ok(json!({
         "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
         "millis": u64::try_from(times.measured.as_millis())?,
         "warm_up_millis": u64::try_from(times.warm_up.as_millis())?,
-        "pause_millis": pause_millis, "per_second": open.then_some(per_second),
+        "pause_millis": pause_millis, "per_second": per_second,
         "beside": storm.then(|| json!({
             "population": STORMED, "flow": "guess", "in_flight": STORM,
         })),

@@ -28,13 +28,21 @@ pub(super) enum What {
         /// A flow of the load generator.
         flow: &'static str,
         in_flight: u32,
-        /// How long each of them waits between two calls.
-        pause_millis: u32,
-        /// Whether calls come at their own time, half as many as were answered in a closed loop, and not after answers.
-        open: bool,
+        pace: Pace,
         /// Whether another tenant's users are guessed at meanwhile.
         storm: bool,
     },
+}
+
+/// When calls come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Each at once after the answer to the one before it.
+    Closed,
+    /// Each so many milliseconds after the answer to the one before it.
+    Paused(u32),
+    /// At their own time and not after answers, half as many as were answered in a closed loop.
+    Open,
 }
 
 /// One after another without a pause.
@@ -45,10 +53,7 @@ const fn load(
     flow: &'static str,
     in_flight: u32,
 ) -> Step {
-    Step {
-        name,
-        what: What::Load { server, population, flow, in_flight, pause_millis: 0, open: false, storm: false },
-    }
+    Step { name, what: What::Load { server, population, flow, in_flight, pace: Pace::Closed, storm: false } }
 }
 
 const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
@@ -72,8 +77,7 @@ pub(super) const STEPS: [Step; 18] = [
             population: "users",
             flow: "check",
             in_flight: 1,
-            pause_millis: 20,
-            open: false,
+            pace: Pace::Paused(20),
             storm: false,
         },
     },
@@ -85,8 +89,7 @@ pub(super) const STEPS: [Step; 18] = [
             flow: "check",
             // As many as the service works on at a time: where the disk stalls, further calls begin late and are not refused.
             in_flight: 256,
-            pause_millis: 0,
-            open: true,
+            pace: Pace::Open,
             storm: false,
         },
     },
@@ -100,8 +103,7 @@ pub(super) const STEPS: [Step; 18] = [
             population: "calm-users",
             flow: "check",
             in_flight: 32,
-            pause_millis: 0,
-            open: false,
+            pace: Pace::Closed,
             storm: true,
         },
     },
@@ -182,7 +184,7 @@ impl Wanted {
     /// The step that a soak goes on with, and whose users it needs.
     pub(super) fn soak() -> Result<&'static Step> {
         all()
-            .find(|step| matches!(step.what, What::Load { open: true, .. }))
+            .find(|step| matches!(step.what, What::Load { pace: Pace::Open, .. }))
             .context("no step is an open loop")
     }
 

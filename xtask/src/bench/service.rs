@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -21,8 +20,7 @@ pub(super) const CALLER: &str = "login.bench.example";
 /// The role that serves, as in production: it owns no table, so that row-level security binds it.
 pub(super) const SERVICE_ROLE: &str = "countersign_service";
 
-/// Waits until its standard input closes, which happens when the owner lets go or dies in whatever way, and only then
-/// kills the service: even `kill -9` of the owner leaves no service behind.
+/// Kills the service, once the owner is gone.
 const GUARD: &str = r#"cat >/dev/null; kill -KILL "$1""#;
 
 /// Where a service keeps its state.
@@ -120,19 +118,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         // It is thrown away with all that it wrote; how it ends decides nothing. The guard goes first: while the service
         // is not waited for, its id is nobody else's.
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
+        let _ = run::release(&mut self.guard);
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The guard of the process with this id, in a group of its own: an interrupt typed at the terminal must not reach it.
+/// The guard of the process with this id.
 fn guard(service: u32) -> Result<Child> {
-    let mut guard = Command::new("sh");
-    guard.args(["-c", GUARD, "guard", &service.to_string()]).process_group(0);
-    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    guard.spawn().context("cannot start the guard of the service")
+    run::guard(Command::new("sh").args(["-c", GUARD, "guard", &service.to_string()]))
 }
 
 /// Production as it comes: mutual TLS, one caller, every limit and the log at its default.
@@ -175,8 +169,7 @@ mod tests {
         let mut guard = guard(guarded.id()).unwrap();
         assert!(guarded.try_wait().unwrap().is_none());
         // What the kernel does when the owner is killed.
-        drop(guard.stdin.take());
-        assert!(guard.wait().unwrap().success());
+        assert!(run::release(&mut guard).unwrap().success());
         assert!(!guarded.wait().unwrap().success());
     }
 }
