@@ -39,7 +39,7 @@ mod tenants;
 pub use abilities::{Abilities, DelegatedAbility};
 pub use account::{Begun, StatusView};
 pub use changed::Changed;
-pub use countersign_ports::StoreError;
+pub use countersign_ports::{StoreError, error_chain};
 pub use coverage::{MemberStatus, StatusFilter};
 pub use denials::DeniedCall;
 pub use deps::Deps;

@@ -26,7 +26,7 @@ pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey,
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use environment::{Clock, Random};
 pub use erasure::{ClaimErasure, Erasing};
-pub use error::StoreError;
+pub use error::{StoreError, error_chain};
 pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
 pub use lifeline::Lifeline;
 pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, OutboxEntry};

@@ -4,8 +4,9 @@
 use crate::problem::{Problem, Problems};
 use countersign_application::AppError;
 use countersign_ports::StoreError;
-use std::error::Error;
 use std::process::ExitCode;
+
+pub(crate) use countersign_ports::error_chain as chain;
 
 /// Why the program ends.
 #[derive(Debug)]
@@ -81,16 +82,4 @@ impl From<AppError> for Failure {
             _ => Self::Internal(chain(&error)),
         }
     }
-}
-
-/// An error with its causes, outermost first.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

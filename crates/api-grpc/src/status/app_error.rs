@@ -6,7 +6,7 @@ use crate::convert::time::timestamp;
 use crate::failure::Failure;
 use crate::options::WEAKEN_SCOPE;
 use countersign_api::v1::ErrorReason as R;
-use countersign_application::{AppError, StoreError};
+use countersign_application::{AppError, StoreError, error_chain};
 use std::error::Error;
 use tonic_types::FieldViolation;
 
@@ -87,16 +87,4 @@ fn fault(what: &'static str, error: &(dyn Error + 'static), caller: &CallerConte
     let incident = caller.incident();
     tracing::error!(alarm = true, incident_id = incident, error = error_chain(error), "{what}");
     internal(&incident)
-}
-
-/// An error with its causes. Errors of this house carry no secrets (R53); drivers' are about connections.
-fn error_chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
