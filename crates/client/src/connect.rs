@@ -2,16 +2,21 @@
 
 use crate::call::Call;
 use crate::error::{self, Error};
+use crate::renewal::{Files, Pair, Renewed};
 use crate::retry::Retry;
 use crate::token::TokenProvider;
+use crate::v1;
 use http::Uri;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Streaming};
+use v1::event_service_client::EventServiceClient;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,11 +25,13 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a call may take at most, whatever its caller says: clocks and headers end somewhere.
 const LONGEST: Duration = Duration::from_hours(24);
+/// How often it is looked whether the files of a certificate are others, while there are calls.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection to Countersign. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub struct Client {
-    channel: Channel,
+    connection: Connection,
     tokens: Option<Arc<dyn TokenProvider>>,
     deadline: Duration,
     retry: Retry,
@@ -40,6 +47,15 @@ impl fmt::Debug for Client {
     }
 }
 
+/// What calls are made on.
+#[derive(Clone)]
+enum Connection {
+    /// One that shows the same certificate for good, or none.
+    Fixed(Channel),
+    /// One that shows what the files have.
+    Renewed(Arc<Renewed>),
+}
+
 /// Why there can be no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -49,20 +65,32 @@ pub enum ConnectError {
     /// Plain text to another machine: codes and tokens would be read on the way.
     #[error("plain text goes to loopback only; use https")]
     PlainTextBeyondLoopback,
+    /// The caller's certificate or its key cannot be read.
+    #[error("the caller's certificate cannot be read")]
+    Identity(#[source] io::Error),
     /// The certificates are not usable, or nobody answers.
     #[error("the connection cannot be made")]
     Transport(#[from] tonic::transport::Error),
 }
 
 /// A connection in the making.
+#[derive(Clone)]
 pub struct Builder {
     url: String,
     authority: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
+    identity: Option<Shows>,
+    pub(crate) look_every: Duration,
     server_name: Option<String>,
     tokens: Option<Arc<dyn TokenProvider>>,
     deadline: Duration,
     retry: Retry,
+}
+
+/// What says who calls.
+#[derive(Clone)]
+enum Shows {
+    Given(Pair),
+    InFiles(Files),
 }
 
 impl fmt::Debug for Builder {
@@ -79,12 +107,20 @@ impl Builder {
         self
     }
 
-    /// The caller's own certificate with its intermediates, and its key (PEM). They are read once: the connection and those
-    /// that replace it show this certificate until it has expired, so that a service whose certificate is renewed makes a
-    /// new [`Client`] before.
+    /// The caller's own certificate with its intermediates, and its key (PEM). The connection and those that replace it show
+    /// this certificate for good. Where it is renewed, [`Builder::identity_files`] is the better way.
     #[must_use]
     pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.identity = Some((certificate.into(), key.into()));
+        self.identity = Some(Shows::Given(Pair::new(certificate.into(), key.into())));
+        self
+    }
+
+    /// The files of the caller's own certificate with its intermediates, and of its key (PEM), which somebody else renews.
+    /// While there are calls they are looked at every ten seconds, and when they are others, later calls are made on a new
+    /// connection that shows the new certificate. Files that cannot be read or do not fit leave the old one in use.
+    #[must_use]
+    pub fn identity_files(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.identity = Some(Shows::InFiles(Files { certificate: certificate.into(), key: key.into() }));
         self
     }
 
@@ -118,22 +154,41 @@ impl Builder {
 
     /// Connects now, and again by itself when the connection is lost.
     pub async fn connect(self) -> Result<Client, ConnectError> {
-        let endpoint = self.endpoint()?;
-        let channel = endpoint.connect().await?;
-        Ok(self.client(channel))
+        let pair = self.pair()?;
+        let channel = self.endpoint(pair.as_ref())?.connect().await?;
+        Ok(self.client(channel, pair))
     }
 
     /// Connects with the first call. To be called within a runtime.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
-        let channel = self.endpoint()?.connect_lazy();
-        Ok(self.client(channel))
+        let pair = self.pair()?;
+        let channel = self.endpoint(pair.as_ref())?.connect_lazy();
+        Ok(self.client(channel, pair))
     }
 
-    fn client(self, channel: Channel) -> Client {
-        Client { channel, tokens: self.tokens, deadline: self.deadline, retry: self.retry }
+    /// What is to be shown.
+    fn pair(&self) -> Result<Option<Pair>, ConnectError> {
+        match &self.identity {
+            None => Ok(None),
+            Some(Shows::Given(pair)) => Ok(Some(pair.clone())),
+            Some(Shows::InFiles(files)) => files.read().map(Some).map_err(ConnectError::Identity),
+        }
     }
 
-    fn endpoint(&self) -> Result<Endpoint, ConnectError> {
+    fn client(self, channel: Channel, pair: Option<Pair>) -> Client {
+        let (tokens, deadline, retry) = (self.tokens.clone(), self.deadline, self.retry);
+        let files = match &self.identity {
+            Some(Shows::InFiles(files)) => Some(files.clone()),
+            _ => None,
+        };
+        let connection = match files.zip(pair) {
+            Some((files, pair)) => Connection::Renewed(Arc::new(Renewed::new(self, files, pair, channel))),
+            None => Connection::Fixed(channel),
+        };
+        Client { connection, tokens, deadline, retry }
+    }
+
+    pub(crate) fn endpoint(&self, pair: Option<&Pair>) -> Result<Endpoint, ConnectError> {
         let uri: Uri = self.url.parse().map_err(|_| ConnectError::Url)?;
         let host = uri.host().ok_or(ConnectError::Url)?.trim_matches(['[', ']']).to_owned();
         let secure = match uri.scheme_str() {
@@ -157,8 +212,8 @@ impl Builder {
         if let Some(pem) = &self.authority {
             tls = tls.ca_certificate(Certificate::from_pem(pem));
         }
-        if let Some((certificate, key)) = &self.identity {
-            tls = tls.identity(Identity::from_pem(certificate, key));
+        if let Some(pair) = pair {
+            tls = tls.identity(Identity::from_pem(&pair.certificate, &*pair.key));
         }
         Ok(endpoint.tls_config(tls)?)
     }
@@ -171,6 +226,7 @@ impl Client {
             url: url.into(),
             authority: None,
             identity: None,
+            look_every: LOOK_EVERY,
             server_name: None,
             tokens: None,
             deadline: Duration::from_secs(5),
@@ -187,16 +243,27 @@ impl Client {
     /// The connection itself, for generated clients and streams. They have neither deadline nor retries nor token: where
     /// tokens say who calls, put `authorization: Bearer …` into each request yourself.
     pub fn channel(&self) -> Channel {
-        self.channel.clone()
+        match &self.connection {
+            Connection::Fixed(channel) => channel.clone(),
+            Connection::Renewed(renewed) => renewed.channel(),
+        }
+    }
+
+    /// The connection of the next attempt.
+    async fn current(&self) -> Channel {
+        if let Connection::Renewed(renewed) = &self.connection {
+            renewed.look().await;
+        }
+        self.channel()
     }
 
     /// Calls the method that takes this request. A change without `request_id` is given one, and keeps it over all
     /// attempts; give it one yourself where you may have to ask again after an [`Error`].
     pub async fn call<C: Call>(&self, mut request: C) -> Result<C::Response, Error> {
         if let Some(id) = request.request_id().filter(|id| id.is_empty()) {
-            *id = fresh_id();
+            *id = request_id();
         }
-        let end = Instant::now() + self.deadline.min(LONGEST);
+        let end = self.end();
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -206,26 +273,57 @@ impl Client {
                 Ok(Err(error)) => error,
                 Err(_) => return Err(Error::DeadlinePassed),
             };
-            let Some(pause) = self.retry.pause(&error, attempts) else { return Err(error) };
-            if !is_in_time(pause, end) {
-                return Err(error);
-            }
-            sleep(pause).await;
+            self.pause(error, attempts, end).await?;
         }
+    }
+
+    /// When a call that begins now is over.
+    pub(crate) fn end(&self) -> Instant {
+        Instant::now() + self.deadline.min(LONGEST)
+    }
+
+    /// Waits before the next attempt, or returns the error where there is to be none before `end`.
+    pub(crate) async fn pause(&self, error: Error, attempts: u32, end: Instant) -> Result<(), Error> {
+        let Some(pause) = self.retry.pause(&error, attempts) else { return Err(error) };
+        let pause = spread(pause, random());
+        if !is_in_time(pause, end) {
+            return Err(error);
+        }
+        sleep(pause).await;
+        Ok(())
+    }
+
+    /// Begins to follow the log, within the deadline. The stream itself has none.
+    pub(crate) async fn follow(
+        &self,
+        request: v1::WatchEventsRequest,
+    ) -> Result<Streaming<v1::WatchEventsResponse>, Error> {
+        let begin = async {
+            let mut request = Request::new(request);
+            self.show_token(&mut request).await?;
+            let mut client = EventServiceClient::new(self.current().await);
+            client.watch_events(request).await.map(tonic::Response::into_inner).map_err(error::of)
+        };
+        timeout_at(self.end(), begin).await.unwrap_or(Err(Error::DeadlinePassed))
+    }
+
+    async fn show_token<T>(&self, request: &mut Request<T>) -> Result<(), Error> {
+        let Some(tokens) = &self.tokens else { return Ok(()) };
+        let token = tokens.token().await.map_err(Error::NoToken)?;
+        let invalid = |_| Error::NoToken(io::Error::other("the token has characters of no header"));
+        let mut header: tonic::metadata::AsciiMetadataValue = token.header().parse().map_err(invalid)?;
+        // Neither in logs of HTTP/2 nor in its table of headers.
+        header.set_sensitive(true);
+        request.metadata_mut().insert("authorization", header);
+        Ok(())
     }
 
     async fn attempt<C: Call>(&self, message: C, end: Instant) -> Result<C::Response, Error> {
         let mut request = Request::new(message);
-        if let Some(tokens) = &self.tokens {
-            let token = tokens.token().await.map_err(Error::NoToken)?;
-            let invalid = |_| Error::NoToken(std::io::Error::other("the token has characters of no header"));
-            let mut header: tonic::metadata::AsciiMetadataValue = token.header().parse().map_err(invalid)?;
-            // Neither in logs of HTTP/2 nor in its table of headers.
-            header.set_sensitive(true);
-            request.metadata_mut().insert("authorization", header);
-        }
+        self.show_token(&mut request).await?;
+        let channel = self.current().await;
         request.set_timeout(end.saturating_duration_since(Instant::now()));
-        C::send(self.channel.clone(), request).await.map(tonic::Response::into_inner).map_err(|status| {
+        C::send(channel, request).await.map(tonic::Response::into_inner).map_err(|status| {
             let error = error::of(status);
             match error {
                 // The channel ends a call that is over in a way of its own.
@@ -245,7 +343,28 @@ fn is_in_time(pause: Duration, end: Instant) -> bool {
     pause < end.saturating_duration_since(Instant::now())
 }
 
-/// An id of one change (RFC 9562 version 4).
+/// A pause and up to a quarter of it more, as drawn: what failed for many callers at once shall not come again at once.
+fn spread(pause: Duration, drawn: u8) -> Duration {
+    // Divided first: a service may ask for a pause without end.
+    (pause / (4 * u32::from(u8::MAX)) * u32::from(drawn)).saturating_add(pause)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a caller has no port for randomness; this only spreads pauses"
+)]
+fn random() -> u8 {
+    let mut byte = [0];
+    // Without randomness pauses are the shortest; whoever has none has other troubles.
+    let _ = getrandom::fill(&mut byte);
+    byte[0]
+}
+
+/// An id for one change (RFC 9562 version 4): for whoever may have to ask again after an [`Error`], by the same id.
+///
+/// # Panics
+/// Where the operating system gives no randomness.
+#[must_use]
 #[expect(
     clippy::disallowed_methods,
     reason = "a caller has no port for randomness; the id only tells changes apart"
@@ -254,7 +373,7 @@ fn is_in_time(pause: Duration, end: Instant) -> bool {
     clippy::expect_used,
     reason = "an operating system without randomness is broken, and without it two changes could be taken for one"
 )]
-fn fresh_id() -> String {
+pub fn request_id() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
@@ -271,12 +390,23 @@ mod tests {
         assert!(is_in_time(Duration::ZERO, end));
         assert!(!is_in_time(Duration::from_mins(2), end));
         assert!(!is_in_time(Duration::MAX, end));
+        assert_eq!(spread(Duration::MAX, u8::MAX), Duration::MAX);
+    }
+
+    /// R66: pauses are spread, and never shorter than what was asked for.
+    #[test]
+    fn pauses_are_spread() {
+        let pause = Duration::from_secs(4);
+        let [least, most] = [0, 255].map(|drawn| spread(pause, drawn));
+        assert_eq!(least, pause);
+        assert!(Duration::from_millis(4_999) < most && most <= Duration::from_secs(5), "{most:?}");
+        assert!((0..=255).is_sorted_by_key(|drawn| spread(pause, drawn)));
     }
 
     /// R46: codes and tokens go over plain text to this machine only.
     #[test]
     fn plain_text_goes_to_loopback_only() {
-        let endpoint = |url: &str| Client::builder(url).endpoint().map(drop);
+        let endpoint = |url: &str| Client::builder(url).endpoint(None).map(drop);
         for url in ["http://127.0.0.1:1", "http://[::1]:1", "https://countersign.internal:50051"] {
             assert!(endpoint(url).is_ok(), "{url}");
         }
@@ -291,7 +421,7 @@ mod tests {
     /// R60: each change gets an id of its own.
     #[test]
     fn ids_differ() {
-        assert_ne!(fresh_id(), fresh_id());
-        assert_eq!(fresh_id().len(), 36);
+        assert_ne!(request_id(), request_id());
+        assert_eq!(request_id().len(), 36);
     }
 }

@@ -11,7 +11,7 @@
 //! # async fn check(passed_at: std::time::SystemTime) -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("https://countersign.internal:50051")
 //!     .authority(std::fs::read("/etc/countersign/ca.pem")?)
-//!     .identity(std::fs::read("/etc/login/tls.pem")?, std::fs::read("/etc/login/tls.key")?)
+//!     .identity_files("/etc/login/tls.pem", "/etc/login/tls.key")
 //!     .connect()
 //!     .await?;
 //! let login = Login::after_password("acme", "ann", passed_at)
@@ -27,22 +27,25 @@
 //! ```
 //!
 //! A challenge is answered with `client.answer(Answer::code(&challenge, "123 456"))`, or with what a security key signed.
-//! Where a process may have to ask again after an [`Error`], it gives the login or the answer a `request_id` of its own.
+//! Where a process may have to ask again after an [`Error`], it gives the login or the answer an id of its own, which
+//! [`request_id`] draws. `examples/login.rs` is a login at a terminal, to be run beside `cargo xtask dev`.
 //!
-//! A certificate is read when the connection is made, and shown whenever it is made again: make a new [`Client`] when the
-//! certificate is renewed. Tokens are asked for before every call.
+//! A certificate in files is shown anew when they are others. Tokens are asked for before every call.
 //!
-//! Every other method of the contract is called with its request: `client.call(v1::GetStatusRequest { … })`.
+//! Every other method of the contract is called with its request, `client.call(v1::GetStatusRequest { … })`, and the log of
+//! events is followed with [`Client::watch_events`], which goes on by itself where a node stops.
 
 mod call;
 mod connect;
 mod error;
 mod login;
+mod renewal;
 mod retry;
 mod token;
+mod watch;
 
 pub use call::{Call, METHODS};
-pub use connect::{Builder, Client, ConnectError};
+pub use connect::{Builder, Client, ConnectError, request_id};
 pub use countersign_api::v1;
 pub use countersign_api::v1::ErrorReason as Reason;
 pub use countersign_api::v1::login_decision::Verdict;
@@ -50,3 +53,4 @@ pub use error::{Error, Told, Violation};
 pub use login::{Answer, Decision, Login};
 pub use retry::Retry;
 pub use token::{BearerToken, TokenFile, TokenProvider};
+pub use watch::Watch;

@@ -257,3 +257,46 @@ fn changes_have_an_id() {
     assert_eq!(change.request_id().map(|id| id.as_str()), Some("mine"));
     assert!(v1::GetStatusRequest::default().request_id().is_none());
 }
+
+/// R60: the log is followed across connections that break: each event comes once, and where nobody answers for long it is
+/// told, and gone on with when asked again.
+#[tokio::test]
+async fn the_log_is_followed_across_connections() {
+    let world = World::new(Options::new(Callers::Loopback)).await;
+    let direct = client(&world.address).await;
+    let proxy = Proxy::to(&world).await;
+    let mut watch = client(&proxy.address).await.watch_events(v1::WatchEventsRequest {
+        tenant_id: TENANT.to_owned(),
+        filter: Some(v1::EventFilter {
+            types: vec![v1::SecurityEventType::LoginAllowed.into()],
+            ..Default::default()
+        }),
+        start: Some(v1::watch_events_request::Start::Oldest(true)),
+        ..Default::default()
+    });
+    let mut seen = Vec::new();
+    for round in ["as it is", "broken", "away"] {
+        match round {
+            "broken" => proxy.break_all(),
+            "away" => {
+                proxy.refuse();
+                let error = watch.next().await.unwrap_err();
+                assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
+                proxy.accept();
+            }
+            _ => {}
+        }
+        let told = direct.check_login(world.login()).await.unwrap().event_id;
+        let batch = loop {
+            let batch = watch.next().await.unwrap();
+            // On a busy machine a checkpoint may come first.
+            if !batch.events.is_empty() {
+                break batch;
+            }
+        };
+        let ids: Vec<_> = batch.events.into_iter().map(|event| event.event_id).collect();
+        assert_eq!(ids, std::slice::from_ref(&told), "{round}");
+        seen.push(told);
+    }
+    assert_eq!(seen.len(), world.events(EventType::LoginAllowed).await);
+}

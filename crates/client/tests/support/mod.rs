@@ -133,6 +133,8 @@ struct Shared {
     /// Whether the client said something since replies are to be lost.
     asked: AtomicBool,
     lost: AtomicUsize,
+    /// How often all connections were broken.
+    breaks: AtomicUsize,
     changed: Notify,
     store: Arc<MemoryStore>,
     /// Logins that were allowed when replies began to be lost.
@@ -147,6 +149,7 @@ impl Proxy {
             mode: AtomicU8::new(FORWARD),
             asked: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
+            breaks: AtomicUsize::new(0),
             changed: Notify::new(),
             store: Arc::clone(&world.store),
             before: AtomicUsize::new(0),
@@ -177,6 +180,12 @@ impl Proxy {
     /// Forwards no replies.
     pub(crate) fn hold(&self) {
         self.set(HOLD);
+    }
+
+    /// Breaks all connections, and takes new ones.
+    pub(crate) fn break_all(&self) {
+        self.shared.breaks.fetch_add(1, Ordering::SeqCst);
+        self.shared.changed.notify_waiters();
     }
 
     /// Breaks all connections, and takes no new ones.
@@ -232,8 +241,9 @@ impl Shared {
                 }
             }
         };
+        let breaks = self.breaks.load(Ordering::SeqCst);
         let refused = async {
-            while self.mode.load(Ordering::SeqCst) != REFUSE {
+            while self.mode.load(Ordering::SeqCst) != REFUSE && self.breaks.load(Ordering::SeqCst) == breaks {
                 self.changed.notified().await;
             }
         };

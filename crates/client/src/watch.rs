@@ -1,0 +1,85 @@
+//! Following the log of events, across connections that break and nodes that stop.
+
+use crate::connect::Client;
+use crate::error::{self, Error};
+use crate::v1;
+use std::fmt;
+use tonic::{Status, Streaming};
+use v1::watch_events_request::Start;
+
+/// The log of events of a tenant, followed. See [`Client::watch_events`].
+pub struct Watch {
+    client: Client,
+    request: v1::WatchEventsRequest,
+    messages: Option<Streaming<v1::WatchEventsResponse>>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Follows the log of events from where the request says. Nothing is asked before the first [`Watch::next`].
+    ///
+    /// ```no_run
+    /// # use countersign_client::{Client, Error, v1};
+    /// # async fn follow(client: Client, token: String) -> Result<(), Error> {
+    /// let mut watch = client.watch_events(v1::WatchEventsRequest {
+    ///     tenant_id: "acme".to_owned(),
+    ///     start: Some(v1::watch_events_request::Start::ResumeToken(token)),
+    ///     ..Default::default()
+    /// });
+    /// loop {
+    ///     let batch = watch.next().await?;
+    ///     // In one transaction: what the events do, and the token.
+    ///     println!("{} events, up to {}", batch.events.len(), batch.resume_token);
+    /// }
+    /// # }
+    /// ```
+    pub fn watch_events(&self, request: v1::WatchEventsRequest) -> Watch {
+        Watch { client: self.clone(), request, messages: None }
+    }
+}
+
+impl Watch {
+    /// The next batch of events, or a checkpoint, which has none. Store its `resume_token` together with what the events do.
+    ///
+    /// Where the connection breaks or the node stops, it is begun again after what was given last, as often as [`Retry`]
+    /// says and within the deadline; no event is left out, and none comes twice. After an error it may be called again and
+    /// goes on there too, but after [`Reason::ResumeTokenExpired`] and [`Reason::ResumeTokenInvalid`] only a new watch does.
+    /// Waiting for it may be given up at any time; nothing is lost by that.
+    ///
+    /// [`Retry`]: crate::Retry
+    /// [`Reason::ResumeTokenExpired`]: crate::Reason::ResumeTokenExpired
+    /// [`Reason::ResumeTokenInvalid`]: crate::Reason::ResumeTokenInvalid
+    pub async fn next(&mut self) -> Result<v1::WatchEventsResponse, Error> {
+        let mut attempts = 0;
+        // Known when the first attempt has failed: how long nothing happens is no matter of the deadline.
+        let mut end = None;
+        loop {
+            attempts += 1;
+            match self.message().await {
+                Ok(message) => {
+                    self.request.start = Some(Start::ResumeToken(message.resume_token.clone()));
+                    return Ok(message);
+                }
+                Err(error) => {
+                    self.messages = None;
+                    let end = *end.get_or_insert_with(|| self.client.end());
+                    self.client.pause(error, attempts, end).await?;
+                }
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<v1::WatchEventsResponse, Error> {
+        let messages = match &mut self.messages {
+            Some(messages) => messages,
+            None => self.messages.insert(self.client.follow(self.request.clone()).await?),
+        };
+        let message = messages.message().await.map_err(error::of)?;
+        message.ok_or_else(|| error::of(Status::unavailable("the stream ended")))
+    }
+}
