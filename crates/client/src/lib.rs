@@ -36,6 +36,7 @@
 //! events is followed with [`Client::watch_events`], which goes on by itself where a node stops.
 
 mod call;
+mod client;
 mod connect;
 mod error;
 mod login;
@@ -45,7 +46,8 @@ mod token;
 mod watch;
 
 pub use call::{Call, METHODS};
-pub use connect::{Builder, Client, ConnectError, request_id};
+pub use client::{Client, request_id};
+pub use connect::{Builder, ConnectError};
 pub use countersign_api::v1;
 pub use countersign_api::v1::ErrorReason as Reason;
 pub use countersign_api::v1::login_decision::Verdict;

@@ -1,6 +1,6 @@
 //! The two calls of a login, put together from what a login form knows.
 
-use crate::connect::Client;
+use crate::client::Client;
 use crate::error::Error;
 use crate::v1;
 use std::fmt;

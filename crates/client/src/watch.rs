@@ -1,6 +1,6 @@
 //! Following the log of events, across connections that break and nodes that stop.
 
-use crate::connect::Client;
+use crate::client::Client;
 use crate::error::{self, Error};
 use crate::v1;
 use std::fmt;
