@@ -1,20 +1,14 @@
 //! What the service does without being asked: delivers notices, deletes what expired, looks after the store. Each job is
 //! a loop that the stop token ends between two rounds.
 
-use crate::adapters::GuardedClock;
-use crate::failure::{Failure, chain};
+use crate::failure::chain;
 use crate::vault;
-use crate::witness::Witness;
-use countersign_api_grpc::Health;
 use countersign_application::audit::{Evidence, SealWhen, seal_next};
 use countersign_application::{AppError, Application, NoticeRules};
-use countersign_domain::clock::Trust;
-use countersign_ports::{
-    ClaimErasure, Clock, DeadLetters, Lifeline, Maintenance, Notifier, StoreError, Vault,
-};
+use countersign_ports::{ClaimErasure, Clock, DeadLetters, Maintenance, Notifier, StoreError, Vault};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// How long a notice waits at most before it is first tried.
@@ -41,10 +35,6 @@ const SEAL_EVERY: Duration = Duration::from_secs(10);
 const SEAL_EVENTS: u32 = 1_000;
 /// Tenants read at once.
 const SEAL_TENANTS: u32 = 200;
-/// How often the store is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
-/// A store that takes longer to answer is not ready.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs `round` at once and then every `period` until `stop`. A round that panics is told, and the next one comes.
 pub(crate) async fn every<F>(
@@ -94,7 +84,8 @@ fn tell(error: &AppError) {
     tracing::warn!(error = chain(error), "notices could not be dispatched; trying again");
 }
 
-/// Tells of denied callers (R42), those of the last minute too when the node stops.
+/// Tells of denied callers (R42), those of the last minute too when the node stops. Who is denied while it drains is told
+/// of by the life cycle: a drain that takes too long must not take these with it.
 pub(crate) async fn tell_denials(app: Application, stop: CancellationToken) {
     let told = app.clone();
     every(DENIALS_EVERY, stop, "denials", move || {
@@ -300,87 +291,4 @@ async fn seal_all(
         }
         last = Some(reached);
     }
-}
-
-/// What readiness rests on.
-pub(crate) struct LookedAt {
-    /// The store.
-    pub(crate) store: Arc<dyn Maintenance>,
-    /// Whether it is the store that it was.
-    pub(crate) lifeline: Arc<dyn Lifeline>,
-    /// What this node has seen of it.
-    pub(crate) witness: Arc<Witness>,
-    /// The clock.
-    pub(crate) clock: Arc<GuardedClock>,
-}
-
-/// Keeps health in step with store and clock: not serving while the store does not answer or is not durable, or the
-/// clocks disagree. Nothing is said after `stop`, so that the one who stops has the last word. Fails where the database is
-/// not the one that it was: a node must not serve on it any longer.
-pub(crate) async fn check(at: LookedAt, health: Health, stop: CancellationToken) -> Result<(), Failure> {
-    let mut ready = true;
-    let mut ticks = interval(CHECK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
-        let result = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            result = check_once(&at) => result,
-        };
-        let problem = match result {
-            Ok(Trust::Trusted) => None,
-            Ok(Trust::Jumped) => Some("the time of day jumped".to_owned()),
-            Ok(Trust::Apart) => Some("the clock is apart from the database's".to_owned()),
-            Err(Unfit::Store(error)) => Some(chain(&error)),
-            Err(Unfit::Restored(failure)) => {
-                health.set_serving(false).await;
-                return Err(failure);
-            }
-        };
-        match (&problem, ready) {
-            (Some(problem), true) => {
-                tracing::error!(
-                    alarm = true,
-                    error = problem,
-                    "store or clock is not trustworthy; not ready"
-                );
-            }
-            (None, false) => tracing::info!("store and clock are trustworthy again; ready"),
-            _ => {}
-        }
-        ready = problem.is_none();
-        health.set_serving(ready).await;
-    }
-}
-
-/// Why a node is not ready.
-enum Unfit {
-    /// The store does not answer, or not as it must.
-    Store(StoreError),
-    /// The store is not the one that it was.
-    Restored(Failure),
-}
-
-impl From<StoreError> for Unfit {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-async fn look(at: &LookedAt) -> Result<Trust, Unfit> {
-    at.store.check().await?;
-    at.witness.judge(at.lifeline.advance().await?).map_err(Unfit::Restored)?;
-    let asked = at.clock.reading();
-    Ok(at.clock.compare(at.store.time().await?, asked))
-}
-
-async fn check_once(at: &LookedAt) -> Result<Trust, Unfit> {
-    timeout(CHECK_TIMEOUT, look(at))
-        .await
-        .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(Box::new(elapsed)).into()))
 }

@@ -7,7 +7,7 @@
 //! - `listener` and `tls` accept connections; the gRPC adapter takes over from there.
 //! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
 //! - `evidence` hands the seals of the log out.
-//! - `witness` remembers how far the database had come.
+//! - `readiness` says whether the node may serve; `witness` remembers how far the database had come.
 //! - `vault` looks after root keys and what is sealed with them.
 //! - `telemetry` is the log, `metrics` the page for Prometheus, `traces` the export to a collector.
 //! - `fuzzing` is the door for `crates/fuzz-targets`, and not there where the server is built alone.
@@ -29,6 +29,7 @@ mod listener;
 mod metrics;
 mod notifier;
 mod problem;
+mod readiness;
 mod root_key;
 mod secret_file;
 mod span_fields;

@@ -5,6 +5,7 @@ use crate::config::Limits;
 use crate::failure::{Failure, chain};
 use crate::jobs;
 use crate::listener::Connection;
+use crate::readiness;
 use crate::streams::EndStreams;
 use crate::witness::Witness;
 use countersign_api_grpc::GrpcService;
@@ -16,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -114,13 +116,13 @@ impl Node {
             jobs.spawn(job);
         }
         let checking = CancellationToken::new();
-        let looked_at = jobs::LookedAt {
+        let looked_at = readiness::LookedAt {
             store: self.maintenance,
             lifeline: self.lifeline,
             witness: self.witness,
             clock: self.clock,
         };
-        let mut checker = tokio::spawn(jobs::check(looked_at, health.clone(), checking.clone()));
+        let mut checker = tokio::spawn(readiness::check(looked_at, health.clone(), checking.clone()));
         let closing = CancellationToken::new();
         let (ending, closed) = (closing.clone(), closing.clone().cancelled_owned());
         let mut server = tokio::spawn(
@@ -131,8 +133,7 @@ impl Node {
         let signal = tokio::select! {
             signal = signals.next() => signal,
             ended = &mut server => return Err(ended_early(ended)),
-            // It ends by itself only where the database is not the one that it was.
-            Ok(Err(failure)) = &mut checker => return Err(failure),
+            ended = &mut checker => return Err(looked_no_more(ended)),
         };
         tracing::info!(signal, "stopping: not ready, no new connections, finishing what is under way");
         checking.cancel();
@@ -145,18 +146,19 @@ impl Node {
         self.stop.cancel();
         jobs.close();
         let drain = async {
-            let _ = server.await;
+            let ended = server.await;
+            // Of those who were denied meanwhile: the job told of the others when it stopped (R42).
+            self.app.tell_denials(true).await;
             self.app.drained().await;
             jobs.wait().await;
+            ended
         };
         tokio::select! {
-            drained = timeout(self.limits.drain_timeout, drain) => {
-                if drained.is_ok() {
-                    tracing::info!("stopped; everything under way was answered");
-                } else {
-                    tracing::warn!("stopped; some calls or streams took longer than the drain timeout");
-                }
-            }
+            drained = timeout(self.limits.drain_timeout, drain) => match drained {
+                Ok(Ok(Ok(()))) => tracing::info!("stopped; everything under way was answered"),
+                Ok(ended) => return Err(ended_early(ended)),
+                Err(_) => tracing::warn!("stopped; some calls or streams took longer than the drain timeout"),
+            },
             signal = signals.next() => tracing::warn!(signal, "stopped at once by a second signal"),
         }
         Ok(())
@@ -175,8 +177,18 @@ fn transport(limits: &Limits) -> tonic::transport::Server {
         .max_concurrent_streams(MAX_STREAMS)
 }
 
+/// The looks at store and clock end by themselves only where the database is not the one that it was. A node that nobody
+/// looks at would say for ever what it said last.
+fn looked_no_more(ended: Result<Result<(), Failure>, JoinError>) -> Failure {
+    match ended {
+        Ok(Err(failure)) => failure,
+        Ok(Ok(())) => Failure::Internal("the looks at store and clock ended by themselves".to_owned()),
+        Err(_) => Failure::Internal("the looks at store and clock panicked".to_owned()),
+    }
+}
+
 /// The server ends only when it is told to; anything else is our fault.
-fn ended_early(ended: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>) -> Failure {
+fn ended_early(ended: Result<Result<(), tonic::transport::Error>, JoinError>) -> Failure {
     Failure::Internal(match ended {
         Ok(Ok(())) => "the server ended by itself".to_owned(),
         Ok(Err(error)) => format!("the server failed: {}", chain(&error)),

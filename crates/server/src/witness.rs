@@ -8,7 +8,7 @@ use countersign_ports::Random;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 /// A longer file is none of ours.
@@ -18,6 +18,8 @@ const MAX_BYTES: u64 = 1_024;
 pub(crate) struct Witness {
     path: Option<PathBuf>,
     seen: Mutex<Option<Incarnation>>,
+    /// Held by whoever writes the file, so that a write that the disk held up is not finished over a later one.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Witness {
@@ -29,7 +31,7 @@ impl Witness {
             }
             None => None,
         };
-        Ok(Self { path, seen: Mutex::new(seen) })
+        Ok(Self { path, seen: Mutex::new(seen), turn: Arc::default() })
     }
 
     /// What was last seen.
@@ -37,10 +39,10 @@ impl Witness {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges how far the database has come, and remembers it unless it has been further.
-    pub(crate) fn judge(&self, stored: Incarnation) -> Result<(), Failure> {
+    /// Judges how far the database has come. The only failure is the verdict that no node may serve on it.
+    pub(crate) fn judge(&self, stored: &Incarnation) -> Result<(), Failure> {
         match stored.judge(self.seen().as_ref()) {
-            Continuity::Continued => self.remember(stored),
+            Continuity::Continued => Ok(()),
             Continuity::Restored => Err(Failure::Store(
                 "the database is not as far as it has been: a backup was put back, or this is another database; used \
                  codes would serve again. Run `countersign post-restore`, or put the right database in place"
@@ -52,14 +54,20 @@ impl Witness {
         }
     }
 
-    /// Remembers, whatever was seen before.
-    pub(crate) fn remember(&self, stored: Incarnation) -> Result<(), Failure> {
+    /// Remembers, whatever was seen before. The disk is waited for beside the runtime: a caller who waits no longer goes on,
+    /// and the next write waits for this one.
+    pub(crate) async fn remember(&self, stored: Incarnation) -> Result<(), Failure> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
-        match &self.path {
-            Some(path) => {
-                write(path, &stored).map_err(Failure::io(format!("writing the witness {}", path.display())))
-            }
-            None => Ok(()),
+        let Some(path) = self.path.clone() else { return Ok(()) };
+        let doing = format!("writing the witness {}", path.display());
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let write = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            write(&path, &stored)
+        });
+        match write.await {
+            Ok(written) => written.map_err(Failure::io(doing)),
+            Err(_) => Err(Failure::Internal(format!("{doing} was given up"))),
         }
     }
 }
@@ -108,26 +116,66 @@ fn write(path: &Path, seen: &Incarnation) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const fn at(number: u64, mark: u64) -> Incarnation {
         Incarnation { id: Uuid::from_u128(7), number, mark, restoring: false }
     }
 
     /// R64: what was seen outlives the process, a database that is not as far is refused, and refusing forgets nothing.
-    #[test]
-    fn what_was_seen_outlives_the_process() {
+    #[tokio::test]
+    async fn what_was_seen_outlives_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
         let open = || Witness::open(Some(path.clone())).unwrap();
-        open().judge(at(0, 5)).unwrap();
-        open().judge(at(0, 9)).unwrap();
+        let go_on = async |stored| {
+            let witness = open();
+            witness.judge(&stored)?;
+            witness.remember(stored).await
+        };
+        go_on(at(0, 5)).await.unwrap();
+        go_on(at(0, 9)).await.unwrap();
         for _ in 0..2 {
-            let told = open().judge(at(0, 8)).unwrap_err();
+            let told = go_on(at(0, 8)).await.unwrap_err();
             assert!(told.lines()[0].contains("post-restore"), "{told:?}");
         }
         assert_eq!(open().seen(), Some(at(0, 9)));
-        open().judge(at(1, 0)).unwrap();
+        go_on(at(1, 0)).await.unwrap();
         assert_eq!(open().seen(), Some(at(1, 0)));
+    }
+
+    /// R48, R64: a disk that does not answer holds up this write and the next, and nothing else of the node.
+    #[test]
+    fn a_disk_that_does_not_answer_holds_up_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        // Opening a pipe that nobody reads is a disk that does not answer.
+        let pipe = folder.path().join("witness.new");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let witness = Arc::new(Witness::open(Some(folder.path().join("witness"))).unwrap());
+        let (goes_on, heard) = std::sync::mpsc::channel();
+        let node = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let of = |mark| {
+                    let witness = Arc::clone(&witness);
+                    tokio::spawn(async move { witness.remember(at(0, mark)).await })
+                };
+                let writes = [of(1), of(2)];
+                while witness.seen() != Some(at(0, 2)) {
+                    tokio::task::yield_now().await;
+                }
+                goes_on.send(()).unwrap();
+                for write in writes {
+                    // What is no file is not taken for one that was written.
+                    assert!(matches!(write.await.unwrap(), Err(Failure::Io { .. })));
+                }
+            });
+        });
+        heard.recv_timeout(Duration::from_mins(1)).expect("the write holds up the runtime");
+        // For reading and writing, so that it neither waits for a writer nor ends with the first of them.
+        let reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        node.join().unwrap();
+        drop(reader);
     }
 
     /// A file that is none of ours is not written over.

@@ -3,7 +3,7 @@
 
 use countersign_domain::clock::{self, Reading, Trust};
 use countersign_domain::time::Timestamp;
-use countersign_ports::Clock;
+use countersign_ports::{Clock, Maintenance, StoreError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -52,9 +52,15 @@ impl GuardedClock {
         Self { read, state: Mutex::new(State { anchor, agrees: true }) }
     }
 
+    /// Asks the database for its time, and takes note of what it shows.
+    pub(crate) async fn compare_with(&self, store: &dyn Maintenance) -> Result<Trust, StoreError> {
+        let asked = self.reading();
+        Ok(self.compare(store.time().await?, asked))
+    }
+
     /// Takes note of what the database showed between `asked` and now, where it has a clock of its own. Where it agrees
     /// with the node, a jump of the node was a correction.
-    pub(crate) fn compare(&self, database: Option<Timestamp>, asked: Reading) -> Trust {
+    fn compare(&self, database: Option<Timestamp>, asked: Reading) -> Trust {
         let now = self.reading();
         let mut state = self.state();
         let trust = match database {
@@ -69,7 +75,7 @@ impl GuardedClock {
     }
 
     /// What both clocks of the node show.
-    pub(crate) fn reading(&self) -> Reading {
+    fn reading(&self) -> Reading {
         (self.read)()
     }
 

@@ -85,10 +85,9 @@ async fn look(
         Err(error) => report.fail(&chain(&error)),
     }
     let clock = GuardedClock::start();
-    let asked = clock.reading();
     match stores.maintenance.time().await? {
         None => report.ok("the store has no clock of its own"),
-        Some(time) if clock.compare(Some(time), asked) == Trust::Trusted => {
+        Some(_) if clock.compare_with(stores.maintenance.as_ref()).await? == Trust::Trusted => {
             report.ok("this machine's clock agrees with the database's");
         }
         Some(_) => {

@@ -58,7 +58,7 @@ impl Restore {
         let number = clock.trusted_now().ok_or_else(untrusted)?.unix_seconds();
         let above = self.witness.seen().map_or(0, |seen| seen.number.saturating_add(1));
         let number = u64::try_from(number).unwrap_or(0).max(above);
-        self.witness.remember(lifeline.finish_restore(witness::fresh_id(), number).await?)?;
+        self.witness.remember(lifeline.finish_restore(witness::fresh_id(), number).await?).await?;
         print(&format!("{} users are safe; nodes may serve again\n", counts.safe));
         if counts.broken > 0 {
             print(&format!(
@@ -102,8 +102,7 @@ impl Restore {
     /// Compares the clock with the database's. Steps that were consumed by a clock that is ahead cannot be given back: apps
     /// would be refused until their time has come (R65).
     async fn compare(&self, clock: &GuardedClock) -> Result<(), Failure> {
-        let asked = clock.reading();
-        let trust = clock.compare(self.stores.maintenance.time().await?, asked);
+        let trust = clock.compare_with(self.stores.maintenance.as_ref()).await?;
         if trust == Trust::Trusted { Ok(()) } else { Err(untrusted()) }
     }
 }

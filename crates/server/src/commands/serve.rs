@@ -64,8 +64,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let witness = Arc::new(Witness::open(witness)?);
     let restores = goes_on(&stores, &witness).await?;
     let clock = Arc::new(GuardedClock::start());
-    let asked = clock.reading();
-    clock.compare(stores.maintenance.time().await?, asked);
+    clock.compare_with(stores.maintenance.as_ref()).await?;
     let digests = keyring.digests();
     let evidence = evidence::of(&stores, super::audit::seal_key(&keyring), exporters);
     let send_limits = sms.limits;
@@ -164,10 +163,14 @@ fn sweep_dead_letters(
 
 /// Refuses a database that is not the one that it was. How often it was put back.
 async fn goes_on(stores: &Stores, witness: &Witness) -> Result<u64, Failure> {
-    witness.judge(stores.lifeline.incarnation(witness::fresh_id()).await?)?;
+    let stored = stores.lifeline.incarnation(witness::fresh_id()).await?;
+    witness.judge(&stored)?;
+    // Before the step: a node that cannot remember takes none.
+    witness.remember(stored).await?;
     // Every start is a step that a backup from before it lacks.
     let come = stores.lifeline.advance().await?;
-    witness.judge(come)?;
+    witness.judge(&come)?;
+    witness.remember(come).await?;
     Ok(come.number)
 }
 
