@@ -112,12 +112,9 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PostRestoreArgs {
-    /// The configuration (TOML), of which the store and the keys are looked at
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The store: sqlite:PATH or postgres://…
-    #[arg(long, value_name = "STORE")]
-    pub(crate) store: Option<String>,
+    /// Which store
+    #[command(flatten)]
+    pub(crate) store: VaultArgs,
     /// Void all recovery codes: those used since the backup was taken cannot be told from others
     #[arg(long)]
     pub(crate) void_recovery_codes: bool,
@@ -222,12 +219,9 @@ pub(crate) struct RetryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SealsArgs {
-    /// The configuration (TOML), of which only store and keys are looked at
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The store: sqlite:PATH or postgres://…
-    #[arg(long, value_name = "STORE")]
-    pub(crate) store: Option<String>,
+    /// Which store
+    #[command(flatten)]
+    pub(crate) store: VaultArgs,
     /// Only this tenant
     #[arg(long, value_name = "ID")]
     pub(crate) tenant: Option<String>,

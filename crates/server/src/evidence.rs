@@ -11,6 +11,7 @@ use crate::stores::Stores;
 use countersign_application::audit::{Evidence, Export, ExportFailure, SealKey};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
+use countersign_keyring::Keyring;
 use countersign_notify::{FileSeals, LogSeals, SettingProblem, WebhookSeals};
 use countersign_ports::{Clock, SealExporter, StoreError};
 use std::sync::Arc;
@@ -45,10 +46,18 @@ pub(crate) fn exporters(config: &AuditConfig) -> Result<Vec<Arc<dyn SealExporter
     Ok(exporters)
 }
 
+/// The key that the service signs seals with.
+pub(crate) fn seal_key(keyring: &Arc<Keyring>) -> SealKey {
+    let id = keyring.newest();
+    let public_key = keyring.audit_public_key(id).unwrap_or_default();
+    let keyring = Arc::clone(keyring);
+    SealKey { key: (id, public_key), sign: Arc::new(move |statement| keyring.sign_audit(statement)) }
+}
+
 /// What proves the log of this store.
-pub(crate) fn of(stores: &Stores, key: SealKey, exporters: Vec<Arc<dyn SealExporter>>) -> Evidence {
+pub(crate) fn of(stores: &Stores, keyring: &Arc<Keyring>, exporters: Vec<Arc<dyn SealExporter>>) -> Evidence {
     let (log, progress) = (Arc::clone(&stores.audit), Arc::clone(&stores.progress));
-    Evidence { log, progress, key, exporters }
+    Evidence { log, progress, key: seal_key(keyring), exporters }
 }
 
 /// A job for each exporter: one that is down holds up no other.

@@ -13,6 +13,8 @@ pub(crate) use countersign_ports::error_chain as chain;
 pub(crate) enum Failure {
     /// The command line or the configuration: starting again changes nothing. 64, `EX_USAGE`.
     Config(Problems),
+    /// Whoever read the results has gone, as `head` does when it has enough: there is nothing left to do. 0.
+    Unread,
     /// What a check found, a line each. 1.
     Found(Vec<String>),
     /// The store cannot be reached or cannot be trusted. 69, `EX_UNAVAILABLE`.
@@ -38,6 +40,7 @@ impl Failure {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Unread => return ExitCode::SUCCESS,
             Self::Found(_) => 1,
             Self::Config(_) => 64,
             Self::Store(_) => 69,
@@ -50,6 +53,7 @@ impl Failure {
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Config(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+            Self::Unread => Vec::new(),
             Self::Found(lines) => lines.clone(),
             Self::Store(text) | Self::Internal(text) => vec![text.clone()],
             Self::Io { doing, error } => vec![format!("{doing}: {error}")],

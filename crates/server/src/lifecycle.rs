@@ -67,8 +67,6 @@ pub(crate) struct Node {
     pub(crate) maintenance: Arc<dyn Maintenance>,
     /// What stands under root keys.
     pub(crate) vault: Arc<dyn Vault>,
-    /// Sealing the log.
-    pub(crate) sealing: Job,
     /// Erasing from the log.
     pub(crate) erasure: Arc<dyn ClaimErasure>,
     /// Whether it is the store that it was.
@@ -110,7 +108,6 @@ impl Node {
         ));
         jobs.spawn(jobs::fold(Arc::clone(&self.maintenance), self.stop.clone()));
         jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
-        jobs.spawn(self.sealing);
         jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));
         for job in more {
             jobs.spawn(job);

@@ -2,12 +2,12 @@
 //! keyring's business.
 
 use crate::adapters::OsRandom;
+use crate::secret_file;
 use countersign_domain::secret::SecretString;
 use countersign_keyring::RootKey;
 use countersign_ports::Random;
 use data_encoding::HEXLOWER;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -24,17 +24,7 @@ pub(crate) fn draw() -> SecretString {
 /// Writes the key to a new file of mode 0600, durably. Never over a file that exists: that one may hold the only copy of
 /// a key in use.
 pub(crate) fn write_new(path: &Path, key: &SecretString) -> io::Result<()> {
-    let mut file = create(path)?;
-    file.write_all(key.expose().as_bytes())?;
-    file.sync_all()
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    secret_file::write_new(path, key.expose())
 }
 
 #[cfg(test)]

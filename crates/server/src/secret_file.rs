@@ -1,10 +1,10 @@
-//! Reading files that hold secrets: refused where others may read them too (R51).
+//! Files that hold secrets: read, and refused where others may read them too (R51); and made for their owner alone.
 
 use crate::problem::Problem;
 use countersign_domain::secret::SecretString;
 use countersign_keyring::RootKey;
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ pub(crate) enum Readers {
 
 /// The text of a secret file. The mode is asked of the opened file, so that nobody exchanges it in between.
 pub(crate) fn read(key: &str, path: &Path, readers: Readers) -> Result<SecretString, Problem> {
-    let fail = |error: std::io::Error| {
+    let fail = |error: io::Error| {
         Problem::new(
             key,
             format!("{} cannot be read ({}); check path and owner", path.display(), error.kind()),
@@ -56,6 +56,22 @@ pub(crate) fn read_root_key(key: &str, path: &Path) -> Result<RootKey, Problem> 
     RootKey::parse(text.expose()).map_err(|error| {
         Problem::new(key, format!("{}: {error}; `countersign keys new` makes one", path.display()))
     })
+}
+
+/// A new file of mode 0600, open for writing. Never one that exists.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A new file of mode 0600 with this text, durably. Never over one that exists.
+pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = create_new(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(unix)]

@@ -2,13 +2,17 @@
 
 use crate::adapters::OsRandom;
 use crate::config::StoreConfig;
+use countersign_application::Deps;
+use countersign_domain::digest::Digests;
+use countersign_domain::sms::budget::SendLimits;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    AuditLog, AuditProgress, ClaimErasure, DeadLetters, EventLog, Lifeline, Maintenance, Outbox, PolicyStore,
-    SendLedger, StoreError, UserQueries, UserStore, Vault,
+    AuditLog, AuditProgress, ClaimErasure, Clock, DeadLetters, EventLog, Lifeline, Maintenance, Outbox,
+    PolicyStore, SendLedger, StoreError, UserQueries, UserStore, Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
+use countersign_webauthn::WebAuthn;
 use std::sync::Arc;
 
 /// One store, as everything that is needed of it.
@@ -75,6 +79,25 @@ impl Stores {
             maintenance: store.clone(),
             vault: store.clone(),
             lifeline: store,
+        }
+    }
+
+    /// What the use cases need, without text messages.
+    pub(crate) fn deps(&self, digests: Digests, clock: Arc<dyn Clock>) -> Deps {
+        Deps {
+            users: Arc::clone(&self.users),
+            policies: Arc::clone(&self.policies),
+            outbox: Arc::clone(&self.outbox),
+            events: Arc::clone(&self.events),
+            queries: Arc::clone(&self.queries),
+            clock,
+            random: Arc::new(OsRandom),
+            digests,
+            keys: Arc::new(WebAuthn),
+            sends: Arc::clone(&self.sends),
+            text_messages: None,
+            send_limits: SendLimits::default(),
+            restores: 0,
         }
     }
 }

@@ -6,7 +6,7 @@
 mod support;
 
 use std::path::Path;
-use support::{command, output};
+use support::{Server, command, output};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -110,6 +110,46 @@ async fn a_port_or_file_that_cannot_be_used_is_74() {
     let args = ["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir", &file];
     check(&mut command(&args), 74, "countersign: creating ").await;
     check(&mut command(&["keys", "new", "--out", &file]), 74, "countersign: writing ").await;
+}
+
+/// Results that cannot be written are a failure (74), so that no file is short without anybody knowing.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn results_that_cannot_be_written_are_74() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut new = command(&["keys", "new"]);
+    check(new.stdout(full.try_clone().unwrap()), 74, "countersign: writing standard output: ").await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}/countersign.db", folder.path().display());
+    let mut migrate = command(&["migrate", "--store", &store]);
+    check(migrate.stdout(full), 74, "countersign: writing standard output: ").await;
+}
+
+/// Whoever reads results may go when it has enough: the command ends quietly, also one that would go on for ever. Work that
+/// is more than its words is done to its end.
+#[tokio::test]
+async fn a_reader_who_goes_ends_the_command_quietly() {
+    let unread = async |command: &mut Command| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = output(command.stdout(writer)).await;
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        assert_eq!(output.status.code(), Some(0));
+    };
+    unread(&mut command(&["keys", "new"])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.key");
+    unread(&mut command(&["keys", "new", "--out", path.to_str().unwrap()])).await;
+    assert!(path.exists());
+
+    let data = folder.path().join("data");
+    let mut server = Server::development(&data).await;
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.ended().await.success());
+    let store = format!("sqlite:{}/countersign.db", data.display());
+    let tail = ["events", "tail", "--tenant", "self-service-code", "--from", "oldest", "--store", &store];
+    let mut tail = command(&tail);
+    unread(tail.env("COUNTERSIGN__KEYS__FILES__1", data.join("root.key"))).await;
 }
 
 /// R68: migrating says what it did, and may be done again.

@@ -6,38 +6,28 @@ mod lines;
 
 pub(super) use export::export;
 
-use super::print;
+use super::opened::Opened;
+use super::{print, tell};
 use crate::cli::{SealsArgs, VerifyArgs};
-use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
 use crate::problem::Problem;
-use crate::stores::{self, Stores};
-use countersign_application::audit::{Judge, SealKey};
+use countersign_application::audit::Judge;
 use countersign_domain::audit::{Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::TenantId;
-use countersign_keyring::{Keyring, audit_signature_holds};
+use countersign_keyring::audit_signature_holds;
 use countersign_notify::SealLine;
 use countersign_ports::AuditLog;
 use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Tenants or seals read at once.
 const PAGE: u32 = 100;
 
-/// The key that the service signs seals with.
-pub(super) fn seal_key(keyring: &Arc<Keyring>) -> SealKey {
-    let id = keyring.newest();
-    let public_key = keyring.audit_public_key(id).unwrap_or_default();
-    let keyring = Arc::clone(keyring);
-    SealKey { key: (id, public_key), sign: Arc::new(move |statement| keyring.sign_audit(statement)) }
-}
-
 /// Prints all seals.
 pub(super) async fn seals(args: &SealsArgs) -> Result<(), Failure> {
-    let (stores, _) = open(args).await?;
+    let Opened { stores, .. } = Opened::open(&args.store).await?;
     let audit = stores.audit.as_ref();
     for tenant in tenants(audit, args.tenant.as_deref()).await? {
         let mut number = 0;
@@ -48,7 +38,7 @@ pub(super) async fn seals(args: &SealsArgs) -> Result<(), Failure> {
             for seal in page {
                 let line = serde_json::to_string(&SealLine::of(&tenant, &seal));
                 let line = line.map_err(|error| Failure::Internal(error.to_string()))?;
-                print(&format!("{line}\n"));
+                print(&format!("{line}\n"))?;
             }
         }
     }
@@ -65,7 +55,7 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     if let Some(path) = &args.export {
         return export::verify(path, believed, only(args.log.tenant.as_deref())?.as_ref(), earlier);
     }
-    let (stores, keyring) = open(&args.log).await?;
+    let Opened { stores, keyring, .. } = Opened::open(&args.log.store).await?;
     let mut known: BTreeMap<KeyId, [u8; 32]> = believed;
     known.extend(keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?))));
     let keys = |id: KeyId| known.get(&id).copied();
@@ -81,20 +71,13 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let judge = Judge { keys: &keys, check: &audit_signature_holds, exported, part: false };
         match judge.judge(audit, &tenant).await? {
             Err(finding) => found.push(finding.to_string()),
-            Ok(sound) => print(&format!(
+            Ok(sound) => tell(&format!(
                 "tenant {tenant}: good: {} seals, {} events, {} dropped by retention, {} not sealed yet\n",
                 sound.seals, sound.events, sound.dropped, sound.unsealed
-            )),
+            ))?,
         }
     }
     if found.is_empty() { Ok(()) } else { Err(Failure::Found(found)) }
-}
-
-async fn open(args: &SealsArgs) -> Result<(Stores, Arc<Keyring>), Failure> {
-    let sources = Sources { file: args.config.clone(), store: args.store.clone(), ..Sources::default() };
-    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
-    let keyring = Arc::new(keyring);
-    Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring))
 }
 
 /// The tenant that is asked for, or all.

@@ -1,11 +1,12 @@
 //! `countersign dev-ca`: an authority for development, with a server's certificate and callers'. For trying mutual TLS
 //! out; production has an authority of its own, whose key is on no machine of the service.
 
-use super::print;
+use super::tell;
 use crate::adapters::SystemClock;
 use crate::cli::DevCaArgs;
 use crate::failure::Failure;
 use crate::problem::Problem;
+use crate::secret_file;
 use crate::tls;
 use countersign_ports::Clock;
 use rcgen::{
@@ -13,8 +14,8 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::DirBuilder;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
@@ -52,11 +53,10 @@ pub(super) fn run(args: &DevCaArgs) -> Result<(), Failure> {
     new_folder(&args.out).map_err(Failure::io(doing(&args.out)))?;
     for (name, text) in &files {
         let path = args.out.join(name);
-        new_file(&path, text).map_err(Failure::io(doing(&path)))?;
+        secret_file::write_new(&path, text).map_err(Failure::io(doing(&path)))?;
     }
     let folder = std::path::absolute(&args.out).map_err(Failure::io(doing(&args.out)))?;
-    print(&lines(&folder, args));
-    Ok(())
+    tell(&lines(&folder, args))
 }
 
 /// The files by name.
@@ -150,14 +150,4 @@ fn new_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-fn new_file(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

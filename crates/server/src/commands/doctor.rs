@@ -1,6 +1,6 @@
 //! `countersign doctor`: looks at everything that a node needs before it starts, changes nothing, and says what to do.
 
-use super::print;
+use super::tell;
 use crate::adapters::{GuardedClock, SystemClock};
 use crate::cli::DoctorArgs;
 use crate::config::{self, Config, Keys, Sources, StoreConfig};
@@ -58,7 +58,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         }
         Err(problem) => report.fail(&problem),
     }
-    print(&report.lines);
+    tell(&report.lines)?;
     if report.failed { Err(Failure::Store("a node would not serve; see above".to_owned())) } else { Ok(()) }
 }
 

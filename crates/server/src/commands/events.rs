@@ -1,12 +1,12 @@
 //! `countersign events`: the log of a tenant, for people and for programs. It reads the database, where an operator is
 //! and no caller; services follow the log with `WatchEvents`.
 
+use super::opened::Opened;
 use super::{instant, print, rfc3339};
 use crate::cli::TailArgs;
-use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
 use crate::problem::Problem;
-use crate::stores::{self, Stores};
+use crate::stores::Stores;
 use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TenantId, UserId};
@@ -14,7 +14,6 @@ use countersign_ports::document::Named as _;
 use countersign_ports::{EventQuery, EventRecord};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,9 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Prints events until there are no more, or for ever.
 pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
     let mut query = query(&args)?;
-    let sources = Sources { file: args.store.config, store: args.store.store, ..Sources::default() };
-    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
-    let stores = stores::open(store, Arc::new(keyring)).await?;
+    let Opened { stores, .. } = Opened::open(&args.store).await?;
     require_log(&stores, &query).await?;
     if args.from == "now" {
         query.after = stores.events.head(&query.tenant).await?;
@@ -45,7 +42,7 @@ pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
             ]));
         }
         for event in &page {
-            print(&if args.json { json(&event.record)? } else { line(&event.record) });
+            print(&if args.json { json(&event.record)? } else { line(&event.record) })?;
         }
         query.after = page.last().map(|event| event.position).or(query.after);
         if page.len() < PAGE as usize {

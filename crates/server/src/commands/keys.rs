@@ -1,19 +1,16 @@
 //! `countersign keys`: a fresh root key, what needs which key, and sealing everything with the newest. Where keys are read
 //! and judged is `config`.
 
-use super::print;
+use super::opened::Opened;
+use super::{print, tell};
 use crate::adapters::SystemClock;
 use crate::cli::{NewKeyArgs, VaultArgs};
-use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
 use crate::root_key;
-use crate::stores::{self, Stores};
+use crate::stores::Stores;
 use crate::vault::{self, Table};
-use countersign_domain::digest::KeyId;
 use countersign_keyring::Keyring;
 use countersign_ports::{Clock, Release};
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// After how long what others held is tried again.
@@ -23,39 +20,37 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 pub(super) fn new(args: &NewKeyArgs) -> Result<(), Failure> {
     let text = root_key::draw();
     let Some(path) = &args.out else {
-        print(text.expose());
-        return Ok(());
+        return print(text.expose());
     };
     root_key::write_new(path, &text).map_err(Failure::io(format!("writing {}", path.display())))?;
-    print(&format!(
+    tell(&format!(
         "wrote a root key to {}; keep a copy where the database's backups are not\n",
         path.display()
-    ));
-    Ok(())
+    ))
 }
 
 /// Says what needs which key.
 pub(super) async fn status(args: VaultArgs) -> Result<(), Failure> {
-    let (stores, keyring, _) = open(args).await?;
+    let Opened { stores, keyring, .. } = Opened::open(&args).await?;
     say(&stores, &keyring).await
 }
 
 async fn say(stores: &Stores, keyring: &Keyring) -> Result<(), Failure> {
     let now = SystemClock.now();
     let uses = stores.vault.key_uses(now).await?;
-    print(&Table { keyring, uses: &uses, now }.to_string());
-    Ok(())
+    print(&Table { keyring, uses: &uses, now }.to_string())
 }
 
 /// Seals everything with the newest key, as the service does by itself, and says how far it is. Refuses the keys that the
 /// service refuses: what is sealed with a key that no node has opens nowhere.
 pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
-    let (stores, keyring, retired) = open(args).await?;
+    let Opened { stores, keyring, retired, .. } = Opened::open(&args).await?;
     vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
     let mut total = 0;
     loop {
         let pass = vault::pass(stores.vault.as_ref(), |rows| {
-            print(&format!("{} rows are sealed with key {} now\n", total + rows, keyring.newest().0));
+            // Sealing goes on where nobody watches it.
+            let _ = tell(&format!("{} rows are sealed with key {} now\n", total + rows, keyring.newest().0));
             true
         });
         let pass = pass.await?;
@@ -67,11 +62,11 @@ pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
         let left = left(&stores, &keyring).await?;
         if left <= pass.broken {
             if pass.broken > 0 {
-                print(&format!("{} rows do not open and stay as they are\n", pass.broken));
+                tell(&format!("{} rows do not open and stay as they are\n", pass.broken))?;
             }
             return say(&stores, &keyring).await;
         }
-        print(&format!("{left} rows are held by others just now; trying again\n"));
+        let _ = tell(&format!("{left} rows are held by others just now; trying again\n"));
         tokio::time::sleep(TRY_AGAIN).await;
     }
 }
@@ -82,11 +77,4 @@ async fn left(stores: &Stores, keyring: &Keyring) -> Result<u64, Failure> {
     let uses = stores.vault.key_uses(SystemClock.now()).await?;
     let sealed = uses.iter().filter(|one| one.key < keyring.newest() && one.release == Release::Resealed);
     Ok(sealed.map(|one| one.rows).sum())
-}
-
-async fn open(args: VaultArgs) -> Result<(Stores, Arc<Keyring>, BTreeSet<KeyId>), Failure> {
-    let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
-    let (store, Keys { keyring, retired }, _) = config::load_vault(&sources)?;
-    let keyring = Arc::new(keyring);
-    Ok((stores::open(store, Arc::clone(&keyring)).await?, keyring, retired))
 }

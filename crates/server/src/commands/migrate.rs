@@ -1,7 +1,7 @@
 //! `countersign migrate`: brings the configured store to the schema of this version. The migrations themselves and the
 //! lock that lets one at a time work are the stores'.
 
-use super::print;
+use super::tell;
 use crate::cli::MigrateArgs;
 use crate::config::{self, Sources, StoreConfig};
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
             countersign_store_postgres::migrate(&options.url).await?;
             if let Some(role) = &args.service_role {
                 countersign_store_postgres::grant(&options.url, role).await?;
-                print(&format!("{role} has the rights to serve, and no others\n"));
+                tell(&format!("{role} has the rights to serve, and no others\n"))?;
             }
         }
         StoreConfig::Sqlite { .. } if args.service_role.is_some() => {
@@ -31,8 +31,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
         // Opening is what migrates it.
         StoreConfig::Sqlite { .. } => drop(stores::open(store, unused_keyring()?).await?),
     }
-    print(&format!("{kind}: the schema is that of version {}\n", env!("CARGO_PKG_VERSION")));
-    Ok(())
+    tell(&format!("{kind}: the schema is that of version {}\n", env!("CARGO_PKG_VERSION")))
 }
 
 /// Migrations neither seal nor open anything, so they need no key of the operator's.

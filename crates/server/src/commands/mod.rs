@@ -4,6 +4,8 @@
 //! 1. Its arguments in `cli`.
 //! 2. A file here with one function that returns `Result<(), Failure>`.
 //! 3. Its row in `docs/operations/running.md`.
+//!
+//! Results are for `print`; what is said beside work that must be finished is for `tell`.
 
 mod audit;
 mod dev_ca;
@@ -12,6 +14,7 @@ mod events;
 mod keys;
 mod migrate;
 mod notices;
+mod opened;
 mod post_restore;
 mod qr;
 mod serve;
@@ -20,7 +23,7 @@ use crate::cli::{AuditCommand, Command, EventsCommand, KeysCommand, NoticesComma
 use crate::failure::Failure;
 use crate::problem::Problem;
 use countersign_domain::time::Timestamp;
-use std::io::Write;
+use std::io::{self, Write};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -45,10 +48,22 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Prints lines to standard output at once. A reader who has gone is not our failure.
-fn print(lines: &str) {
+/// Prints results to standard output at once. Where whoever read them has gone, the command ends with that.
+fn print(lines: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+    let printed = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+    printed.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Unread,
+        _ => Failure::io("writing standard output")(error),
+    })
+}
+
+/// Prints what a command says of its work, which goes on where nobody reads that.
+fn tell(lines: &str) -> Result<(), Failure> {
+    match print(lines) {
+        Err(Failure::Unread) => Ok(()),
+        printed => printed,
+    }
 }
 
 /// A time as people write it.

@@ -1,15 +1,13 @@
 //! `countersign notices`: what was given up, and why; and another try.
 
-use super::{print, rfc3339};
+use super::opened::Opened;
+use super::{print, rfc3339, tell};
 use crate::adapters::SystemClock;
 use crate::cli::{RetryArgs, VaultArgs};
-use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
 use crate::problem::Problem;
-use crate::stores;
-use countersign_ports::{Clock, DeadLetter, DeadLetters, NoticeId};
+use countersign_ports::{Clock, DeadLetter, NoticeId};
 use std::str::FromStr as _;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Dead letters read at once.
@@ -17,7 +15,7 @@ const PAGE: u32 = 200;
 
 /// Prints dead letters, a line each.
 pub(super) async fn list(args: VaultArgs) -> Result<(), Failure> {
-    let store = open(args).await?;
+    let store = Opened::open(&args).await?.stores.dead_letters;
     let now = SystemClock.now();
     let mut count = 0_u64;
     let mut after = None;
@@ -32,11 +30,10 @@ pub(super) async fn list(args: VaultArgs) -> Result<(), Failure> {
             print(&format!(
                 "{} tenant {tenant} type {kind} event {event} made {made} age {age}h attempts {attempts} last error: {last_error}\n",
                 notice.0
-            ));
+            ))?;
         }
     }
-    print(&format!("{count} dead letters\n"));
-    Ok(())
+    print(&format!("{count} dead letters\n"))
 }
 
 /// Makes dead letters due.
@@ -48,7 +45,7 @@ pub(super) async fn retry(args: RetryArgs) -> Result<(), Failure> {
         })?;
         wanted.push(NoticeId(id));
     }
-    let store = open(args.store).await?;
+    let store = Opened::open(&args.store).await?.stores.dead_letters;
     let now = SystemClock.now();
     if args.all {
         let mut after = None;
@@ -67,12 +64,6 @@ pub(super) async fn retry(args: RetryArgs) -> Result<(), Failure> {
             missing.push(format!("{}: is not among the dead letters", notice.0));
         }
     }
-    print(&format!("{revived} notices are sent again\n"));
+    tell(&format!("{revived} notices are sent again\n"))?;
     if missing.is_empty() { Ok(()) } else { Err(Failure::Found(missing)) }
-}
-
-async fn open(args: VaultArgs) -> Result<Arc<dyn DeadLetters>, Failure> {
-    let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
-    let (store, Keys { keyring, .. }, _) = config::load_vault(&sources)?;
-    Ok(stores::open(store, Arc::new(keyring)).await?.dead_letters)
 }

@@ -1,17 +1,16 @@
 //! `countersign post-restore`: makes a database safe that was put back from a backup (R64). What becomes of a user is
 //! decided in the domain, and committed with its event like every other change.
 
-use super::print;
-use super::serve::deps;
+use super::opened::Opened;
+use super::tell;
 use crate::adapters::GuardedClock;
 use crate::cli::PostRestoreArgs;
-use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
-use crate::stores::{self, Stores};
+use crate::stores::Stores;
 use crate::vault;
 use crate::witness::{self, Witness};
 use countersign_application::{AppError, Application};
-use countersign_domain::clock::Trust;
+use countersign_domain::clock::{TOLERANCE, Trust};
 use countersign_domain::digest::KeyId;
 use countersign_keyring::Keyring;
 use countersign_ports::{Clock, StoreError};
@@ -26,11 +25,8 @@ const PAGE: u32 = 500;
 
 /// Makes every user safe, then lets nodes serve again. May be run again where it was interrupted.
 pub(super) async fn run(args: PostRestoreArgs) -> Result<(), Failure> {
-    let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
-    let (store, Keys { keyring, retired }, witness) = config::load_vault(&sources)?;
+    let Opened { stores, keyring, retired, witness } = Opened::open(&args.store).await?;
     let witness = Witness::open(witness)?;
-    let keyring = Arc::new(keyring);
-    let stores = stores::open(store, Arc::clone(&keyring)).await?;
     let restore = Restore { stores, keyring, retired, witness, recovery_codes: args.void_recovery_codes };
     restore.run(&Arc::new(GuardedClock::start())).await
 }
@@ -59,23 +55,23 @@ impl Restore {
         let above = self.witness.seen().map_or(0, |seen| seen.number.saturating_add(1));
         let number = u64::try_from(number).unwrap_or(0).max(above);
         self.witness.remember(lifeline.finish_restore(witness::fresh_id(), number).await?).await?;
-        print(&format!("{} users are safe; nodes may serve again\n", counts.safe));
+        tell(&format!("{} users are safe; nodes may serve again\n", counts.safe))?;
         if counts.broken > 0 {
-            print(&format!(
+            tell(&format!(
                 "{} users have rows that do not open or make no sense; they are refused, and their rows are alarms\n",
                 counts.broken
-            ));
+            ))?;
         }
         if !self.recovery_codes {
-            print(
+            tell(
                 "recovery codes that were used since the backup was taken are good again: --void-recovery-codes voids all\n",
-            );
+            )?;
         }
         Ok(())
     }
 
     async fn all_users(&self, clock: &Arc<GuardedClock>) -> Result<Counts, Failure> {
-        let deps = deps(&self.stores, self.keyring.digests(), Arc::clone(clock) as Arc<dyn Clock>);
+        let deps = self.stores.deps(self.keyring.digests(), Arc::clone(clock) as Arc<dyn Clock>);
         let app = Application::new(deps);
         let (mut after, mut counts) = (None, Counts::default());
         let mut under_way: JoinSet<Result<(), AppError>> = JoinSet::new();
@@ -91,7 +87,8 @@ impl Restore {
                 under_way.spawn(async move { app.make_safe_after_restore(user, codes).await });
             }
             self.compare(clock).await?;
-            print(&format!("{} users\n", counts.safe));
+            // A terminal that is gone must not leave half of them as they were.
+            let _ = tell(&format!("{} users\n", counts.safe));
         }
         while !under_way.is_empty() {
             counts.finish_one(&mut under_way).await?;
@@ -108,10 +105,10 @@ impl Restore {
 }
 
 fn untrusted() -> Failure {
-    Failure::Store(
-        "the clock jumped, or is more than 2 s away from the database's; set up NTP on both and run this again"
-            .to_owned(),
-    )
+    let seconds = TOLERANCE.as_secs();
+    Failure::Store(format!(
+        "the clock jumped, or is more than {seconds} s away from the database's; set up NTP on both and run this again"
+    ))
 }
 
 /// What became of users so far.
@@ -146,6 +143,7 @@ impl Counts {
 mod tests {
     use super::*;
     use crate::config::StoreConfig;
+    use crate::stores;
     use async_trait::async_trait;
     use countersign_domain::ids::{EventId, TenantId, UserRef};
     use countersign_domain::policy::Preset;

@@ -22,7 +22,7 @@ pub(super) fn run() -> Result<(), Failure> {
     })?;
     let (begin, end) = if std::io::stdout().is_terminal() { INK } else { ("", "") };
     for line in lines {
-        print(&format!("{begin}{line}{end}\n"));
+        print(&format!("{begin}{line}{end}\n"))?;
     }
     Ok(())
 }

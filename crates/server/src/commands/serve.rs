@@ -1,7 +1,7 @@
 //! `countersign serve`: everything put together. The order matters: whatever can be wrong is found before a port opens.
 
-use super::print;
-use crate::adapters::{GuardedClock, OsRandom, SystemClock};
+use super::tell;
+use crate::adapters::{GuardedClock, SystemClock};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Exposure, Keys, Limits, Sources, StoreConfig};
 use crate::dev;
@@ -14,10 +14,7 @@ use crate::witness::{self, Witness};
 use crate::{evidence, jobs, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::{Application, Deps};
-use countersign_domain::digest::Digests;
-use countersign_domain::sms::budget::SendLimits;
 use countersign_ports::Clock;
-use countersign_webauthn::WebAuthn;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,10 +63,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let clock = Arc::new(GuardedClock::start());
     clock.compare_with(stores.maintenance.as_ref()).await?;
     let digests = keyring.digests();
-    let evidence = evidence::of(&stores, super::audit::seal_key(&keyring), exporters);
+    let evidence = evidence::of(&stores, &keyring, exporters);
     let send_limits = sms.limits;
     let text_messages = sms.gateway.map(|gateway| gateway.sender(Arc::new(SystemClock))).transpose()?;
-    let deps = deps(&stores, digests, Arc::clone(&clock) as Arc<dyn Clock>);
+    let deps = stores.deps(digests, Arc::clone(&clock) as Arc<dyn Clock>);
     let app = Application::new(Deps { text_messages, send_limits, restores, ..deps });
     if development {
         dev::create_demo_tenants(&app).await?;
@@ -78,6 +75,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
     jobs.extend(evidence::jobs(&evidence, &audit, &stop));
+    jobs.push(Box::pin(jobs::seal(evidence.clone(), audit.seal_after, Arc::new(SystemClock), stop.clone())));
     jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &clock, &stop));
     let options = Options { tokens, rates, reflection: development, ..options(&limits, callers) };
     let service = countersign_api_grpc::service(app.clone(), options);
@@ -85,9 +83,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let listener = TcpListener::bind(listen).await.map_err(Failure::io(format!("listening on {listen}")))?;
     let address = listener.local_addr().map_err(Failure::io(format!("listening on {listen}")))?;
     tracing::info!(address = %address, store = kind, version = env!("CARGO_PKG_VERSION"), "listening");
-    print(&format!("listening on {address}\n"));
+    // Who starts a node need not read what it prints; the log says it too.
+    let _ = tell(&format!("listening on {address}\n"));
     if development {
-        print(&dev::lines_to_paste(address));
+        let _ = tell(&dev::lines_to_paste(address));
     }
     let rules = listener::Rules {
         tls: certificates,
@@ -99,12 +98,6 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         service,
         maintenance: stores.maintenance,
         vault: stores.vault,
-        sealing: Box::pin(jobs::seal(
-            evidence.clone(),
-            audit.seal_after,
-            Arc::new(SystemClock),
-            stop.clone(),
-        )),
         erasure: stores.erasure,
         lifeline: stores.lifeline,
         witness,
@@ -172,25 +165,6 @@ async fn goes_on(stores: &Stores, witness: &Witness) -> Result<u64, Failure> {
     witness.judge(&come)?;
     witness.remember(come).await?;
     Ok(come.number)
-}
-
-/// What the use cases need.
-pub(super) fn deps(stores: &Stores, digests: Digests, clock: Arc<dyn Clock>) -> Deps {
-    Deps {
-        users: Arc::clone(&stores.users),
-        policies: Arc::clone(&stores.policies),
-        outbox: Arc::clone(&stores.outbox),
-        events: Arc::clone(&stores.events),
-        queries: Arc::clone(&stores.queries),
-        clock,
-        random: Arc::new(OsRandom),
-        digests,
-        keys: Arc::new(WebAuthn),
-        sends: Arc::clone(&stores.sends),
-        text_messages: None,
-        send_limits: SendLimits::default(),
-        restores: 0,
-    }
 }
 
 /// Who may call, how they are known, and the jobs that keep certificates and keys current.

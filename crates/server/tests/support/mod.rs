@@ -35,9 +35,9 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a command that ends by itself.
+/// Runs a command that ends by itself. Its output goes where the command says, by default to us.
 pub async fn output(command: &mut Command) -> Output {
-    within(command.output()).await.unwrap()
+    within(command.spawn().unwrap().wait_with_output()).await.unwrap()
 }
 
 /// Waits for what must come, but not for ever.

@@ -2,12 +2,15 @@
 //! service. What an export is made of is `application::audit`'s, how it is judged the domain's.
 
 use super::lines::{EntriesLine, Line, ManifestLine};
-use super::{Exported, open, seal_key, tenants};
+use super::{Exported, tenants};
 use crate::adapters::SystemClock;
 use crate::cli::ExportArgs;
-use crate::commands::{instant, print};
+use crate::commands::opened::Opened;
+use crate::commands::{instant, tell};
+use crate::evidence::seal_key;
 use crate::failure::Failure;
 use crate::problem::Problem;
+use crate::secret_file;
 use countersign_application::audit::{Span, dump};
 use countersign_domain::audit::{ExportJudge, Finding, Manifest, Proved, Statement, TrustedKeys};
 use countersign_domain::digest::KeyId;
@@ -16,9 +19,8 @@ use countersign_keyring::audit_signature_holds;
 use countersign_ports::Clock;
 use data_encoding::{BASE64, HEXLOWER};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Writes the export.
@@ -27,11 +29,11 @@ pub(crate) async fn export(args: &ExportArgs) -> Result<(), Failure> {
         from: args.from.as_deref().map(|text| instant("--from", text)).transpose()?,
         to: args.to.as_deref().map(|text| instant("--to", text)).transpose()?,
     };
-    let (stores, keyring) = open(&args.log).await?;
+    let Opened { stores, keyring, .. } = Opened::open(&args.log.store).await?;
     let key = seal_key(&keyring);
     let path = args.out.display();
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out);
-    let mut file = BufWriter::new(file.map_err(Failure::io(format!("making {path}")))?);
+    let file = secret_file::create_new(&args.out).map_err(Failure::io(format!("making {path}")))?;
+    let mut file = BufWriter::new(file);
     let written = |error| Failure::io(format!("writing {path}"))(error);
     for tenant in tenants(stores.audit.as_ref(), args.log.tenant.as_deref()).await? {
         let mut events = 0_u64;
@@ -42,9 +44,9 @@ pub(crate) async fn export(args: &ExportArgs) -> Result<(), Failure> {
             writeln!(file, "{text}").map_err(written)
         };
         match dump(stores.audit.as_ref(), &tenant, &key, span, SystemClock.now(), write).await? {
-            None => print(&format!("tenant {tenant}: nothing is sealed yet\n")),
+            None => tell(&format!("tenant {tenant}: nothing is sealed yet\n"))?,
             Some(Manifest { seals: (first, last), .. }) => {
-                print(&format!("tenant {tenant}: seals {first} to {last}, {events} events\n"));
+                tell(&format!("tenant {tenant}: seals {first} to {last}, {events} events\n"))?;
             }
         }
     }
@@ -52,7 +54,7 @@ pub(crate) async fn export(args: &ExportArgs) -> Result<(), Failure> {
     file.sync_all().map_err(written)?;
     let keys = keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?)));
     for (id, key) in keys {
-        print(&format!("public key {}:{}\n", id.0, HEXLOWER.encode(&key)));
+        tell(&format!("public key {}:{}\n", id.0, HEXLOWER.encode(&key)))?;
     }
     Ok(())
 }
@@ -77,7 +79,7 @@ pub(super) fn verify(
     for (number, line) in lines(path)? {
         match line? {
             Line::Export(line) => {
-                checked.end(section.take());
+                checked.end(section.take())?;
                 section = Some(checked.begin(&line, &mut exported).ok_or_else(|| unread(path, number))?);
             }
             line => {
@@ -86,7 +88,7 @@ pub(super) fn verify(
             }
         }
     }
-    checked.end(section);
+    checked.end(section)?;
     let missing = only.iter().copied().filter(|tenant| !checked.seen.contains(*tenant));
     let missing = missing.chain(exported.keys()).filter(|tenant| only.is_none_or(|only| only == *tenant));
     let missing: BTreeSet<_> = missing.collect();
@@ -94,7 +96,7 @@ pub(super) fn verify(
     if own {
         for (id, key) in &keys {
             let key = HEXLOWER.encode(key);
-            print(&format!("the export names its own key, compare it with the service's: {}:{key}\n", id.0));
+            tell(&format!("the export names its own key, compare it with the service's: {}:{key}\n", id.0))?;
         }
     }
     if checked.found.is_empty() { Ok(()) } else { Err(Failure::Found(checked.found)) }
@@ -149,17 +151,18 @@ impl<'a> Checked<'a> {
     }
 
     /// A section is over.
-    fn end(&mut self, section: Option<Section<'_>>) {
-        let Some(Section { tenant, judge: Some(judge) }) = section else { return };
+    fn end(&mut self, section: Option<Section<'_>>) -> Result<(), Failure> {
+        let Some(Section { tenant, judge: Some(judge) }) = section else { return Ok(()) };
         match judge.and_then(ExportJudge::finish) {
-            Ok(Proved { seals, events, dropped, without_claims }) => print(&format!(
+            Ok(Proved { seals, events, dropped, without_claims }) => tell(&format!(
                 "tenant {tenant}: good: {seals} seals, {events} events ({without_claims} without claims), {dropped} dropped by retention\n"
-            )),
+            ))?,
             Err(finding) => self.found.push(finding.to_string()),
         }
         if !self.seen.insert(tenant.clone()) {
             self.found.push(format!("tenant {tenant}: is in the export twice"));
         }
+        Ok(())
     }
 }
 
