@@ -15,17 +15,50 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const STEP_ROWS: u32 = 100;
 
 /// Refuses keys with which something in the store could not be opened any more: one that is missing and still needed,
-/// and one that is another than it was under its id. Remembers the others.
+/// and one that is another than it was under its id. Remembers the others, and forgets those that nothing needs any more.
 pub(crate) async fn admit(
     vault: &dyn Vault,
     keyring: &Keyring,
     retired: &BTreeSet<KeyId>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let ours: Vec<_> = keyring.checks().into_iter().map(|(key, check)| KnownKey { key, check }).collect();
+    let ours = ours(keyring);
     let known = vault.know_keys(&ours, now).await?;
-    let mut problems = Problems::default();
-    for key in exchanged(&ours, &known) {
+    let Judged { problems, unneeded } = judge(vault, &ours, &known, retired, now).await?;
+    for key in unneeded {
+        vault.forget_key(key).await?;
+        tracing::info!(key_id = key.0, "nothing needs this root key any more; it is forgotten");
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+/// What [`admit`] would refuse these keys for. Neither remembers nor forgets any.
+pub(crate) async fn objections(
+    vault: &dyn Vault,
+    keyring: &Keyring,
+    retired: &BTreeSet<KeyId>,
+    now: Timestamp,
+) -> Result<Problems, StoreError> {
+    let known = vault.know_keys(&[], now).await?;
+    Ok(judge(vault, &ours(keyring), &known, retired, now).await?.problems)
+}
+
+/// What is thought of keys.
+struct Judged {
+    problems: Problems,
+    /// Keys that the store knows, that are not there, and that nothing needs.
+    unneeded: Vec<KeyId>,
+}
+
+async fn judge(
+    vault: &dyn Vault,
+    ours: &[KnownKey],
+    known: &[KnownKey],
+    retired: &BTreeSet<KeyId>,
+    now: Timestamp,
+) -> Result<Judged, StoreError> {
+    let (mut problems, mut unneeded) = (Problems::default(), Vec::new());
+    for key in exchanged(ours, known) {
         problems.add(Problem::new(
             format!("keys.*.{}", key.0),
             "is another key than the one that was used under this id; put that one back, and give the new one a new id",
@@ -39,14 +72,17 @@ pub(crate) async fn admit(
             let needed: Vec<_> =
                 uses.iter().filter(|one| one.key == key && still_needed(one, retired)).collect();
             if needed.is_empty() {
-                vault.forget_key(key).await?;
-                tracing::info!(key_id = key.0, "nothing needs this root key any more; it is forgotten");
+                unneeded.push(key);
             } else {
                 problems.add(removed(key, &needed));
             }
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+    Ok(Judged { problems, unneeded })
+}
+
+fn ours(keyring: &Keyring) -> Vec<KnownKey> {
+    keyring.checks().into_iter().map(|(key, check)| KnownKey { key, check }).collect()
 }
 
 /// Keys whose fingerprint is not the one that they came with.
