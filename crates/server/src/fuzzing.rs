@@ -2,6 +2,7 @@
 //! and for tests; what must hold of the answers is said by the targets.
 
 use crate::config::{self, Exposure};
+use crate::hangups::Hangups;
 use crate::tokens::{self, Algorithm, Freshness, Origin, Rules, Settings, Source, Tokens};
 use countersign_api_grpc::TokenVerifier;
 use countersign_ports::Clock;
@@ -76,7 +77,7 @@ pub fn verifier(keys: PathBuf, clock: Arc<dyn Clock>) -> (Arc<dyn TokenVerifier>
         subjects: [(SUBJECT.to_owned(), "login.internal".to_owned())].into(),
     };
     let stop = CancellationToken::new();
-    let (judge, job) = Tokens::new(settings, clock, stop.clone());
+    let (judge, job) = Tokens::new(settings, clock, Hangups::never(), stop.clone());
     tokio::spawn(job);
     (Arc::new(judge), stop.drop_guard())
 }

@@ -2,10 +2,12 @@
 //! a loop that the stop token ends between two rounds.
 
 use crate::failure::chain;
+use crate::standing::{ALARM_AFTER, Standing};
 use crate::vault;
 use countersign_application::audit::{Evidence, SealWhen, seal_next};
 use countersign_application::{AppError, Application, NoticeRules};
 use countersign_ports::{ClaimErasure, Clock, DeadLetters, Maintenance, Notifier, StoreError, Vault};
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -53,12 +55,42 @@ pub(crate) async fn every<F>(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        // In a task of its own, so that a panic ends the round and not the job.
-        if tokio::spawn(round()).await.is_err() {
-            // The alarm is the panic hook's, which knows the place; a second one would count it twice.
-            tracing::error!(job, "a round of a job panicked");
-        }
+        alone(job, round()).await;
     }
+}
+
+/// Runs one round in a task of its own, so that a panic ends the round and not the job. `None` where it panicked.
+pub(crate) async fn alone<F>(job: &'static str, round: F) -> Option<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let ended = tokio::spawn(round).await;
+    // The alarm is the panic hook's, which knows the place; a second one would count it twice.
+    ended.inspect_err(|_| tracing::error!(job, "a round of a job panicked")).ok()
+}
+
+/// As [`every`], with rounds that can fail. How they do is told.
+async fn every_told<F, E>(
+    period: Duration,
+    stop: CancellationToken,
+    standing: Standing,
+    round: impl Fn() -> F,
+) where
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Error,
+{
+    let (standing, stopped) = (Arc::new(standing), stop.clone());
+    every(period, stop, standing.job, move || {
+        let (standing, stopped, round) = (Arc::clone(&standing), stopped.clone(), round());
+        async move {
+            let ended = round.await;
+            // A round that was ended early did not work.
+            if !stopped.is_cancelled() {
+                standing.note(ended);
+            }
+        }
+    })
+    .await;
 }
 
 /// Delivers notices (R57).
@@ -69,19 +101,12 @@ pub(crate) async fn dispatch(
     stop: CancellationToken,
 ) {
     let stopped = stop.clone();
-    every(DISPATCH_EVERY, stop, "dispatch", move || {
+    let standing = Standing::new("dispatch", "notices could not be dispatched", ALARM_AFTER);
+    every_told(DISPATCH_EVERY, stop, standing, move || {
         let (app, notifier, stopped) = (app.clone(), Arc::clone(&notifier), stopped.clone());
-        async move {
-            if let Err(error) = app.dispatch_notices(&notifier, rules, &stopped).await {
-                tell(&error);
-            }
-        }
+        async move { app.dispatch_notices(&notifier, rules, &stopped).await.map(drop) }
     })
     .await;
-}
-
-fn tell(error: &AppError) {
-    tracing::warn!(error = chain(error), "notices could not be dispatched; trying again");
 }
 
 /// Tells of denied callers (R42), those of the last minute too when the node stops. Who is denied while it drains is told
@@ -99,33 +124,30 @@ pub(crate) async fn tell_denials(app: Application, stop: CancellationToken) {
 /// Deletes what expired (R49).
 pub(crate) async fn sweep(store: Arc<dyn Maintenance>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let stopped = stop.clone();
-    every(SWEEP_EVERY, stop, "sweep", move || {
+    let standing = Standing::new("sweep", "expired rows could not be deleted", ALARM_AFTER);
+    every_told(SWEEP_EVERY, stop, standing, move || {
         let (store, clock, stopped) = (Arc::clone(&store), Arc::clone(&clock), stopped.clone());
         async move { sweep_all(store.as_ref(), clock.as_ref(), &stopped).await }
     })
     .await;
 }
 
-async fn sweep_all(store: &dyn Maintenance, clock: &dyn Clock, stopped: &CancellationToken) {
-    let mut total = 0;
+async fn sweep_all(
+    store: &dyn Maintenance,
+    clock: &dyn Clock,
+    stopped: &CancellationToken,
+) -> Result<(), StoreError> {
     // By a clock that jumped ahead, everything would have expired.
     while clock.is_trusted() && !stopped.is_cancelled() {
-        match store.sweep(clock.now(), SWEEP_ROWS).await {
-            Ok(rows) => {
-                total += rows;
-                if rows < u64::from(SWEEP_ROWS) {
-                    break;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "expired rows could not be deleted; trying again");
-                break;
-            }
+        let rows = store.sweep(clock.now(), SWEEP_ROWS).await?;
+        if rows > 0 {
+            tracing::debug!(rows, "expired rows were deleted");
+        }
+        if rows < u64::from(SWEEP_ROWS) {
+            break;
         }
     }
-    if total > 0 {
-        tracing::debug!(rows = total, "expired rows were deleted");
-    }
+    Ok(())
 }
 
 /// Deletes notices that were given up and that nobody wanted sent again for so long (R49).
@@ -135,21 +157,20 @@ pub(crate) async fn sweep_dead_letters(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
-    every(SWEEP_EVERY, stop, "sweep_dead_letters", move || {
+    let standing = Standing::new("sweep_dead_letters", "dead letters could not be deleted", ALARM_AFTER);
+    every_told(SWEEP_EVERY, stop, standing, move || {
         let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
         async move {
             // By a clock that jumped ahead, all of them would be old.
             if !clock.is_trusted() {
-                return;
+                return Ok::<_, StoreError>(());
             }
             // One piece a minute: what is left comes next.
-            match store.sweep_dead_letters(clock.now().minus(keep), SWEEP_ROWS).await {
-                Ok(0) => {}
-                Ok(letters) => tracing::info!(letters, "old notices that were given up were deleted"),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "dead letters could not be deleted; trying again");
-                }
+            match store.sweep_dead_letters(clock.now().minus(keep), SWEEP_ROWS).await? {
+                0 => {}
+                letters => tracing::info!(letters, "old notices that were given up were deleted"),
             }
+            Ok(())
         }
     })
     .await;
@@ -158,19 +179,13 @@ pub(crate) async fn sweep_dead_letters(
 /// Keeps counting short (P9). Every node does; each change is folded by one of them.
 pub(crate) async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     let stopped = stop.clone();
-    every(FOLD_EVERY, stop, "fold", move || {
+    let standing = Standing::new("fold", "counts could not be folded", ALARM_AFTER);
+    every_told(FOLD_EVERY, stop, standing, move || {
         let (store, stopped) = (Arc::clone(&store), stopped.clone());
         async move {
-            while !stopped.is_cancelled() {
-                match store.fold_counts(SWEEP_ROWS).await {
-                    Ok(rows) if rows < u64::from(SWEEP_ROWS) => break,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!(error = chain(&error), "counts could not be folded; trying again");
-                        break;
-                    }
-                }
-            }
+            let full = u64::from(SWEEP_ROWS);
+            while !stopped.is_cancelled() && store.fold_counts(SWEEP_ROWS).await? >= full {}
+            Ok::<_, StoreError>(())
         }
     })
     .await;
@@ -179,7 +194,8 @@ pub(crate) async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
 /// Seals what is under an older root key with the newest (R52). Every node does; each row is sealed by one of them.
 pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
     let stopped = stop.clone();
-    every(RESEAL_EVERY, stop, "reseal", move || {
+    let standing = Standing::new("reseal", "rows could not be sealed again", ALARM_AFTER);
+    every_told(RESEAL_EVERY, stop, standing, move || {
         let (store, stopped) = (Arc::clone(&store), stopped.clone());
         async move { vault::reseal(store.as_ref(), &stopped).await }
     })
@@ -189,19 +205,16 @@ pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
 /// Takes the claims of erased users out of the log. Several nodes may do it at once: they make the same of it.
 pub(crate) async fn erase(store: Arc<dyn ClaimErasure>, stop: CancellationToken) {
     let stopped = stop.clone();
-    every(ERASE_EVERY, stop, "erase", move || {
+    let standing = Standing::new("erase", "claims could not be erased", ALARM_AFTER);
+    every_told(ERASE_EVERY, stop, standing, move || {
         let (store, stopped) = (Arc::clone(&store), stopped.clone());
-        async move {
-            if let Err(error) = erase_all(store.as_ref(), &stopped).await {
-                tracing::warn!(error = chain(&error), "claims could not be erased; trying again");
-            }
-        }
+        async move { erase_all(store.as_ref(), &stopped).await }
     })
     .await;
 }
 
-/// Keeps the log of security events in bounds, and room for what is to come. Where the store lets only the owner of its
-/// tables do so and that is somebody else, each round says so; `countersign migrate` makes the room as well.
+/// Keeps the log of security events in bounds, and room for what is to come. Dropping is for the owner of the tables alone:
+/// where somebody else serves and a retention is configured, this fails until it is taken out.
 pub(crate) async fn keep_events(
     app: Application,
     store: Arc<dyn Maintenance>,
@@ -209,16 +222,15 @@ pub(crate) async fn keep_events(
     evidence: Evidence,
     stop: CancellationToken,
 ) {
-    every(KEEP_EVENTS_EVERY, stop, "keep_events", move || {
+    let standing = Standing::new("keep_events", "the log of events was not kept in bounds", ALARM_AFTER);
+    every_told(KEEP_EVENTS_EVERY, stop, standing, move || {
         let (app, store, evidence) = (app.clone(), Arc::clone(&store), evidence.clone());
         async move {
-            match app.keep_sealed_events(store.as_ref(), retention, &evidence).await {
-                Ok(0) => {}
-                Ok(pieces) => tracing::info!(pieces, "security events past their retention were dropped"),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "the log of events was not kept in bounds");
-                }
+            match app.keep_sealed_events(store.as_ref(), retention, &evidence).await? {
+                0 => {}
+                pieces => tracing::info!(pieces, "security events past their retention were dropped"),
             }
+            Ok::<_, AppError>(())
         }
     })
     .await;
@@ -244,18 +256,16 @@ async fn erase_all(store: &dyn ClaimErasure, stopped: &CancellationToken) -> Res
 pub(crate) async fn seal(
     evidence: Evidence,
     after: Duration,
+    alarm_after: Duration,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
     let when = SealWhen { events: SEAL_EVENTS, age: after };
     let stopped = stop.clone();
-    every(SEAL_EVERY.min(after), stop, "seal", move || {
+    let standing = Standing::new("seal", "the log could not be sealed", alarm_after);
+    every_told(SEAL_EVERY.min(after), stop, standing, move || {
         let (evidence, clock, stopped) = (evidence.clone(), Arc::clone(&clock), stopped.clone());
-        async move {
-            if let Err(error) = seal_all(&evidence, when, clock.as_ref(), &stopped).await {
-                tracing::warn!(error = chain(&error), "the log could not be sealed; trying again");
-            }
-        }
+        async move { seal_all(&evidence, when, clock.as_ref(), &stopped).await }
     })
     .await;
 }

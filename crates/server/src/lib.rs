@@ -5,7 +5,8 @@
 //! - `cli` is what may be asked, `commands` what is done about it; `commands::serve` puts everything together.
 //! - `config` turns file, environment and flags into one checked value; `dev` makes the same value for development.
 //! - `listener` and `tls` accept connections; the gRPC adapter takes over from there.
-//! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls.
+//! - `lifecycle` is from ready to stopped, `streams` ends what would not end by itself, `jobs` runs beside the calls,
+//!   and `standing` is how they are doing.
 //! - `evidence` hands the seals of the log out.
 //! - `readiness` says whether the node may serve; `witness` remembers how far the database had come.
 //! - `vault` looks after root keys and what is sealed with them.
@@ -23,6 +24,7 @@ mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hangups;
 mod jobs;
 mod lifecycle;
 mod listener;
@@ -33,6 +35,7 @@ mod readiness;
 mod root_key;
 mod secret_file;
 mod span_fields;
+mod standing;
 mod stores;
 mod streams;
 mod telemetry;

@@ -3,6 +3,7 @@
 use crate::adapters::GuardedClock;
 use crate::config::Limits;
 use crate::failure::{Failure, chain};
+use crate::hangups::Hangups;
 use crate::jobs;
 use crate::listener::Connection;
 use crate::readiness;
@@ -46,6 +47,8 @@ pub(crate) struct Signals {
 impl Signals {
     /// Takes them over from the system, whose way would be to end at once.
     pub(crate) fn listen() -> io::Result<Self> {
+        // A node that has not begun to listen for this one must not end with it either.
+        drop(Hangups::listen()?);
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

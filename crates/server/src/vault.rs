@@ -1,7 +1,7 @@
 //! Root keys against what the store has of them: whether those that are there suffice, and the job that seals everything
 //! with the newest (R52). Where keys come from is `config`.
 
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::problem::{Problem, Problems};
 use countersign_domain::digest::KeyId;
 use countersign_domain::time::Timestamp;
@@ -176,25 +176,16 @@ pub(crate) async fn pass(vault: &dyn Vault, told: impl Fn(u64) -> bool) -> Resul
 }
 
 /// One round of the job, until `stopped`.
-pub(crate) async fn reseal(vault: &dyn Vault, stopped: &CancellationToken) {
-    match pass(vault, |_| !stopped.is_cancelled()).await {
-        Ok(Pass { resealed, broken }) => {
-            if resealed > 0 {
-                tracing::info!(rows = resealed, "rows are sealed with the newest root key now");
-            }
-            // They were edited, or copied from elsewhere (R50).
-            if broken > 0 {
-                tracing::error!(
-                    alarm = true,
-                    rows = broken,
-                    "sealed rows do not open; they were not sealed again"
-                );
-            }
-        }
-        Err(error) => {
-            tracing::warn!(error = chain(&error), "rows could not be sealed again; trying again");
-        }
+pub(crate) async fn reseal(vault: &dyn Vault, stopped: &CancellationToken) -> Result<(), StoreError> {
+    let Pass { resealed, broken } = pass(vault, |_| !stopped.is_cancelled()).await?;
+    if resealed > 0 {
+        tracing::info!(rows = resealed, "rows are sealed with the newest root key now");
     }
+    // They were edited, or copied from elsewhere (R50).
+    if broken > 0 {
+        tracing::error!(alarm = true, rows = broken, "sealed rows do not open; they were not sealed again");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -51,6 +51,16 @@ async fn development_comes_up_from_nothing() {
     assert!(rest.contains(&server.address.to_string()), "{rest}");
 }
 
+/// SIGHUP asks for files to be loaded again: a node that has none says so and goes on.
+#[tokio::test]
+async fn a_hangup_ends_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::development(folder.path()).await;
+    server.signal(Signal::HUP);
+    server.logged("there is nothing to load again").await;
+    assert_eq!(health(server.channel().await, "").await.unwrap(), ServingStatus::Serving);
+}
+
 /// R51: the key of development is generated, for its owner alone, and kept; the database beside it too.
 #[tokio::test]
 async fn the_key_and_the_state_of_development_are_kept() {

@@ -8,6 +8,7 @@ use countersign_client::{BearerToken, Client, Error, Login, Reason, TokenProvide
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use rustix::process::Signal;
 use serde_json::json;
 use std::io;
 use std::path::Path;
@@ -80,6 +81,21 @@ path = "{dir}/c.db"
     let file = folder.join("countersign.toml");
     std::fs::write(&file, config).unwrap();
     Server::start(command(&["serve", "--config", file.to_str().unwrap()])).await
+}
+
+/// R42: on SIGHUP the keys of tokens are read at once, and a node without certificates goes on.
+#[tokio::test]
+async fn keys_are_read_again_at_once_on_sighup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (issuer(), issuer());
+    write_keys(&folder.path().join("keys.pem"), &first);
+    let mut server = start(folder.path()).await;
+    server.logged("the keys of workload tokens were loaded").await;
+    write_keys(&folder.path().join("keys.pem"), &second);
+    server.signal(Signal::HUP);
+    server.logged("the keys of workload tokens were loaded").await;
+    let token = token(&second, "spiffe://example.org/login", "countersign", 300);
+    assert_eq!(told(&server, Some(token)).await, Some(Reason::TenantNotFound));
 }
 
 /// What a login is told that shows this token.

@@ -6,6 +6,7 @@ use crate::cli::ServeArgs;
 use crate::config::{self, Config, Exposure, Keys, Limits, Sources, StoreConfig};
 use crate::dev;
 use crate::failure::{Failure, chain};
+use crate::hangups::{self, Hangups};
 use crate::lifecycle::{self, Signals};
 use crate::stores::{self, Stores};
 use crate::tokens::Tokens;
@@ -75,7 +76,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
     jobs.extend(evidence::jobs(&evidence, &audit, &stop));
-    jobs.push(Box::pin(jobs::seal(evidence.clone(), audit.seal_after, Arc::new(SystemClock), stop.clone())));
+    let (seal_after, alarm_after, clock_of_seals) =
+        (audit.seal_after, audit.alarm_after, Arc::new(SystemClock));
+    let sealing = jobs::seal(evidence.clone(), seal_after, alarm_after, clock_of_seals, stop.clone());
+    jobs.push(Box::pin(sealing));
     jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &clock, &stop));
     let options = Options { tokens, rates, reflection: development, ..options(&limits, callers) };
     let service = countersign_api_grpc::service(app.clone(), options);
@@ -184,16 +188,19 @@ fn expose(exposure: Exposure, stop: &CancellationToken) -> Result<Exposed, Failu
         }
     };
     let mut exposed = Exposed { callers, rates, tokens: None, certificates: None, jobs: Vec::new() };
+    let hangups = || Hangups::listen().map_err(Failure::io("listening for signals"));
     if let Some(served) = tls {
-        let watched = tls::watch(served, stop.clone());
-        let (certificates, job) = watched.map_err(Failure::io("listening for signals"))?;
+        let (certificates, job) = tls::watch(served, hangups()?, stop.clone());
         exposed.certificates = Some(certificates);
         exposed.jobs.push(Box::pin(job));
     }
     if let Some(settings) = settings {
-        let (tokens, job) = Tokens::new(settings, Arc::new(SystemClock), stop.clone());
+        let (tokens, job) = Tokens::new(settings, Arc::new(SystemClock), hangups()?, stop.clone());
         exposed.tokens = Some(Arc::new(tokens));
         exposed.jobs.push(Box::pin(job));
+    }
+    if exposed.jobs.is_empty() {
+        exposed.jobs.push(Box::pin(hangups::nothing_to_load(hangups()?, stop.clone())));
     }
     Ok(exposed)
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -24,6 +25,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const READY: usize = 64;
 /// A pause after the system refused a connection, commonly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long after the last refusal of the system it is over.
+const CALM: Duration = Duration::from_secs(10);
 
 /// How connections are made.
 #[derive(Debug, Clone)]
@@ -46,15 +49,24 @@ pub(crate) fn connections(listener: TcpListener, rules: Rules) -> ReceiverStream
 async fn accept(listener: TcpListener, rules: Rules, ready: mpsc::Sender<io::Result<Connection>>) {
     let places = Arc::new(Semaphore::new(rules.max_connections));
     let mut full = false;
+    let mut refusals = Refusals::default();
     loop {
         let accepted = tokio::select! {
             () = ready.closed() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                refusals.over();
+                accepted
+            }
+            // Such a one says that its peer went away meanwhile.
+            Err(error) if is_of_the_peer(&error) => {
+                tracing::debug!(error = %error, "a connection could not be accepted");
+                continue;
+            }
             Err(error) => {
-                tracing::warn!(error = %error, "a connection could not be accepted");
+                refusals.note(&error);
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -70,6 +82,37 @@ async fn accept(listener: TcpListener, rules: Rules, ready: mpsc::Sender<io::Res
                 full = true;
                 tracing::warn!(max_connections = rules.max_connections, "no room for another connection");
             }
+        }
+    }
+}
+
+/// Whether a connection failed before it was accepted (accept(2)), which says nothing about this machine.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// That the system gives no connections, told when it begins and when it is over: while it lasts, it is tried many times a
+/// second.
+#[derive(Default)]
+struct Refusals {
+    last: Option<Instant>,
+}
+
+impl Refusals {
+    /// The system gave none.
+    fn note(&mut self, error: &io::Error) {
+        if self.last.replace(Instant::now()).is_none() {
+            tracing::error!(alarm = true, error = %error, "connections cannot be accepted; trying again");
+        }
+    }
+
+    /// The system gave one. That is the end of it only where it has gone well for a while: with few descriptors left every
+    /// other connection gets one.
+    fn over(&mut self) {
+        if self.last.is_some_and(|last| last.elapsed() >= CALM) {
+            self.last = None;
+            tracing::info!("connections are accepted again");
         }
     }
 }
@@ -122,6 +165,7 @@ async fn expect_preface(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Alarms;
     use countersign_api_grpc::{Callers, Options, Peer};
     use countersign_application::Application;
     use countersign_client::{Client, v1};
@@ -129,12 +173,44 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio_stream::StreamExt as _;
     use tonic::transport::server::Connected as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     async fn listening() -> (SocketAddr, ReceiverStream<io::Result<Connection>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let rules = Rules { tls: None, max_connections: 1, handshake_timeout: Duration::from_mins(1) };
         (address, connections(listener, rules))
+    }
+
+    /// R48: a system that gives no connections is an alarm once, however often it is tried, and once more when it comes again
+    /// after it was over.
+    #[test]
+    fn a_system_that_gives_no_connections_is_an_alarm_once() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let alarms = |count: u64| {
+            let told = page.render();
+            assert!(told.contains(&format!("countersign_alarms_total {count}\n")), "{count}: {told}");
+        };
+        let story = async {
+            let (mut refusals, full) = (Refusals::default(), io::Error::other("too many open files"));
+            assert!(!is_of_the_peer(&full) && is_of_the_peer(&io::ErrorKind::ConnectionAborted.into()));
+            for _ in 0..20 {
+                refusals.note(&full);
+                refusals.over();
+            }
+            alarms(1);
+            tokio::time::advance(CALM).await;
+            refusals.over();
+            refusals.note(&full);
+            alarms(2);
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        metrics::with_local_recorder(&recorder, || {
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(Alarms), || {
+                runtime.unwrap().block_on(story);
+            });
+        });
     }
 
     /// R46: what is served knows from where its peer is: the gate of development relies on it.

@@ -4,9 +4,11 @@
 //! what they were made with until their age ends them.
 
 use super::{TlsFiles, load};
+use crate::hangups::Hangups;
+use crate::jobs::alone;
 use crate::problem::Problem;
 use rustls::ServerConfig;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch as channel;
 use tokio_util::sync::CancellationToken;
@@ -72,26 +74,39 @@ impl Served {
 
 /// Serves what was loaded and, from then on, whatever the files hold. Ends with `stop`.
 pub(crate) fn watch(
-    mut served: Served,
+    served: Served,
+    hangups: Hangups,
     stop: CancellationToken,
-) -> std::io::Result<(Reloading, impl Future<Output = ()> + Send)> {
+) -> (Reloading, impl Future<Output = ()> + Send) {
     let (sender, receiver) = channel::channel(Arc::clone(&served.config));
-    let mut hangups = hangups()?;
-    let task = async move {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let asked = tokio::select! {
-                () = stop.cancelled() => return,
-                () = hangups.wait() => true,
-                _ = look.tick() => false,
-            };
-            if served.look(asked) {
-                sender.send_replace(Arc::clone(&served.config));
-            }
+    let served = Mutex::new(served);
+    let look = move |asked| {
+        // What a look takes over, it takes over at once: one that panicked left nothing half done.
+        let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+        if served.look(asked) {
+            sender.send_replace(Arc::clone(&served.config));
         }
     };
-    Ok((receiver, task))
+    (receiver, keep_looking(look, hangups, stop))
+}
+
+async fn keep_looking(
+    look: impl Fn(bool) + Send + Sync + 'static,
+    mut hangups: Hangups,
+    stop: CancellationToken,
+) {
+    let look = Arc::new(look);
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let asked = tokio::select! {
+            () = stop.cancelled() => return,
+            () = hangups.next() => true,
+            _ = ticks.tick() => false,
+        };
+        let look = Arc::clone(&look);
+        alone("certificates", async move { look(asked) }).await;
+    }
 }
 
 fn fingerprint(files: &TlsFiles) -> Fingerprint {
@@ -101,27 +116,13 @@ fn fingerprint(files: &TlsFiles) -> Fingerprint {
     })
 }
 
-#[cfg(unix)]
-struct Hangups(tokio::signal::unix::Signal);
-
-#[cfg(unix)]
-impl Hangups {
-    async fn wait(&mut self) {
-        self.0.recv().await;
-    }
-}
-
-#[cfg(unix)]
-fn hangups() -> std::io::Result<Hangups> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Hangups)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::{File, Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Writes a fresh certificate and its key, with this mode and as if at this second of 1970.
     fn put(folder: &Path, mode: u32, second: u64) -> TlsFiles {
@@ -148,6 +149,22 @@ mod tests {
         assert!(served.look(false));
         assert!(!served.look(false), "it is taken over");
         assert!(served.look(true), "somebody asks");
+    }
+
+    /// R48: a look that panics is followed by others.
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_panics_is_followed_by_others() {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&looks);
+        let look = move |_| assert!(counted.fetch_add(1, Ordering::SeqCst) > 0, "the first look");
+        let stop = CancellationToken::new();
+        let job = tokio::spawn(keep_looking(look, Hangups::never(), stop.clone()));
+        while looks.load(Ordering::SeqCst) < 3 {
+            assert!(!job.is_finished(), "it looks no more");
+            tokio::time::advance(LOOK_EVERY).await;
+        }
+        stop.cancel();
+        job.await.unwrap();
     }
 
     /// R51: a key that others may read is refused, and taken over when its mode was put right, which changes neither its

@@ -21,6 +21,7 @@ pub(crate) use claims::Rules;
 pub(crate) use fetch::Endpoint;
 pub(crate) use source::{Freshness, Origin, Source};
 
+use crate::hangups::Hangups;
 use countersign_api_grpc::TokenVerifier;
 use countersign_ports::Clock;
 use jws::Jws;
@@ -110,10 +111,11 @@ impl Tokens {
     pub(crate) fn new(
         settings: Settings,
         clock: Arc<dyn Clock>,
+        hangups: Hangups,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let Settings { rules, algorithms, source, subjects } = settings;
-        let (keys, job) = source.watch(stop);
+        let (keys, job) = source.watch(hangups, stop);
         (Self { rules, algorithms, subjects, keys, clock }, job)
     }
 

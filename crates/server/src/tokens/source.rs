@@ -1,8 +1,10 @@
 //! Keeping the issuer's keys current: read at the start, then now and then, and once more when a token names a key that
-//! is not there. What worked is kept while the source does not answer, for a bounded time.
+//! is not there, or on SIGHUP. What worked is kept while the source does not answer, for a bounded time.
 
 use super::fetch::Endpoint;
 use super::keys::{self, Key, MAX_BYTES};
+use crate::hangups::Hangups;
+use crate::jobs::alone;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,9 @@ pub(crate) enum Origin {
     File(PathBuf),
     /// A JWK set over HTTPS.
     Https(Arc<Endpoint>),
+    /// A file that is read with a panic while this says so.
+    #[cfg(test)]
+    Panicking(Arc<std::sync::atomic::AtomicBool>, PathBuf),
 }
 
 /// How fresh keys have to be.
@@ -50,6 +55,11 @@ impl Origin {
         let text = match self {
             Self::File(path) => read_file(path)?,
             Self::Https(endpoint) => endpoint.get().await?,
+            #[cfg(test)]
+            Self::Panicking(panics, path) => {
+                assert!(!panics.load(std::sync::atomic::Ordering::SeqCst), "as it was told");
+                read_file(path)?
+            }
         };
         keys::parse(&text).map_err(|problem| format!("the set {problem}"))
     }
@@ -105,32 +115,44 @@ impl Current {
 
 impl Source {
     /// The keys, and the job that keeps them current until `stop`.
-    pub(super) fn watch(self, stop: CancellationToken) -> (Current, impl Future<Output = ()> + Send) {
+    pub(super) fn watch(
+        self,
+        hangups: Hangups,
+        stop: CancellationToken,
+    ) -> (Current, impl Future<Output = ()> + Send) {
         let (sender, read) = watch::channel(None);
         let (asks, asked) = mpsc::channel(MAX_WAITING);
         let max_stale = self.freshness.max_stale;
-        (Current { read, asks, max_stale }, self.keep(sender, asked, stop))
+        (Current { read, asks, max_stale }, self.keep(sender, asked, hangups, stop))
     }
 
     async fn keep(
         self,
         sender: watch::Sender<Option<Read>>,
         mut asked: mpsc::Receiver<oneshot::Sender<()>>,
+        mut hangups: Hangups,
         stop: CancellationToken,
     ) {
-        self.read_into(&sender).await;
+        let refresh = self.freshness.refresh;
+        let (source, sender) = (Arc::new(self), Arc::new(sender));
+        let read = || {
+            let (source, sender) = (Arc::clone(&source), Arc::clone(&sender));
+            alone("token_keys", async move { source.read_into(&sender).await })
+        };
+        read().await;
         let mut last = Instant::now();
-        let mut ticks = interval_at(last + self.freshness.refresh, self.freshness.refresh);
+        let mut ticks = interval_at(last + refresh, refresh);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let waiting = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => None,
+                () = hangups.next() => None,
                 Some(waiting) = asked.recv() => Some(waiting),
             };
             if waiting.is_none() || last.elapsed() >= AGAIN_AFTER {
-                self.read_into(&sender).await;
+                read().await;
                 last = Instant::now();
             }
             // Who asked may have gone.

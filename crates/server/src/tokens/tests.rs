@@ -3,6 +3,7 @@
 
 use super::jws::Jws;
 use super::{Algorithm, Endpoint, Freshness, Origin, Refusal, Rules, Settings, Source, Tokens, keys};
+use crate::hangups::Hangups;
 use countersign_testkit::ManualClock;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use futures::FutureExt as _;
@@ -11,7 +12,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -124,7 +125,7 @@ impl Setting {
             source: Source { origin, freshness },
             subjects: [("system:serviceaccount:a:login".to_owned(), "login.internal".to_owned())].into(),
         };
-        let (tokens, job) = Tokens::new(settings, clock.clone(), stop.clone());
+        let (tokens, job) = Tokens::new(settings, clock.clone(), Hangups::never(), stop.clone());
         tokio::spawn(job);
         Self { tokens, clock, _stop: stop.drop_guard() }
     }
@@ -335,6 +336,21 @@ async fn keys_outlive_their_source_for_a_bounded_time() {
     write(&path, &issuer.pem());
     tokio::time::advance(Duration::from_mins(5)).await;
     assert!(setting.judge(&token).await.is_ok(), "they come back by themselves");
+}
+
+/// R48: a reading that panics is followed by others: keys come back without a restart.
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_panics_is_followed_by_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let (issuer, panics) = (ed(), Arc::new(AtomicBool::new(true)));
+    std::fs::write(&path, issuer.pem()).unwrap();
+    let setting = Setting::new(Origin::Panicking(Arc::clone(&panics), path));
+    let token = issuer.token("1", CALLER, &setting.clock);
+    assert_eq!(setting.judge(&token).await, Err(Refusal::NoKeys));
+    panics.store(false, Ordering::SeqCst);
+    tokio::time::advance(Duration::from_mins(5)).await;
+    assert!(setting.judge(&token).await.is_ok());
 }
 
 /// A server of keys over TLS: answers each connection with the next of these responses, the last one again and again.
