@@ -2,6 +2,9 @@
 //! `docs/operations/metrics.md`; each is counted where it happens.
 
 use crate::failure::{Failure, chain};
+use countersign_api::error_reason_name;
+use countersign_api::v1::ErrorReason;
+use countersign_domain::event::EventType;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use std::net::SocketAddr;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,23 @@ const OFFSETS: [f64; 3] = [-1.0, 0.0, 1.0];
 pub(crate) const PANICS: &str = "countersign_panics_total";
 const ALARMS: &str = "countersign_alarms_total";
 
+/// Why callers are denied.
+const DENIED: [ErrorReason; 4] = [
+    ErrorReason::CallerCredentialsMissing,
+    ErrorReason::CallerCredentialsInvalid,
+    ErrorReason::CallerScopeMissing,
+    ErrorReason::CallerTenantDenied,
+];
+/// Why calls are turned away that nothing is wrong with.
+const TURNED_AWAY: [ErrorReason; 3] =
+    [ErrorReason::Overloaded, ErrorReason::DeadlineExpired, ErrorReason::CallerRateExceeded];
+/// Events that somebody is woken by, with what was found.
+const EVENTS: [(EventType, &str); 3] = [
+    (EventType::LoginRefused, "wrong"),
+    (EventType::LoginRefused, "replayed"),
+    (EventType::ClientTokenReused, ""),
+];
+
 /// Begins to count, and serves the page on `address` until `stop`.
 ///
 /// # Errors
@@ -32,10 +52,7 @@ pub(crate) fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), 
     let (recorder, page) = exporter(address).map_err(failed)?;
     metrics::set_global_recorder(recorder)
         .map_err(|_| Failure::Internal("metrics are counted already".to_owned()))?;
-    // There from the beginning: `increase()` does not see a counter whose first value is 1.
-    for counter in [PANICS, ALARMS] {
-        metrics::counter!(counter).increment(0);
-    }
+    begin();
     metrics::gauge!("countersign_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     tokio::spawn(async move {
         tokio::select! {
@@ -46,6 +63,24 @@ pub(crate) fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), 
     });
     tracing::info!(address = %address, "metrics are served");
     Ok(())
+}
+
+/// Counters that alarms are made of are there from the beginning: `increase()` does not see one whose first value is 1.
+fn begin() {
+    for counter in [PANICS, ALARMS] {
+        metrics::counter!(counter).increment(0);
+    }
+    for reason in DENIED {
+        metrics::counter!("countersign_denied_total", "reason" => error_reason_name(reason)).increment(0);
+    }
+    metrics::counter!("countersign_denied_total", "reason" => "unknown").increment(0);
+    for reason in TURNED_AWAY {
+        metrics::counter!("countersign_errors_total", "reason" => error_reason_name(reason)).increment(0);
+    }
+    for (kind, finding) in EVENTS {
+        metrics::counter!("countersign_events_total", "type" => kind.name(), "finding" => finding)
+            .increment(0);
+    }
 }
 
 type Exporter =
@@ -116,6 +151,41 @@ mod tests {
             ["countersign_denied_total", "countersign_rpc_waiting", "countersign_rpc_wait_seconds_bucket"]
         {
             assert!(drawn.contains(name), "{name}");
+        }
+    }
+
+    /// Every counter that an alarm of the page asks for is there before it first counts, with the labels that the alarm names.
+    #[test]
+    fn counters_of_alarms_are_there_from_the_beginning() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        metrics::with_local_recorder(&recorder, begin);
+        let told = page.render();
+        let lines: Vec<_> = told.lines().filter(|line| line.ends_with(" 0")).collect();
+        let alarms = include_str!("../../../docs/operations/metrics.md");
+        let mut seen = 0;
+        for row in alarms.lines().filter(|line| line.contains("`increase(") || line.contains("`rate(")) {
+            let (_, asked) = row.split_once('(').unwrap();
+            let (asked, _) = asked.split_once('[').unwrap();
+            let (name, labels) = asked.split_once('{').unwrap_or((asked, ""));
+            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+            // Each label with the words that it may have.
+            let labels = labels.map(|label| {
+                let (label, words) = label.split_once('=').unwrap();
+                (label, words.trim_matches(['~', '"']).replace('\\', ""))
+            });
+            let labels: Vec<_> = labels.collect();
+            let has = |line: &str, label: &str, word: &str| line.contains(&format!("{label}=\"{word}\""));
+            let fits = |line: &str| {
+                let all = labels.iter().all(|(label, words)| words.split('|').any(|it| has(line, label, it)));
+                all && line.starts_with(name)
+            };
+            assert!(lines.iter().any(|line| fits(line)), "{asked}: {told}");
+            seen += 1;
+        }
+        assert!(seen >= 5, "the page has no alarms that count: {seen}");
+        for reason in ["CALLER_SCOPE_MISSING", "unknown"] {
+            assert!(told.contains(&format!("countersign_denied_total{{reason=\"{reason}\"}} 0")), "{told}");
         }
     }
 

@@ -58,7 +58,7 @@ pub async fn migrate(url: &SecretString) -> Result<(), StoreError> {
 /// Once through: the migrations that are missing, and room for events.
 async fn try_to_migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     migrations().run_direct(None, connection, false).await?;
-    // Whoever migrates owns the tables; the service itself may not, and then could not make room for events.
+    // Nodes make room for events too, whoever owns the tables. Here it is there before the first of them starts.
     // Not checked at compile time: it follows from the migrations that have just run.
     let room = sqlx::query("SELECT events_make_partitions(now(), $1)").bind(PARTITIONS_AHEAD);
     room.execute(connection).await?;

@@ -3,20 +3,23 @@
 
 use super::tell;
 use crate::cli::MigrateArgs;
-use crate::config::{self, Sources, StoreConfig};
+use crate::config::{self, Log, LogFormat, Sources, StoreConfig};
 use crate::failure::Failure;
 use crate::problem::Problem;
-use crate::{root_key, stores};
+use crate::{root_key, stores, telemetry};
 use countersign_domain::digest::KeyId;
 use countersign_keyring::{Keyring, RootKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
 
 /// Migrates the store.
 pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let sources = Sources { file: args.config, store: args.store, ..Sources::default() };
     let store = config::load_store(&sources)?;
     let kind = store.kind();
+    // What a migration waits for is told by the store, in the log.
+    telemetry::init(Log { format: LogFormat::Human, level: LevelFilter::WARN }, None);
     match store {
         StoreConfig::Postgres(options) => {
             countersign_store_postgres::migrate(&options.url).await?;
