@@ -4,8 +4,9 @@
 
 mod support;
 
-use countersign_client::{BearerToken, Client, Error, Login, Reason, TokenProvider};
+use countersign_client::{BearerToken, Client, Error, Login, Reason, TokenProvider, v1};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use futures::stream;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustix::process::Signal;
@@ -13,7 +14,13 @@ use serde_json::json;
 use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Server, command, output, within};
+use support::{Server, command, health, output, within};
+use tokio::sync::oneshot;
+use tonic::Request;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
 
 /// Shows one token.
 struct Fixed(String);
@@ -68,6 +75,10 @@ name = "spiffe://example.org/login"
 scopes = ["login"]
 tenants = ["*"]
 [[callers]]
+name = "spiffe://example.org/admin"
+scopes = ["policy.write"]
+tenants = ["*"]
+[[callers]]
 name = "settings.internal"
 subject = "system:serviceaccount:a:settings"
 scopes = ["account.read"]
@@ -81,6 +92,60 @@ path = "{dir}/c.db"
     let file = folder.join("countersign.toml");
     std::fs::write(&file, config).unwrap();
     Server::start(command(&["serve", "--config", file.to_str().unwrap()])).await
+}
+
+/// A call whose headers are sent at once and whose message is sent when told.
+async fn slow_policy(channel: Channel, token: String, go: oneshot::Receiver<()>) -> tonic::Code {
+    let message = stream::once(async move {
+        go.await.expect("told to go on");
+        v1::GetPolicyRequest { tenant_id: "acme".to_owned() }
+    });
+    let mut client = Grpc::new(channel);
+    client.ready().await.unwrap();
+    let codec = ProstCodec::<v1::GetPolicyRequest, v1::GetPolicyResponse>::default();
+    let path = PathAndQuery::from_static("/countersign.v1.PolicyService/GetPolicy");
+    let mut request = Request::new(Box::pin(message));
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    client.client_streaming(request, path, codec).await.map(drop).unwrap_err().code()
+}
+
+/// R42, R67: who is denied while a node drains is told of too, though its minute is not over.
+#[tokio::test]
+async fn who_is_denied_while_a_node_drains_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = issuer();
+    write_keys(&folder.path().join("keys.pem"), &ours);
+    let mut server = start(folder.path()).await;
+    let shown = |name: &str| token(&ours, &format!("spiffe://example.org/{name}"), "countersign", 300);
+    let client = async |name: &str| {
+        let builder = Client::builder(format!("http://{}", server.address)).tokens(Fixed(shown(name)));
+        builder.connect().await.unwrap()
+    };
+    let (tenant_id, preset) = ("acme".to_owned(), "self-service-code".to_owned());
+    let create = v1::CreateTenantRequest { tenant_id: tenant_id.clone(), preset, ..Default::default() };
+    within(client("admin").await.call(create)).await.unwrap();
+    // The first of a minute is told of at once.
+    let get = v1::GetPolicyRequest { tenant_id };
+    let denied: Error = within(client("login").await.call(get)).await.unwrap_err();
+    assert_eq!(denied.reason(), Some(Reason::CallerScopeMissing));
+
+    let (go, told) = oneshot::channel();
+    let channel = server.channel().await;
+    let call = tokio::spawn(slow_policy(channel.clone(), shown("login"), told));
+    tokio::task::yield_now().await;
+    // Frames of one connection arrive in order: once this is answered, the headers of the other are there.
+    health(channel, "").await.unwrap();
+    server.signal(Signal::TERM);
+    server.logged("stopping").await;
+    go.send(()).unwrap();
+    assert_eq!(within(call).await.unwrap(), tonic::Code::PermissionDenied);
+    assert!(server.ended().await.success());
+    let file = folder.path().join("countersign.toml");
+    let tail = ["events", "tail", "--config", file.to_str().unwrap(), "--tenant", "acme", "--from", "oldest"];
+    let listed =
+        output(&mut command(&[tail.as_slice(), &["--once", "--type", "CALLER_DENIED"]].concat())).await;
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert_eq!(listed.matches("CALLER_DENIED").count(), 2, "{listed}");
 }
 
 /// R42: on SIGHUP the keys of tokens are read at once, and a node without certificates goes on.

@@ -61,7 +61,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let Config { store, witness, keys: Keys { keyring, retired }, audit, .. } = config::load(&sources)?;
     let mut report = Report::default();
     report.ok("configuration, certificates, callers, and the files of keys");
-    evidence(&mut report, audit);
+    evidence(&mut report, &audit);
     let keyring = Arc::new(keyring);
     match open(store, &keyring).await {
         Ok(stores) => look(&mut report, &Looked { stores, keyring, retired, witness }).await,
@@ -72,13 +72,13 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
 }
 
 /// Where seals go. A node makes the folder where it is missing; looking at it does not.
-fn evidence(report: &mut Report, audit: AuditConfig) {
+fn evidence(report: &mut Report, audit: &AuditConfig) {
     let folder = audit.file.as_ref().map(|folder| (folder.display().to_string(), std::fs::metadata(folder)));
     match folder {
         Some((name, Err(error))) if error.kind() == io::ErrorKind::NotFound => {
             report.warn(&format!("there is no folder {name} for seals yet; a node makes it when it starts"));
         }
-        _ => match evidence::exporters(&audit) {
+        _ => match evidence::exporters(audit) {
             Ok(exporters) if exporters.is_empty() => {}
             Ok(_) => report.ok("seals have somewhere to go"),
             Err(failure) => report.fail_with(&failure),
@@ -261,7 +261,7 @@ mod tests {
         let told = |name: &str| {
             let mut report = Report::default();
             let file = Some(folder.path().join(name));
-            evidence(&mut report, AuditConfig { file, ..AuditConfig::default() });
+            evidence(&mut report, &AuditConfig { file, ..AuditConfig::default() });
             report.lines
         };
         std::fs::write(folder.path().join("file"), "").unwrap();

@@ -160,10 +160,10 @@ fn sweep_dead_letters(
 
 /// Refuses a database that is not the one that it was. How often it was put back.
 async fn goes_on(stores: &Stores, witness: &Witness) -> Result<u64, Failure> {
-    let stored = stores.lifeline.incarnation(witness::fresh_id()).await?;
-    witness.judge(&stored)?;
+    let before = stores.lifeline.incarnation(witness::fresh_id()).await?;
+    witness.judge(&before)?;
     // Before the step: a node that cannot remember takes none.
-    witness.remember(stored).await?;
+    witness.remember(before).await?;
     // Every start is a step that a backup from before it lacks.
     let come = stores.lifeline.advance().await?;
     witness.judge(&come)?;
