@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: the key, and what to do. Never the value, which may be a secret.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// One thing to put right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,21 @@ impl Problems {
     /// The value, or `None` with its problem noted.
     pub(crate) fn take<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|problem| self.add(problem)).ok()
+    }
+
+    /// The number, where one is written and it is in its range.
+    pub(crate) fn number(
+        &mut self,
+        key: impl Into<String>,
+        value: Option<u32>,
+        range: &RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let value = value?;
+        if range.contains(&value) {
+            return Some(value);
+        }
+        self.add(Problem::new(key, format!("is out of range; write {} to {}", range.start(), range.end())));
+        None
     }
 
     /// How many there are.

@@ -1,6 +1,6 @@
 //! How the log is sealed, and where its seals go. What exporters do is `countersign-notify`'s.
 
-use super::notices::{number, webhook};
+use super::notices::webhook;
 use super::raw::RawAudit;
 use super::{Problem, Problems};
 use countersign_notify::WebhookSettings;
@@ -42,7 +42,7 @@ pub(super) fn validate(raw: RawAudit, level: LevelFilter, problems: &mut Problem
     let before = problems.count();
     let default = AuditConfig::default();
     let seconds = |name: &str, value, range, default, problems: &mut Problems| {
-        let value = number(format!("audit.{name}"), value, &range, problems);
+        let value = problems.number(format!("audit.{name}"), value, &range);
         value.map_or(default, |value| Duration::from_secs(value.into()))
     };
     let seal_after =

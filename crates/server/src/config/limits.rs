@@ -9,9 +9,7 @@ use std::time::Duration;
 pub(super) fn rate(raw: &RawRate, key: &str, problems: &mut Problems) -> Option<Rate> {
     let per_second = raw.requests_per_second;
     for (name, value) in [("requests_per_second", per_second), ("burst", raw.burst)] {
-        if value.is_some_and(|value| !(1..=1_000_000).contains(&value)) {
-            problems.add(Problem::new(format!("{key}.{name}"), "is out of range; write 1 to 1000000"));
-        }
+        problems.number(format!("{key}.{name}"), value, &(1..=1_000_000));
     }
     if raw.burst.is_some() && per_second.is_none() {
         let text = "is missing; with a burst, write the calls a second in the long run too";
@@ -26,13 +24,7 @@ pub(super) fn validate(raw: &RawLimits, problems: &mut Problems) -> Limits {
     let caller = rate(&raw.caller, "limits.caller", problems);
     let default = Limits::default();
     let mut number = |name: &str, value: Option<u32>, range: std::ops::RangeInclusive<u32>| {
-        let value = value?;
-        if range.contains(&value) {
-            return Some(value);
-        }
-        let text = format!("is out of range; write {} to {}", range.start(), range.end());
-        problems.add(Problem::new(format!("limits.{name}"), text));
-        None
+        problems.number(format!("limits.{name}"), value, &range)
     };
     let millis = |value: u32| Duration::from_millis(value.into());
     let seconds = |value: u32| Duration::from_secs(value.into());

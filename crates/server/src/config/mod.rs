@@ -37,7 +37,7 @@ use crate::problem::{Problem, Problems};
 use crate::secret_file::{Readers, read as read_secret, read_root_key};
 use crate::tls;
 use crate::tokens::Settings;
-use countersign_api_grpc::{Grants, Rate};
+use countersign_api_grpc::{Callers, Grants, Options, Rate};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -126,16 +126,18 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        // Those of calls are the adapter's, whoever calls.
+        let calls = Options::new(Callers::Loopback);
         Self {
-            max_request_bytes: 32 * 1024,
-            max_in_flight: 4_096,
-            max_at_work: 256,
-            max_at_work_per_tenant: 32,
-            max_in_flight_per_tenant: 2_048,
-            max_wait: Duration::from_secs(1),
-            caller: None,
-            default_deadline: Duration::from_secs(5),
-            max_deadline: Duration::from_secs(30),
+            max_request_bytes: calls.max_request_bytes,
+            max_in_flight: calls.max_in_flight,
+            max_at_work: calls.max_at_work,
+            max_at_work_per_tenant: calls.max_at_work_per_tenant,
+            max_in_flight_per_tenant: calls.max_in_flight_per_tenant,
+            max_wait: calls.max_wait,
+            caller: calls.rate,
+            default_deadline: calls.default_deadline,
+            max_deadline: calls.max_deadline,
             max_connections: 1_000,
             handshake_timeout: Duration::from_secs(5),
             max_connection_age: Duration::from_hours(1),

@@ -51,7 +51,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn validate(raw: RawNotices, problems: &mut Problems) -> Option<NoticesConfig> {
     let before = problems.count();
     let rules = rules(&raw, problems);
-    let keep_dead = number("notices.keep_dead_days", raw.keep_dead_days, &(1..=3_650), problems);
+    let keep_dead = problems.number("notices.keep_dead_days", raw.keep_dead_days, &(1..=3_650));
     let keep_dead = keep_dead.map_or(DEFAULT_KEEP_DEAD, |days| Duration::from_hours(24 * u64::from(days)));
     let chosen = raw.channel.as_deref().unwrap_or("log");
     for (section, channel, given) in
@@ -77,28 +77,13 @@ pub(super) fn validate(raw: RawNotices, problems: &mut Problems) -> Option<Notic
     channel.filter(|_| problems.count() == before).map(|channel| NoticesConfig { channel, rules, keep_dead })
 }
 
-/// The number in its unit, or the default where none is written.
-pub(super) fn number(
-    key: impl Into<String>,
-    value: Option<u32>,
-    range: &RangeInclusive<u32>,
-    problems: &mut Problems,
-) -> Option<u32> {
-    let value = value?;
-    if range.contains(&value) {
-        return Some(value);
-    }
-    problems.add(Problem::new(key, format!("is out of range; write {} to {}", range.start(), range.end())));
-    None
-}
-
 fn rules(raw: &RawNotices, problems: &mut Problems) -> NoticeRules {
     let default = NoticeRules::default();
-    let first = number("notices.first_retry_ms", raw.first_retry_ms, &(10..=3_600_000), problems);
-    let max = number("notices.max_retry_seconds", raw.max_retry_seconds, &(1..=86_400), problems);
-    let attempts = number("notices.max_attempts", raw.max_attempts, &(1..=1_000), problems);
+    let first = problems.number("notices.first_retry_ms", raw.first_retry_ms, &(10..=3_600_000));
+    let max = problems.number("notices.max_retry_seconds", raw.max_retry_seconds, &(1..=86_400));
+    let attempts = problems.number("notices.max_attempts", raw.max_attempts, &(1..=1_000));
     let delivery =
-        number("notices.delivery_timeout_seconds", raw.delivery_timeout_seconds, &(2..=300), problems);
+        problems.number("notices.delivery_timeout_seconds", raw.delivery_timeout_seconds, &(2..=300));
     let rules = NoticeRules {
         delivery_timeout: delivery
             .map_or(default.delivery_timeout, |seconds| Duration::from_secs(seconds.into())),
@@ -148,7 +133,7 @@ fn authorities(section: &str, path: Option<&Path>, problems: &mut Problems) -> O
 }
 
 fn timeout(section: &str, value: Option<u32>, problems: &mut Problems) -> Duration {
-    let ms = number(format!("{section}.timeout_ms"), value, &TIMEOUT_MS, problems);
+    let ms = problems.number(format!("{section}.timeout_ms"), value, &TIMEOUT_MS);
     ms.map_or(DEFAULT_TIMEOUT, |ms| Duration::from_millis(ms.into()))
 }
 
@@ -163,7 +148,7 @@ fn smtp(raw: RawSmtp, problems: &mut Problems) -> Option<SmtpSettings> {
             return None;
         }
     };
-    let port = number("notices.smtp.port", raw.port, &(1..=65_535), problems);
+    let port = problems.number("notices.smtp.port", raw.port, &(1..=65_535));
     let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(tls.default_port());
     let fix = "write the address that mail comes from, such as Example <security@example.org>";
     let from = text(SMTP, "from", raw.from, fix, problems)

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 /// Long enough for a slow provider, and shorter than callers' deadlines, so that they hear what became of it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT_MS: std::ops::RangeInclusive<u32> = 100..=30_000;
 
 /// Text messages, as configured.
 #[derive(Debug, Default)]
@@ -89,8 +90,8 @@ fn validate_webhook(raw: RawSmsWebhook, problems: &mut Problems) -> Option<Webho
             .map_err(|error| Problem::new("sms.webhook.secret_file", error.problem))
     });
     let secret = problems.take(secret);
-    let timeout = problems.take(timeout("sms.webhook.timeout_ms", raw.timeout_ms));
-    Some(WebhookSettings { url: url?, secret: secret?, timeout: timeout? })
+    let timeout = timeout("sms.webhook.timeout_ms", raw.timeout_ms, problems);
+    Some(WebhookSettings { url: url?, secret: secret?, timeout })
 }
 
 fn validate_twilio(raw: RawTwilio, problems: &mut Problems) -> Option<TwilioSettings> {
@@ -110,14 +111,9 @@ fn validate_twilio(raw: RawTwilio, problems: &mut Problems) -> Option<TwilioSett
         Ok(number.expose().to_owned())
     });
     let from = problems.take(from);
-    let timeout = problems.take(timeout("sms.twilio.timeout_ms", raw.timeout_ms));
-    let settings = TwilioSettings {
-        account: account?,
-        token: token?,
-        from: from?,
-        base_url: base_url?,
-        timeout: timeout?,
-    };
+    let timeout = timeout("sms.twilio.timeout_ms", raw.timeout_ms, problems);
+    let settings =
+        TwilioSettings { account: account?, token: token?, from: from?, base_url: base_url?, timeout };
     let checked = TwilioSender::new(&settings);
     problems.take(
         checked.map_err(|error| Problem::new(format!("sms.twilio.{}", error.setting), error.problem)),
@@ -130,10 +126,7 @@ fn url(key: &str, text: Option<&str>) -> Result<ReceiverUrl, Problem> {
     ReceiverUrl::parse(text).map_err(|error| Problem::new(key, error.problem))
 }
 
-fn timeout(key: &str, millis: Option<u32>) -> Result<Duration, Problem> {
-    match millis {
-        None => Ok(DEFAULT_TIMEOUT),
-        Some(millis @ 100..=30_000) => Ok(Duration::from_millis(millis.into())),
-        Some(_) => Err(Problem::new(key, "is out of range; write 100 to 30000")),
-    }
+fn timeout(key: &str, millis: Option<u32>, problems: &mut Problems) -> Duration {
+    let millis = problems.number(key, millis, &TIMEOUT_MS);
+    millis.map_or(DEFAULT_TIMEOUT, |millis| Duration::from_millis(millis.into()))
 }

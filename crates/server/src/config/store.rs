@@ -81,14 +81,7 @@ pub(super) fn validate(raw: RawStore, problems: &mut Problems) -> Option<StoreCo
 }
 
 fn validate_postgres(raw: RawPostgres, problems: &mut Problems) -> Option<StoreConfig> {
-    let connections = match raw.max_connections {
-        Some(number) if !CONNECTIONS.contains(&number) => {
-            let range = format!("is out of range; write {} to {}", CONNECTIONS.start(), CONNECTIONS.end());
-            problems.add(Problem::new("store.postgres.max_connections", range));
-            None
-        }
-        number => number,
-    };
+    let connections = problems.number("store.postgres.max_connections", raw.max_connections, &CONNECTIONS);
     let (key, url) = match (raw.url, raw.url_file) {
         (Some(url), None) => ("store.postgres.url", Ok(url)),
         (None, Some(path)) => {

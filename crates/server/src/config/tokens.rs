@@ -20,12 +20,8 @@ pub(super) fn validate(
     problems: &mut Problems,
 ) -> Option<Settings> {
     let mut seconds = |name: &str, value: Option<u32>, default: u32, range: RangeInclusive<u32>| {
-        let value = value.unwrap_or(default);
-        if !range.contains(&value) {
-            let text = format!("is out of range; write {} to {}", range.start(), range.end());
-            problems.add(Problem::new(format!("tokens.{name}"), text));
-        }
-        Duration::from_secs(value.into())
+        let value = problems.number(format!("tokens.{name}"), value, &range);
+        Duration::from_secs(value.unwrap_or(default).into())
     };
     let leeway = seconds("leeway_seconds", raw.leeway_seconds, 30, 0..=60);
     let max_lifetime = seconds("max_lifetime_seconds", raw.max_lifetime_seconds, 3_600, 60..=86_400);

@@ -1,5 +1,5 @@
-//! From what was written to what is meant. Every check of a value is here or in `audit`, `callers`, `keys`, `limits`, `tokens` and
-//! `store`; all problems are collected.
+//! From what was written to what is meant. Every check of a value is here or in the file of its section beside this one; all
+//! problems are collected.
 
 use super::raw::{Raw, RawEvents, RawLog, RawTls};
 use super::{
