@@ -73,6 +73,18 @@ async fn the_body_is_as_documented() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
 }
 
+/// R57: the status is the answer. A receiver that took the notice and never ends the body of its answer gets it once.
+#[tokio::test]
+async fn a_body_that_does_not_end_changes_nothing() {
+    for (status, taken) in [("200 OK", true), ("500 Internal Server Error", false)] {
+        let receiver = Receiver::start(&format!("HTTP/1.1 {status}\r\ncontent-length: 9\r\n\r\nhalf")).await;
+        let notifier = notifier(settings(&format!("http://127.0.0.1:{}/", receiver.port)));
+        let told = notifier.notify(&letter("ann@example.com")).await.map_err(|error| format!("{error:?}"));
+        assert_eq!(told.is_ok(), taken, "{told:?}");
+        assert!(told.err().is_none_or(|why| !why.contains("in time")), "{status}");
+    }
+}
+
 /// R57: a webhook is told also of users without an address.
 #[tokio::test]
 async fn a_notice_without_an_address_is_posted() {

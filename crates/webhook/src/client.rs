@@ -1,7 +1,7 @@
 //! One request and its answer. What is in the request, and what the answer means, is the business of who posts it.
 
 use crate::{Body, ReceiverUrl, SettingProblem, trust};
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 /// Bytes of an answer that are read, so that the connection can be used again. What it says does not matter.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// How long is waited for the rest of an answer whose status is known.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a connection is kept without anything to send.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
 
@@ -54,7 +56,7 @@ impl std::fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// A client for requests to this URL, each of which may take so long from the first byte to the whole answer. Trusts
+    /// A client for requests to this URL, each of which may take so long from the first byte to the status. Trusts
     /// these authorities (PEM), or those of the system. Nothing is connected yet.
     ///
     /// # Errors
@@ -78,21 +80,15 @@ impl HttpClient {
     /// # Errors
     /// [`PostFailure`] where it was not taken, or nobody knows.
     pub async fn post(&self, request: Result<Request<Body>, http::Error>) -> Result<(), PostFailure> {
-        let answer = self.answer(request?);
-        match timeout(self.timeout, answer).await.unwrap_or(Err(PostFailure::Timeout))? {
-            status if status.is_success() => Ok(()),
-            status => Err(PostFailure::Status(status)),
-        }
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Result<StatusCode, PostFailure> {
-        let answered = self.client.request(request).await.map(Response::into_parts);
+        let answer = timeout(self.timeout, self.client.request(request?)).await;
         // Only a connection that never came to be has certainly carried nothing.
-        let (parts, body) = answered.map_err(|error| {
+        let answer = answer.map_err(|_elapsed| PostFailure::Timeout)?.map_err(|error| {
             if error.is_connect() { PostFailure::Unreachable } else { PostFailure::Broken }
         })?;
-        // The status is the answer; a body that is too long or breaks off changes nothing about it.
-        let _ = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-        Ok(parts.status)
+        let (parts, body) = answer.into_parts();
+        // The status is the answer; a body that is too long, breaks off or does not end changes nothing about it.
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect();
+        let _ = timeout(BODY_PATIENCE.min(self.timeout), body).await;
+        if parts.status.is_success() { Ok(()) } else { Err(PostFailure::Status(parts.status)) }
     }
 }
