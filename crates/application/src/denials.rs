@@ -147,18 +147,9 @@ impl Application {
             request_id: None,
             trace_id: call.trace_id.clone(),
         };
-        let events = vec![record];
-        let change = ChangeSet {
-            tenant: call.tenant.clone(),
-            users: Vec::new(),
-            events: events.clone(),
-            notices: Vec::new(),
-            request: None,
-            send: None,
-        };
         // It changes no user, so that there is nothing to be in conflict with.
-        if deps.users.commit(change).await? == Commit::Done {
-            measure::committed(&events);
+        if deps.users.commit(ChangeSet::telling(record.clone())).await? == Commit::Done {
+            measure::committed(&[record]);
             self.0.committed.tell(&call.tenant);
         }
         Ok(())

@@ -156,7 +156,7 @@ impl Inner {
             Err(error) => {
                 if let StoreError::SealBroken { entity, .. } = &error {
                     // Rare and large: a future of its own, so that no load makes room for it.
-                    Box::pin(self.seal_alarms.tell(&self.deps, user, entity)).await;
+                    Box::pin(self.seal_alarms.tell((&self.deps, &self.committed), user, entity)).await;
                 }
                 Err(error.into())
             }

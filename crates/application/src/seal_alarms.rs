@@ -1,6 +1,7 @@
 //! Sealed rows that do not open: the call is refused, and the log of events tells that somebody's rows are not as the
 //! service wrote them (R50). How often it tells is bounded, so that whoever asks again and again fills no log.
 
+use crate::committed::Committed;
 use crate::deps::Deps;
 use crate::fresh::Source;
 use crate::measure;
@@ -39,7 +40,12 @@ impl SealAlarms {
 
     /// Tells of a row of the user that does not open, unless that was just done. Best effort: the call is refused in any
     /// case, and the alarm in the log of the service is raised where it is answered.
-    pub(crate) async fn tell(&self, deps: &Deps, user: &UserRef, entity: &'static str) {
+    pub(crate) async fn tell(
+        &self,
+        (deps, committed): (&Deps, &Committed),
+        user: &UserRef,
+        entity: &'static str,
+    ) {
         let now = deps.clock.now();
         if !self.is_due(user, now) {
             return;
@@ -59,16 +65,9 @@ impl SealAlarms {
             request_id: None,
             trace_id: String::new(),
         };
-        let change = ChangeSet {
-            tenant: user.tenant.clone(),
-            users: Vec::new(),
-            events: vec![event.clone()],
-            notices: Vec::new(),
-            request: None,
-            send: None,
-        };
-        if matches!(deps.users.commit(change).await, Ok(Commit::Done)) {
+        if matches!(deps.users.commit(ChangeSet::telling(event.clone())).await, Ok(Commit::Done)) {
             measure::committed(&[event]);
+            committed.tell(&user.tenant);
         } else {
             tracing::warn!(tenant_id = %user.tenant, "the event of a broken seal could not be written");
         }

@@ -219,13 +219,6 @@ impl Application {
             request_id: meta.request.map(|request| request.id),
             trace_id: meta.trace_id,
         };
-        ChangeSet {
-            send: None,
-            tenant: record.tenant.clone(),
-            users: Vec::new(),
-            events: vec![event],
-            notices: Vec::new(),
-            request: None,
-        }
+        ChangeSet::telling(event)
     }
 }

@@ -1,5 +1,6 @@
 //! The transaction as data: what one command changes, tells and remembers, committed whole or not at all.
 
+use crate::StoreError;
 use countersign_domain::actor::RecordedActor;
 use countersign_domain::change::{UserCore, Write};
 use countersign_domain::digest::Digest;
@@ -29,6 +30,35 @@ pub struct ChangeSet {
     pub request: Option<RequestRecord>,
     /// A text message to count: where a counter has reached its limit, a guard does not hold.
     pub send: Option<SendCharge>,
+}
+
+impl ChangeSet {
+    /// A change set that tells one event and changes nobody.
+    pub fn telling(event: EventRecord) -> Self {
+        Self {
+            tenant: event.tenant.clone(),
+            users: Vec::new(),
+            events: vec![event],
+            notices: Vec::new(),
+            request: None,
+            send: None,
+        }
+    }
+
+    /// When it was decided: the time of its first event.
+    ///
+    /// # Errors
+    /// It is one that no decision makes: it tells nothing, or parts of it belong to another tenant (R43).
+    pub fn decided_at(&self) -> Result<Timestamp, StoreError> {
+        let broken = |problem| StoreError::Corrupt { entity: "change set", id: String::new(), problem };
+        if self.users.iter().any(|user| user.user.tenant != self.tenant)
+            || self.events.iter().any(|event| event.tenant != self.tenant)
+            || self.request.iter().any(|request| request.key.user.tenant != self.tenant)
+        {
+            return Err(broken("names more than one tenant"));
+        }
+        self.events.first().map(|event| event.time).ok_or_else(|| broken("tells no event"))
+    }
 }
 
 /// The change of one user, to be made only while the stored version is the expected one.

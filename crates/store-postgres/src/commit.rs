@@ -225,21 +225,15 @@ pub(crate) async fn commit_one(
     Ok(Commit::Done)
 }
 
-/// When the change was decided: the time of its first event. Refuses a change set that contradicts itself.
+/// When the change was decided. Refuses a change set that contradicts itself, or its tenant's record.
 pub(crate) fn decided_at(work: &Work<'_>) -> Result<OffsetDateTime, Failure> {
-    let change = work.change;
-    let first = change.events.first().ok_or_else(|| Failure::change_set("tells no event"))?;
-    let tenants = (change.users.iter().map(|user| &user.user.tenant))
-        .chain(change.events.iter().map(|event| &event.tenant))
-        .chain(change.request.iter().map(|request| &request.key.user.tenant))
-        .chain(work.tenant.iter().filter_map(|work| match work {
-            TenantWork::Put(record, _) => Some(&record.tenant),
-            TenantWork::Delete(_) => None,
-        }));
-    if tenants.into_iter().any(|tenant| *tenant != change.tenant) {
-        return Err(Failure::change_set("names more than one tenant"));
+    let time = work.change.decided_at()?;
+    match &work.tenant {
+        Some(TenantWork::Put(record, _)) if record.tenant != work.change.tenant => {
+            Err(Failure::change_set("names more than one tenant"))
+        }
+        _ => crate::convert::time_in(time),
     }
-    crate::convert::time_in(first.time)
 }
 
 async fn require_tenant(transaction: &mut PgConnection, tenant: &TenantId) -> Result<(), Failure> {

@@ -36,7 +36,7 @@ pub(crate) async fn commit(at: &mut SqliteConnection, seal: &Sealer, change: &Ch
 }
 
 fn script(seal: &Sealer, change: &ChangeSet) -> Result<Script, StoreError> {
-    let now = time_of(change)?;
+    let now = change.decided_at()?;
     let mut script = Script::default();
     let tenant = change.tenant.as_str();
     // Only committed numbers are seen, because there is one writer.
@@ -65,20 +65,6 @@ fn script(seal: &Sealer, change: &ChangeSet) -> Result<Script, StoreError> {
         log::queue(&mut script, &change.tenant, notice);
     }
     Ok(script)
-}
-
-/// The time of a change set is its first event's. Refuses a change set that no decision makes: one that tells nothing,
-/// or parts of which belong to another tenant (R43).
-fn time_of(change: &ChangeSet) -> Result<Timestamp, StoreError> {
-    let broken = |problem| StoreError::Corrupt { entity: "change set", id: String::new(), problem };
-    let tenant = &change.tenant;
-    if change.users.iter().any(|user| user.user.tenant != *tenant)
-        || change.events.iter().any(|event| event.tenant != *tenant)
-        || change.request.iter().any(|request| request.key.user.tenant != *tenant)
-    {
-        return Err(broken("names more than one tenant"));
-    }
-    change.events.first().map(|event| event.time).ok_or_else(|| broken("tells no event"))
 }
 
 /// Inserts or updates the user's own row where its version is the expected one.

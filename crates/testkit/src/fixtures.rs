@@ -156,14 +156,7 @@ pub fn user_change(
 
 /// A change set that tells one event of `kind` about `user` and changes nobody.
 pub fn event_only(random: &SeededRandom, user: &UserRef, kind: EventType) -> ChangeSet {
-    ChangeSet {
-        tenant: user.tenant.clone(),
-        users: Vec::new(),
-        events: vec![event_record(random, user, kind)],
-        notices: Vec::new(),
-        request: None,
-        send: None,
-    }
+    ChangeSet::telling(event_record(random, user, kind))
 }
 
 /// A change set that takes one user from one state to the next and tells one event.

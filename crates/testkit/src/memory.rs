@@ -96,13 +96,7 @@ impl MemoryStore {
 impl Everything {
     /// Makes the whole change, or says why none of it is made.
     fn commit(&mut self, change: ChangeSet) -> Result<(), Refused> {
-        let now = change.events.first().map(|event| event.time).ok_or(Refused::EVENT_MISSING)?;
-        if change.users.iter().any(|user| user.user.tenant != change.tenant)
-            || change.events.iter().any(|event| event.tenant != change.tenant)
-            || change.request.iter().any(|request| request.key.user.tenant != change.tenant)
-        {
-            return Err(Refused::TENANTS_MIXED);
-        }
+        let now = change.decided_at().map_err(Refused::Error)?;
         let tenant = self.tenants.get_mut(&change.tenant).filter(|tenant| !tenant.deleted);
         let tenant = tenant.ok_or(Refused::Error(StoreError::TenantMissing))?;
 

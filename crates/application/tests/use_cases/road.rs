@@ -75,18 +75,21 @@ async fn nothing_is_decided_by_a_clock_that_jumped() {
     assert_eq!(assurance(&world.check(&user, Some(code)).await), Some(Assurance::Verified));
 }
 
-/// R50: a user whose rows do not open is refused, and the log of events says so once a minute, however often it is tried.
+/// R50, R55: a user whose rows do not open is refused, and the log of events says so once a minute, however often it is tried.
 #[tokio::test]
 async fn a_broken_seal_refuses_and_is_told_once_a_minute() {
     let world = World::over(Preset::SelfServiceCode, |store| Arc::new(Broken(store))).await;
     let user = fixtures::user("acme", "ann");
     for minute in 1..=2 {
+        let mut woken = std::pin::pin!(world.app.committed(&user.tenant));
+        woken.as_mut().enable();
         for _ in 0..3 {
             let encode = Box::new(|_: &_| Vec::new());
             let answer = world.app.check_login(meta(None), user.clone(), world.login(None), encode).await;
             assert!(matches!(answer, Err(AppError::Store(StoreError::SealBroken { .. }))));
         }
         assert_eq!(events(&world, EventType::SealOpenFailed).await, minute);
+        assert!(futures::poll!(woken).is_ready(), "whoever follows the log is woken");
         world.advance(std::time::Duration::from_mins(1));
     }
 }

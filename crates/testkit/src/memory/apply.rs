@@ -14,8 +14,6 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    pub(super) const EVENT_MISSING: Self = Self::broken("tells no event");
-    pub(super) const TENANTS_MIXED: Self = Self::broken("names more than one tenant");
     const NAME_TAKEN: Self = Self::broken("gives two authenticators one name");
 
     const fn broken(problem: &'static str) -> Self {
