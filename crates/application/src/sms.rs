@@ -112,23 +112,39 @@ impl Application {
         }
         let Some(gateway) = &self.0.deps.text_messages else { return Err(AppError::DeliveryUnavailable) };
         let Snapshot { policy, now, .. } = self.0.snapshot(user).await?;
+        let give_back = async || {
+            let ctx = self.0.context(user, &policy, now);
+            self.0.deps.sends.give_back(&user.tenant, &budget::counters(&ctx, &message.number)).await
+        };
         match self.0.handed.next(message.id, now) {
             Next::HandOver => {}
             Next::Taken => return Ok(()),
             Next::GiveUp => return Err(AppError::DeliveryUnavailable),
+            Next::TooMany(tell) => {
+                if tell {
+                    tracing::error!(alarm = true, "too many text messages at once; more are refused");
+                }
+                if first {
+                    give_back().await?;
+                }
+                return Err(AppError::DeliveryUnavailable);
+            }
         }
+        let handing = self.0.handed.handing_over(message.id);
         let outgoing = TextMessage {
             id: message.id,
             tenant: user.tenant.clone(),
             number: message.number.clone(),
             text: text(policy.totp.issuer.as_str(), message),
         };
-        let Err(error) = gateway.send(&outgoing).await else { return Ok(()) };
-        self.0.handed.failed(message.id);
+        let Err(error) = gateway.send(&outgoing).await else {
+            handing.taken();
+            return Ok(());
+        };
+        drop(handing);
         tracing::warn!(tenant_id = %user.tenant, send_id = %message.id, error = chain(&error), "a text message was not delivered");
         if first && matches!(error, SmsError::NotTaken(_)) {
-            let ctx = self.0.context(user, &policy, now);
-            self.0.deps.sends.give_back(&user.tenant, &budget::counters(&ctx, &message.number)).await?;
+            give_back().await?;
         }
         Err(AppError::DeliveryUnavailable)
     }

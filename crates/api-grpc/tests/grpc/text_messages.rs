@@ -18,6 +18,7 @@ enum Mood {
     Takes,
     Refuses,
     SaysNothing,
+    Panics,
 }
 
 struct Gateway {
@@ -49,10 +50,12 @@ impl Gateway {
 impl SmsSender for Gateway {
     async fn send(&self, message: &TextMessage) -> Result<(), SmsError> {
         self.seen.lock().unwrap().push(message.clone());
-        match *self.mood.lock().unwrap() {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
             Mood::Takes => Ok(()),
             Mood::Refuses => Err(SmsError::NotTaken("refused".into())),
             Mood::SaysNothing => Err(SmsError::Unknown("silence".into())),
+            Mood::Panics => panic!("the gateway"),
         }
     }
 }
@@ -115,6 +118,22 @@ async fn a_telephone_is_enrolled_and_signs_in() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// R48, R60: a message over which the gateway panicked is not known to be taken: a repeat hands it over again.
+#[tokio::test]
+async fn a_repeat_after_a_panic_hands_over_the_same_message() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    enrolled(&world, &gateway, &ann).await;
+    let challenge = ann.challenge(&world, &client).await;
+    gateway.is(Mood::Panics);
+    client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap_err();
+    gateway.is(Mood::Takes);
+    client.login.clone().send_challenge_code(send(&challenge, ID)).await.unwrap();
+    let seen = gateway.seen();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[1], seen[2], "the same id, number and text");
 }
 
 /// R60, R71: a repeat after silence hands over the very same message and is not counted; one of a message that was taken

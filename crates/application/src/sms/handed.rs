@@ -3,7 +3,7 @@
 
 use countersign_domain::ids::SendId;
 use countersign_domain::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,18 +11,31 @@ use std::time::Duration;
 const TRIES: u32 = 5;
 /// A message is remembered for longer than its request is repeated.
 const REMEMBERED: Duration = Duration::from_mins(15);
-/// Messages remembered at most; the limits of a day and of a tenant end far below it.
+/// Messages remembered at most: those of 72 a second. The limits of a day are each tenant's and may be higher, so that whoever
+/// comes beyond it is refused and an alarm says so.
 const MOST: usize = 65_536;
+/// Messages looked at for each that comes, the oldest first: more than come, so that none stays for long.
+const FORGOTTEN_AT_ONCE: usize = 4;
+/// That there are too many is told once in this time.
+const TOLD_ONCE_IN: Duration = Duration::from_mins(1);
 
 /// The messages of the last minutes.
 #[derive(Debug, Default)]
-pub(crate) struct Handed(Mutex<HashMap<SendId, Message>>);
+pub(crate) struct Handed(Mutex<Messages>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
+struct Messages {
+    known: HashMap<SendId, Message>,
+    /// All of them, in the order in which they came.
+    order: VecDeque<(Timestamp, SendId)>,
+    /// When it was last told that there are too many.
+    told: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
 struct Message {
     taken: bool,
     tries: u32,
-    since: Timestamp,
 }
 
 /// What is to be done with a message.
@@ -34,19 +47,22 @@ pub(crate) enum Next {
     Taken,
     /// It failed too often.
     GiveUp,
+    /// Nothing can be remembered of it, so that it is not handed over; whether it is time to tell of that.
+    TooMany(bool),
 }
 
 impl Handed {
     /// What is to be done with the message at `now`.
     pub(crate) fn next(&self, id: SendId, now: Timestamp) -> Next {
         let mut messages = self.messages();
-        if messages.len() >= MOST {
-            messages.retain(|_, message| message.since <= now && now.since(message.since) < REMEMBERED);
-            if messages.len() >= MOST {
-                return Next::GiveUp;
+        messages.forget(now);
+        if !messages.known.contains_key(&id) {
+            if messages.known.len() >= MOST {
+                return Next::TooMany(messages.is_to_be_told(now));
             }
+            messages.order.push_back((now, id));
         }
-        let message = messages.entry(id).or_insert(Message { taken: false, tries: 0, since: now });
+        let message = messages.known.entry(id).or_default();
         if message.taken {
             return Next::Taken;
         }
@@ -59,14 +75,70 @@ impl Handed {
 
     /// It is not known to be taken after all.
     pub(crate) fn failed(&self, id: SendId) {
-        if let Some(message) = self.messages().get_mut(&id) {
+        if let Some(message) = self.messages().known.get_mut(&id) {
             message.taken = false;
         }
     }
 
-    fn messages(&self) -> MutexGuard<'_, HashMap<SendId, Message>> {
+    /// Holds a message that is being handed over.
+    pub(crate) const fn handing_over(&self, id: SendId) -> HandingOver<'_> {
+        HandingOver { handed: self, id, taken: false }
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
         // Nothing panics while it holds the lock but an allocation that fails, which ends the process.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Messages {
+    /// Forgets some of those that no request repeats any more, and those of a clock that was far ahead.
+    fn forget(&mut self, now: Timestamp) {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            match self.order.front() {
+                Some((since, id)) if apart(*since, now) >= REMEMBERED => self.known.remove(id),
+                _ => return,
+            };
+            self.order.pop_front();
+        }
+    }
+
+    /// Whether it is time to tell that there are too many; it then counts as told.
+    fn is_to_be_told(&mut self, now: Timestamp) -> bool {
+        let due = self.told.is_none_or(|told| apart(told, now) >= TOLD_ONCE_IN);
+        if due {
+            self.told = Some(now);
+        }
+        due
+    }
+}
+
+/// The time between two times, whichever is the later one.
+fn apart(one: Timestamp, other: Timestamp) -> Duration {
+    one.since(other).max(other.since(one))
+}
+
+/// A message on its way to the gateway. Unless the gateway took it, nobody knows whether it did: also where the call ended
+/// in a panic or was given up.
+#[derive(Debug)]
+pub(crate) struct HandingOver<'a> {
+    handed: &'a Handed,
+    id: SendId,
+    taken: bool,
+}
+
+impl HandingOver<'_> {
+    /// The gateway took it.
+    pub(crate) fn taken(mut self) {
+        self.taken = true;
+    }
+}
+
+impl Drop for HandingOver<'_> {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.handed.failed(self.id);
+        }
     }
 }
 
@@ -89,7 +161,24 @@ mod tests {
         assert_eq!(handed.next(other, now), Next::HandOver);
     }
 
-    /// R49: what is remembered has an end, and is forgotten when no request can repeat it.
+    /// R60: a message is not known to be taken where the call of the gateway panicked, and is where the gateway took it.
+    #[test]
+    fn a_panic_leaves_open_whether_a_message_was_taken() {
+        let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
+        let id = SendId::from_uuid(Uuid::from_u128(1));
+        assert_eq!(handed.next(id, now), Next::HandOver);
+        let panicked = std::panic::catch_unwind(|| {
+            let _handing = handed.handing_over(id);
+            std::panic::resume_unwind(Box::new("the gateway"));
+        });
+        assert!(panicked.is_err());
+        assert_eq!(handed.next(id, now), Next::HandOver);
+        handed.handing_over(id).taken();
+        assert_eq!(handed.next(id, now), Next::Taken);
+    }
+
+    /// R49: what is remembered has an end, which is told once a minute, and is forgotten when no request can repeat it. What
+    /// is known is known also then.
     #[test]
     fn what_is_remembered_is_bounded() {
         let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
@@ -97,8 +186,29 @@ mod tests {
         for number in 0..MOST {
             assert_eq!(handed.next(id(number), now), Next::HandOver);
         }
-        assert_eq!(handed.next(id(MOST), now), Next::GiveUp);
-        assert_eq!(handed.next(id(MOST), now.plus(REMEMBERED)), Next::HandOver);
-        assert_eq!(handed.messages().len(), 1);
+        let at = |seconds| now.plus(Duration::from_secs(seconds));
+        for (seconds, told) in [(0, true), (1, false), (59, false), (60, true), (119, false)] {
+            assert_eq!(handed.next(id(MOST), at(seconds)), Next::TooMany(told), "{seconds}");
+        }
+        assert_eq!(handed.next(id(7), at(119)), Next::Taken);
+        let later = now.plus(REMEMBERED);
+        for number in MOST..2 * MOST {
+            assert_eq!(handed.next(id(number), later), Next::HandOver);
+        }
+        assert_eq!(handed.messages().known.len(), MOST);
+        assert_eq!(handed.messages().order.len(), MOST);
+    }
+
+    /// R65: a small step back of the clock forgets nothing; what a clock far ahead left does not stay.
+    #[test]
+    fn a_clock_that_goes_back_forgets_nothing_of_just_now() {
+        let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
+        let [one, other] = [1, 2].map(|id| SendId::from_uuid(Uuid::from_u128(id)));
+        assert_eq!(handed.next(one, now.plus(Duration::from_secs(5))), Next::HandOver);
+        assert_eq!(handed.next(one, now), Next::Taken);
+        let ahead = Handed::default();
+        assert_eq!(ahead.next(one, now.plus(Duration::from_hours(24))), Next::HandOver);
+        assert_eq!(ahead.next(other, now), Next::HandOver);
+        assert_eq!(ahead.messages().known.len(), 1);
     }
 }
