@@ -7,12 +7,15 @@ mod support;
 use countersign_domain::audit::{EventPosition, Head, LoggedEvent, Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{EventId, TenantId};
-use countersign_notify::{FileSeals, ReceiverUrl, SealLine, WebhookSeals, WebhookSecret, WebhookSettings};
+use countersign_notify::{
+    FileSeals, LogSeals, ReceiverUrl, SealLine, WebhookSeals, WebhookSecret, WebhookSettings,
+};
 use countersign_ports::{Exported, Kept, SealExporter};
 use countersign_testkit::{ManualClock, fixtures};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::http::Receiver;
 
@@ -141,4 +144,43 @@ async fn a_seal_is_posted_signed() {
         let line: SealLine = serde_json::from_value(body["data"].clone()).unwrap();
         assert_eq!(line, SealLine::of(&acme, &seal));
     }
+}
+
+/// Standard error as a test sees it: what was written, and whether it takes any more.
+#[derive(Clone, Default)]
+struct Out(Arc<Mutex<(Vec<u8>, bool)>>);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (written, full) = &mut *self.0.lock().unwrap();
+        if *full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        written.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// R56: a seal that could not be written to the log has not left; whatever the level of the log is, it is written.
+#[tokio::test]
+async fn a_seal_that_was_not_logged_has_not_left() {
+    let acme = fixtures::tenant("acme");
+    let all = seals(&acme, 2);
+    let out = Out::default();
+    let exporter = LogSeals::writing_to(out.clone(), Arc::new(ManualClock::at(fixtures::START)));
+    assert_eq!(exporter.kept(&acme).await.unwrap(), Kept::InStore);
+    exporter.export(&acme, &all[0]).await.unwrap();
+    out.0.lock().unwrap().1 = true;
+    assert!(exporter.export(&acme, &all[1]).await.is_err());
+    let written = String::from_utf8(out.0.lock().unwrap().0.clone()).unwrap();
+    let line: serde_json::Value = serde_json::from_str(written.strip_suffix('\n').unwrap()).unwrap();
+    let SealLine { statement, signature, .. } = SealLine::of(&acme, &all[0]);
+    let expected = serde_json::json!({
+        "timestamp": "2026-01-15T08:00:00Z", "level": "INFO", "message": "the log was sealed",
+        "tenant_id": "acme", "seal": 1, "statement": statement, "signature": signature,
+    });
+    assert_eq!(line, expected);
 }

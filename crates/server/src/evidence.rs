@@ -41,7 +41,7 @@ pub(crate) fn exporters(config: &AuditConfig) -> Result<Vec<Arc<dyn SealExporter
         exporters.push(Arc::new(WebhookSeals::new(settings.clone(), clock).map_err(unfit)?));
     }
     if config.log {
-        exporters.push(Arc::new(LogSeals));
+        exporters.push(Arc::new(LogSeals::new(Arc::new(SystemClock))));
     }
     Ok(exporters)
 }

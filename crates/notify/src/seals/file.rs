@@ -1,7 +1,7 @@
 //! Seals in files of a folder, one a tenant, to which lines are appended. A file is its own record of what it has: the
 //! last line says where it goes on, whoever writes to the database.
 
-use super::SealLine;
+use super::{SealLine, blocking};
 use async_trait::async_trait;
 use countersign_domain::audit::{Seal, Statement};
 use countersign_domain::ids::TenantId;
@@ -87,14 +87,6 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
         File::open(folder)?.sync_all()?;
     }
     Ok(())
-}
-
-/// Files block; the calls of logins must not wait for them.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, ExportError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| ExportError(error.into()))?;
-    done.map_err(|error| ExportError(error.into()))
 }
 
 #[async_trait]

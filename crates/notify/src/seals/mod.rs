@@ -11,8 +11,18 @@ pub use webhook::WebhookSeals;
 
 use countersign_domain::audit::Seal;
 use countersign_domain::ids::TenantId;
+use countersign_ports::ExportError;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use std::io;
+
+/// Files and pipes block; the calls of logins must not wait for them.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ExportError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| ExportError(error.into()))?;
+    done.map_err(|error| ExportError(error.into()))
+}
 
 /// A seal as a line of JSON, as `countersign audit seals` prints it. The statement is what is signed; tenant and number
 /// repeat it for searching.
