@@ -7,6 +7,11 @@ use countersign_ports::StoreError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::fmt;
 
+/// The class of SQLSTATEs of values that do not fit (PostgreSQL, appendix A).
+const DATA_EXCEPTION: &str = "22";
+/// The class of broken constraints.
+const INTEGRITY_VIOLATION: &str = "23";
+
 /// Why a step of a transaction did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -56,8 +61,6 @@ impl Failure {
     /// Whether one row of many may be to blame: a value or constraint, or a race that it lost. Anything else (a full
     /// disk, a server that only reads) would meet the others as well.
     pub(crate) fn may_be_of_one_row(&self) -> bool {
-        const DATA_EXCEPTION: &str = "22";
-        const INTEGRITY_VIOLATION: &str = "23";
         let class = match self {
             Self::Sql(error) => database_error(error).and_then(|it| it.code().get(..2)),
             Self::Store(_) => None,
@@ -73,7 +76,6 @@ pub(crate) fn read_may_fail_for_one_row(error: &sqlx::Error) -> bool {
 }
 
 fn is_code_of_one_row(code: &str) -> bool {
-    const DATA_EXCEPTION: &str = "22";
     const DATA_CORRUPTED: &str = "XX001";
     code == DATA_CORRUPTED || code.starts_with(DATA_EXCEPTION)
 }
@@ -90,8 +92,6 @@ pub(crate) fn from_sql(error: &sqlx::Error) -> StoreError {
 }
 
 fn from_server(error: &sqlx::Error) -> StoreError {
-    const DATA_EXCEPTION: &str = "22";
-    const INTEGRITY_VIOLATION: &str = "23";
     let Some(server) = database_error(error) else { return unavailable(error) };
     match server.code().get(..2) {
         Some(INTEGRITY_VIOLATION) if server.constraint() == Some("users_tenant") => StoreError::TenantMissing,

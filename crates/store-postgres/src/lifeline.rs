@@ -1,7 +1,7 @@
 //! How far the database has come, in its one row (R64).
 
-use crate::convert::RowId;
-use crate::error::from_sql;
+use crate::convert::{RowId, long_in};
+use crate::error::{Failure, from_sql};
 use crate::store::PostgresStore;
 use async_trait::async_trait;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
@@ -73,7 +73,7 @@ impl Lifeline for PostgresStore {
                 restoring = false
             RETURNING incarnation_id, number, mark, restoring",
             fresh,
-            i64::try_from(number).unwrap_or(0),
+            long_in(number).map_err(Failure::into_store)?,
         );
         let mut checkout = self.pool.checkout().await?;
         let row = self.pool.within(finish.fetch_one(checkout.connection())).await;

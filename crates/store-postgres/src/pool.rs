@@ -12,13 +12,16 @@ use crate::tenancy::Shown;
 use countersign_domain::ids::TenantId;
 use countersign_ports::StoreError;
 use futures::FutureExt as _;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+
+/// How long maintenance waits for its connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// At most `max_connections` of them, opened when needed and kept.
 pub(crate) struct Pool {
@@ -82,25 +85,17 @@ impl Pool {
         }
     }
 
-    /// Waits for the server's answer, but not for ever. A row that makes the driver panic, as a time does that no calendar
-    /// has (`infinity`), is a row that cannot be read: whoever edited it must not end what reads others beside it (R48).
+    /// Waits for the server's answer, but not for ever; [`caught`].
     pub(crate) async fn within<T, E: From<sqlx::Error>>(
         &self,
         answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let answer = AssertUnwindSafe(answer).catch_unwind();
-        match timeout(self.answer_timeout, answer).await {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(_panic)) => Err(panicked().into()),
-            Err(_elapsed) => Err(timed_out().into()),
-        }
+        timeout(self.answer_timeout, caught(answer)).await.unwrap_or_else(|_| Err(timed_out().into()))
     }
 
     /// Each session is checked before it serves: settings may differ by role and database, and change (R61).
     async fn open(&self) -> Result<PgConnection, StoreError> {
-        let connection = timeout(self.acquire_timeout, self.connect.connect()).await;
-        let mut connection =
-            connection.unwrap_or_else(|_| Err(timed_out())).map_err(|error| unavailable(&error))?;
+        let mut connection = connect(&self.connect, self.acquire_timeout).await?;
         let settings =
             self.within(durability::read(&mut connection)).await.map_err(|error| from_sql(&error))?;
         settings.check()?;
@@ -110,9 +105,10 @@ impl Pool {
     /// A connection beside the pool for what reads whole tables: no limit on a statement, and plans that may read all.
     pub(crate) async fn unhurried(&self) -> Result<PgConnection, StoreError> {
         let settings = [("statement_timeout", "0"), ("enable_seqscan", "on"), ("plan_cache_mode", "auto")];
-        let mut connection = connect_once(self.connect.clone().options(settings)).await?;
-        Shown::All.show(&mut connection).await.map_err(|error| unavailable(&error))?;
-        Ok(connection)
+        let options = self.connect.clone().options(settings);
+        let mut connection = connect(&options, self.acquire_timeout).await?;
+        let shown = self.within(Shown::All.show(&mut connection)).await;
+        shown.map(|()| connection).map_err(|error| unavailable(&error))
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(PgConnection, Shown)>> {
@@ -156,5 +152,42 @@ impl std::fmt::Debug for Pool {
 
 /// Opens one connection outside of any pool, for maintenance.
 pub(crate) async fn connect_once(options: PgConnectOptions) -> Result<PgConnection, StoreError> {
-    PgConnection::connect_with(&options).await.map_err(|error| unavailable(&error))
+    connect(&options, CONNECT_TIMEOUT).await
+}
+
+/// A server that takes the connection and then says nothing is not waited for.
+async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection, StoreError> {
+    let connection = timeout(patience, options.connect()).await;
+    connection.unwrap_or_else(|_| Err(timed_out())).map_err(|error| unavailable(&error))
+}
+
+/// The answer, whenever it comes. A row that makes the driver panic, as a time does that no calendar has (`infinity`), is a
+/// row that cannot be read: whoever edited it must not end what reads others beside it (R48).
+pub(crate) async fn caught<T, E: From<sqlx::Error>>(
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_panic| Err(panicked().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options;
+    use countersign_domain::secret::SecretString;
+    use std::net::TcpListener;
+
+    /// A server that takes a connection and then says nothing holds up neither operators nor those who count keys. Its time
+    /// stands still, and passes when nothing else is to be waited for.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let url = SecretString::new(format!("postgres://a@127.0.0.1:{port}/d?sslmode=disable"));
+        let hour = Duration::from_hours(1);
+        let once = timeout(hour, connect_once(options::parse(&url).unwrap())).await;
+        assert!(matches!(once, Ok(Err(StoreError::Unavailable(_)))), "{once:?}");
+        let pool = Pool::new(&PostgresOptions::new(url)).unwrap();
+        let unhurried = timeout(hour, pool.unhurried()).await;
+        assert!(matches!(unhurried, Ok(Err(StoreError::Unavailable(_)))), "{unhurried:?}");
+    }
 }

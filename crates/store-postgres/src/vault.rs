@@ -2,34 +2,23 @@
 //! is the keyring's.
 //!
 //! # To seal another column
-//! 1. Its row in [`Column::ALL`], with its two statements; the index by key in the migration that adds it.
-//! 2. How its row opens and is sealed again in [`reseal_row`].
+//! 1. Its row in [`SealedColumn`], and how it opens and is sealed again beside it; the index by key in the migration that adds it.
+//! 2. Its two statements in [`statements`].
 //! 3. Its count in `vault/uses.sql`. The test `every_column_of_bytes_is_known` says what is missing.
 
 use crate::convert::{RowId, time_bound, time_out};
 use crate::error::from_sql;
+use crate::pool::caught;
 use crate::store::PostgresStore;
 use async_trait::async_trait;
 use countersign_domain::digest::KeyId;
-use countersign_domain::ids::{AuthenticatorId, EnrollmentId, TenantId, UserId, UserRef};
-use countersign_domain::otp::TotpParameters;
+use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::time::Timestamp;
-use countersign_keyring::{Keyring, NONCE_LEN, Nonce};
+use countersign_keyring::{NONCE_LEN, Nonce, SealedColumn, SealedRow};
 use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 use time::OffsetDateTime;
-use uuid::Uuid;
-
-/// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    SecurityKey,
-    PhoneNumber,
-    AuthenticatorKey,
-    PendingPhoneNumber,
-    PendingKey,
-}
 
 /// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
 /// value and what else it is bound to; rows that another transaction holds are left for later, so that nobody waits.
@@ -59,142 +48,84 @@ macro_rules! owned {
     };
 }
 
-impl Column {
-    const ALL: [Self; 5] = [
-        Self::SecurityKey,
-        Self::PhoneNumber,
-        Self::AuthenticatorKey,
-        Self::PendingPhoneNumber,
-        Self::PendingKey,
-    ];
-
-    const fn statements(self) -> Statements {
-        match self {
-            Self::SecurityKey => Statements {
-                due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM sealed_authenticators
-                    WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < $1
-                    ORDER BY substr(key_sealed, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: owned!(
-                    "UPDATE authenticators SET key_sealed = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND key_sealed = $5"
-                ),
-            },
-            Self::PhoneNumber => Statements {
-                due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM sealed_authenticators
-                    WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
-                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: owned!(
-                    "UPDATE authenticators SET sms_sealed_number = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND sms_sealed_number = $5"
-                ),
-            },
-            Self::PendingPhoneNumber => Statements {
-                due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM sealed_pending_enrollments
-                    WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
-                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: owned!(
-                    "UPDATE pending_enrollments SET sms_sealed_number = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND sms_sealed_number = $5"
-                ),
-            },
-            Self::AuthenticatorKey => Statements {
-                due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM sealed_authenticators
-                    WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
-                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: owned!(
-                    "UPDATE authenticators SET totp_sealed_key = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND totp_sealed_key = $5"
-                ),
-            },
-            Self::PendingKey => Statements {
-                due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM sealed_pending_enrollments
-                    WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
-                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-                swap: owned!(
-                    "UPDATE pending_enrollments SET totp_sealed_key = $1
-                    WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND totp_sealed_key = $5"
-                ),
-            },
-        }
+/// What finds the due rows of a column, and what exchanges a value.
+const fn statements(column: SealedColumn) -> Statements {
+    match column {
+        SealedColumn::SecurityKey => Statements {
+            due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM sealed_authenticators
+                WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < $1
+                ORDER BY substr(key_sealed, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+            swap: owned!(
+                "UPDATE authenticators SET key_sealed = $1
+                WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND key_sealed = $5"
+            ),
+        },
+        SealedColumn::PhoneNumber => Statements {
+            due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM sealed_authenticators
+                WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
+                ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+            swap: owned!(
+                "UPDATE authenticators SET sms_sealed_number = $1
+                WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND sms_sealed_number = $5"
+            ),
+        },
+        SealedColumn::PendingPhoneNumber => Statements {
+            due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM sealed_pending_enrollments
+                WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
+                ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+            swap: owned!(
+                "UPDATE pending_enrollments SET sms_sealed_number = $1
+                WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND sms_sealed_number = $5"
+            ),
+        },
+        SealedColumn::AuthenticatorKey => Statements {
+            due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM sealed_authenticators
+                WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
+                ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+            swap: owned!(
+                "UPDATE authenticators SET totp_sealed_key = $1
+                WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND totp_sealed_key = $5"
+            ),
+        },
+        SealedColumn::PendingKey => Statements {
+            due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM sealed_pending_enrollments
+                WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
+                ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
+            swap: owned!(
+                "UPDATE pending_enrollments SET totp_sealed_key = $1
+                WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND totp_sealed_key = $5"
+            ),
+        },
     }
 }
-
-/// The value of a row under the newest key, or `None` where it does not open: its row is not as the service wrote it.
-fn reseal_row(column: Column, row: &Due, keyring: &Keyring, nonce: Nonce) -> Option<Vec<u8>> {
-    let Due { user, id, sealed, parameters } = row;
-    Some(match column {
-        Column::SecurityKey => {
-            let id = AuthenticatorId::from_uuid(*id);
-            let key = keyring.open_security_key(user, id, sealed).ok()?;
-            keyring.seal_security_key(user, id, &key, nonce)
-        }
-        Column::PhoneNumber => {
-            let id = AuthenticatorId::from_uuid(*id);
-            let number = keyring.open_phone_number(user, id, sealed).ok()?;
-            keyring.seal_phone_number(user, id, &number, nonce)
-        }
-        Column::PendingPhoneNumber => {
-            let id = EnrollmentId::from_uuid(*id);
-            let number = keyring.open_pending_phone_number(user, id, sealed).ok()?;
-            keyring.seal_pending_phone_number(user, id, &number, nonce)
-        }
-        Column::AuthenticatorKey => {
-            let parameters = parameters.as_ref()?;
-            let id = AuthenticatorId::from_uuid(*id);
-            let key = keyring.open_authenticator_key(user, id, parameters, sealed).ok()?;
-            keyring.seal_authenticator_key(user, id, parameters, &key, nonce)
-        }
-        Column::PendingKey => {
-            let parameters = parameters.as_ref()?;
-            let id = EnrollmentId::from_uuid(*id);
-            let key = keyring.open_pending_key(user, id, parameters, sealed).ok()?;
-            keyring.seal_pending_key(user, id, parameters, &key, nonce)
-        }
-    })
-}
-
 /// A row whose value is under an older key.
-struct Due {
-    user: UserRef,
-    id: Uuid,
-    sealed: Vec<u8>,
-    /// `None` where the row is of another kind, or they are none that the service writes.
-    parameters: Option<TotpParameters>,
-}
-
-impl Due {
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let foreign = |name: &str| sqlx::Error::Decode(format!("{name} is none").into());
-        let tenant = TenantId::parse(row.try_get("tenant_id")?).map_err(|_| foreign("tenant_id"))?;
-        let user = UserId::parse(row.try_get("user_id")?).map_err(|_| foreign("user_id"))?;
-        let app = (
-            row.try_get::<Option<&str>, _>("totp_algorithm")?,
-            row.try_get::<Option<i16>, _>("totp_digits")?,
-            row.try_get::<Option<i16>, _>("totp_period")?,
-        );
-        let parameters = match app {
-            (Some(algorithm), Some(digits), Some(period)) => {
-                crate::rows::totp_parameters(algorithm, digits, period)
-            }
-            _ => None,
-        };
-        Ok(Self {
-            user: UserRef { tenant, user },
-            id: row.try_get("id")?,
-            sealed: row.try_get("sealed")?,
-            parameters,
-        })
-    }
+fn due_row(row: &PgRow) -> Result<SealedRow, sqlx::Error> {
+    let foreign = |name: &str| sqlx::Error::Decode(format!("{name} is none").into());
+    let tenant = TenantId::parse(row.try_get("tenant_id")?).map_err(|_| foreign("tenant_id"))?;
+    let user = UserId::parse(row.try_get("user_id")?).map_err(|_| foreign("user_id"))?;
+    let app = (
+        row.try_get::<Option<&str>, _>("totp_algorithm")?,
+        row.try_get::<Option<i16>, _>("totp_digits")?,
+        row.try_get::<Option<i16>, _>("totp_period")?,
+    );
+    let parameters = match app {
+        (Some(algorithm), Some(digits), Some(period)) => {
+            crate::rows::totp_parameters(algorithm, digits, period)
+        }
+        _ => None,
+    };
+    let (id, sealed) = (row.try_get("id")?, row.try_get("sealed")?);
+    Ok(SealedRow { user: UserRef { tenant, user }, id, sealed, parameters })
 }
 
 impl PostgresStore {
@@ -238,43 +169,44 @@ impl PostgresStore {
     pub(crate) async fn count_key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
         let mut connection = self.pool.unhurried().await?;
         let uses = sqlx::query_file!("src/vault/uses.sql", time_bound(now));
-        let uses = uses.fetch_all(&mut connection).await.map_err(|error| from_sql(&error))?;
+        let uses = caught(uses.fetch_all(&mut connection)).await.map_err(|error| from_sql(&error))?;
         // What was asked is answered; a connection that fails at its farewell changes nothing of that.
-        let _ = connection.close().await;
-        let told = uses.into_iter().filter_map(|row| key_use(&row.what, &row.key, row.rows, row.last));
-        let mut told: Vec<_> = told.collect();
+        let _ = self.pool.within(connection.close()).await;
+        let told = uses.into_iter().map(|row| key_use(&row.what, &row.key, row.rows, row.last));
+        let mut told = told.collect::<Result<Vec<_>, _>>()?;
         told.sort_by(|a, b| (a.key, a.what).cmp(&(b.key, b.what)));
         Ok(told)
     }
 
     /// See [`countersign_ports::Vault::reseal`].
     pub(crate) async fn reseal_rows(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
-        let Some(column) = Column::ALL.get(from.column).copied() else { return Ok(Resealed::default()) };
+        let Some(column) = SealedColumn::ALL.get(from.column).copied() else {
+            return Ok(Resealed::default());
+        };
         let mut checkout = self.pool.checkout().await?;
         let done = self.pool.within(self.reseal_some(checkout.connection(), column, from.skip, limit)).await;
         let (seen, resealed, broken) = checkout.conclude(done).map_err(|error| from_sql(&error))?;
-        Ok(Resealed::of(from, seen >= limit, Column::ALL.len(), resealed, broken))
+        Ok(Resealed::of(from, seen >= limit, SealedColumn::ALL.len(), resealed, broken))
     }
 
     /// Rows seen, sealed again, and broken.
     async fn reseal_some(
         &self,
         at: &mut PgConnection,
-        column: Column,
+        column: SealedColumn,
         skip: u32,
         limit: u32,
     ) -> Result<(u32, u32, u32), sqlx::Error> {
         let newest = self.keyring.newest().0.to_be_bytes();
-        let Statements { due, swap } = column.statements();
+        let Statements { due, swap } = statements(column);
         let mut transaction = at.begin().await?;
         let due = sqlx::query(due).bind(newest).bind(i64::from(limit)).bind(i64::from(skip));
         let rows = due.fetch_all(&mut *transaction).await?;
         let (mut seen, mut resealed, mut broken) = (0, 0, 0);
         for row in &rows {
             seen += 1;
-            let due = Due::read(row).ok();
-            let fresh =
-                due.and_then(|due| Some((reseal_row(column, &due, &self.keyring, self.nonce())?, due)));
+            let due = due_row(row).ok();
+            let fresh = due.and_then(|due| Some((self.keyring.reseal(column, &due, self.nonce())?, due)));
             let Some((sealed, due)) = fresh else {
                 broken += 1;
                 continue;
@@ -301,21 +233,23 @@ fn known_key(key: i64, check: &[u8]) -> Result<KnownKey, StoreError> {
     Ok(KnownKey { key: KeyId(key), check })
 }
 
-/// A count of `vault/uses.sql`. A value without a key that can be read belongs to none, and is found when it is opened.
-fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Option<KeyUse> {
-    let (what, release) = match (what, last) {
+/// A count of `vault/uses.sql`. One that does not read is an error: what it counts may need a key that must not be
+/// forgotten.
+fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Result<KeyUse, StoreError> {
+    let row = RowId { entity: "count of", id: &what };
+    let (what, release) = match (what, last.map(time_out)) {
         ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
         ("pending keys", _) => ("pending keys", Release::Resealed),
         ("phone numbers", _) => ("phone numbers", Release::Resealed),
         ("security keys", _) => ("security keys", Release::Resealed),
         ("pending phone numbers", _) => ("pending phone numbers", Release::Resealed),
         ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
-        ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(time_out(last))),
-        ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(time_out(last))),
-        _ => return None,
+        ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(last)),
+        ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(last)),
+        _ => return Err(row.corrupt("is of nothing that is known")),
     };
-    let key = KeyId(u32::from_str_radix(key, 16).ok()?);
-    Some(KeyUse { key, what, rows: u64::try_from(rows).ok()?, release })
+    let key = u32::from_str_radix(key, 16).map_err(|_| row.corrupt("has rows that name no root key"))?;
+    Ok(KeyUse { key: KeyId(key), what, rows: row.long(rows)?, release })
 }
 
 #[async_trait]
