@@ -5,15 +5,32 @@ use async_trait::async_trait;
 use countersign_domain::audit::{LoggedEvent, Seal};
 use countersign_domain::ids::TenantId;
 
+/// The tenants among ids as a store has them, and how many of these are none.
+pub fn tenants_among(ids: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (Vec<TenantId>, u64) {
+    let (mut tenants, mut foreign) = (Vec::new(), 0);
+    for id in ids {
+        let text = std::str::from_utf8(id.as_ref()).ok();
+        match text.and_then(|text| TenantId::parse(text).ok()) {
+            Some(tenant) => tenants.push(tenant),
+            None => foreign += 1,
+        }
+    }
+    (tenants, foreign)
+}
+
 /// What is sealed, and the seals. Both outlive their tenant.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
-    /// At most `limit` tenants that have events or seals, in byte order of their ids, those after `after`.
+    /// At most `limit` tenants that have events or seals, in byte order of their ids, those after `after`; none where there
+    /// are no more. An id that is none is an alarm, and leaves the others in sight.
     async fn audited_tenants(
         &self,
         after: Option<&TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError>;
+
+    /// How many ids of tenants stand in events or seals that are none: the service wrote none of them.
+    async fn foreign_tenants(&self) -> Result<u64, StoreError>;
 
     /// At most `limit` rows of the tenant's log behind `after`, as they stand there, in ascending position. Stops short of
     /// transactions that might still commit before one it would show, as [`crate::EventLog::events`] does.

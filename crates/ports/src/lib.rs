@@ -21,7 +21,7 @@ mod text_messages;
 mod users;
 mod vault;
 
-pub use audit::AuditLog;
+pub use audit::{AuditLog, tenants_among};
 pub use change_set::{ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, UserChange};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use environment::{Clock, Random};

@@ -7,9 +7,12 @@ use crate::store::PostgresStore;
 use async_trait::async_trait;
 use countersign_domain::audit::{LoggedEvent, Seal};
 use countersign_domain::ids::{AuthenticatorId, EventId, RequestId, TenantId};
-use countersign_ports::{AuditLog, Commit, EventPosition, StoreError};
+use countersign_ports::{AuditLog, Commit, EventPosition, StoreError, tenants_among};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// Tenants read at once.
+const TENANTS: u32 = 200;
 
 struct EventRow {
     tenant_id: String,
@@ -47,36 +50,30 @@ impl AuditLog for PostgresStore {
         after: Option<&TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
-        // From tenant to tenant by one step in each index, however many events there are.
-        let query = sqlx::query_scalar!(
-            r#"WITH RECURSIVE logged AS (
-                (SELECT tenant_id FROM events WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
-                UNION ALL
-                SELECT (SELECT events.tenant_id FROM events WHERE events.tenant_id > logged.tenant_id
-                    ORDER BY events.tenant_id LIMIT 1)
-                FROM logged WHERE logged.tenant_id IS NOT NULL
-            ), sealed AS (
-                (SELECT tenant_id FROM audit_seals WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
-                UNION ALL
-                SELECT (SELECT audit_seals.tenant_id FROM audit_seals WHERE audit_seals.tenant_id > sealed.tenant_id
-                    ORDER BY audit_seals.tenant_id LIMIT 1)
-                FROM sealed WHERE sealed.tenant_id IS NOT NULL
-            )
-            SELECT tenant_id AS "tenant_id!" FROM (
-                (SELECT tenant_id FROM logged WHERE tenant_id IS NOT NULL LIMIT $2)
-                UNION (SELECT tenant_id FROM sealed WHERE tenant_id IS NOT NULL LIMIT $2)
-            ) AS known
-            ORDER BY tenant_id LIMIT $2"#,
-            after.map_or("", TenantId::as_str),
-            i64::from(limit),
-        );
-        let mut checkout = self.pool.checkout().await?;
-        let tenants = self.pool.within(query.fetch_all(checkout.connection())).await;
-        let tenants = checkout.conclude(tenants).map_err(|error| from_sql(&error))?;
-        let row = RowId { entity: "event", id: &"of an unknown tenant" };
-        let parse =
-            |id: String| TenantId::parse(&id).map_err(|_| row.corrupt("has a tenant id that is none"));
-        tenants.into_iter().map(parse).collect()
+        let mut after = after.map_or_else(String::new, ToString::to_string);
+        loop {
+            let ids = self.tenants_of_log(&after, limit).await?;
+            let (tenants, foreign) = tenants_among(&ids);
+            if foreign > 0 {
+                tracing::error!(alarm = true, ids = foreign, "the log has ids of tenants that are none");
+            }
+            match ids.into_iter().next_back() {
+                Some(last) if tenants.is_empty() => after = last,
+                _ => return Ok(tenants),
+            }
+        }
+    }
+
+    async fn foreign_tenants(&self) -> Result<u64, StoreError> {
+        let (mut after, mut all) = (String::new(), 0);
+        loop {
+            let ids = self.tenants_of_log(&after, TENANTS).await?;
+            all += tenants_among(&ids).1;
+            match ids.into_iter().next_back() {
+                Some(last) => after = last,
+                None => return Ok(all),
+            }
+        }
     }
 
     async fn logged_events(
@@ -155,6 +152,38 @@ impl AuditLog for PostgresStore {
         let done = self.pool.within(query.execute(checkout.connection())).await;
         let done = checkout.conclude(done).map_err(|error| from_sql(&error))?;
         Ok(if done.rows_affected() == 1 { Commit::Done } else { Commit::Conflict })
+    }
+}
+
+impl PostgresStore {
+    /// Ids of tenants as they stand in the log and its seals, in byte order.
+    async fn tenants_of_log(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        // From tenant to tenant by one step in each index, however many events there are.
+        let query = sqlx::query_scalar!(
+            r#"WITH RECURSIVE logged AS (
+                (SELECT tenant_id FROM events WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT events.tenant_id FROM events WHERE events.tenant_id > logged.tenant_id
+                    ORDER BY events.tenant_id LIMIT 1)
+                FROM logged WHERE logged.tenant_id IS NOT NULL
+            ), sealed AS (
+                (SELECT tenant_id FROM audit_seals WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT audit_seals.tenant_id FROM audit_seals WHERE audit_seals.tenant_id > sealed.tenant_id
+                    ORDER BY audit_seals.tenant_id LIMIT 1)
+                FROM sealed WHERE sealed.tenant_id IS NOT NULL
+            )
+            SELECT tenant_id AS "tenant_id!" FROM (
+                (SELECT tenant_id FROM logged WHERE tenant_id IS NOT NULL LIMIT $2)
+                UNION (SELECT tenant_id FROM sealed WHERE tenant_id IS NOT NULL LIMIT $2)
+            ) AS known
+            ORDER BY tenant_id LIMIT $2"#,
+            after,
+            i64::from(limit),
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let ids = self.pool.within(query.fetch_all(checkout.connection())).await;
+        checkout.conclude(ids).map_err(|error| from_sql(&error))
     }
 }
 

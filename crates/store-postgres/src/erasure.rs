@@ -9,7 +9,12 @@ use countersign_domain::audit::ERASED_CLIENT;
 use countersign_domain::ids::{TenantId, UserId};
 use countersign_ports::document::encode_principal;
 use countersign_ports::{Erasing, EventPosition, StoreError};
+use sqlx::postgres::PgConnection;
 
+/// Erasures looked at at once; the first that reads is the one.
+const LOOKED_AT: i64 = 32;
+
+/// An erasure as the log tells of it.
 struct Pending {
     tenant_id: String,
     user_id: String,
@@ -27,24 +32,22 @@ impl PostgresStore {
     /// See [`countersign_ports::ClaimErasure::pending_erasure`]. Below the horizon, so that nothing can still come
     /// before it.
     pub(crate) async fn next_erasure(&self) -> Result<Option<Erasing>, StoreError> {
-        let mut checkout = self.pool.checkout().await?;
-        let read = async {
-            let connection = checkout.connection();
-            let horizon = horizon_now(connection).await?;
-            sqlx::query_as!(
-                Pending,
-                r#"SELECT tenant_id, user_id AS "user_id!", transaction_id, number FROM events
-                WHERE kind = 'USER_ERASED' AND client_commitment IS NULL AND user_id IS NOT NULL
-                    AND transaction_id < $1
-                ORDER BY transaction_id, number LIMIT 1"#,
-                horizon
-            )
-            .fetch_optional(connection)
-            .await
-        };
-        let pending = self.pool.within(read).await;
-        let pending = checkout.conclude(pending).map_err(|error| from_sql(&error))?;
-        pending.map(Pending::into_erasing).transpose()
+        let mut after = (i64::MIN, i64::MIN);
+        loop {
+            let mut checkout = self.pool.checkout().await?;
+            let page = self.pool.within(told(checkout.connection(), after)).await;
+            let page = checkout.conclude(page).map_err(|error| from_sql(&error))?;
+            for pending in &page {
+                match pending.read() {
+                    Ok(erasing) => return Ok(Some(erasing)),
+                    Err(error) => {
+                        tracing::error!(alarm = true, %error, "the log tells of an erasure that does not read");
+                    }
+                }
+            }
+            let Some(last) = page.last() else { return Ok(None) };
+            after = (last.transaction_id, last.number);
+        }
     }
 
     /// See [`countersign_ports::ClaimErasure::erase_claims`].
@@ -101,8 +104,28 @@ impl PostgresStore {
     }
 }
 
+/// The next erasures that the log tells of behind a position.
+async fn told(
+    connection: &mut PgConnection,
+    (transaction, number): (i64, i64),
+) -> Result<Vec<Pending>, sqlx::Error> {
+    let horizon = horizon_now(connection).await?;
+    let page = sqlx::query_as!(
+        Pending,
+        r#"SELECT tenant_id, user_id AS "user_id!", transaction_id, number FROM events
+        WHERE kind = 'USER_ERASED' AND client_commitment IS NULL AND user_id IS NOT NULL
+            AND transaction_id < $1 AND (transaction_id, number) > ($2, $3)
+        ORDER BY transaction_id, number LIMIT $4"#,
+        horizon,
+        transaction,
+        number,
+        LOOKED_AT,
+    );
+    page.fetch_all(connection).await
+}
+
 impl Pending {
-    fn into_erasing(self) -> Result<Erasing, StoreError> {
+    fn read(&self) -> Result<Erasing, StoreError> {
         let row = RowId { entity: "event", id: &self.transaction_id };
         Ok(Erasing {
             tenant: TenantId::parse(&self.tenant_id)

@@ -206,3 +206,54 @@ async fn an_event_of_no_calendar_stops_its_own_tenant_alone() {
     assert_eq!(verdict(store.audit.as_ref(), &other, &[]).await, "good");
     assert!(store.audit.last_seal(&other).await.expect("the store answers").is_some());
 }
+
+/// R48, R56: an id of a tenant that is none hides no other tenant from those who seal, and is counted; an erasure that does
+/// not read is passed over, and the others are carried out.
+#[tokio::test]
+async fn ids_that_are_none_stop_nobody_else() {
+    let (store, database) = support::fresh().await;
+    let (acme, zoo) = (store.create_tenant("acme").await, store.create_tenant("zoo").await);
+    let random = SeededRandom::new(2);
+    let mut connection = database.connect().await;
+    // More than any page has, before, between and behind the others.
+    let planted = "
+        INSERT INTO events (tenant_id, event_id, event_time, user_id, kind, details, actor, caller, client, policy_revision, trace_id)
+        SELECT tenants.id, gen_random_uuid(), event_time, 'no user', 'USER_ERASED', details, actor, caller, client, policy_revision,
+            trace_id
+        FROM events, (
+            SELECT 'no tenant ' || n AS id FROM generate_series(1, 80) AS n UNION ALL VALUES ('ZOO'), ('acme'), ('~')
+        ) AS tenants
+        WHERE tenant_id = 'acme';
+        INSERT INTO audit_seals VALUES ('~~', 1, '', sha256('') || sha256(''), NULL)";
+    run(&mut connection, planted).await;
+    store.done(fixtures::event_only(&random, &user("zoo", "ann"), EventType::UserErased)).await;
+
+    let audit = store.audit.as_ref();
+    for limit in [1, 2, 200] {
+        let mut read: Vec<TenantId> = Vec::new();
+        loop {
+            let page = audit.audited_tenants(read.last(), limit).await.expect("the store answers");
+            if page.is_empty() {
+                break;
+            }
+            read.extend(page);
+        }
+        assert_eq!(read, [acme.clone(), zoo.clone()], "in pages of {limit}");
+    }
+    assert_eq!(audit.foreign_tenants().await.expect("the store answers"), 83);
+
+    // A store may show an event a moment after its commit.
+    let shown = async {
+        loop {
+            match store.erasure.pending_erasure().await.expect("the store answers") {
+                None => tokio::task::yield_now().await,
+                Some(erasing) => return erasing,
+            }
+        }
+    };
+    let erasing = tokio::time::timeout(Duration::from_mins(2), shown).await.expect("the event is shown");
+    assert_eq!((erasing.tenant.as_str(), erasing.user.as_str()), ("zoo", "ann"));
+    let rest = store.erasure.erase_claims(&erasing, 100).await.expect("the store answers");
+    assert_eq!(rest, None);
+    assert_eq!(store.erasure.pending_erasure().await.expect("the store answers"), None);
+}

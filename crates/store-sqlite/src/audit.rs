@@ -1,6 +1,6 @@
 //! The log as evidence: raw rows, and the seals over them. No row is judged here.
 
-use crate::error::{Row, Trouble, signed, unavailable};
+use crate::error::{Row, Trouble, signed};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -8,9 +8,12 @@ use async_trait::async_trait;
 use countersign_domain::audit::{LoggedEvent, Seal};
 use countersign_domain::ids::{AuthenticatorId, EventId, RequestId, TenantId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{AuditLog, Commit, EventPosition, StoreError};
+use countersign_ports::{AuditLog, Commit, EventPosition, StoreError, tenants_among};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
+
+/// Tenants read at once.
+const TENANTS: u32 = 200;
 
 struct EventRow {
     tenant_id: String,
@@ -48,20 +51,30 @@ impl AuditLog for SqliteStore {
         after: Option<&TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
-        let after = after.map_or("", TenantId::as_str);
-        let mut connection = self.reader().await?;
-        // SQLite skips from one tenant to the next in the index.
-        let tenants = sqlx::query_scalar!(
-            r#"SELECT DISTINCT tenant_id AS "tenant_id!" FROM events WHERE tenant_id > ?1
-            UNION SELECT DISTINCT tenant_id FROM audit_seals WHERE tenant_id > ?1
-            ORDER BY 1 LIMIT ?2"#,
-            after,
-            limit
-        );
-        let tenants = tenants.fetch_all(&mut *connection).await.map_err(unavailable)?;
-        let row = Row::new("event", "of an unknown tenant");
-        let parse = |id: String| TenantId::parse(&id).map_err(|_| row.corrupt("has an id that is none"));
-        tenants.into_iter().map(parse).collect()
+        let mut after = after.map_or_else(Vec::new, |tenant| tenant.as_str().as_bytes().to_vec());
+        loop {
+            let ids = self.tenants_of_log(&after, limit).await?;
+            let (tenants, foreign) = tenants_among(&ids);
+            if foreign > 0 {
+                tracing::error!(alarm = true, ids = foreign, "the log has ids of tenants that are none");
+            }
+            match ids.into_iter().next_back() {
+                Some(last) if tenants.is_empty() => after = last,
+                _ => return Ok(tenants),
+            }
+        }
+    }
+
+    async fn foreign_tenants(&self) -> Result<u64, StoreError> {
+        let (mut after, mut all) = (Vec::new(), 0);
+        loop {
+            let ids = self.tenants_of_log(&after, TENANTS).await?;
+            all += tenants_among(&ids).1;
+            match ids.into_iter().next_back() {
+                Some(last) => after = last,
+                None => return Ok(all),
+            }
+        }
     }
 
     async fn logged_events(
@@ -89,7 +102,7 @@ impl AuditLog for SqliteStore {
             number,
             limit
         );
-        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let rows = connection.all(rows).await?;
         rows.into_iter().map(EventRow::into_logged).collect()
     }
 
@@ -104,7 +117,7 @@ impl AuditLog for SqliteStore {
             after,
             limit
         );
-        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let rows = connection.all(rows).await?;
         rows.into_iter().map(SealRow::into_seal).collect()
     }
 
@@ -117,12 +130,31 @@ impl AuditLog for SqliteStore {
             WHERE tenant_id = ? ORDER BY number DESC LIMIT 1",
             tenant
         );
-        let row = row.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+        let row = connection.optional(row).await?;
         row.map(SealRow::into_seal).transpose()
     }
 
     async fn append_seal(&self, tenant: &TenantId, seal: &Seal) -> Result<Commit, StoreError> {
         self.writer.run(Append { tenant: tenant.clone(), seal: seal.clone() }).await
+    }
+}
+
+impl SqliteStore {
+    /// Ids of tenants as they stand in the log and its seals, in byte order: bytes, because one that was edited may be no
+    /// text.
+    async fn tenants_of_log(&self, after: &[u8], limit: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut connection = self.reader().await?;
+        // SQLite skips from one tenant to the next in the index.
+        let ids = sqlx::query_scalar!(
+            r#"SELECT CAST(tenant_id AS BLOB) AS "tenant_id!: Vec<u8>" FROM (
+                SELECT DISTINCT tenant_id FROM events WHERE tenant_id > CAST(?1 AS TEXT)
+                UNION SELECT DISTINCT tenant_id FROM audit_seals WHERE tenant_id > CAST(?1 AS TEXT)
+                ORDER BY 1 LIMIT ?2
+            ) ORDER BY 1"#,
+            after,
+            limit
+        );
+        connection.all(ids).await
     }
 }
 

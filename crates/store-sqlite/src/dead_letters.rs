@@ -1,6 +1,6 @@
 //! Notices that were given up: listed, revived, swept.
 
-use crate::error::{Row, Trouble, unavailable};
+use crate::error::{Row, Trouble};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -43,7 +43,7 @@ impl DeadLetters for SqliteStore {
             id,
             limit
         );
-        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let rows = connection.all(rows).await?;
         rows.into_iter().map(DeadRow::into_letter).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Erasing what is left of an erased user: claims in the log, which is the one change of its rows, and dead letters.
 
-use crate::error::{Row, Trouble, signed, unavailable};
+use crate::error::{Row, Trouble, signed};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -13,26 +13,64 @@ use countersign_ports::{ClaimErasure, Erasing, EventPosition, StoreError};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
+/// Erasures looked at at once; the first that reads is the one.
+const LOOKED_AT: u32 = 32;
+
+/// An erasure as the log tells of it.
+struct Pending {
+    tenant_id: Vec<u8>,
+    user_id: Vec<u8>,
+    transaction_id: i64,
+    number: i64,
+}
+
+impl Pending {
+    fn read(&self) -> Result<Erasing, StoreError> {
+        let row = Row::new("event", self.transaction_id);
+        let text = |id| std::str::from_utf8(id).map_err(|_| row.corrupt("has an id that is no text"));
+        Ok(Erasing {
+            tenant: TenantId::parse(text(&self.tenant_id)?)
+                .map_err(|_| row.corrupt("has a tenant id that is none"))?,
+            user: UserId::parse(text(&self.user_id)?)
+                .map_err(|_| row.corrupt("has a user id that is none"))?,
+            told: position(self.transaction_id, self.number)?,
+            after: None,
+        })
+    }
+}
+
 #[async_trait]
 impl ClaimErasure for SqliteStore {
     async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError> {
         let mut connection = self.reader().await?;
-        let pending = sqlx::query!(
-            r#"SELECT tenant_id, user_id AS "user_id!", transaction_id, number FROM events
-            WHERE kind = 'USER_ERASED' AND client_commitment IS NULL AND user_id IS NOT NULL
-            ORDER BY tenant_id, transaction_id, number LIMIT 1"#
-        );
-        let Some(pending) = pending.fetch_optional(&mut *connection).await.map_err(unavailable)? else {
-            return Ok(None);
-        };
-        let row = Row::new("event", pending.transaction_id);
-        let broken_id = |_| row.corrupt("has an id that is none");
-        Ok(Some(Erasing {
-            tenant: TenantId::parse(&pending.tenant_id).map_err(broken_id)?,
-            user: UserId::parse(&pending.user_id).map_err(broken_id)?,
-            told: position(pending.transaction_id, pending.number)?,
-            after: None,
-        }))
+        let (mut tenant, mut transaction, mut number) = (Vec::new(), i64::MIN, i64::MIN);
+        loop {
+            // Ids as bytes, because one that was edited may be no text.
+            let page = sqlx::query_as!(
+                Pending,
+                r#"SELECT CAST(tenant_id AS BLOB) AS "tenant_id!: Vec<u8>", CAST(user_id AS BLOB) AS "user_id!: Vec<u8>",
+                    transaction_id, number
+                FROM events
+                WHERE kind = 'USER_ERASED' AND client_commitment IS NULL AND user_id IS NOT NULL
+                    AND (tenant_id, transaction_id, number) > (CAST(?1 AS TEXT), ?2, ?3)
+                ORDER BY events.tenant_id, transaction_id, number LIMIT ?4"#,
+                tenant,
+                transaction,
+                number,
+                LOOKED_AT
+            );
+            let page = connection.all(page).await?;
+            for pending in &page {
+                match pending.read() {
+                    Ok(erasing) => return Ok(Some(erasing)),
+                    Err(error) => {
+                        tracing::error!(alarm = true, %error, "the log tells of an erasure that does not read");
+                    }
+                }
+            }
+            let Some(last) = page.into_iter().next_back() else { return Ok(None) };
+            (tenant, transaction, number) = (last.tenant_id, last.transaction_id, last.number);
+        }
     }
 
     async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {

@@ -1,7 +1,7 @@
 //! Reading the log. With one writer, commits follow the order of their numbers: nothing can still come before what is
 //! shown.
 
-use crate::error::{Row, signed, unavailable};
+use crate::error::{Row, signed};
 use crate::open::SqliteStore;
 use crate::rows::EventRow;
 use async_trait::async_trait;
@@ -44,12 +44,11 @@ impl EventLog for SqliteStore {
         let kinds = kinds(query);
         let rows = match query.user.as_ref().map(UserId::as_str) {
             None => {
-                select_events!("", tenant, transaction, number, start, end, kinds, query.limit)
-                    .fetch_all(&mut *connection)
-                    .await
+                let all = select_events!("", tenant, transaction, number, start, end, kinds, query.limit);
+                connection.all(all).await
             }
             Some(user) => {
-                select_events!(
+                let of_user = select_events!(
                     "AND user_id = ?8",
                     tenant,
                     transaction,
@@ -59,12 +58,11 @@ impl EventLog for SqliteStore {
                     kinds,
                     query.limit,
                     user
-                )
-                .fetch_all(&mut *connection)
-                .await
+                );
+                connection.all(of_user).await
             }
         };
-        rows.map_err(unavailable)?.into_iter().map(TryInto::try_into).collect()
+        rows?.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
@@ -72,11 +70,12 @@ impl EventLog for SqliteStore {
         let row = Row::new("event floor of tenant", tenant);
         let tenant = tenant.as_str();
         let floor =
-            sqlx::query!("SELECT transaction_id, number FROM event_floors WHERE tenant_id = ?", tenant)
-                .fetch_optional(&mut *connection)
-                .await
-                .map_err(unavailable)?;
-        floor.map(|floor| position(row, floor.transaction_id, floor.number)).transpose()
+            sqlx::query!("SELECT transaction_id, number FROM event_floors WHERE tenant_id = ?", tenant);
+        connection
+            .optional(floor)
+            .await?
+            .map(|floor| position(row, floor.transaction_id, floor.number))
+            .transpose()
     }
 
     async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
@@ -87,11 +86,12 @@ impl EventLog for SqliteStore {
             "SELECT transaction_id, number FROM events WHERE tenant_id = ?
             ORDER BY transaction_id DESC, number DESC LIMIT 1",
             tenant
-        )
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unavailable)?;
-        last.map(|last| position(row, last.transaction_id, last.number)).transpose()
+        );
+        connection
+            .optional(last)
+            .await?
+            .map(|last| position(row, last.transaction_id, last.number))
+            .transpose()
     }
 }
 

@@ -32,6 +32,7 @@ mod open;
 mod outbox;
 mod policies;
 mod queries;
+mod reader;
 mod rows;
 mod script;
 mod seal;

@@ -1,6 +1,6 @@
 //! How far the database has come, in its one row (R64).
 
-use crate::error::{Row, Trouble, unavailable};
+use crate::error::{Row, Trouble, signed};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -84,7 +84,7 @@ impl Lifeline for SqliteStore {
     }
 
     async fn finish_restore(&self, fresh: Uuid, number: u64) -> Result<Incarnation, StoreError> {
-        self.writer.run(Step::FinishRestore(fresh, i64::try_from(number).unwrap_or(0))).await
+        self.writer.run(Step::FinishRestore(fresh, signed(number)?)).await
     }
 
     async fn all_users(&self, after: Option<&UserRef>, limit: u32) -> Result<Vec<UserRef>, StoreError> {
@@ -98,7 +98,7 @@ impl Lifeline for SqliteStore {
             user,
             limit
         );
-        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let rows = connection.all(rows).await?;
         let users = rows.into_iter().map(|row| {
             let named = Row::new("user", "");
             let tenant =

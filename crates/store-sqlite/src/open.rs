@@ -3,6 +3,7 @@
 use crate::durability;
 use crate::error::unavailable;
 use crate::loader::Loader;
+use crate::reader::{PooledReader, Reader};
 use crate::seal::Sealer;
 use crate::writer::{self, Writer};
 use countersign_keyring::Keyring;
@@ -128,7 +129,7 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
 
 impl SqliteStore {
     /// A connection to read with.
-    pub(crate) async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, StoreError> {
-        self.reads.acquire().await.map_err(unavailable)
+    pub(crate) async fn reader(&self) -> Result<PooledReader, StoreError> {
+        self.reads.acquire().await.map(Reader::new).map_err(unavailable)
     }
 }

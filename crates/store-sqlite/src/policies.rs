@@ -1,7 +1,7 @@
 //! Tenants and the revisions of their policies.
 
 use crate::commit::commit;
-use crate::error::{Trouble, unavailable};
+use crate::error::Trouble;
 use crate::open::SqliteStore;
 use crate::rows::PolicyRow;
 use crate::seal::Sealer;
@@ -32,7 +32,7 @@ impl PolicyStore for SqliteStore {
             tenant,
             revision
         );
-        let row = row.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+        let row = connection.optional(row).await?;
         row.map(TryInto::try_into).transpose()
     }
 
@@ -65,7 +65,7 @@ impl PolicyStore for SqliteStore {
             after,
             limit
         );
-        let rows = rows.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let rows = connection.all(rows).await?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! statement compares numbers and its text is the same for any combinations.
 
 use crate::arrays::json;
-use crate::error::{Row, unavailable};
+use crate::error::Row;
 use crate::open::SqliteStore;
 use crate::tallies;
 use async_trait::async_trait;
@@ -56,36 +56,52 @@ impl UserQueries for SqliteStore {
         let limit = query.limit;
         let ids = match query.team.as_ref().map(TeamId::as_str) {
             None if locked_at.is_some() => {
-                select_users!(
+                let users = select_users!(
                     r#"SELECT u.user_id AS "user_id!: String" FROM users AS u INDEXED BY users_by_lock
                     WHERE u.locked_until IS NOT NULL AND "#,
-                    tenant, facts, groups, cutoff, after, locked_at, limit
-                )
-                .fetch_all(&mut *connection)
-                .await
+                    tenant,
+                    facts,
+                    groups,
+                    cutoff,
+                    after,
+                    locked_at,
+                    limit
+                );
+                connection.all(users).await
             }
             None => {
-                select_users!(
+                let users = select_users!(
                     r#"SELECT u.user_id AS "user_id!: String" FROM users AS u WHERE "#,
-                    tenant, facts, groups, cutoff, after, locked_at, limit
-                )
-                .fetch_all(&mut *connection)
-                .await
+                    tenant,
+                    facts,
+                    groups,
+                    cutoff,
+                    after,
+                    locked_at,
+                    limit
+                );
+                connection.all(users).await
             }
             // A cross join is made in its order: from the few of the team to their rows.
             Some(team) => {
-                select_users!(
+                let users = select_users!(
                     r#"SELECT m.user_id AS "user_id!: String" FROM team_memberships AS m CROSS JOIN users AS u
                     WHERE m.tenant_id = ?1 AND m.team_id = ?8 AND m.user_id > ?5 AND u.user_id = m.user_id AND "#,
-                    tenant, facts, groups, cutoff, after, locked_at, limit, team
-                )
-                .fetch_all(&mut *connection)
-                .await
+                    tenant,
+                    facts,
+                    groups,
+                    cutoff,
+                    after,
+                    locked_at,
+                    limit,
+                    team
+                );
+                connection.all(users).await
             }
         };
         let row = Row::new("user of tenant", &query.tenant);
         let user = |id: String| UserId::parse(&id).map_err(|_| row.corrupt("has a user id that is none"));
-        ids.map_err(unavailable)?.into_iter().map(user).collect()
+        ids?.into_iter().map(user).collect()
     }
 
     async fn count(
@@ -104,7 +120,7 @@ impl UserQueries for SqliteStore {
             let facts = usize::try_from(number).ok().and_then(|number| Facts::all().nth(number));
             Ok((facts.ok_or_else(|| row.corrupt("has facts that are none"))?, row.unsigned(count)?))
         };
-        counts.map_err(unavailable)?.into_iter().map(counted).collect()
+        counts?.into_iter().map(counted).collect()
     }
 
     async fn with_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
@@ -120,7 +136,7 @@ impl UserQueries for SqliteStore {
                 )"#,
             id
         );
-        let count: i64 = count.fetch_one(&mut *connection).await.map_err(unavailable)?;
+        let count: i64 = connection.one(count).await?;
         Row::new("counts of tenant", tenant).unsigned(count)
     }
 
@@ -157,7 +173,7 @@ impl UserQueries for SqliteStore {
             teams,
             limit
         );
-        let requests = requests.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        let requests = connection.all(requests).await?;
         let row = Row::new("user of tenant", &query.tenant);
         let read = requests.into_iter().map(|found| {
             let user =

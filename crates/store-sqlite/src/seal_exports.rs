@@ -1,7 +1,7 @@
 //! How far seals have left, and the last retention mark. What follows from that is the application's.
 
 use crate::audit::SealRow;
-use crate::error::{Row, Trouble, signed, unavailable};
+use crate::error::{Row, Trouble, signed};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -22,7 +22,7 @@ impl AuditProgress for SqliteStore {
             WHERE tenant_id = ? AND entries IS NULL ORDER BY number DESC LIMIT 1",
             tenant
         );
-        let row = row.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+        let row = connection.optional(row).await?;
         row.map(SealRow::into_seal).transpose()
     }
 
@@ -34,7 +34,7 @@ impl AuditProgress for SqliteStore {
             tenant,
             exporter
         );
-        let Some(row) = row.fetch_optional(&mut *connection).await.map_err(unavailable)? else {
+        let Some(row) = connection.optional(row).await? else {
             return Ok(None);
         };
         let id = Row::new("seal export", exporter.to_owned());

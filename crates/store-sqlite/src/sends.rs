@@ -1,6 +1,6 @@
 //! Counts of text messages, read and given back. Commits raise them: `writes::sends`.
 
-use crate::error::{Row, Trouble, unavailable};
+use crate::error::{Row, Trouble};
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -25,7 +25,7 @@ impl SendLedger for SqliteStore {
                 counter,
                 day
             );
-            let found = found.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+            let found = connection.optional(found).await?;
             *count = row.unsigned(found.unwrap_or(0))?;
         }
         let [user, number, tenant] = counts;

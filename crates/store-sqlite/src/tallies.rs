@@ -7,9 +7,10 @@
 //! may be in several of them, and is one user.
 
 use crate::arrays::json;
+use crate::reader::PooledReader;
 use countersign_domain::coverage::FactsAt;
 use countersign_domain::ids::{TeamId, TenantId};
-use sqlx::SqliteConnection;
+use countersign_ports::StoreError;
 
 /// Lengths of time as the tallies know them, in microseconds.
 const MINUTE: i64 = 60_000_000;
@@ -17,10 +18,10 @@ const DAY: i64 = 24 * 60 * MINUTE;
 
 /// The users of a tenant; each member of the groups goes from those outside to those inside.
 pub(crate) async fn of_tenant(
-    at: &mut SqliteConnection,
+    at: &mut PooledReader,
     tenant: &TenantId,
     facts: &FactsAt,
-) -> sqlx::Result<Vec<(i64, i64)>> {
+) -> Result<Vec<(i64, i64)>, StoreError> {
     let tenant = tenant.as_str();
     let cutoff = facts.grace_cutoff.unix_micros();
     let (day, minute) = (beginning(cutoff, DAY), beginning(cutoff, MINUTE));
@@ -59,17 +60,17 @@ pub(crate) async fn of_tenant(
         minute,
         groups
     );
-    let counts = counts.fetch_all(at).await?;
+    let counts = at.all(counts).await?;
     Ok(counts.into_iter().map(|counted| (counted.facts, counted.count)).collect())
 }
 
 /// The users of these teams, one by one.
 pub(crate) async fn of_teams(
-    at: &mut SqliteConnection,
+    at: &mut PooledReader,
     tenant: &TenantId,
     facts: &FactsAt,
     teams: &[TeamId],
-) -> sqlx::Result<Vec<(i64, i64)>> {
+) -> Result<Vec<(i64, i64)>, StoreError> {
     let tenant = tenant.as_str();
     let cutoff = facts.grace_cutoff.unix_micros();
     let groups = json(facts.groups.iter().map(String::as_str));
@@ -100,7 +101,7 @@ pub(crate) async fn of_teams(
         groups,
         teams
     );
-    let counts = counts.fetch_all(at).await?;
+    let counts = at.all(counts).await?;
     Ok(counts.into_iter().map(|counted| (counted.facts, counted.count)).collect())
 }
 

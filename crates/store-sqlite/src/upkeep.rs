@@ -1,7 +1,7 @@
 //! What keeps the database small and trustworthy.
 
 use crate::durability;
-use crate::error::{Trouble, unavailable};
+use crate::error::Trouble;
 use crate::open::SqliteStore;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
@@ -16,10 +16,8 @@ impl Maintenance for SqliteStore {
     /// Asks a reading connection and, through its queue, the writer.
     async fn check(&self) -> Result<(), StoreError> {
         let mut connection = self.reader().await?;
-        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM tenants) AS "any!: bool""#)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(unavailable)?;
+        let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM tenants) AS "any!: bool""#);
+        connection.one(any).await?;
         self.writer.run(Check).await
     }
 
@@ -129,7 +127,7 @@ impl SqliteStore {
             "SELECT tenant_id FROM tenants WHERE tenant_id > ? ORDER BY tenant_id LIMIT 1",
             after
         );
-        next.fetch_optional(&mut *connection).await.map_err(unavailable)
+        connection.optional(next).await
     }
 }
 

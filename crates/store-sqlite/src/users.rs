@@ -1,7 +1,6 @@
 //! What users own: loads go to the loaders, commits to the writer.
 
 use crate::commit::CommitChange;
-use crate::error::unavailable;
 use crate::open::SqliteStore;
 use async_trait::async_trait;
 use countersign_domain::ids::{EventId, TenantId, UserRef};
@@ -27,7 +26,7 @@ impl UserStore for SqliteStore {
             tenant,
             event
         );
-        let found = found.fetch_optional(&mut *connection).await.map_err(unavailable)?;
+        let found = connection.optional(found).await?;
         Ok(found.is_some())
     }
 }

@@ -2,33 +2,22 @@
 //! is the keyring's.
 //!
 //! # To seal another column
-//! 1. Its row in [`Column::ALL`], with its two statements; the index by key in the migration that adds it.
-//! 2. How its row opens and is sealed again in [`reseal_row`].
+//! 1. Its row in [`SealedColumn`], and how it opens and is sealed again beside it; the index by key in the migration that adds it.
+//! 2. Its two statements in [`statements`].
 //! 3. Its count in [`USES`]. The test `every_column_of_bytes_is_known` says what is missing.
 
-use crate::error::{Row, Trouble, unavailable};
+use crate::error::{Row, Trouble};
 use crate::open::SqliteStore;
 use crate::rows::totp_parameters;
 use crate::seal::Sealer;
 use crate::writer::{Done, Work};
 use async_trait::async_trait;
 use countersign_domain::digest::KeyId;
-use countersign_domain::ids::{AuthenticatorId, EnrollmentId, TenantId, UserId, UserRef};
-use countersign_domain::otp::TotpParameters;
+use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::time::Timestamp;
+use countersign_keyring::{SealedColumn, SealedRow};
 use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use uuid::Uuid;
-
-/// A column of sealed values that is sealed again. Answers to repeat are not: they are gone after minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    SecurityKey,
-    PhoneNumber,
-    AuthenticatorKey,
-    PendingPhoneNumber,
-    PendingKey,
-}
+use sqlx::{FromRow as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 /// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
 /// value and what else it is bound to.
@@ -40,132 +29,77 @@ struct Statements {
 /// The columns that are sealed again, as tests find them in the schema.
 #[cfg(test)]
 pub(crate) fn columns() -> Vec<&'static str> {
-    let name = |column: Column| match column {
-        Column::AuthenticatorKey => "authenticators.totp_sealed_key",
-        Column::PendingKey => "pending_enrollments.totp_sealed_key",
-        Column::PhoneNumber => "authenticators.sms_sealed_number",
-        Column::SecurityKey => "authenticators.key_sealed",
-        Column::PendingPhoneNumber => "pending_enrollments.sms_sealed_number",
+    let name = |column: SealedColumn| match column {
+        SealedColumn::AuthenticatorKey => "authenticators.totp_sealed_key",
+        SealedColumn::PendingKey => "pending_enrollments.totp_sealed_key",
+        SealedColumn::PhoneNumber => "authenticators.sms_sealed_number",
+        SealedColumn::SecurityKey => "authenticators.key_sealed",
+        SealedColumn::PendingPhoneNumber => "pending_enrollments.sms_sealed_number",
     };
-    Column::ALL.map(name).to_vec()
+    SealedColumn::ALL.map(name).to_vec()
 }
 
-impl Column {
-    const ALL: [Self; 5] = [
-        Self::SecurityKey,
-        Self::PhoneNumber,
-        Self::AuthenticatorKey,
-        Self::PendingPhoneNumber,
-        Self::PendingKey,
-    ];
-
-    const fn statements(self) -> Statements {
-        match self {
-            Self::SecurityKey => Statements {
-                due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM authenticators WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < ?
-                    ORDER BY substr(key_sealed, 2, 4) LIMIT ? OFFSET ?",
-                swap: "UPDATE authenticators SET key_sealed = ?
-                    WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND key_sealed = ?",
-            },
-            Self::PhoneNumber => Statements {
-                due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM authenticators WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < ?
-                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT ? OFFSET ?",
-                swap: "UPDATE authenticators SET sms_sealed_number = ?
-                    WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND sms_sealed_number = ?",
-            },
-            Self::PendingPhoneNumber => Statements {
-                due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM pending_enrollments
-                    WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < ?
-                    ORDER BY substr(sms_sealed_number, 2, 4) LIMIT ? OFFSET ?",
-                swap: "UPDATE pending_enrollments SET sms_sealed_number = ?
-                    WHERE tenant_id = ? AND user_id = ? AND enrollment_id = ? AND sms_sealed_number = ?",
-            },
-            Self::AuthenticatorKey => Statements {
-                due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM authenticators WHERE substr(totp_sealed_key, 2, 4) < ?
-                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT ? OFFSET ?",
-                swap: "UPDATE authenticators SET totp_sealed_key = ?
-                    WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND totp_sealed_key = ?",
-            },
-            Self::PendingKey => Statements {
-                due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
-                        totp_digits, totp_period
-                    FROM pending_enrollments WHERE substr(totp_sealed_key, 2, 4) < ?
-                    ORDER BY substr(totp_sealed_key, 2, 4) LIMIT ? OFFSET ?",
-                swap: "UPDATE pending_enrollments SET totp_sealed_key = ?
-                    WHERE tenant_id = ? AND user_id = ? AND enrollment_id = ? AND totp_sealed_key = ?",
-            },
-        }
+/// What finds the due rows of a column, and what exchanges a value.
+const fn statements(column: SealedColumn) -> Statements {
+    match column {
+        SealedColumn::SecurityKey => Statements {
+            due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM authenticators WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < ?
+                ORDER BY substr(key_sealed, 2, 4) LIMIT ? OFFSET ?",
+            swap: "UPDATE authenticators SET key_sealed = ?
+                WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND key_sealed = ?",
+        },
+        SealedColumn::PhoneNumber => Statements {
+            due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM authenticators WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < ?
+                ORDER BY substr(sms_sealed_number, 2, 4) LIMIT ? OFFSET ?",
+            swap: "UPDATE authenticators SET sms_sealed_number = ?
+                WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND sms_sealed_number = ?",
+        },
+        SealedColumn::PendingPhoneNumber => Statements {
+            due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM pending_enrollments
+                WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < ?
+                ORDER BY substr(sms_sealed_number, 2, 4) LIMIT ? OFFSET ?",
+            swap: "UPDATE pending_enrollments SET sms_sealed_number = ?
+                WHERE tenant_id = ? AND user_id = ? AND enrollment_id = ? AND sms_sealed_number = ?",
+        },
+        SealedColumn::AuthenticatorKey => Statements {
+            due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM authenticators WHERE substr(totp_sealed_key, 2, 4) < ?
+                ORDER BY substr(totp_sealed_key, 2, 4) LIMIT ? OFFSET ?",
+            swap: "UPDATE authenticators SET totp_sealed_key = ?
+                WHERE tenant_id = ? AND user_id = ? AND authenticator_id = ? AND totp_sealed_key = ?",
+        },
+        SealedColumn::PendingKey => Statements {
+            due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
+                    totp_digits, totp_period
+                FROM pending_enrollments WHERE substr(totp_sealed_key, 2, 4) < ?
+                ORDER BY substr(totp_sealed_key, 2, 4) LIMIT ? OFFSET ?",
+            swap: "UPDATE pending_enrollments SET totp_sealed_key = ?
+                WHERE tenant_id = ? AND user_id = ? AND enrollment_id = ? AND totp_sealed_key = ?",
+        },
     }
 }
-
-/// The value of a row under the newest key, or `None` where it does not open: its row is not as the service wrote it.
-fn reseal_row(column: Column, row: &Due, seal: &Sealer) -> Option<Vec<u8>> {
-    let Due { user, id, sealed, parameters } = row;
-    Some(match column {
-        Column::SecurityKey => {
-            let id = AuthenticatorId::from_uuid(*id);
-            let key = seal.keyring.open_security_key(user, id, sealed).ok()?;
-            seal.keyring.seal_security_key(user, id, &key, seal.nonce())
-        }
-        Column::PhoneNumber => {
-            let id = AuthenticatorId::from_uuid(*id);
-            let number = seal.keyring.open_phone_number(user, id, sealed).ok()?;
-            seal.keyring.seal_phone_number(user, id, &number, seal.nonce())
-        }
-        Column::PendingPhoneNumber => {
-            let id = EnrollmentId::from_uuid(*id);
-            let number = seal.keyring.open_pending_phone_number(user, id, sealed).ok()?;
-            seal.keyring.seal_pending_phone_number(user, id, &number, seal.nonce())
-        }
-        Column::AuthenticatorKey => {
-            let parameters = parameters.as_ref()?;
-            let id = AuthenticatorId::from_uuid(*id);
-            let key = seal.keyring.open_authenticator_key(user, id, parameters, sealed).ok()?;
-            seal.keyring.seal_authenticator_key(user, id, parameters, &key, seal.nonce())
-        }
-        Column::PendingKey => {
-            let parameters = parameters.as_ref()?;
-            let id = EnrollmentId::from_uuid(*id);
-            let key = seal.keyring.open_pending_key(user, id, parameters, sealed).ok()?;
-            seal.keyring.seal_pending_key(user, id, parameters, &key, seal.nonce())
-        }
-    })
-}
-
-/// A row whose value is under an older key.
-struct Due {
-    user: UserRef,
-    id: Uuid,
-    sealed: Vec<u8>,
-    /// `None` where they are none that the service writes.
-    parameters: Option<TotpParameters>,
-}
-
-impl Due {
-    /// The row, or `None` where it is none that the service writes.
-    fn read(row: &SqliteRow) -> Option<Self> {
-        let tenant = TenantId::parse(row.try_get("tenant_id").ok()?).ok()?;
-        let user = UserId::parse(row.try_get("user_id").ok()?).ok()?;
-        let app = (
-            row.try_get::<Option<&str>, _>("totp_algorithm").ok()?,
-            row.try_get::<Option<i64>, _>("totp_digits").ok()?,
-            row.try_get::<Option<i64>, _>("totp_period").ok()?,
-        );
-        let parameters = match app {
-            (Some(algorithm), Some(digits), Some(period)) => totp_parameters(algorithm, digits, period),
-            _ => None,
-        };
-        let (id, sealed) = (row.try_get("id").ok()?, row.try_get("sealed").ok()?);
-        Some(Self { user: UserRef { tenant, user }, id, sealed, parameters })
-    }
+/// A row whose value is under an older key, or `None` where it is none that the service writes.
+fn due_row(row: &SqliteRow) -> Option<SealedRow> {
+    let tenant = TenantId::parse(row.try_get("tenant_id").ok()?).ok()?;
+    let user = UserId::parse(row.try_get("user_id").ok()?).ok()?;
+    let app = (
+        row.try_get::<Option<&str>, _>("totp_algorithm").ok()?,
+        row.try_get::<Option<i64>, _>("totp_digits").ok()?,
+        row.try_get::<Option<i64>, _>("totp_period").ok()?,
+    );
+    let parameters = match app {
+        (Some(algorithm), Some(digits), Some(period)) => totp_parameters(algorithm, digits, period),
+        _ => None,
+    };
+    let (id, sealed) = (row.try_get("id").ok()?, row.try_get("sealed").ok()?);
+    Some(SealedRow { user: UserRef { tenant, user }, id, sealed, parameters })
 }
 
 /// A step of sealing again, in the writer's transaction.
@@ -179,16 +113,17 @@ impl Work for Reseal {
     type Answer = Resealed;
 
     async fn run(&self, at: &mut SqliteConnection, seal: &Sealer) -> Result<Done<Resealed>, Trouble> {
-        let Some(column) = Column::ALL.get(self.from.column).copied() else {
+        let Some(column) = SealedColumn::ALL.get(self.from.column).copied() else {
             return Ok(Done::Keep(Resealed::default()));
         };
         let newest = seal.keyring.newest().0.to_be_bytes();
-        let Statements { due, swap } = column.statements();
+        let Statements { due, swap } = statements(column);
         let due = sqlx::query(due).bind(newest.to_vec()).bind(self.limit).bind(self.from.skip);
         let (mut seen, mut resealed, mut broken) = (0, 0, 0);
         for row in due.fetch_all(&mut *at).await? {
             seen += 1;
-            let fresh = Due::read(&row).and_then(|due| Some((reseal_row(column, &due, seal)?, due)));
+            let fresh =
+                due_row(&row).and_then(|due| Some((seal.keyring.reseal(column, &due, seal.nonce())?, due)));
             let Some((sealed, due)) = fresh else {
                 broken += 1;
                 continue;
@@ -197,7 +132,7 @@ impl Work for Reseal {
             let swap = swap.bind(due.user.user.as_str()).bind(due.id).bind(due.sealed);
             resealed += u32::from(swap.execute(&mut *at).await?.rows_affected() == 1);
         }
-        Ok(Done::Keep(Resealed::of(self.from, seen >= self.limit, Column::ALL.len(), resealed, broken)))
+        Ok(Done::Keep(Resealed::of(self.from, seen >= self.limit, SealedColumn::ALL.len(), resealed, broken)))
     }
 }
 
@@ -274,8 +209,9 @@ const USES: &str = "
     SELECT 'answers to repeat', hex(substr(sealed_reply, 2, 4)), count(*), max(expire_time)
     FROM requests WHERE expire_time > ?1 GROUP BY 2";
 
-/// A count. A value without a key that can be read belongs to none, and is found when it is opened.
-fn key_use(what: &str, key: &str, rows: i64, last: Option<i64>) -> Option<KeyUse> {
+/// A count. One that does not read is an error: what it counts may need a key that must not be forgotten.
+fn key_use(what: &str, key: &str, rows: i64, last: Option<i64>) -> Result<KeyUse, StoreError> {
+    let row = Row::new("count of", what);
     let (what, release) = match (what, last.map(Timestamp::from_unix_micros)) {
         ("authenticator keys", _) => ("authenticator keys", Release::Resealed),
         ("pending keys", _) => ("pending keys", Release::Resealed),
@@ -285,10 +221,10 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<i64>) -> Option<KeyUse
         ("recovery code sets", _) => ("recovery code sets", Release::Replaced),
         ("remembered clients", Some(last)) => ("remembered clients", Release::Expires(last)),
         ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(last)),
-        _ => return None,
+        _ => return Err(row.corrupt("is of nothing that is known")),
     };
-    let key = KeyId(u32::from_str_radix(key, 16).ok()?);
-    Some(KeyUse { key, what, rows: u64::try_from(rows).ok()?, release })
+    let key = u32::from_str_radix(key, 16).map_err(|_| row.corrupt("has rows that name no root key"))?;
+    Ok(KeyUse { key: KeyId(key), what, rows: row.unsigned(rows)?, release })
 }
 
 #[async_trait]
@@ -303,10 +239,11 @@ impl Vault for SqliteStore {
 
     async fn key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
         let mut connection = self.reader().await?;
-        let uses = sqlx::query_as::<_, (String, String, i64, Option<i64>)>(USES).bind(now.unix_micros());
-        let uses = uses.fetch_all(&mut *connection).await.map_err(unavailable)?;
-        let told = uses.into_iter().filter_map(|(what, key, rows, last)| key_use(&what, &key, rows, last));
-        let mut told: Vec<_> = told.collect();
+        let uses = sqlx::query(USES).bind(now.unix_micros());
+        let uses = uses.try_map(|row: SqliteRow| <(String, String, i64, Option<i64>)>::from_row(&row));
+        let uses = connection.all(uses).await?.into_iter();
+        let told = uses.map(|(what, key, rows, last)| key_use(&what, &key, rows, last));
+        let mut told = told.collect::<Result<Vec<_>, _>>()?;
         told.sort_by(|a, b| (a.key, a.what).cmp(&(b.key, b.what)));
         Ok(told)
     }

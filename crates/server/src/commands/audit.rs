@@ -66,6 +66,10 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         all.extend(earlier.keys().cloned());
     }
     let mut found = Vec::new();
+    let foreign = if args.log.tenant.is_none() { audit.foreign_tenants().await? } else { 0 };
+    if foreign > 0 {
+        found.push(format!("{foreign} tenants of the log: ids that are none, of events or seals that somebody added or edited"));
+    }
     for tenant in all {
         let exported = earlier.remove(&tenant).unwrap_or_default();
         let judge = Judge { keys: &keys, check: &audit_signature_holds, exported, part: false };

@@ -176,3 +176,50 @@ async fn erasure_and_retention_leave_a_sound_log() {
     let found = verdict(audit, &tenant, &[]).await;
     assert!(found.starts_with("tenant acme seal 2 position 4.0 ") && found.ends_with(": missing"), "{found}");
 }
+
+/// R48, R56: an id of a tenant that is none hides no other tenant from those who seal, and is counted; an erasure that does
+/// not read is passed over, and the others are carried out.
+#[tokio::test]
+async fn ids_that_are_none_stop_nobody_else() {
+    let (_folder, path) = folder();
+    let (store, acme) = sealed(&path).await;
+    let zoo = store.create_tenant("zoo").await;
+    let random = SeededRandom::new(2);
+    store.done(fixtures::event_only(&random, &user("zoo", "ann"), EventType::UserErased)).await;
+    // More than any page has, before, between and behind the others, and not even text.
+    let planted = "
+        CREATE TEMP TABLE copy AS SELECT * FROM events WHERE kind = 'USER_ERASED';
+        UPDATE copy SET user_id = 'no user', number = 9, tenant_id = 'acme';
+        INSERT INTO events SELECT * FROM copy;
+        CREATE TEMP TABLE many AS
+            WITH RECURSIVE numbers AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 80)
+            SELECT copy.* FROM copy, numbers;
+        UPDATE many SET tenant_id = 'no tenant ' || rowid;
+        INSERT INTO events SELECT * FROM many;
+        UPDATE copy SET tenant_id = 'ZOO';
+        INSERT INTO events SELECT * FROM copy;
+        UPDATE copy SET tenant_id = CAST(x'7AFF' AS TEXT);
+        INSERT INTO events SELECT * FROM copy;
+        INSERT INTO audit_seals VALUES ('~', 1, '', zeroblob(64), NULL);";
+    sqlx::raw_sql(planted).execute(&mut intruder(&path).await).await.unwrap();
+
+    let audit = store.audit.as_ref();
+    for limit in [1, 2, 200] {
+        let mut read: Vec<TenantId> = Vec::new();
+        loop {
+            let page = audit.audited_tenants(read.last(), limit).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            read.extend(page);
+        }
+        assert_eq!(read, [acme.clone(), zoo.clone()], "in pages of {limit}");
+    }
+    assert_eq!(audit.foreign_tenants().await.unwrap(), 83);
+
+    let erasure: &dyn ClaimErasure = store.erasure.as_ref();
+    let erasing = erasure.pending_erasure().await.unwrap().unwrap();
+    assert_eq!((erasing.tenant.as_str(), erasing.user.as_str()), ("zoo", "ann"));
+    assert_eq!(erasure.erase_claims(&erasing, 100).await.unwrap(), None);
+    assert_eq!(erasure.pending_erasure().await.unwrap(), None);
+}

@@ -4,7 +4,7 @@ use super::{folder, intruder};
 use crate::SqliteStore;
 use countersign_domain::digest::KeyId;
 use countersign_keyring::{Keyring, RootKey, key_id_of};
-use countersign_ports::{KnownKey, Release, ResealFrom, Resealed, Vault};
+use countersign_ports::{KnownKey, Lifeline, Release, ResealFrom, Resealed, StoreError, Vault};
 use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
@@ -105,6 +105,34 @@ async fn a_key_keeps_its_fingerprint() {
     assert_eq!(store.know_keys(&[known(2)], START).await.unwrap(), [known(1)]);
     store.forget_key(known(1).key).await.unwrap();
     assert_eq!(store.know_keys(&[known(2)], START).await.unwrap(), [known(2)]);
+}
+
+/// R52: a value that names no root key may need one that must not be forgotten: it is told, and not left out.
+#[tokio::test]
+async fn a_value_that_names_no_key_is_told() {
+    let (_folder, path) = folder();
+    let store = open(&path, &[1]).await;
+    let shared = StoreUnderTest::sharing(Arc::clone(&store));
+    shared.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    shared.store_user(&random, &user("acme", "ann"), &fixtures::user_with_totp(&random)).await;
+    assert_eq!(store.key_uses(START).await.unwrap().len(), 1);
+    let edit = "UPDATE authenticators SET totp_sealed_key = x'01'";
+    sqlx::raw_sql(edit).execute(&mut intruder(&path).await).await.unwrap();
+    let told = store.key_uses(START).await;
+    assert!(matches!(told, Err(StoreError::Corrupt { entity: "count of", .. })), "{told:?}");
+}
+
+/// R64: a number that no column holds is refused, and not taken for none.
+#[tokio::test]
+async fn a_restore_refuses_a_number_that_it_cannot_keep() {
+    let (_folder, path) = folder();
+    let store = open(&path, &[1]).await;
+    let id = uuid::Uuid::from_u128;
+    let before = store.incarnation(id(1)).await.unwrap();
+    let finished = store.finish_restore(id(2), u64::MAX).await;
+    assert!(matches!(finished, Err(StoreError::Corrupt { .. })), "{finished:?}");
+    assert_eq!(store.incarnation(id(3)).await.unwrap(), before);
 }
 
 /// R4, R29: whoever writes by hand cannot lower a consumed step, nor make a used code unused.

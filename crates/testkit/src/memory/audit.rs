@@ -51,6 +51,11 @@ impl AuditLog for MemoryStore {
         Ok(later.take(limit as usize).cloned().collect())
     }
 
+    /// Nobody edits a memory.
+    async fn foreign_tenants(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn logged_events(
         &self,
         tenant: &TenantId,
