@@ -89,9 +89,17 @@ pub async fn record_retention(
 
 async fn head(store: &dyn AuditLog, tenant: &TenantId) -> Result<Head, StoreError> {
     let Some(last) = store.last_seal(tenant).await? else { return Ok(Head::START) };
+    Ok(Head::after(&read(&last)?))
+}
+
+/// The statement of a seal.
+fn read(seal: &Seal) -> Result<Statement, StoreError> {
+    Statement::parse(&seal.statement).ok_or_else(|| unreadable(seal.number))
+}
+
+fn unreadable(number: u64) -> StoreError {
     let problem = "has a statement that does not read; run `countersign audit verify`";
-    let corrupt = || StoreError::Corrupt { entity: "seal", id: last.number.to_string(), problem };
-    Statement::parse(&last.statement).as_ref().map(Head::after).ok_or_else(corrupt)
+    StoreError::Corrupt { entity: "seal", id: number.to_string(), problem }
 }
 
 async fn append(
@@ -207,10 +215,17 @@ impl Judge<'_> {
         let mut after = None;
         loop {
             let page = store.seals(tenant, number, SEALS).await?;
-            let Some(reached) = page.last().map(|seal| seal.number) else { break };
+            // All of them were there, and read, a moment ago: else somebody edits them meanwhile.
+            let Some(reached) = page.last().map(|seal| seal.number) else {
+                if number < last {
+                    return Ok(Err(of_seal(tenant, number.saturating_add(1), Problem::SealMissing)));
+                }
+                break;
+            };
             for seal in page.iter().filter(|seal| seal.number <= last) {
-                // Judged a moment ago; one that no longer reads was edited meanwhile.
-                let Some(statement) = Statement::parse(&seal.statement) else { continue };
+                let Some(statement) = Statement::parse(&seal.statement) else {
+                    return Ok(Err(of_seal(tenant, seal.number, Problem::SealEdited)));
+                };
                 let through = statement.through;
                 if matches!(statement.content, Content::Events { .. })
                     && !(self.part && seal.entries.is_none())
@@ -251,6 +266,11 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+/// A finding about a seal.
+fn of_seal(tenant: &TenantId, seal: u64, problem: Problem) -> Finding {
+    Finding { tenant: tenant.clone(), seal, position: None, event: None, problem }
 }
 
 /// The rows behind `after` up to `through`.

@@ -1,8 +1,8 @@
 //! The log of a tenant as an export that proves itself, piece by piece. What the pieces are written as is the caller's
 //! business, how they are judged the domain's.
 
-use super::{SEALS, SealKey, rows_through};
-use countersign_domain::audit::{Content, Head, LoggedEvent, Manifest, Seal, Statement};
+use super::{SEALS, SealKey, read, rows_through, unreadable};
+use countersign_domain::audit::{Content, Head, LoggedEvent, Manifest, Seal};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{AuditLog, StoreError};
@@ -56,7 +56,7 @@ pub async fn dump<E: From<StoreError>>(
         None => None,
         Some(before) => {
             let seal = log.seals(tenant, before, 1).await?.into_iter().next();
-            Some(read(&seal.ok_or_else(|| corrupt(first - 1))?)?.through)
+            Some(read(&seal.ok_or_else(|| unreadable(first - 1))?)?.through)
         }
     };
     number = first.saturating_sub(1);
@@ -110,13 +110,4 @@ async fn manifest(
     let (key, public_key) = key.key;
     let (tenant, seals, last) = (tenant.clone(), (first, head.number), head.hash);
     Ok(Some(Manifest { tenant, time: now, seals, last, events_through, key, public_key }))
-}
-
-fn read(seal: &Seal) -> Result<Statement, StoreError> {
-    Statement::parse(&seal.statement).ok_or_else(|| corrupt(seal.number))
-}
-
-fn corrupt(number: u64) -> StoreError {
-    let problem = "has a statement that does not read; run `countersign audit verify`";
-    StoreError::Corrupt { entity: "seal", id: number.to_string(), problem }
 }

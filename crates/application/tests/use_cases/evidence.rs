@@ -8,15 +8,18 @@ use countersign_application::audit::{
     Evidence, Export, ExportFailure, Judge, SealKey, SealWhen, Sound, seal_next,
 };
 use countersign_application::{AppError, DeniedCall};
-use countersign_domain::audit::{Seal, Statement};
+use countersign_domain::audit::{Finding, LoggedEvent, Problem, Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{CallerId, TenantId};
 use countersign_domain::policy::Preset;
-use countersign_ports::{AuditLog, EventQuery, ExportError, Exported, Kept, Outbox, SealExporter};
+use countersign_ports::{
+    AuditLog, Commit, EventPosition, EventQuery, ExportError, Exported, Kept, Outbox, SealExporter,
+    StoreError,
+};
 use countersign_testkit::fixtures;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -134,10 +137,79 @@ async fn another_chain_does_not_leave() {
 
 /// Judges the log of the tenant.
 async fn judged(world: &World, tenant: &TenantId) -> Sound {
+    judge(world.store.as_ref(), tenant).await.unwrap()
+}
+
+async fn judge(log: &dyn AuditLog, tenant: &TenantId) -> Result<Sound, Finding> {
     let keys = |id: KeyId| (id == KeyId(1)).then_some([9; 32]);
     let check = |_: &[u8; 32], _: &[u8], _: &[u8; 64]| true;
     let judge = Judge { keys: &keys, check: &check, exported: BTreeMap::new(), part: false };
-    judge.judge(world.store.as_ref(), tenant).await.unwrap().unwrap()
+    judge.judge(log, tenant).await.unwrap()
+}
+
+/// A log in which somebody edits or removes the last seal between two looks at it.
+struct Changing<'a> {
+    world: &'a World,
+    looks: AtomicU32,
+    removed: bool,
+}
+
+#[async_trait]
+impl AuditLog for Changing<'_> {
+    async fn audited_tenants(
+        &self,
+        after: Option<&TenantId>,
+        limit: u32,
+    ) -> Result<Vec<TenantId>, StoreError> {
+        self.world.store.audited_tenants(after, limit).await
+    }
+
+    async fn foreign_tenants(&self) -> Result<u64, StoreError> {
+        self.world.store.foreign_tenants().await
+    }
+
+    async fn logged_events(
+        &self,
+        tenant: &TenantId,
+        after: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        self.world.store.logged_events(tenant, after, limit).await
+    }
+
+    async fn seals(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {
+        let last = self.world.store.last_seal(tenant).await?.unwrap().number;
+        let mut seals = self.world.store.seals(tenant, after, limit).await?;
+        // The first look is at an end when there is nothing behind the last one.
+        let looks = self.looks.fetch_add(u32::from(after == last), Ordering::SeqCst);
+        if looks > 0 && self.removed {
+            seals.retain(|seal| seal.number < last);
+        }
+        for seal in seals.iter_mut().filter(|seal| looks > 0 && seal.number == last) {
+            seal.statement = "something else".to_owned();
+        }
+        Ok(seals)
+    }
+
+    async fn last_seal(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError> {
+        self.world.store.last_seal(tenant).await
+    }
+
+    async fn append_seal(&self, tenant: &TenantId, seal: &Seal) -> Result<Commit, StoreError> {
+        self.world.store.append_seal(tenant, seal).await
+    }
+}
+
+/// R56: a seal that is edited or removed while the log is judged is a finding, and not left out.
+#[tokio::test]
+async fn a_seal_that_changes_meanwhile_is_found() {
+    let (world, tenant) = sealed().await;
+    let last = world.store.last_seal(&tenant).await.unwrap().unwrap().number;
+    for (removed, problem) in [(false, Problem::SealEdited), (true, Problem::SealMissing)] {
+        let log = Changing { world: &world, looks: AtomicU32::new(0), removed };
+        let finding = judge(&log, &tenant).await.unwrap_err();
+        assert_eq!((finding.seal, finding.problem), (last, problem));
+    }
 }
 
 /// A world with somebody enrolled long ago and no notice on its way, which would hold its event for another reason.
