@@ -186,7 +186,7 @@ impl AuditLog for Changing<'_> {
             seals.retain(|seal| seal.number < last);
         }
         for seal in seals.iter_mut().filter(|seal| looks > 0 && seal.number == last) {
-            seal.statement = "something else".to_owned();
+            "something else".clone_into(&mut seal.statement);
         }
         Ok(seals)
     }
