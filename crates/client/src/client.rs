@@ -59,7 +59,8 @@ impl Client {
     }
 
     /// The connection itself, for generated clients and streams. They have neither deadline nor retries nor token: where
-    /// tokens say who calls, put `authorization: Bearer …` into each request yourself.
+    /// tokens say who calls, put `authorization: Bearer …` into each request yourself. It shows the certificate that was read
+    /// last by a call, and goes on showing that one: where certificates are renewed, ask for it at each use.
     pub fn channel(&self) -> Channel {
         match &self.connection {
             Connection::Fixed(channel) => channel.clone(),

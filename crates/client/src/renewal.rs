@@ -140,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
         let (first, second) = (strange.issue(), ours.issue());
-        fs::write(&certificate, first.0).unwrap();
+        fs::write(&certificate, &first.0).unwrap();
         fs::write(&key, first.1).unwrap();
         let mut builder = Client::builder(format!("https://{address}"))
             .authority(ours.0.clone())
@@ -159,6 +159,8 @@ mod tests {
         assert!(!is_let_in().await, "a certificate without its key");
         fs::write(&key, &second.1).unwrap();
         assert!(is_let_in().await);
+        fs::write(&certificate, &first.0).unwrap();
+        assert!(is_let_in().await, "what does not fit leaves what was");
         fs::remove_file(&key).unwrap();
         assert!(is_let_in().await, "what is not there leaves what was");
     }

@@ -9,14 +9,15 @@ use tonic::Code;
 pub struct Retry {
     /// Attempts in all; 1 never tries again.
     pub max_attempts: u32,
-    /// The first pause; each further one is twice as long.
+    /// The first pause; each further one is twice as long. Up to a quarter is added to each, so that callers who failed
+    /// together do not come back together.
     pub first_pause: Duration,
-    /// The longest pause that is made without being told one.
+    /// The longest pause that is made without being told one, but for that quarter.
     pub max_pause: Duration,
 }
 
 impl Default for Retry {
-    /// Four attempts, pausing 50 ms, 100 ms and 200 ms.
+    /// Four attempts, pausing 50 ms, 100 ms and 200 ms, each and up to a quarter more.
     fn default() -> Self {
         Self { max_attempts: 4, first_pause: Duration::from_millis(50), max_pause: Duration::from_secs(2) }
     }

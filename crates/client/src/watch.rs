@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::error::{self, Error};
 use crate::v1;
 use std::fmt;
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 use v1::watch_events_request::Start;
 
@@ -55,19 +56,16 @@ impl Watch {
     /// [`Reason::ResumeTokenExpired`]: crate::Reason::ResumeTokenExpired
     /// [`Reason::ResumeTokenInvalid`]: crate::Reason::ResumeTokenInvalid
     pub async fn next(&mut self) -> Result<v1::WatchEventsResponse, Error> {
-        let mut attempts = 0;
-        // Known when the first attempt has failed: how long nothing happens is no matter of the deadline.
-        let mut end = None;
+        let mut failing = Failing::default();
         loop {
-            attempts += 1;
             match self.message().await {
                 Ok(message) => {
                     self.request.start = Some(Start::ResumeToken(message.resume_token.clone()));
                     return Ok(message);
                 }
                 Err(error) => {
-                    self.messages = None;
-                    let end = *end.get_or_insert_with(|| self.client.end());
+                    let was_open = self.messages.take().is_some();
+                    let (attempts, end) = failing.again(was_open, Instant::now(), self.client.end());
                     self.client.pause(error, attempts, end).await?;
                 }
             }
@@ -81,5 +79,49 @@ impl Watch {
         };
         let message = messages.message().await.map_err(error::of)?;
         message.ok_or_else(|| error::of(Status::unavailable("the stream ended")))
+    }
+}
+
+/// What failed since the last message.
+#[derive(Default)]
+struct Failing {
+    attempts: u32,
+    /// When it has failed for good. Known from the first failure on: how long nothing happens before is no matter of the
+    /// deadline.
+    end: Option<Instant>,
+}
+
+impl Failing {
+    /// One more failed at `now`, and of those that begin now the last would be over at `end`. How many there were, and when
+    /// the last of them is over. What was open when the one before was over has worked: its end is a first failure again.
+    fn again(&mut self, was_open: bool, now: Instant, end: Instant) -> (u32, Instant) {
+        if was_open && self.end.is_some_and(|end| end <= now) {
+            *self = Self::default();
+        }
+        self.attempts += 1;
+        (self.attempts, *self.end.get_or_insert(end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// R61: nodes that stop one after the other are each a first failure, and one that ends every stream at once is not.
+    #[test]
+    fn what_held_past_the_deadline_fails_anew() {
+        let (start, deadline) = (Instant::now(), Duration::from_secs(5));
+        let mut failing = Failing::default();
+        let mut fails = |was_open, at: u64| {
+            let now = start + Duration::from_secs(at);
+            let (attempts, end) = failing.again(was_open, now, now + deadline);
+            (attempts, (end - start).as_secs())
+        };
+        assert_eq!(fails(true, 0), (1, 5));
+        assert_eq!(fails(false, 1), (2, 5));
+        assert_eq!(fails(true, 2), (3, 5), "it was open for a moment");
+        assert_eq!(fails(true, 10), (1, 15), "it was open for long");
+        assert_eq!(fails(false, 20), (2, 15), "it was not open");
     }
 }
