@@ -311,7 +311,7 @@ fn refused(draft: &mut Draft, finding: &'static str) -> Finding {
     Finding::Refused
 }
 
-/// The owner hears of so many wrong codes in a row also where policy locks later (R18).
+/// The owner hears of so many wrong codes in a row wherever policy locks (R18).
 const TOLD_AT: u32 = 3;
 
 /// Charges one wrong code to the user and to every active authenticator it was evaluated against (R10).
@@ -343,7 +343,8 @@ fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
         let seconds = until.since(ctx.now).as_secs().to_string();
         let event = Event::new(EventType::UserLocked).with("seconds", seconds);
         if first || filled { draft.tell_owner(event) } else { draft.tell(event) }
-    } else if failures.consecutive == TOLD_AT {
+    }
+    if draft.next.failures.consecutive == TOLD_AT {
         draft.tell_owner_of_lead();
     }
 }

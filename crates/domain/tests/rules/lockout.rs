@@ -378,6 +378,29 @@ fn the_owner_is_told_at_the_third_where_the_lock_comes_later() {
     assert_eq!(told, [None, None, refused, None, locked, None]);
 }
 
+/// R18: that the window is full since long, and keeps locking by itself, hides no third failure.
+#[test]
+fn the_owner_is_told_at_the_third_while_the_window_is_full() {
+    let (mut world, _) = World::on_with(Preset::SelfServiceCode, |policy| {
+        policy.lockout.free_failures = 5;
+        policy.lockout.rolling_limit = 6;
+    });
+    for _ in 0..8 {
+        guess(&mut world);
+        world.pass(4 * HOUR);
+    }
+    // As after a login.
+    world.state.failures.consecutive = 0;
+    let told: Vec<_> = (0..3)
+        .map(|_| {
+            assert!(guess(&mut world).is_some(), "the window locks");
+            world.pass(4 * HOUR);
+            world.told
+        })
+        .collect();
+    assert_eq!(told, [None, None, Some(EventType::LoginRefused)]);
+}
+
 /// R18: of the full window the owner is told when it has filled, and not of each guess that keeps it full.
 #[test]
 fn the_owner_is_told_once_of_a_full_window() {
