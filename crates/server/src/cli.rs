@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Make a database safe that was put back from a backup, so that nodes may serve again
     PostRestore(PostRestoreArgs),
-    /// Read the log of events
+    /// Read the log of events, and keep it in bounds
     #[command(subcommand)]
     Events(EventsCommand),
     /// Look after notices that were given up
@@ -169,6 +169,18 @@ pub(crate) struct ExportArgs {
 pub(crate) enum EventsCommand {
     /// Print events as they come
     Tail(TailArgs),
+    /// Drop old events, after saying in the chain of seals that they may be gone; for whoever owns the tables
+    Drop(DropArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DropArgs {
+    /// The configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How old, in days [default: events.retention_days]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(30..=36_500))]
+    pub(crate) older_than_days: Option<u32>,
 }
 
 #[derive(Debug, Args)]

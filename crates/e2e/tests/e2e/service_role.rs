@@ -1,7 +1,6 @@
 //! A service that reaches PostgreSQL as a role that owns nothing. What that role is refused is the store's to test.
 
-use crate::harness::node::Data;
-use crate::harness::node::run;
+use crate::harness::node::{Data, run, run_with};
 use crate::harness::{self, Enrolled, Node, Store, TENANT, User, events, production};
 use countersign_api::v1;
 use countersign_api::v1::login_decision::Verdict;
@@ -43,6 +42,11 @@ async fn a_role_that_owns_nothing_serves() {
         assert_eq!(done, Some(0), "{command:?}: {told}");
     }
     assert!(node.terminate().await.success());
+    let drop = ["events", "drop", "--config", &file, "--older-than-days", "30"];
+    let (done, told) = run(&drop).await;
+    assert_eq!(done, Some(69), "the log is append-only for the role: {told}");
+    let (done, told) = run_with(&drop, &[("COUNTERSIGN__STORE__POSTGRES__URL", url)]).await;
+    assert_eq!((done, told.as_str()), (Some(0), "nothing was dropped\n"), "everything is of today");
     // With its name: the digits alone may stand in the microseconds of a time.
     assert!(!node.printed().contains("SQLSTATE 42501"), "the role was refused something: {}", node.printed());
 }

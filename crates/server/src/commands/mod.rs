@@ -10,6 +10,7 @@
 mod audit;
 mod dev_ca;
 mod doctor;
+mod drop_events;
 mod events;
 mod keys;
 mod migrate;
@@ -40,6 +41,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Qr => qr::run(),
         Command::Audit(AuditCommand::Export(args)) => audit::export(&args).await,
         Command::Events(EventsCommand::Tail(args)) => events::tail(args).await,
+        Command::Events(EventsCommand::Drop(args)) => drop_events::run(args).await,
         Command::Notices(NoticesCommand::List(args)) => notices::list(args).await,
         Command::Notices(NoticesCommand::Retry(args)) => notices::retry(args).await,
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),

@@ -217,7 +217,13 @@ impl Process {
 
 /// Runs the binary to its end: its exit code, and all that it printed.
 pub(crate) async fn run(arguments: &[&str]) -> (Option<i32>, String) {
-    let done = Command::new(given("COUNTERSIGN_BIN")).args(arguments).output();
+    run_with(arguments, &[]).await
+}
+
+/// The same with something in its environment.
+pub(crate) async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(given("COUNTERSIGN_BIN"));
+    let done = command.args(arguments).envs(environment.iter().copied()).output();
     let done = within(done).await.expect("it runs");
     let text = [done.stdout, done.stderr].concat();
     (done.status.code(), String::from_utf8_lossy(&text).into_owned())
