@@ -2,45 +2,37 @@
 //!
 //! Only the user enrolls for themself: the authority is the user's own session or a ticket bound to them (B1).
 
+mod right;
 mod security_key;
 mod telephone;
 
+pub use right::Authority;
+pub(crate) use right::{may_enroll, proofs_to_add};
 pub use security_key::{BeginSecurityKey, BegunSecurityKey, begin_security_key};
 pub use telephone::{BeginSms, BegunSms, FreshSms, begin_sms};
 
-use crate::actor::Actor;
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
-use crate::ids::{AuthenticatorId, EnrollmentId, TicketId};
+use crate::ids::{AuthenticatorId, EnrollmentId};
 use crate::login::{self, Allowed};
 use crate::otp::{MAX_OFFSET_SECONDS, OtpCode, TotpKey, TotpParameters, find_offset, match_step};
-use crate::policy::{AuthenticatorType, ProofKind, ProofStage, Replace};
+use crate::policy::{AuthenticatorType, ProofKind, ProofStage};
 use crate::presented::PresentedCode;
-use crate::proof::{self, Proofs};
+use crate::proof;
 use crate::recovery::{self, FreshSet, IssuedCodes};
-use crate::requirement;
 use crate::sms;
 use crate::text::{AccountLabel, DisplayName};
 use crate::time::Timestamp;
-use crate::token::Opened;
 use crate::user::{
-    Authenticator, Credential, FirstFactor, PendingCredential, PendingEnrollment, SmsCredential, Standing,
-    Ticket, TicketIssuer, TotpCredential, UserState,
+    Authenticator, Credential, PendingCredential, PendingEnrollment, SmsCredential, Standing, TicketIssuer,
+    TotpCredential, UserState,
 };
+use right::{Right, demand, required, right};
 
 /// What the log says of a wrong code at confirmation.
 const WRONG: &str = "wrong_at_confirmation";
-
-/// By what right somebody enrolls: exactly one of the two, so that enrolling somebody else has no form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Authority {
-    /// The user's own session.
-    Session(Actor),
-    /// A ticket from a stopped login or from a manager.
-    Ticket(Opened<TicketId>),
-}
 
 /// Begin enrolling an authenticator app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,126 +327,6 @@ fn clock_offset(ctx: &Context<'_>, key: &TotpKey, parameters: TotpParameters, co
     let period = parameters.period.seconds();
     let steps = find_offset(key, parameters, ctx.now.unix_seconds(), code, MAX_OFFSET_SECONDS / period)?;
     Some(steps * i64::from(period))
-}
-
-/// Checked authority.
-enum Right {
-    /// The session, with the first factor that was attested for it.
-    Session(Option<FirstFactor>),
-    /// The ticket that it is.
-    Ticket(Ticket),
-}
-
-impl Right {
-    const fn ticket(&self) -> Option<&Ticket> {
-        match self {
-            Self::Session(_) => None,
-            Self::Ticket(ticket) => Some(ticket),
-        }
-    }
-
-    /// The first factor that was attested: the session's, or that of the login which issued the ticket.
-    const fn first_factor(&self) -> Option<&FirstFactor> {
-        match self {
-            Self::Session(first) => first.as_ref(),
-            Self::Ticket(Ticket { issuer: TicketIssuer::Login(first), .. }) => Some(first),
-            Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }) => None,
-        }
-    }
-
-    /// Whether a manager vouched for the user, in the place of a first factor (R24).
-    const fn is_vouched_for(&self) -> bool {
-        matches!(self, Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }))
-    }
-}
-
-fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> Result<Right, Denial> {
-    match authority {
-        Authority::Session(actor) if actor.is(&ctx.user.user) => {
-            Ok(Right::Session(actor.first_factor.clone()))
-        }
-        Authority::Session(_) => Err(Denial::ActorNotSubject),
-        Authority::Ticket(opened) => {
-            // It ends in a session, so a disabled account gets nothing out of it.
-            let own = opened.user == *ctx.user && opened.epoch == draft.next.epoch;
-            let live = own && !draft.next.is_account_disabled() && !draft.next.is_on();
-            let ticket = draft.next.tickets.iter().find(|ticket| live && ticket.id == opened.id);
-            // A login's ticket is worth nothing where policy wants a manager's meanwhile (R24).
-            let serves = |ticket: &&Ticket| {
-                matches!(ticket.issuer, TicketIssuer::Manager) || requirement::login_issues_ticket(ctx)
-            };
-            ticket.filter(serves).cloned().map(Right::Ticket).ok_or(Denial::EnrollmentTicketInvalid)
-        }
-    }
-}
-
-/// Whether this user could add an authenticator of that kind now, proofs aside.
-pub(crate) fn may_enroll(
-    state: &UserState,
-    ctx: &Context<'_>,
-    kind: AuthenticatorType,
-    replaces: Option<AuthenticatorId>,
-) -> Result<(), Denial> {
-    if !ctx.policy.allows(kind) {
-        return Err(Denial::AuthenticatorTypeNotAllowed { kind });
-    }
-    if kind == AuthenticatorType::SecurityKey {
-        security_key::party(ctx)?;
-        let other = |own: &Authenticator| own.kind().takes_codes() && Some(own.id) != replaces;
-        if ctx.policy.security_key.requires_other_type && !state.active().any(other) {
-            return Err(Denial::OtherAuthenticatorRequired);
-        }
-    }
-    let limit = ctx.policy.enrollment.max_authenticators;
-    let mut count = state.authenticators.len();
-    if let Some(id) = replaces {
-        state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
-        if ctx.policy.enrollment.replace == Replace::DisableFirst {
-            return Err(Denial::AuthenticatorLimitReached { limit });
-        }
-        count -= 1;
-    }
-    if count >= limit as usize {
-        return Err(Denial::AuthenticatorLimitReached { limit });
-    }
-    Ok(())
-}
-
-/// Proofs needed at this stage. Adding to an active second factor needs what switching it off needs, where the policy
-/// names nothing for enrolling: an added authenticator can do no less (R23).
-fn required(user: &UserState, ctx: &Context<'_>, stage: ProofStage, right: &Right) -> Vec<ProofKind> {
-    let policy = &ctx.policy.enrollment;
-    if policy.proof_stage != stage {
-        return Vec::new();
-    }
-    let mut proofs = proofs_to_add(user, ctx).1.to_vec();
-    if right.is_vouched_for() {
-        proofs.retain(|kind| *kind != ProofKind::FirstFactor);
-    }
-    proofs
-}
-
-/// Proofs that adding an authenticator needs over both stages, and the field of the policy that names them.
-pub(crate) fn proofs_to_add<'a>(state: &UserState, ctx: &Context<'a>) -> (&'static str, &'a [ProofKind]) {
-    let policy = ctx.policy;
-    if state.is_on() && policy.enrollment.required_proofs.is_empty() {
-        ("disable.required_proofs", &policy.disable.required_proofs)
-    } else {
-        ("enrollment.required_proofs", &policy.enrollment.required_proofs)
-    }
-}
-
-fn demand(
-    draft: &mut Draft,
-    ctx: &Context<'_>,
-    stage: ProofStage,
-    right: &Right,
-    code: Option<&PresentedCode>,
-    field: &'static str,
-) -> Result<(), Denial> {
-    let required = required(&draft.next, ctx, stage, right);
-    let given = Proofs { first_factor: right.first_factor().cloned(), code: code.cloned() };
-    proof::demand(draft, ctx, &required, &given, field)
 }
 
 /// The chosen name, free, or the first free default name. The name of the authenticator that makes room is free too.
