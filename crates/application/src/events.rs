@@ -2,22 +2,32 @@
 
 use crate::{AppError, Application};
 use countersign_domain::ids::TenantId;
-use countersign_ports::{EventPosition, EventQuery, StoredEvent};
+use countersign_ports::{EventPosition, EventQuery, Look, StoredEvent};
 use tokio::sync::futures::Notified;
 
 impl Application {
     /// A page of events in the order of the log. Reading on from before what is still held is an error and no gap.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, AppError> {
-        let log = &self.0.deps.events;
-        let events = log.events(query).await?;
-        // Asked afterwards: what was dropped while the page was read is known by now.
-        if let Some(after) = query.after
-            && log.floor(&query.tenant).await?.is_some_and(|floor| after < floor)
-        {
-            let oldest = self.oldest_event(&query.tenant).await?.map(|stored| stored.record.time);
-            return Err(AppError::EventsDropped { oldest });
-        }
+        let events = self.0.deps.events.events(query).await?;
+        self.require_held(query).await?;
         Ok(events)
+    }
+
+    /// The same, and it may stop on its way where it went through much that is not wanted: for whoever can go on later.
+    pub async fn look_at_events(&self, query: &EventQuery) -> Result<Look, AppError> {
+        let look = self.0.deps.events.look(query).await?;
+        self.require_held(query).await?;
+        Ok(look)
+    }
+
+    /// Asked after reading: what was dropped meanwhile is known by then.
+    async fn require_held(&self, query: &EventQuery) -> Result<(), AppError> {
+        let Some(after) = query.after else { return Ok(()) };
+        if self.0.deps.events.floor(&query.tenant).await?.is_none_or(|floor| floor <= after) {
+            return Ok(());
+        }
+        let oldest = self.oldest_event(&query.tenant).await?.map(|stored| stored.record.time);
+        Err(AppError::EventsDropped { oldest })
     }
 
     /// How far the log goes by now: whoever reads on afterwards and finds no more is past it.

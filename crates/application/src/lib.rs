@@ -51,4 +51,4 @@ pub use team::{DelegatedCommand, Preview};
 pub use tenants::{Impact, PolicyUpdate};
 
 // What use cases take and give as it crosses the ports.
-pub use countersign_ports::{EventPosition, EventQuery, EventRecord, StoredEvent, TenantRecord};
+pub use countersign_ports::{EventPosition, EventQuery, EventRecord, Look, StoredEvent, TenantRecord};

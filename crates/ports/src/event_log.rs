@@ -35,11 +35,44 @@ pub struct StoredEvent {
     pub record: EventRecord,
 }
 
+/// What a look at the log found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// The events.
+    pub events: Vec<StoredEvent>,
+    /// Where it stopped on its way, with less than was wanted: up to there all that is wanted is among them, and the next
+    /// look goes on behind. `None` where they are as many as were wanted, or the log has no more.
+    pub stopped_at: Option<EventPosition>,
+}
+
+impl From<Vec<StoredEvent>> for Look {
+    /// A look that did not stop on its way.
+    fn from(events: Vec<StoredEvent>) -> Self {
+        Self { events, stopped_at: None }
+    }
+}
+
 /// The log of security events.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// Events in ascending position. Stops short of transactions that might still commit before one it would show.
-    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError>;
+    /// Events in ascending position. Stops short of transactions that might still commit before one it would show, and,
+    /// where it went through much that is not wanted, before the end of the log.
+    async fn look(&self, query: &EventQuery) -> Result<Look, StoreError>;
+
+    /// The same without stopping on the way: as many as are wanted, or all there are.
+    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut query = query.clone();
+        let mut events = Vec::new();
+        loop {
+            let look = self.look(&query).await?;
+            query.limit = query.limit.saturating_sub(u32::try_from(look.events.len()).unwrap_or(u32::MAX));
+            events.extend(look.events);
+            match look.stopped_at {
+                Some(position) if query.limit > 0 => query.after = Some(position),
+                _ => return Ok(events),
+            }
+        }
+    }
 
     /// The last event of the tenant that is no longer held, where retention has dropped any: whoever reads on from
     /// before it would miss events. Asked after the events were read, it covers whatever was dropped by then.

@@ -27,7 +27,7 @@ pub use dead_letters::{DeadLetter, DeadLetters};
 pub use environment::{Clock, Random};
 pub use erasure::{ClaimErasure, Erasing};
 pub use error::{StoreError, error_chain};
-pub use event_log::{EventLog, EventPosition, EventQuery, StoredEvent};
+pub use event_log::{EventLog, EventPosition, EventQuery, Look, StoredEvent};
 pub use lifeline::Lifeline;
 pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, OutboxEntry};
 pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};

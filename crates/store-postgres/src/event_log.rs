@@ -9,7 +9,7 @@ use crate::error::from_sql;
 use crate::rows::EventRow;
 use crate::store::PostgresStore;
 use countersign_domain::ids::{EventId, TenantId, UserId};
-use countersign_ports::{EventPosition, EventQuery, StoreError, StoredEvent};
+use countersign_ports::{EventPosition, EventQuery, Look, StoreError};
 use sqlx::postgres::PgConnection;
 
 /// How often a reader looks again for a transaction that ended while it looked.
@@ -17,6 +17,13 @@ const LOOKS: u32 = 4;
 
 /// Events of one answer at most.
 const MOST: u32 = 1_000;
+
+/// Events that one statement goes through at most for those of a user or a type: no index leads to these, because each would
+/// be written at every login. Some milliseconds.
+const WINDOW: i64 = 10_000;
+
+/// Windows of one look.
+const WINDOWS: u32 = 20;
 
 /// The first position that must not be shown, and whether that is certain.
 struct Horizon {
@@ -26,12 +33,16 @@ struct Horizon {
 }
 
 impl PostgresStore {
-    /// See [`countersign_ports::EventLog::events`].
-    pub(crate) async fn list_events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+    /// See [`countersign_ports::EventLog::look`].
+    pub(crate) async fn look_at_events(&self, query: &EventQuery) -> Result<Look, StoreError> {
         let mut checkout = self.pool.checkout_for(&query.tenant).await?;
-        let rows = self.pool.within(below_horizon(checkout.connection(), query)).await;
-        let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
-        rows.into_iter().map(EventRow::into_event).collect()
+        let looked = self.pool.within(below_horizon(checkout.connection(), query)).await;
+        let (rows, stopped_at) = checkout.conclude(looked).map_err(|error| from_sql(&error))?;
+        let events = rows.into_iter().map(EventRow::into_event).collect::<Result<_, _>>()?;
+        let row = RowId { entity: "events of tenant", id: &query.tenant };
+        let stopped_at =
+            stopped_at.map(|(transaction, number)| position(&row, transaction, number)).transpose()?;
+        Ok(Look { events, stopped_at })
     }
 
     /// See [`countersign_ports::EventLog::floor`].
@@ -89,13 +100,70 @@ async fn head_below_horizon(
     Ok(last.fetch_optional(connection).await?.map(|last| (last.transaction_id, last.number)))
 }
 
+/// A position as the table has it.
+type Place = (i64, i64);
+
+/// What is wanted, and where the look stopped on its way.
 async fn below_horizon(
     connection: &mut PgConnection,
     query: &EventQuery,
-) -> Result<Vec<EventRow>, sqlx::Error> {
-    let horizon = horizon_now(connection).await?;
-    // Everything below the horizon had ended before this statement takes its own, later snapshot.
-    select(connection, query, horizon).await
+) -> Result<(Vec<EventRow>, Option<Place>), sqlx::Error> {
+    // Everything below the horizon had ended before the statements that follow take their own, later snapshots.
+    let end = (horizon_now(connection).await?, i64::MIN);
+    let mut after = start(query);
+    let mut wanted = i64::from(query.limit.min(MOST));
+    if query.user.is_none() && query.kinds.is_empty() {
+        return Ok((select(connection, query, (after, end), wanted).await?, None));
+    }
+    let mut rows = Vec::new();
+    for _ in 0..WINDOWS {
+        let window = window_end(connection, query, (after, end)).await?;
+        // The last of a window is in it.
+        let until = window.map_or(end, |(transaction, number)| (transaction, number.saturating_add(1)));
+        let found = select(connection, query, (after, until), wanted).await?;
+        wanted -= i64::try_from(found.len()).unwrap_or(i64::MAX);
+        rows.extend(found);
+        match window {
+            Some(window) if wanted > 0 => after = window,
+            _ => return Ok((rows, None)),
+        }
+    }
+    Ok((rows, Some(after)))
+}
+
+/// Behind what the query begins.
+fn start(query: &EventQuery) -> Place {
+    // A position beyond the range is after every event, like the end of the range.
+    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    query.after.map_or((0, 0), |after| (bound(after.transaction), bound(after.number)))
+}
+
+/// The last event of the next window; `None` where what is left is no whole one. Of another time are no events, so that
+/// months that are not asked for are not gone through.
+async fn window_end(
+    connection: &mut PgConnection,
+    query: &EventQuery,
+    (after, until): (Place, Place),
+) -> Result<Option<Place>, sqlx::Error> {
+    let last = sqlx::query!(
+        "SELECT transaction_id, number FROM events
+        WHERE tenant_id = $1
+            AND (transaction_id, number) > ($2, $3)
+            AND (transaction_id, number) < ($4, $5)
+            AND ($6::timestamptz IS NULL OR event_time >= $6)
+            AND ($7::timestamptz IS NULL OR event_time < $7)
+        ORDER BY transaction_id, number
+        OFFSET $8::bigint - 1 LIMIT 1",
+        query.tenant.as_str(),
+        after.0,
+        after.1,
+        until.0,
+        until.1,
+        query.start_time.map(time_bound),
+        query.end_time.map(time_bound),
+        WINDOW,
+    );
+    Ok(last.fetch_optional(connection).await?.map(|last| (last.transaction_id, last.number)))
 }
 
 /// The first transaction whose events must not be shown yet.
@@ -142,11 +210,9 @@ async fn horizon(connection: &mut PgConnection) -> Result<Horizon, sqlx::Error> 
 async fn select(
     connection: &mut PgConnection,
     query: &EventQuery,
-    horizon: i64,
+    (after, until): (Place, Place),
+    limit: i64,
 ) -> Result<Vec<EventRow>, sqlx::Error> {
-    let after = query.after.unwrap_or(EventPosition { transaction: 0, number: 0 });
-    // A position beyond the range is after every event, like the end of the range.
-    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let kinds: Vec<&str> = query.kinds.iter().map(|kind| kind.name()).collect();
     sqlx::query_as!(
         EventRow,
@@ -156,22 +222,23 @@ async fn select(
         FROM events
         WHERE tenant_id = $1
             AND (transaction_id, number) > ($2, $3)
-            AND transaction_id < $4
-            AND ($5::text IS NULL OR user_id = $5)
-            AND (cardinality($6::text[]) = 0 OR kind = ANY ($6))
-            AND ($7::timestamptz IS NULL OR event_time >= $7)
-            AND ($8::timestamptz IS NULL OR event_time < $8)
+            AND (transaction_id, number) < ($4, $5)
+            AND ($6::text IS NULL OR user_id = $6)
+            AND (cardinality($7::text[]) = 0 OR kind = ANY ($7))
+            AND ($8::timestamptz IS NULL OR event_time >= $8)
+            AND ($9::timestamptz IS NULL OR event_time < $9)
         ORDER BY transaction_id, number
-        LIMIT $9",
+        LIMIT $10",
         query.tenant.as_str(),
-        bound(after.transaction),
-        bound(after.number),
-        horizon,
+        after.0,
+        after.1,
+        until.0,
+        until.1,
         query.user.as_ref().map(UserId::as_str),
         &kinds as _,
         query.start_time.map(time_bound),
         query.end_time.map(time_bound),
-        i64::from(query.limit.min(MOST)),
+        limit,
     )
     .fetch_all(connection)
     .await

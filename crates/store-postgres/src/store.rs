@@ -18,9 +18,9 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::user::ResetRequest;
 use countersign_keyring::Keyring;
 use countersign_ports::{
-    ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Maintenance,
+    ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Look, Maintenance,
     NoticeId, NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery,
-    SendLedger, StoreError, StoredEvent, Tell, TenantRecord, UserQueries, UserQuery, UserStore,
+    SendLedger, StoreError, Tell, TenantRecord, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -171,8 +171,8 @@ impl PolicyStore for PostgresStore {
 
 #[async_trait]
 impl EventLog for PostgresStore {
-    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
-        self.list_events(query).await
+    async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
+        self.look_at_events(query).await
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {

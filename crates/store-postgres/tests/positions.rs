@@ -14,17 +14,65 @@ use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use support::{Database, run};
 
-async fn read(store: &StoreUnderTest, after: Option<EventPosition>) -> Vec<StoredEvent> {
-    let query = EventQuery {
+/// Of the logins behind that place, the first hundred.
+fn logins(after: Option<EventPosition>) -> EventQuery {
+    let kinds = vec![EventType::LoginAllowed];
+    EventQuery {
         tenant: tenant("acme"),
         user: None,
-        kinds: vec![EventType::LoginAllowed],
+        kinds,
         start_time: None,
         end_time: None,
         after,
         limit: 100,
+    }
+}
+
+async fn read(store: &StoreUnderTest, after: Option<EventPosition>) -> Vec<StoredEvent> {
+    store.events.events(&logins(after)).await.unwrap()
+}
+
+/// R49: one of a user's events behind very many others is found, by looks that each go through some of them and say how far
+/// they came; what is asked for without a filter needs no second look.
+#[tokio::test]
+async fn a_filter_that_matches_little_gets_on() {
+    let (store, database) = support::fresh().await;
+    store.create_tenant("acme").await;
+    let mut connection = database.connect().await;
+    let others = "INSERT INTO events (
+            tenant_id, event_id, event_time, user_id, kind, details, actor, caller, client, policy_revision, trace_id
+        ) SELECT 'acme', gen_random_uuid(), now(), 'others', 'LOGIN_REFUSED', '[]', 'job:many', 'loopback',
+            '{\"ip_address\":\"\",\"user_agent\":\"\",\"application\":\"\",\"language_code\":\"\"}', 1, ''
+        FROM generate_series(1, 250000)";
+    run(&mut connection, others.to_owned()).await;
+    let random = SeededRandom::new(1);
+    let ann = user("acme", "ann");
+    let change = fixtures::event_only(&random, &ann, EventType::LoginAllowed);
+    let id = change.events[0].id;
+    store.done(change).await;
+    read_until(&store, None, 1).await;
+
+    let mut query = EventQuery { user: Some(ann.user), kinds: Vec::new(), ..logins(None) };
+    let mut looks = Vec::new();
+    let found = loop {
+        let look = store.events.look(&query).await.unwrap();
+        looks.push(look.stopped_at);
+        match look.stopped_at {
+            Some(position) => {
+                assert!(query.after < Some(position), "it gets on");
+                assert_eq!(look.events, [], "all of them are others");
+                query.after = Some(position);
+            }
+            None => break look.events,
+        }
     };
-    store.events.events(&query).await.unwrap()
+    assert_eq!(found.iter().map(|stored| stored.record.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(looks.len(), 2, "{looks:?}");
+    // Asked for as a whole, as by a job, it is one answer.
+    assert_eq!(store.events.events(&EventQuery { after: None, ..query.clone() }).await.unwrap(), found);
+    let all = EventQuery { kinds: Vec::new(), ..logins(None) };
+    let first = store.events.look(&all).await.unwrap();
+    assert_eq!((first.events.len(), first.stopped_at), (100, None));
 }
 
 /// Reads until there are `count` events: a store may show one a moment after its commit.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use countersign_domain::ids::{TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::Named;
-use countersign_ports::{EventLog, EventPosition, EventQuery, StoreError, StoredEvent};
+use countersign_ports::{EventLog, EventPosition, EventQuery, Look, StoreError, StoredEvent};
 
 /// One query text with the condition that picks its index in the middle: of one user, or of all.
 macro_rules! select_events {
@@ -31,7 +31,8 @@ macro_rules! select_events {
 
 #[async_trait]
 impl EventLog for SqliteStore {
-    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+    /// Never stops on its way: nothing waits for whoever reads, and a statement takes as long as it takes.
+    async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
         let mut connection = self.reader().await?;
         let tenant = query.tenant.as_str();
         // Numbers begin at 0, so this is before the first one.
@@ -62,7 +63,8 @@ impl EventLog for SqliteStore {
                 connection.all(of_user).await
             }
         };
-        rows?.into_iter().map(TryInto::try_into).collect()
+        let events: Result<Vec<StoredEvent>, _> = rows?.into_iter().map(TryInto::try_into).collect();
+        Ok(events?.into())
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {

@@ -19,9 +19,9 @@ use countersign_domain::sms::budget::{self, SendCharge, SendCounters, SendCounts
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
 use countersign_ports::{
-    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Exported, Loaded, Maintenance, NoticeRecord,
-    PolicyStore, RequestKey, RequestRecord, SendLedger, StoreError, StoredEvent, Tell, TenantRecord,
-    UserStore,
+    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Exported, Loaded, Look, Maintenance,
+    NoticeRecord, PolicyStore, RequestKey, RequestRecord, SendLedger, StoreError, StoredEvent, Tell,
+    TenantRecord, UserStore,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,8 @@ struct Everything {
     exported: HashMap<(String, TenantId), Exported>,
     /// Positions count up through all tenants.
     last_position: u64,
+    /// What a look at the log goes through at most, where that is bounded.
+    look_through: Option<usize>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -85,6 +87,11 @@ impl MemoryStore {
     /// Forgets everything, as if it were new.
     pub fn clear(&self) {
         *self.lock() = Everything::default();
+    }
+
+    /// From now on a look at the log stops when it went through so many events, as in a database whose log is long.
+    pub fn look_through(&self, events: usize) {
+        self.lock().look_through = Some(events);
     }
 
     fn lock(&self) -> MutexGuard<'_, Everything> {
@@ -254,7 +261,7 @@ impl PolicyStore for MemoryStore {
 
 #[async_trait]
 impl EventLog for MemoryStore {
-    async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
+    async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
         let everything = self.lock();
         let events = everything.tenants.get(&query.tenant).map(|tenant| tenant.events.as_slice());
         let wanted = |stored: &&StoredEvent| {
@@ -265,8 +272,15 @@ impl EventLog for MemoryStore {
                 && query.start_time.is_none_or(|start| record.time >= start)
                 && query.end_time.is_none_or(|end| record.time < end)
         };
-        let wanted = events.unwrap_or_default().iter().filter(wanted);
-        Ok(wanted.take(query.limit as usize).cloned().collect())
+        let events = events.unwrap_or_default();
+        let behind =
+            events.partition_point(|stored| query.after.is_some_and(|after| stored.position <= after));
+        let end = everything.look_through.map_or(events.len(), |most| (behind + most).min(events.len()));
+        let found: Vec<_> =
+            events[behind..end].iter().filter(wanted).take(query.limit as usize).cloned().collect();
+        let stopped = end < events.len() && found.len() < query.limit as usize;
+        let stopped_at = events[..end].last().filter(|_| stopped).map(|last| last.position);
+        Ok(Look { events: found, stopped_at })
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {

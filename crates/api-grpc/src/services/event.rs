@@ -14,7 +14,7 @@ use crate::limits::Shares;
 use crate::page::List;
 use countersign_api::v1::event_service_server::EventService;
 use countersign_api::v1::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse};
-use countersign_application::{Application, EventPosition, EventQuery};
+use countersign_application::{Application, EventPosition, EventQuery, Look};
 use countersign_domain::ids::TenantId;
 use futures::stream::BoxStream;
 use place::{Log, Place};
@@ -73,10 +73,12 @@ impl EventService for EventHandlers {
             // One more than asked for says whether there is another page.
             limit: limit(size + 1),
         };
-        let mut events = done(self.app.events(&query).await, &caller)?;
-        let more = events.len() > size;
+        let Look { mut events, stopped_at } = done(self.app.look_at_events(&query).await, &caller)?;
+        let cut = events.len() > size;
         events.truncate(size);
-        let end: Option<EventPosition> = events.last().map(|event| event.position).or(after);
+        let stopped_at = stopped_at.filter(|_| !cut);
+        let more = cut || stopped_at.is_some();
+        let end: Option<EventPosition> = stopped_at.or(events.last().map(|event| event.position)).or(after);
         let next = end.filter(|_| more).map(|end| list.token(&place::bytes(end)));
         // Where nothing was found, following begins where this search began.
         let resume = end.map_or(Place::From(start_time), Place::After);

@@ -7,6 +7,7 @@ mod events;
 mod explain;
 mod mandatory;
 mod policies;
+mod rare_events;
 mod remembered;
 mod reset;
 mod seeing;

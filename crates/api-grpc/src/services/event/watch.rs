@@ -16,7 +16,7 @@ use crate::services::shared::{Reply, done, tenant};
 use crate::status::LATER;
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{ErrorReason, WatchEventsRequest, WatchEventsResponse};
-use countersign_application::{Application, EventPosition, EventQuery, StoredEvent};
+use countersign_application::{Application, EventPosition, EventQuery, Look, StoredEvent};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use futures::StreamExt;
@@ -50,6 +50,8 @@ struct Watch {
     tenant: TenantId,
     filter: Filter,
     place: Place,
+    /// How far a look went that stopped on its way, as long as the place is a time.
+    looked: Option<EventPosition>,
     checkpoint: Duration,
     /// When the next checkpoint is due.
     due: Instant,
@@ -103,6 +105,7 @@ pub(super) async fn watch(
         tenant,
         filter,
         place,
+        looked: None,
         checkpoint,
         due: now + checkpoint,
         advance: now,
@@ -177,10 +180,15 @@ impl Watch {
             let is_due = self.due <= began;
             let advances = is_due || (self.filter.is_some() && self.advance <= began);
             let head = if advances { self.head().await? } else { None };
-            let events = done(self.app.events(&self.query()).await, &self.caller)?;
-            let is_all = events.len() < BATCH as usize;
+            let Look { events, stopped_at } =
+                done(self.app.look_at_events(&self.query()).await, &self.caller)?;
+            let is_all = events.len() < BATCH as usize && stopped_at.is_none();
+            self.advance_to(stopped_at);
             if !events.is_empty() || is_due {
                 return Ok(self.message(&events, is_all.then_some(Looked { at: asked, head })));
+            }
+            if stopped_at.is_some() {
+                continue;
             }
             if let Some(head) = head {
                 // Else the next look would go through the same again, and retention overtake a place that missed nothing.
@@ -195,6 +203,15 @@ impl Watch {
         }
     }
 
+    /// Goes on behind what was looked at. A place that is a time stays one: an event from before it may come later.
+    fn advance_to(&mut self, stopped_at: Option<EventPosition>) {
+        let Some(position) = stopped_at else { return };
+        match self.place {
+            Place::From(Some(_)) => self.looked = Some(position),
+            Place::From(None) | Place::After(_) => self.place = self.place.forward(position),
+        }
+    }
+
     /// How far the log goes. Asked before the events, so that none of ours up to there can be left out.
     async fn head(&self) -> Result<Option<EventPosition>, Status> {
         done(self.app.events_head(&self.tenant).await, &self.caller)
@@ -202,7 +219,7 @@ impl Watch {
 
     fn query(&self) -> EventQuery {
         let (start_time, after) = match self.place {
-            Place::From(time) => (time, None),
+            Place::From(time) => (time, self.looked),
             Place::After(position) => (None, Some(position)),
         };
         EventQuery {

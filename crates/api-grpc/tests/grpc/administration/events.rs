@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 
 const TENANT: &str = "mandatory-managed";
 
-async fn tenant() -> (World, Client, Desk) {
+pub(super) async fn tenant() -> (World, Client, Desk) {
     let world = World::new();
     world.tenant(Preset::MandatoryManaged).await;
     world.tenant(Preset::SelfServiceCode).await;
@@ -22,19 +22,19 @@ async fn tenant() -> (World, Client, Desk) {
     (world, client, desk)
 }
 
-fn list() -> v1::ListEventsRequest {
+pub(super) fn list() -> v1::ListEventsRequest {
     v1::ListEventsRequest { tenant_id: TENANT.to_owned(), ..Default::default() }
 }
 
-fn watch(start: Start) -> v1::WatchEventsRequest {
+pub(super) fn watch(start: Start) -> v1::WatchEventsRequest {
     v1::WatchEventsRequest { tenant_id: TENANT.to_owned(), start: Some(start), ..Default::default() }
 }
 
-fn types(events: &[v1::SecurityEvent]) -> Vec<Type> {
+pub(super) fn types(events: &[v1::SecurityEvent]) -> Vec<Type> {
     events.iter().map(v1::SecurityEvent::r#type).collect()
 }
 
-fn kinds(types: &[Type]) -> v1::EventFilter {
+pub(super) fn kinds(types: &[Type]) -> v1::EventFilter {
     v1::EventFilter { types: types.iter().map(|kind| (*kind).into()).collect(), ..Default::default() }
 }
 
@@ -177,7 +177,7 @@ async fn the_log_is_read_in_stretches() {
     assert_eq!(fields(&desk.events.list_events(unknown).await.unwrap_err()), ["filter.types"]);
 }
 
-async fn next(stream: &mut Streaming<v1::WatchEventsResponse>) -> v1::WatchEventsResponse {
+pub(super) async fn next(stream: &mut Streaming<v1::WatchEventsResponse>) -> v1::WatchEventsResponse {
     // A watch has no end of its own.
     stream.message().await.unwrap().unwrap()
 }
@@ -339,73 +339,4 @@ async fn a_place_that_is_no_longer_held_is_told() {
     let seen = in_time.message().await.unwrap().unwrap();
     assert_eq!(types(&seen.events), [Type::UserPut]);
     assert_eq!(types(&desk.events.list_events(list()).await.unwrap().into_inner().events), [Type::UserPut]);
-}
-
-/// R55: a watch of what seldom happens goes forward with what it looked at: what was none of its own may be dropped, and
-/// it has missed nothing.
-#[tokio::test(start_paused = true)]
-async fn a_watch_of_rare_events_goes_forward_with_what_it_looked_at() {
-    let (world, _client, mut desk) = tenant().await;
-    let rare = |start| v1::WatchEventsRequest {
-        filter: Some(kinds(&[Type::TenantCreated, Type::UserErased])),
-        ..watch(start)
-    };
-    let nothing = |start| v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) };
-    let mut some = desk.events.watch_events(rare(Start::Oldest(true))).await.unwrap().into_inner();
-    let mut none = desk.events.watch_events(nothing(Start::Oldest(true))).await.unwrap().into_inner();
-    let before = next(&mut some).await;
-    assert_eq!(types(&before.events), [Type::TenantCreated]);
-    for name in ["ann", "bob"] {
-        desk.put(&Person::new(TENANT, name), &[]).await;
-    }
-    let mut tokens = Vec::new();
-    for stream in [&mut some, &mut none] {
-        let idle = next(stream).await;
-        assert!(idle.events.is_empty());
-        tokens.push(idle.resume_token);
-    }
-    drop((some, none));
-    world.clock.advance(Duration::from_hours(24 * 40));
-    world.drop_events().await;
-
-    let erase = v1::EraseUserRequest {
-        tenant_id: TENANT.to_owned(),
-        user_id: "ann".to_owned(),
-        ..Default::default()
-    };
-    desk.directory.erase_user(erase).await.unwrap();
-    for token in tokens {
-        let again = desk.events.watch_events(rare(Start::ResumeToken(token))).await.unwrap();
-        assert_eq!(types(&next(&mut again.into_inner()).await.events), [Type::UserErased]);
-    }
-    // Whoever stored no token since then may have missed something.
-    let late = desk.events.watch_events(rare(Start::ResumeToken(before.resume_token))).await.unwrap();
-    assert_eq!(reason(&late.into_inner().message().await.unwrap_err()), "RESUME_TOKEN_EXPIRED");
-}
-
-/// R55, R66: a watch of what seldom happens is past what it looked at before its next checkpoint too: it does not look
-/// through the same again and again, nor is it ended by retention of what was none of its own.
-#[tokio::test(start_paused = true)]
-async fn a_watch_of_rare_events_goes_forward_between_checkpoints() {
-    let (world, _client, mut desk) = tenant().await;
-    let listed = desk.events.list_events(list()).await.unwrap().into_inner();
-    let rare = v1::WatchEventsRequest {
-        filter: Some(kinds(&[Type::UserErased])),
-        checkpoint_interval: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
-        ..watch(Start::ResumeToken(listed.resume_token))
-    };
-    let mut stream = desk.events.watch_events(rare).await.unwrap().into_inner();
-    desk.put(&Person::new(TENANT, "ann"), &[]).await;
-    let quiet = tokio::time::timeout(Duration::from_secs(10), stream.message()).await;
-    assert!(quiet.is_err(), "nothing of its own, and no checkpoint");
-    world.clock.advance(Duration::from_hours(24 * 40));
-    world.drop_events().await;
-    desk.put(&Person::new(TENANT, "bob"), &[]).await;
-    let erase = v1::EraseUserRequest {
-        tenant_id: TENANT.to_owned(),
-        user_id: "ann".to_owned(),
-        ..Default::default()
-    };
-    desk.directory.erase_user(erase).await.unwrap();
-    assert_eq!(types(&next(&mut stream).await.events), [Type::UserErased]);
 }

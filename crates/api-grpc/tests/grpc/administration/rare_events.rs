@@ -1,0 +1,139 @@
+//! Reading and following what seldom happens in a log in which much does.
+
+use super::desk::{Desk, time};
+use super::events::{kinds, list, next, tenant, types, watch};
+use crate::support::{Person, reason};
+use countersign_api::v1::watch_events_request::Start;
+use countersign_api::v1::{self, SecurityEventType as Type};
+use std::time::Duration;
+
+const TENANT: &str = "mandatory-managed";
+
+/// R55: a watch of what seldom happens goes forward with what it looked at: what was none of its own may be dropped, and
+/// it has missed nothing.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_rare_events_goes_forward_with_what_it_looked_at() {
+    let (world, _client, mut desk) = tenant().await;
+    let rare = |start| v1::WatchEventsRequest {
+        filter: Some(kinds(&[Type::TenantCreated, Type::UserErased])),
+        ..watch(start)
+    };
+    let nothing = |start| v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) };
+    let mut some = desk.events.watch_events(rare(Start::Oldest(true))).await.unwrap().into_inner();
+    let mut none = desk.events.watch_events(nothing(Start::Oldest(true))).await.unwrap().into_inner();
+    let before = next(&mut some).await;
+    assert_eq!(types(&before.events), [Type::TenantCreated]);
+    for name in ["ann", "bob"] {
+        desk.put(&Person::new(TENANT, name), &[]).await;
+    }
+    let mut tokens = Vec::new();
+    for stream in [&mut some, &mut none] {
+        let idle = next(stream).await;
+        assert!(idle.events.is_empty());
+        tokens.push(idle.resume_token);
+    }
+    drop((some, none));
+    world.clock.advance(Duration::from_hours(24 * 40));
+    world.drop_events().await;
+
+    let erase = v1::EraseUserRequest {
+        tenant_id: TENANT.to_owned(),
+        user_id: "ann".to_owned(),
+        ..Default::default()
+    };
+    desk.directory.erase_user(erase).await.unwrap();
+    for token in tokens {
+        let again = desk.events.watch_events(rare(Start::ResumeToken(token))).await.unwrap();
+        assert_eq!(types(&next(&mut again.into_inner()).await.events), [Type::UserErased]);
+    }
+    // Whoever stored no token since then may have missed something.
+    let late = desk.events.watch_events(rare(Start::ResumeToken(before.resume_token))).await.unwrap();
+    assert_eq!(reason(&late.into_inner().message().await.unwrap_err()), "RESUME_TOKEN_EXPIRED");
+}
+
+/// R55, R66: a watch of what seldom happens is past what it looked at before its next checkpoint too: it does not look
+/// through the same again and again, nor is it ended by retention of what was none of its own.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_rare_events_goes_forward_between_checkpoints() {
+    let (world, _client, mut desk) = tenant().await;
+    let listed = desk.events.list_events(list()).await.unwrap().into_inner();
+    let rare = v1::WatchEventsRequest {
+        filter: Some(kinds(&[Type::UserErased])),
+        checkpoint_interval: Some(prost_types::Duration { seconds: 300, nanos: 0 }),
+        ..watch(Start::ResumeToken(listed.resume_token))
+    };
+    let mut stream = desk.events.watch_events(rare).await.unwrap().into_inner();
+    desk.put(&Person::new(TENANT, "ann"), &[]).await;
+    let quiet = tokio::time::timeout(Duration::from_secs(10), stream.message()).await;
+    assert!(quiet.is_err(), "nothing of its own, and no checkpoint");
+    world.clock.advance(Duration::from_hours(24 * 40));
+    world.drop_events().await;
+    desk.put(&Person::new(TENANT, "bob"), &[]).await;
+    let erase = v1::EraseUserRequest {
+        tenant_id: TENANT.to_owned(),
+        user_id: "ann".to_owned(),
+        ..Default::default()
+    };
+    desk.directory.erase_user(erase).await.unwrap();
+    assert_eq!(types(&next(&mut stream).await.events), [Type::UserErased]);
+}
+
+/// R49: where much of the log is not wanted a page may be short or empty, and its token leads on; nothing is left out.
+#[tokio::test]
+async fn pages_of_rare_events_lead_on() {
+    let (world, _client, mut desk) = tenant().await;
+    for name in ["ann", "bob", "cat", "dan", "eve"] {
+        desk.put(&Person::new(TENANT, name), &[]).await;
+    }
+    erase(&mut desk, "bob").await;
+    desk.put(&Person::new(TENANT, "fay"), &[]).await;
+    erase(&mut desk, "eve").await;
+    world.store.look_through(2);
+    let mut page = v1::ListEventsRequest { filter: Some(kinds(&[Type::UserErased])), page_size: 1, ..list() };
+    let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+    let resume = loop {
+        let listed = desk.events.list_events(page.clone()).await.unwrap().into_inner();
+        sizes.push(listed.events.len());
+        seen.extend(listed.events.into_iter().map(|event| event.user_id));
+        page.page_token = listed.next_page_token;
+        if page.page_token.is_empty() {
+            break listed.resume_token;
+        }
+    };
+    assert_eq!(seen, ["bob", "eve"]);
+    assert!(sizes.contains(&0), "{sizes:?}");
+    desk.put(&Person::new(TENANT, "gil"), &[]).await;
+    let mut stream = desk.events.watch_events(watch(Start::ResumeToken(resume))).await.unwrap().into_inner();
+    let after: Vec<_> = next(&mut stream).await.events.into_iter().map(|event| event.user_id).collect();
+    assert_eq!(after, ["gil"]);
+}
+
+/// R55: a watch goes through what is not wanted without waiting, from the oldest event as from a time, and a place that is a
+/// time stays one until something of its own came.
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_through_what_is_not_wanted() {
+    let (world, _client, mut desk) = tenant().await;
+    for name in ["ann", "bob", "cat", "dan", "eve"] {
+        desk.put(&Person::new(TENANT, name), &[]).await;
+    }
+    let of_old = world.now();
+    world.clock.advance(Duration::from_mins(1));
+    let now = world.now();
+    erase(&mut desk, "bob").await;
+    world.store.look_through(2);
+    for start in [Start::Oldest(true), Start::StartTime(time(of_old)), Start::StartTime(time(now))] {
+        let rare = v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) };
+        let mut stream = desk.events.watch_events(rare).await.unwrap().into_inner();
+        let first = tokio::time::timeout(Duration::from_millis(100), next(&mut stream)).await;
+        assert_eq!(types(&first.expect("it does not wait").events), [Type::UserErased]);
+    }
+    let later = watch(Start::StartTime(time(now)));
+    let mut stream = desk.events.watch_events(later).await.unwrap().into_inner();
+    assert_eq!(types(&next(&mut stream).await.events), [Type::UserErased], "nothing from before that time");
+}
+
+async fn erase(desk: &mut Desk, user: &str) {
+    let erase =
+        v1::EraseUserRequest { tenant_id: TENANT.to_owned(), user_id: user.to_owned(), ..Default::default() };
+    desk.directory.erase_user(erase).await.unwrap();
+}
