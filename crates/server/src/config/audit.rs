@@ -6,7 +6,6 @@ use super::{Problem, Problems};
 use countersign_notify::WebhookSettings;
 use std::path::PathBuf;
 use std::time::Duration;
-use tracing::level_filters::LevelFilter;
 
 /// How the log is sealed, and where its seals go.
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ impl Default for AuditConfig {
 const TO: &str = "audit.export_to";
 
 /// What is meant; all problems are noted.
-pub(super) fn validate(raw: RawAudit, level: LevelFilter, problems: &mut Problems) -> Option<AuditConfig> {
+pub(super) fn validate(raw: RawAudit, problems: &mut Problems) -> Option<AuditConfig> {
     let before = problems.count();
     let default = AuditConfig::default();
     let seconds = |name: &str, value, range, default, problems: &mut Problems| {
@@ -64,17 +63,17 @@ pub(super) fn validate(raw: RawAudit, level: LevelFilter, problems: &mut Problem
             problems.add(Problem::new(format!("audit.{name}"), text));
         }
     }
-    let log = to("log");
-    if log && level < LevelFilter::INFO {
-        let text = "names the log, which leaves seals out at this log.level; write info";
-        problems.add(Problem::new(TO, text));
-    }
     let file = to("file").then(|| raw.file.unwrap_or_default().folder).map(|folder| {
         let missing = || Problem::new("audit.file.folder", "is missing; write the folder that seals go to");
         problems.take(folder.filter(|path| !path.as_os_str().is_empty()).ok_or_else(missing))
     });
     let webhook = to("webhook").then(|| webhook("audit.webhook", raw.webhook.unwrap_or_default(), problems));
-    let config =
-        AuditConfig { seal_after, alarm_after, file: file.flatten(), webhook: webhook.flatten(), log };
+    let config = AuditConfig {
+        seal_after,
+        alarm_after,
+        file: file.flatten(),
+        webhook: webhook.flatten(),
+        log: to("log"),
+    };
     (problems.count() == before).then_some(config)
 }

@@ -270,7 +270,6 @@ fn the_export_of_seals_is_checked() {
         ("[audit]\nalarm_after_seconds = 9\n".to_owned(), "audit.alarm_after_seconds"),
         ("[audit]\nexport_to = [\"pigeon\"]\n".to_owned(), "audit.export_to.0"),
         ("[audit]\nexport_to = [\"log\", \"log\"]\n".to_owned(), "audit.export_to.1"),
-        ("[audit]\nexport_to = [\"log\"]\n[log]\nlevel = \"warn\"\n".to_owned(), "audit.export_to"),
         ("[audit]\nexport_to = [\"file\"]\n".to_owned(), "audit.file.folder"),
         ("[audit.file]\nfolder = \"seals\"\n".to_owned(), "audit.file"),
         ("[audit]\nexport_to = [\"webhook\"]\n".to_owned(), "audit.webhook.url"),
@@ -287,6 +286,9 @@ fn the_export_of_seals_is_checked() {
     let all = format!("{all}[audit.file]\nfolder = \"DIR/seals\"\n[listen]");
     let audit = check(&GOOD.replacen("[listen]", &all, 1)).unwrap().audit;
     assert!(audit.file.is_some() && audit.webhook.is_some() && audit.log);
+    // Seals are written whatever the level of the log is.
+    let quiet = "[audit]\nexport_to = [\"log\"]\n[log]\nlevel = \"error\"\n[listen]";
+    assert!(check(&GOOD.replacen("[listen]", quiet, 1)).unwrap().audit.log);
 }
 
 /// B50, R53: how notices leave is checked whole, each bad value under its key, and no password is told.

@@ -35,7 +35,7 @@ pub(super) fn validate(raw: Raw) -> Result<Config, Problems> {
     let observe = observe::validate(raw.metrics, raw.traces, &mut problems);
     let notices = notices::validate(raw.notices, &mut problems);
     let retention = retention(&raw.events, &mut problems);
-    let audit = audit::validate(raw.audit, log.level, &mut problems);
+    let audit = audit::validate(raw.audit, &mut problems);
     match (listen, store, keys, notices, audit) {
         (Some(listen), Some(store), Some(keys), Some(notices), Some(audit)) if problems.is_empty() => {
             let exposure =
