@@ -73,16 +73,25 @@ async fn the_body_is_as_documented() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
 }
 
-/// R57: the status is the answer. A receiver that took the notice and never ends the body of its answer gets it once.
+/// R57: the status is the answer, and told without waiting for more. A receiver that took the notice and never ends the body
+/// of its answer gets it once.
 #[tokio::test]
 async fn a_body_that_does_not_end_changes_nothing() {
+    // No time passes, unless nothing else can happen for so long that something waits for it.
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let held = tokio::task::spawn_blocking(move || wait.recv_timeout(Duration::from_secs(30)));
+    tokio::time::pause();
+    let start = tokio::time::Instant::now();
     for (status, taken) in [("200 OK", true), ("500 Internal Server Error", false)] {
         let receiver = Receiver::start(&format!("HTTP/1.1 {status}\r\ncontent-length: 9\r\n\r\nhalf")).await;
         let notifier = notifier(settings(&format!("http://127.0.0.1:{}/", receiver.port)));
         let told = notifier.notify(&letter("ann@example.com")).await.map_err(|error| format!("{error:?}"));
         assert_eq!(told.is_ok(), taken, "{told:?}");
         assert!(told.err().is_none_or(|why| !why.contains("in time")), "{status}");
+        assert_eq!(start.elapsed(), Duration::ZERO, "{status}: it was waited for the body");
     }
+    drop(done);
+    held.await.unwrap().unwrap_err();
 }
 
 /// R57: a webhook is told also of users without an address.

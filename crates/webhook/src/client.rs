@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// Bytes of an answer that are read, so that the connection can be used again. What it says does not matter.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-/// How long is waited for the rest of an answer whose status is known.
+/// How long the rest of an answer whose status is known is read for, while nobody waits for it.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a connection is kept without anything to send.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
@@ -86,9 +86,10 @@ impl HttpClient {
             if error.is_connect() { PostFailure::Unreachable } else { PostFailure::Broken }
         })?;
         let (parts, body) = answer.into_parts();
-        // The status is the answer; a body that is too long, breaks off or does not end changes nothing about it.
+        // The status is the answer; a body that is too long, breaks off or does not end changes nothing about it, and whoever
+        // posts has a deadline of its own.
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect();
-        let _ = timeout(BODY_PATIENCE.min(self.timeout), body).await;
+        drop(tokio::spawn(timeout(BODY_PATIENCE.min(self.timeout), body)));
         if parts.status.is_success() { Ok(()) } else { Err(PostFailure::Status(parts.status)) }
     }
 }
