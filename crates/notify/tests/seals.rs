@@ -146,16 +146,28 @@ async fn a_seal_is_posted_signed() {
     }
 }
 
-/// Standard error as a test sees it: what was written, and whether it takes any more.
+/// Standard error as a test sees it: what was written, and for how many bytes there is room, where that ends.
 #[derive(Clone, Default)]
-struct Out(Arc<Mutex<(Vec<u8>, bool)>>);
+struct Out(Arc<Mutex<(Vec<u8>, Option<usize>)>>);
+
+impl Out {
+    fn room(&self, bytes: Option<usize>) {
+        self.0.lock().unwrap().1 = bytes;
+    }
+
+    fn lines(&self) -> Vec<String> {
+        String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (written, full) = &mut *self.0.lock().unwrap();
-        if *full {
+        let (written, room) = &mut *self.0.lock().unwrap();
+        let bytes = &bytes[..bytes.len().min(room.unwrap_or(bytes.len()))];
+        if bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        *room = room.map(|room| room - bytes.len());
         written.write(bytes)
     }
 
@@ -173,7 +185,7 @@ async fn a_seal_that_was_not_logged_has_not_left() {
     let exporter = LogSeals::writing_to(out.clone(), Arc::new(ManualClock::at(fixtures::START)));
     assert_eq!(exporter.kept(&acme).await.unwrap(), Kept::InStore);
     exporter.export(&acme, &all[0]).await.unwrap();
-    out.0.lock().unwrap().1 = true;
+    out.room(Some(0));
     assert!(exporter.export(&acme, &all[1]).await.is_err());
     let written = String::from_utf8(out.0.lock().unwrap().0.clone()).unwrap();
     let line: serde_json::Value = serde_json::from_str(written.strip_suffix('\n').unwrap()).unwrap();
@@ -183,4 +195,27 @@ async fn a_seal_that_was_not_logged_has_not_left() {
         "tenant_id": "acme", "seal": 1, "statement": statement, "signature": signature,
     });
     assert_eq!(line, expected);
+}
+
+/// R56: where there was room for half a line, the seal comes again as a line of its own, and the next one follows on it.
+#[tokio::test]
+async fn half_a_line_of_the_log_is_ended() {
+    let acme = fixtures::tenant("acme");
+    let all = seals(&acme, 3);
+    let out = Out::default();
+    let exporter = LogSeals::writing_to(out.clone(), Arc::new(ManualClock::at(fixtures::START)));
+    exporter.export(&acme, &all[0]).await.unwrap();
+    out.room(Some(40));
+    assert!(exporter.export(&acme, &all[1]).await.is_err());
+    out.room(None);
+    for seal in &all[1..] {
+        exporter.export(&acme, seal).await.unwrap();
+    }
+    let lines = out.lines();
+    assert_eq!((lines.len(), lines[1].len()), (4, 40), "{lines:?}");
+    let numbers = [&lines[0], &lines[2], &lines[3]].map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["seal"].as_u64()
+    });
+    assert_eq!(numbers, [Some(1), Some(2), Some(3)]);
 }

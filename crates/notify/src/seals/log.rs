@@ -10,16 +10,32 @@ use countersign_domain::audit::Seal;
 use countersign_domain::ids::TenantId;
 use countersign_ports::{Clock, ExportError, Kept, SealExporter};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where lines go.
-type Out = Arc<Mutex<dyn Write + Send>>;
+struct Out {
+    to: Box<dyn Write + Send>,
+    /// Whether the last line may have been written in part.
+    torn: bool,
+}
+
+impl Out {
+    /// Writes a line, at one go, so that no other line comes in between; never behind half a one.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let text = if self.torn { [b"\n", line].concat() } else { line.to_vec() };
+        self.torn = true;
+        self.to.write_all(&text)?;
+        self.to.flush()?;
+        self.torn = false;
+        Ok(())
+    }
+}
 
 /// Writes seals to the log, each as a line of JSON in whatever format that is.
 #[derive(Clone)]
 pub struct LogSeals {
-    out: Out,
+    out: Arc<Mutex<Out>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,6 +53,7 @@ impl LogSeals {
 
     /// To somewhere else.
     pub fn writing_to(out: impl Write + Send + 'static, clock: Arc<dyn Clock>) -> Self {
+        let out = Out { to: Box::new(out), torn: false };
         Self { out: Arc::new(Mutex::new(out)), clock }
     }
 }
@@ -77,12 +94,6 @@ impl SealExporter for LogSeals {
         let mut line = serde_json::to_vec(&line).map_err(|error| ExportError(error.into()))?;
         line.push(b'\n');
         let out = Arc::clone(&self.out);
-        blocking(move || {
-            let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-            // At one go, so that no other line comes in between.
-            out.write_all(&line)?;
-            out.flush()
-        })
-        .await
+        blocking(move || out.lock().unwrap_or_else(PoisonError::into_inner).write(&line)).await
     }
 }
