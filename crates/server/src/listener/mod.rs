@@ -102,7 +102,8 @@ struct Refusals {
 impl Refusals {
     /// The system gave none.
     fn note(&mut self, error: &io::Error) {
-        if self.last.replace(Instant::now()).is_none() {
+        // Between two that are far apart nothing was refused, whether anybody came meanwhile or not.
+        if self.last.replace(Instant::now()).is_none_or(|last| last.elapsed() >= CALM) {
             tracing::error!(alarm = true, error = %error, "connections cannot be accepted; trying again");
         }
     }
@@ -204,6 +205,18 @@ mod tests {
             refusals.over();
             refusals.note(&full);
             alarms(2);
+            // Whoever came last came too early to say that it is over.
+            for _ in 0..2 {
+                tokio::time::advance(CALM - Duration::from_secs(1)).await;
+                refusals.over();
+                refusals.note(&full);
+                alarms(2);
+            }
+            tokio::time::advance(CALM - Duration::from_secs(1)).await;
+            refusals.over();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            refusals.note(&full);
+            alarms(3);
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         metrics::with_local_recorder(&recorder, || {
