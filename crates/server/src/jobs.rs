@@ -47,6 +47,19 @@ pub(crate) async fn every<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
+    rounds(period, stop, job, round, |_| {}).await;
+}
+
+/// As [`every`], and tells `ended` of each round: `None` where it panicked.
+async fn rounds<F>(
+    period: Duration,
+    stop: CancellationToken,
+    job: &'static str,
+    round: impl Fn() -> F,
+    ended: impl Fn(Option<F::Output>),
+) where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -55,7 +68,7 @@ pub(crate) async fn every<F>(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        alone(job, round()).await;
+        ended(alone(job, round()).await);
     }
 }
 
@@ -69,6 +82,11 @@ where
     ended.inspect_err(|_| tracing::error!(job, "a round of a job panicked")).ok()
 }
 
+/// A round that panicked. Where and how often is the panic hook's to tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the round panicked")]
+struct Panicked;
+
 /// As [`every`], with rounds that can fail. How they do is told.
 async fn every_told<F, E>(
     period: Duration,
@@ -77,18 +95,14 @@ async fn every_told<F, E>(
     round: impl Fn() -> F,
 ) where
     F: Future<Output = Result<(), E>> + Send + 'static,
-    E: Error,
+    E: Error + Send + 'static,
 {
-    let (standing, stopped) = (Arc::new(standing), stop.clone());
-    every(period, stop, standing.job, move || {
-        let (standing, stopped, round) = (Arc::clone(&standing), stopped.clone(), round());
-        async move {
-            let ended = round.await;
-            // A round that was ended early did not work.
-            if !stopped.is_cancelled() {
-                standing.note(ended);
-            }
-        }
+    let stopped = stop.clone();
+    rounds(period, stop, standing.job, round, |ended| match ended {
+        // A round that was ended early did not work.
+        _ if stopped.is_cancelled() => {}
+        Some(ended) => standing.note(ended),
+        None => standing.note(Err(Panicked)),
     })
     .await;
 }
@@ -300,5 +314,47 @@ async fn seal_all(
             }
         }
         last = Some(reached);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use std::cell::Cell;
+
+    /// R48: a job whose rounds panic does not work, and its gauge says so until a round works again.
+    #[test]
+    fn a_job_whose_rounds_panic_is_failing() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = recorder.handle();
+        let failing = |seconds: u64| {
+            let page = page.render();
+            let gauge = format!("countersign_job_failing_seconds{{name=\"sweep\"}} {seconds}\n");
+            assert!(page.contains(&gauge), "{seconds}: {page}");
+        };
+        let story = async {
+            let (count, stop) = (Cell::new(0), CancellationToken::new());
+            let standing = Standing::new("sweep", "expired rows could not be deleted", ALARM_AFTER);
+            // Each round begins when what became of the one before was noted.
+            let round = || {
+                count.set(count.get() + 1);
+                match count.get() {
+                    1 | 2 => failing(0),
+                    3 => failing(SWEEP_EVERY.as_secs()),
+                    _ => stop.cancel(),
+                }
+                let works = count.get() == 3;
+                async move {
+                    assert!(works, "this round panics");
+                    Ok::<_, StoreError>(())
+                }
+            };
+            every_told(SWEEP_EVERY, stop.clone(), standing, round).await;
+            assert_eq!(count.get(), 4);
+            failing(0);
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        metrics::with_local_recorder(&recorder, || runtime.unwrap().block_on(story));
     }
 }

@@ -135,7 +135,7 @@ mod tests {
     }
 
     /// What the dashboard draws is what the page of metrics describes, so that no panel stays empty for a name that was
-    /// changed or never was; and who was denied, who waits and who was turned away has a panel.
+    /// changed or never was; and who was denied, who waits and who was turned away has a panel, and what works no more.
     #[test]
     fn the_dashboard_draws_metrics_that_there_are() {
         let page = include_str!("../../../docs/operations/metrics.md");
@@ -147,9 +147,13 @@ mod tests {
             let whole = ["_bucket", "_count", "_sum"].iter().find_map(|part| name.strip_suffix(part));
             assert!(known.contains(name) || whole.is_some_and(|whole| known.contains(whole)), "{name}");
         }
-        for name in
-            ["countersign_denied_total", "countersign_rpc_waiting", "countersign_rpc_wait_seconds_bucket"]
-        {
+        for name in [
+            "countersign_denied_total",
+            "countersign_rpc_waiting",
+            "countersign_rpc_wait_seconds_bucket",
+            "countersign_job_failing_seconds",
+            "countersign_audit_export_behind_seconds",
+        ] {
             assert!(drawn.contains(name), "{name}");
         }
     }
