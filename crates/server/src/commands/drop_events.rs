@@ -1,15 +1,15 @@
 //! `countersign events drop`: what a node does with `events.retention_days`, once. For whoever owns the tables, where the
 //! role that serves owns none.
 
-use super::tell;
+use super::{begin_log, tell};
 use crate::adapters::GuardedClock;
 use crate::cli::DropArgs;
-use crate::config::{self, Config, Keys, Log, LogFormat, Sources, StoreConfig};
+use crate::config::{self, Config, Keys, Sources, StoreConfig};
 use crate::failure::Failure;
 use crate::problem::Problem;
 use crate::stores::{self, Stores};
 use crate::witness::{self, Witness};
-use crate::{evidence, telemetry, vault};
+use crate::{evidence, vault};
 use countersign_application::Application;
 use countersign_domain::clock::Trust;
 use countersign_domain::digest::KeyId;
@@ -18,7 +18,6 @@ use countersign_ports::{Clock, SealExporter};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::level_filters::LevelFilter;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -35,7 +34,7 @@ pub(super) async fn run(args: DropArgs) -> Result<(), Failure> {
         )
     })?;
     // Why nothing is dropped, such as a seal that has not left, is told in the log.
-    telemetry::init(Log { format: LogFormat::Human, level: LevelFilter::WARN }, None);
+    begin_log();
     let exporters = evidence::exporters(&audit)?;
     let unit = match &store {
         StoreConfig::Postgres(_) => "months",

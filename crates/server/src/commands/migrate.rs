@@ -1,17 +1,16 @@
 //! `countersign migrate`: brings the configured store to the schema of this version. The migrations themselves and the
 //! lock that lets one at a time work are the stores'.
 
-use super::tell;
+use super::{begin_log, tell};
 use crate::cli::MigrateArgs;
-use crate::config::{self, Log, LogFormat, Sources, StoreConfig};
+use crate::config::{self, Sources, StoreConfig};
 use crate::failure::Failure;
 use crate::problem::Problem;
-use crate::{root_key, stores, telemetry};
+use crate::{root_key, stores};
 use countersign_domain::digest::KeyId;
 use countersign_keyring::{Keyring, RootKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tracing::level_filters::LevelFilter;
 
 /// Migrates the store.
 pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
@@ -19,7 +18,7 @@ pub(super) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let store = config::load_store(&sources)?;
     let kind = store.kind();
     // What a migration waits for is told by the store, in the log.
-    telemetry::init(Log { format: LogFormat::Human, level: LevelFilter::WARN }, None);
+    begin_log();
     match store {
         StoreConfig::Postgres(options) => {
             countersign_store_postgres::migrate(&options.url).await?;

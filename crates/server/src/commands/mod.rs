@@ -21,12 +21,15 @@ mod qr;
 mod serve;
 
 use crate::cli::{AuditCommand, Command, EventsCommand, KeysCommand, NoticesCommand};
+use crate::config::{Log, LogFormat};
 use crate::failure::Failure;
 use crate::problem::Problem;
+use crate::telemetry;
 use countersign_domain::time::Timestamp;
 use std::io::{self, Write};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tracing::level_filters::LevelFilter;
 
 /// Does what is asked.
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
@@ -48,6 +51,11 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
         Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,
     }
+}
+
+/// Begins to log, to standard error and for people: what stores and rules warn of stands nowhere in results.
+fn begin_log() {
+    telemetry::init(Log { format: LogFormat::Human, level: LevelFilter::WARN }, None);
 }
 
 /// Prints results to standard output at once. Where whoever read them has gone, the command ends with that.

@@ -1,5 +1,6 @@
 //! What operator commands begin with: the store of the configuration, opened with its keys.
 
+use super::begin_log;
 use crate::cli::VaultArgs;
 use crate::config::{self, Keys, Sources};
 use crate::failure::Failure;
@@ -27,6 +28,7 @@ impl Opened {
     pub(super) async fn open(args: &VaultArgs) -> Result<Self, Failure> {
         let sources = Sources { file: args.config.clone(), store: args.store.clone(), ..Sources::default() };
         let (store, Keys { keyring, retired }, witness) = config::load_vault(&sources)?;
+        begin_log();
         let keyring = Arc::new(keyring);
         let stores = stores::open(store, Arc::clone(&keyring)).await?;
         Ok(Self { stores, keyring, retired, witness })
