@@ -3,7 +3,7 @@
 //! The order is what loses and doubles nothing: the message is durable before it leaves, so its code is never unknown to
 //! the service; it leaves under an id of its own before the caller is answered, so an answer means that a gateway took it. A
 //! repeat of the request finds the message and, where it is not known to be taken, delivers that very one again, under the
-//! same id.
+//! same id; what is not known to be counted is counted before.
 
 mod handed;
 
@@ -17,9 +17,9 @@ use countersign_domain::enrollment::{self, BeginSms, BegunSms};
 use countersign_domain::ids::{SendId, UserRef};
 use countersign_domain::policy::SmsDelivery;
 use countersign_domain::secret::SecretString;
-use countersign_domain::sms::budget;
+use countersign_domain::sms::budget::{self, SendCharge};
 use countersign_domain::sms::sending::{self, Means, Message, SendCode};
-use countersign_ports::{SmsError, TextMessage};
+use countersign_ports::{Commit, SmsError, TextMessage};
 
 impl Application {
     /// Sends a code for an open challenge.
@@ -104,20 +104,19 @@ impl Application {
         }
     }
 
-    /// Hands the message to the gateway, where it is this service that delivers. What the gateway did not take the first
-    /// time is taken out of the counts: nobody pays for it with a message of theirs.
+    /// Hands the message to the gateway, where it is this service that delivers; `first` where it was counted just now. What
+    /// was counted for this try and the gateway did not take is taken out of the counts: nobody pays for it with a message of
+    /// theirs.
     async fn deliver(&self, user: &UserRef, message: &Message, first: bool) -> Result<(), AppError> {
         if message.delivery == SmsDelivery::Caller {
             return Ok(());
         }
         let Some(gateway) = &self.0.deps.text_messages else { return Err(AppError::DeliveryUnavailable) };
         let Snapshot { policy, now, .. } = self.0.snapshot(user).await?;
-        let give_back = async || {
-            let ctx = self.0.context(user, &policy, now);
-            self.0.deps.sends.give_back(&user.tenant, &budget::counters(&ctx, &message.number)).await
-        };
-        match self.0.handed.next(message.id, now) {
-            Next::HandOver => {}
+        let (sends, limits) = (&self.0.deps.sends, self.0.deps.send_limits);
+        let counters = budget::counters(&self.0.context(user, &policy, now), &message.number);
+        let counted = match self.0.handed.next(message.id, now, first) {
+            Next::HandOver { counted } => counted,
             Next::Taken => return Ok(()),
             Next::GiveUp => return Err(AppError::DeliveryUnavailable),
             Next::TooMany(tell) => {
@@ -125,12 +124,19 @@ impl Application {
                     tracing::error!(alarm = true, "too many text messages at once; more are refused");
                 }
                 if first {
-                    give_back().await?;
+                    sends.give_back(&user.tenant, &counters).await?;
                 }
                 return Err(AppError::DeliveryUnavailable);
             }
-        }
+        };
         let handing = self.0.handed.handing_over(message.id);
+        if !counted {
+            let charge = SendCharge { counters, limits };
+            if sends.charge(&user.tenant, &charge).await? == Commit::Conflict {
+                return Err(AppError::DeliveryUnavailable);
+            }
+            self.0.handed.count(message.id, true);
+        }
         let outgoing = TextMessage {
             id: message.id,
             tenant: user.tenant.clone(),
@@ -141,10 +147,14 @@ impl Application {
             handing.taken();
             return Ok(());
         };
+        let give_back = (first || !counted) && matches!(error, SmsError::NotTaken(_));
+        if give_back {
+            self.0.handed.count(message.id, false);
+        }
         drop(handing);
         tracing::warn!(tenant_id = %user.tenant, send_id = %message.id, error = chain(&error), "a text message was not delivered");
-        if first && matches!(error, SmsError::NotTaken(_)) {
-            give_back().await?;
+        if give_back {
+            sends.give_back(&user.tenant, &counters).await?;
         }
         Err(AppError::DeliveryUnavailable)
     }

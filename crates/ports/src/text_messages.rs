@@ -1,13 +1,13 @@
 //! Text messages on their way out: what was counted, and who delivers.
 
-use crate::StoreError;
+use crate::{Commit, StoreError};
 use async_trait::async_trait;
 use countersign_domain::ids::{SendId, TenantId};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::secret::SecretString;
-use countersign_domain::sms::budget::{SendCounters, SendCounts};
+use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
 
-/// The counts of messages sent. They are raised by commits alone ([`crate::ChangeSet::send`]).
+/// The counts of messages sent. They are raised by the commits that send ([`crate::ChangeSet::send`]).
 #[async_trait]
 pub trait SendLedger: Send + Sync {
     /// How many messages were counted where.
@@ -15,6 +15,10 @@ pub trait SendLedger: Send + Sync {
 
     /// Takes one message out of each count that has one: it was certainly not sent.
     async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError>;
+
+    /// Counts one message that was committed before, where each count is below its limit; a conflict where one is not, and
+    /// nothing is counted then.
+    async fn charge(&self, tenant: &TenantId, charge: &SendCharge) -> Result<Commit, StoreError>;
 }
 
 /// A message to deliver.

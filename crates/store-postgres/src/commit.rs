@@ -19,7 +19,7 @@ mod kinds;
 mod login_state;
 mod policy;
 mod records;
-mod sends;
+pub(crate) mod sends;
 mod user;
 
 use crate::error::{Failure, is_panic, is_refusal, outcome_unknown};

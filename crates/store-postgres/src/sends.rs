@@ -1,11 +1,12 @@
-//! Counts of text messages, read and given back. Commits raise them: `commit::sends`.
+//! Counts of text messages: read, given back, and raised by themselves. Commits raise them by `commit::sends`.
 
+use crate::commit::sends;
 use crate::convert::RowId;
 use crate::error::from_sql;
 use crate::store::PostgresStore;
 use countersign_domain::ids::TenantId;
-use countersign_domain::sms::budget::{SendCounters, SendCounts};
-use countersign_ports::StoreError;
+use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
+use countersign_ports::{Commit, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
@@ -52,6 +53,17 @@ impl PostgresStore {
         let done = self.pool.within(give_back(checkout.connection(), tenant, counters)).await;
         checkout.conclude(done).map_err(|error| from_sql(&error))
     }
+
+    /// See [`countersign_ports::SendLedger::charge`].
+    pub(crate) async fn charge_send(
+        &self,
+        tenant: &TenantId,
+        charge: &SendCharge,
+    ) -> Result<Commit, StoreError> {
+        let mut checkout = self.pool.checkout_for(tenant).await?;
+        let done = self.pool.within(charge_alone(checkout.connection(), tenant, charge)).await;
+        checkout.conclude(done).map_err(|error| from_sql(&error))
+    }
 }
 
 /// All of them or none. One by one, in the order in which a commit raises them: one statement would lock them in the order
@@ -73,4 +85,19 @@ async fn give_back(
         query.execute(&mut *transaction).await?;
     }
     transaction.commit().await
+}
+
+/// All of them or none, in a transaction of its own.
+async fn charge_alone(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    charge: &SendCharge,
+) -> Result<Commit, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let held = sends::charge(&mut transaction, tenant, charge).await?;
+    match held {
+        Commit::Done => transaction.commit().await?,
+        Commit::Conflict => transaction.rollback().await?,
+    }
+    Ok(held)
 }

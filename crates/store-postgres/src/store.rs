@@ -13,7 +13,7 @@ use crate::writer::{WRITERS, Writer};
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
 use countersign_domain::ids::{EventId, PolicyRevision, TeamId, TenantId, UserId, UserRef};
-use countersign_domain::sms::budget::{SendCounters, SendCounts};
+use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::ResetRequest;
 use countersign_keyring::Keyring;
@@ -228,6 +228,10 @@ impl SendLedger for PostgresStore {
 
     async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError> {
         self.give_back_send(tenant, counters).await
+    }
+
+    async fn charge(&self, tenant: &TenantId, charge: &SendCharge) -> Result<Commit, StoreError> {
+        self.charge_send(tenant, charge).await
     }
 }
 

@@ -1,13 +1,16 @@
-//! Counts of text messages, read and given back. Commits raise them: `writes::sends`.
+//! Counts of text messages: read, given back, and raised by themselves. Commits raise them by `writes::sends`.
 
 use crate::error::{Row, Trouble};
 use crate::open::SqliteStore;
+use crate::script::Script;
 use crate::seal::Sealer;
+use crate::stop::Stop;
 use crate::writer::{Done, Work};
+use crate::writes::sends;
 use async_trait::async_trait;
 use countersign_domain::ids::TenantId;
-use countersign_domain::sms::budget::{SendCounters, SendCounts};
-use countersign_ports::{SendLedger, StoreError};
+use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
+use countersign_ports::{Commit, SendLedger, StoreError};
 use sqlx::SqliteConnection;
 
 #[async_trait]
@@ -35,6 +38,10 @@ impl SendLedger for SqliteStore {
     async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError> {
         self.writer.run(GiveBack { tenant: tenant.clone(), counters: *counters }).await
     }
+
+    async fn charge(&self, tenant: &TenantId, charge: &SendCharge) -> Result<Commit, StoreError> {
+        self.writer.run(Charge { tenant: tenant.clone(), charge: *charge }).await
+    }
 }
 
 struct GiveBack {
@@ -61,5 +68,21 @@ impl Work for GiveBack {
             .await?;
         }
         Ok(Done::Keep(()))
+    }
+}
+
+struct Charge {
+    tenant: TenantId,
+    charge: SendCharge,
+}
+
+#[async_trait]
+impl Work for Charge {
+    type Answer = Commit;
+
+    async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<Commit>, Trouble> {
+        let mut script = Script::default();
+        sends::charge(&mut script, &self.tenant, &self.charge);
+        Stop::answer(script.run(at).await)
     }
 }

@@ -301,6 +301,7 @@ macro_rules! store_conformance {
             sends: a_full_count_is_a_conflict_and_leaves_nothing_behind,
             sends: counts_are_exact_where_many_send_at_once,
             sends: what_was_not_sent_is_given_back,
+            sends: what_was_given_back_is_counted_again,
             guards: a_recovery_code_is_used_once,
             guards: rows_that_are_gone_cannot_be_used,
             guards: two_authenticators_of_a_user_never_share_a_name,

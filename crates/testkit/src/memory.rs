@@ -317,6 +317,19 @@ impl SendLedger for MemoryStore {
         }
         Ok(())
     }
+
+    async fn charge(&self, tenant: &TenantId, charge: &SendCharge) -> Result<Commit, StoreError> {
+        let mut everything = self.lock();
+        let tenant = everything.tenants.get_mut(tenant).ok_or(StoreError::TenantMissing)?;
+        let count = |counter| tenant.sends.get(&(charge.counters.day, counter)).copied().unwrap_or(0);
+        if charge.all().iter().any(|(counter, limit)| count(*counter) >= *limit) {
+            return Ok(Commit::Conflict);
+        }
+        for (counter, _) in charge.all() {
+            *tenant.sends.entry((charge.counters.day, counter)).or_default() += 1;
+        }
+        Ok(Commit::Done)
+    }
 }
 
 #[async_trait]

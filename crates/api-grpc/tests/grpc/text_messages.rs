@@ -201,6 +201,45 @@ async fn what_the_gateway_refused_is_not_counted() {
     assert_eq!(gateway.seen().len(), 22);
 }
 
+/// R71: a message that was refused and given back counts like any other when a repeat of its request hands it over.
+#[tokio::test]
+async fn a_repeat_of_what_was_refused_is_counted() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    for number in 0..10 {
+        let request = begin(&ann, &world, &format!("0192f0c1-2345-7678-9abc-{number:012}"));
+        gateway.is(Mood::Refuses);
+        for _ in 0..2 {
+            let refused = client.account.clone().begin_sms_enrollment(request.clone()).await.unwrap_err();
+            assert_eq!(reason(&refused), "DELIVERY_UNAVAILABLE");
+        }
+        gateway.is(Mood::Takes);
+        client.account.clone().begin_sms_enrollment(request).await.unwrap();
+        world.clock.advance(Duration::from_mins(1));
+    }
+    let full = client.account.clone().begin_sms_enrollment(begin(&ann, &world, "")).await.unwrap_err();
+    assert_eq!(reason(&full), "SEND_TOO_SOON");
+    assert_eq!(gateway.seen().len(), 30);
+}
+
+/// R71: it is not handed over where the others used up the day's messages meanwhile.
+#[tokio::test]
+async fn a_repeat_of_what_was_refused_keeps_to_the_limits() {
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    gateway.is(Mood::Refuses);
+    let request = begin(&ann, &world, ID);
+    client.account.clone().begin_sms_enrollment(request.clone()).await.unwrap_err();
+    gateway.is(Mood::Takes);
+    for number in 0..10 {
+        let other = Person::new("self-service-password", &format!("other-{number}"));
+        client.account.clone().begin_sms_enrollment(begin(&other, &world, "")).await.unwrap();
+    }
+    let refused = client.account.clone().begin_sms_enrollment(request).await.unwrap_err();
+    assert_eq!(reason(&refused), "DELIVERY_UNAVAILABLE");
+    assert_eq!(gateway.seen().len(), 1 + 10);
+}
+
 /// Where policy lets the caller deliver, the code is in the reply, and no gateway is asked.
 #[tokio::test]
 async fn the_caller_delivers_where_policy_says_so() {

@@ -1,5 +1,6 @@
 //! Which text messages this node has handed to a gateway. A repeat of a request hands its message over again only where nobody
 //! knows whether it was taken, and not without end: else whoever repeats a request sends messages that no limit counts (R71).
+//! For the same reason a node hands over nothing that it does not know to be counted.
 
 use countersign_domain::ids::SendId;
 use countersign_domain::time::Timestamp;
@@ -36,13 +37,15 @@ struct Messages {
 struct Message {
     taken: bool,
     tries: u32,
+    /// Whether it is among those that limits count, as far as this node knows.
+    counted: bool,
 }
 
 /// What is to be done with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It is to be handed over, and counts as taken until [`Handed::failed`].
-    HandOver,
+    /// It is to be handed over, and counts as taken until [`Handed::failed`]; whether it is counted, or has to be before.
+    HandOver { counted: bool },
     /// It was taken, or is being handed over.
     Taken,
     /// It failed too often.
@@ -52,8 +55,8 @@ pub(crate) enum Next {
 }
 
 impl Handed {
-    /// What is to be done with the message at `now`.
-    pub(crate) fn next(&self, id: SendId, now: Timestamp) -> Next {
+    /// What is to be done with the message at `now`; whether it was counted just now.
+    pub(crate) fn next(&self, id: SendId, now: Timestamp, counted: bool) -> Next {
         let mut messages = self.messages();
         messages.forget(now);
         if !messages.known.contains_key(&id) {
@@ -70,7 +73,15 @@ impl Handed {
             return Next::GiveUp;
         }
         (message.taken, message.tries) = (true, message.tries + 1);
-        Next::HandOver
+        message.counted |= counted;
+        Next::HandOver { counted: message.counted }
+    }
+
+    /// It is counted, or not any more.
+    pub(crate) fn count(&self, id: SendId, counted: bool) {
+        if let Some(message) = self.messages().known.get_mut(&id) {
+            message.counted = counted;
+        }
     }
 
     /// It is not known to be taken after all.
@@ -147,18 +158,39 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    const COUNTED: Next = Next::HandOver { counted: true };
+
+    /// R71: what this node does not know to be counted is said to be, be it of another node, refused when there were too many, or
+    /// given back.
+    #[test]
+    fn what_is_not_counted_is_told() {
+        let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
+        let id = SendId::from_uuid(Uuid::from_u128(1));
+        // Counted by the first try, still by the second, given back by the third.
+        for (counted, after) in [(false, true), (true, true), (true, false), (false, false)] {
+            assert_eq!(handed.next(id, now, false), Next::HandOver { counted });
+            handed.count(id, after);
+            handed.failed(id);
+        }
+        let counted = SendId::from_uuid(Uuid::from_u128(2));
+        for first in [true, false] {
+            assert_eq!(handed.next(counted, now, first), COUNTED);
+            handed.failed(counted);
+        }
+    }
+
     /// R71: a message is handed over until it is taken, five times at most; others have tries of their own.
     #[test]
     fn a_message_is_handed_over_until_it_is_taken() {
         let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
         let [one, other] = [1, 2].map(|id| SendId::from_uuid(Uuid::from_u128(id)));
         for _ in 0..TRIES {
-            assert_eq!(handed.next(one, now), Next::HandOver);
-            assert_eq!(handed.next(one, now), Next::Taken, "while it is being handed over");
+            assert_eq!(handed.next(one, now, true), COUNTED);
+            assert_eq!(handed.next(one, now, true), Next::Taken, "while it is being handed over");
             handed.failed(one);
         }
-        assert_eq!(handed.next(one, now), Next::GiveUp);
-        assert_eq!(handed.next(other, now), Next::HandOver);
+        assert_eq!(handed.next(one, now, true), Next::GiveUp);
+        assert_eq!(handed.next(other, now, true), COUNTED);
     }
 
     /// R60: a message is not known to be taken where the call of the gateway panicked, and is where the gateway took it.
@@ -166,15 +198,15 @@ mod tests {
     fn a_panic_leaves_open_whether_a_message_was_taken() {
         let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
         let id = SendId::from_uuid(Uuid::from_u128(1));
-        assert_eq!(handed.next(id, now), Next::HandOver);
+        assert_eq!(handed.next(id, now, true), COUNTED);
         let panicked = std::panic::catch_unwind(|| {
             let _handing = handed.handing_over(id);
             std::panic::resume_unwind(Box::new("the gateway"));
         });
         assert!(panicked.is_err());
-        assert_eq!(handed.next(id, now), Next::HandOver);
+        assert_eq!(handed.next(id, now, true), COUNTED);
         handed.handing_over(id).taken();
-        assert_eq!(handed.next(id, now), Next::Taken);
+        assert_eq!(handed.next(id, now, true), Next::Taken);
     }
 
     /// R49: what is remembered has an end, which is told once a minute, and is forgotten when no request can repeat it. What
@@ -184,16 +216,16 @@ mod tests {
         let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
         let id = |number: usize| SendId::from_uuid(Uuid::from_u128(number as u128));
         for number in 0..MOST {
-            assert_eq!(handed.next(id(number), now), Next::HandOver);
+            assert_eq!(handed.next(id(number), now, true), COUNTED);
         }
         let at = |seconds| now.plus(Duration::from_secs(seconds));
         for (seconds, told) in [(0, true), (1, false), (59, false), (60, true), (119, false)] {
-            assert_eq!(handed.next(id(MOST), at(seconds)), Next::TooMany(told), "{seconds}");
+            assert_eq!(handed.next(id(MOST), at(seconds), true), Next::TooMany(told), "{seconds}");
         }
-        assert_eq!(handed.next(id(7), at(119)), Next::Taken);
+        assert_eq!(handed.next(id(7), at(119), false), Next::Taken);
         let later = now.plus(REMEMBERED);
         for number in MOST..2 * MOST {
-            assert_eq!(handed.next(id(number), later), Next::HandOver);
+            assert_eq!(handed.next(id(number), later, true), COUNTED);
         }
         assert_eq!(handed.messages().known.len(), MOST);
         assert_eq!(handed.messages().order.len(), MOST);
@@ -204,11 +236,11 @@ mod tests {
     fn a_clock_that_goes_back_forgets_nothing_of_just_now() {
         let (handed, now) = (Handed::default(), Timestamp::from_unix_seconds(1_000));
         let [one, other] = [1, 2].map(|id| SendId::from_uuid(Uuid::from_u128(id)));
-        assert_eq!(handed.next(one, now.plus(Duration::from_secs(5))), Next::HandOver);
-        assert_eq!(handed.next(one, now), Next::Taken);
+        assert_eq!(handed.next(one, now.plus(Duration::from_secs(5)), true), COUNTED);
+        assert_eq!(handed.next(one, now, true), Next::Taken);
         let ahead = Handed::default();
-        assert_eq!(ahead.next(one, now.plus(Duration::from_hours(24))), Next::HandOver);
-        assert_eq!(ahead.next(other, now), Next::HandOver);
+        assert_eq!(ahead.next(one, now.plus(Duration::from_hours(24)), true), COUNTED);
+        assert_eq!(ahead.next(other, now, true), COUNTED);
         assert_eq!(ahead.messages().known.len(), 1);
     }
 }

@@ -1,18 +1,17 @@
 //! Counts of text messages, raised with the change that sends one.
 
 use super::held;
-use crate::error::Failure;
 use countersign_domain::ids::TenantId;
 use countersign_domain::sms::budget::SendCharge;
 use countersign_ports::Commit;
 use sqlx::postgres::PgConnection;
 
 /// Raises every counter that is below its limit; the first that is not is a guard that does not hold.
-pub(super) async fn charge(
+pub(crate) async fn charge(
     transaction: &mut PgConnection,
     tenant: &TenantId,
     charge: &SendCharge,
-) -> Result<Commit, Failure> {
+) -> Result<Commit, sqlx::Error> {
     for (counter, limit) in charge.all() {
         let raised = sqlx::query!(
             "INSERT INTO text_message_counts AS own (tenant_id, counter_digest, day, count)

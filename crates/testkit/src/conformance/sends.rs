@@ -78,6 +78,25 @@ pub async fn counts_are_exact_where_many_send_at_once(store: StoreUnderTest) {
     assert_eq!(seen.tenant, 5);
 }
 
+/// R71: a message that is handed over after all is counted again, below the same limits, in all of its counts or in none.
+pub async fn what_was_given_back_is_counted_again(store: StoreUnderTest) {
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let ann = user("acme", "ann");
+    let mine = counters(&random);
+    let limits = SendLimits { user: 2, number: 2, tenant: 1 };
+    let charge = SendCharge { counters: mine, limits };
+    let charged = async || store.sends.charge(&ann.tenant, &charge).await.expect("an answer");
+    let counts = async || store.sends.counts(&ann.tenant, &mine).await.expect("an answer");
+    store.done(sending(&random, &ann, mine, limits)).await;
+    let one = SendCounts { user: 1, number: 1, tenant: 1 };
+    assert_eq!((charged().await, counts().await), (Commit::Conflict, one));
+    store.sends.give_back(&ann.tenant, &mine).await.expect("an answer");
+    assert_eq!((charged().await, counts().await), (Commit::Done, one));
+    assert_eq!((charged().await, counts().await), (Commit::Conflict, one));
+    store.conflicts(sending(&random, &ann, mine, limits)).await;
+}
+
 /// A message that was not sent makes room again, and never more than was counted. R49: a day that is over is swept.
 pub async fn what_was_not_sent_is_given_back(store: StoreUnderTest) {
     store.create_tenant("acme").await;
