@@ -178,7 +178,7 @@ pub(crate) struct DropArgs {
     /// The configuration (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// How old, in days [default: events.retention_days]
+    /// How old, in days [default: `events.retention_days`]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(30..=36_500))]
     pub(crate) older_than_days: Option<u32>,
 }
