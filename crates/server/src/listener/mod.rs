@@ -207,14 +207,14 @@ mod tests {
             alarms(2);
             // Whoever came last came too early to say that it is over.
             for _ in 0..2 {
-                tokio::time::advance(CALM - Duration::from_secs(1)).await;
+                tokio::time::advance(CALM / 10 * 9).await;
                 refusals.over();
                 refusals.note(&full);
                 alarms(2);
             }
-            tokio::time::advance(CALM - Duration::from_secs(1)).await;
+            tokio::time::advance(CALM / 10 * 9).await;
             refusals.over();
-            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::time::advance(CALM / 10).await;
             refusals.note(&full);
             alarms(3);
         };
