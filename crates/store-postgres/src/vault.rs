@@ -248,7 +248,9 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Re
         ("answers to repeat", Some(last)) => ("answers to repeat", Release::Expires(last)),
         _ => return Err(row.corrupt("is of nothing that is known")),
     };
-    let key = u32::from_str_radix(key, 16).map_err(|_| row.corrupt("has rows that name no root key"))?;
+    // Of a value that is too short there are fewer digits, which would read as another key.
+    let key = (key.len() == 8).then(|| u32::from_str_radix(key, 16).ok()).flatten();
+    let key = key.ok_or_else(|| row.corrupt("has rows that name no root key"))?;
     Ok(KeyUse { key: KeyId(key), what, rows: row.long(rows)?, release })
 }
 

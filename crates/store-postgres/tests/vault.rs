@@ -179,6 +179,8 @@ async fn what_does_not_read_is_told_where_keys_are_counted() {
     assert_eq!(store.key_uses(START).await.unwrap().len(), 1);
     for edit in [
         "UPDATE authenticators SET totp_sealed_key = '\\x01'",
+        "UPDATE authenticators SET totp_sealed_key = '\\x0100'",
+        "UPDATE authenticators SET totp_sealed_key = '\\x01000000'",
         "UPDATE authenticators SET totp_sealed_key = '\\x0100000001';
         INSERT INTO requests (tenant_id, user_id, caller, request_id, arguments_key, arguments_digest, reply, expire_time)
         VALUES ('acme', 'ann', 'login', gen_random_uuid(), 1, sha256(''), '\\x0100000001', 'infinity')",

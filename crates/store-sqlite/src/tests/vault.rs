@@ -117,10 +117,12 @@ async fn a_value_that_names_no_key_is_told() {
     let random = SeededRandom::new(1);
     shared.store_user(&random, &user("acme", "ann"), &fixtures::user_with_totp(&random)).await;
     assert_eq!(store.key_uses(START).await.unwrap().len(), 1);
-    let edit = "UPDATE authenticators SET totp_sealed_key = x'01'";
-    sqlx::raw_sql(edit).execute(&mut intruder(&path).await).await.unwrap();
-    let told = store.key_uses(START).await;
-    assert!(matches!(told, Err(StoreError::Corrupt { entity: "count of", .. })), "{told:?}");
+    for value in ["01", "0100", "01000000"] {
+        let edit = format!("UPDATE authenticators SET totp_sealed_key = x'{value}'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(edit)).execute(&mut intruder(&path).await).await.unwrap();
+        let told = store.key_uses(START).await;
+        assert!(matches!(told, Err(StoreError::Corrupt { entity: "count of", .. })), "{value}: {told:?}");
+    }
 }
 
 /// R64: a number that no column holds is refused, and not taken for none.
