@@ -156,9 +156,9 @@ impl Judge<'_> {
         tenant: &TenantId,
     ) -> Result<Result<Sound, Finding>, StoreError> {
         let mut sound = Sound::default();
-        let (sound_through, broken) = self.chain(store, tenant, &mut sound).await?;
+        let (good, broken) = self.chain(store, tenant, &mut sound).await?;
         let mut erasures = Erasures::default();
-        match self.events(store, tenant, (sound_through, &mut sound), &mut erasures).await? {
+        match self.events(store, tenant, (good, &mut sound), &mut erasures).await? {
             Err(finding) => Ok(Err(finding)),
             // Whatever is wrong with the chain comes behind the events that it still proves.
             Ok(()) => Ok(match broken.or(if self.part { None } else { erasures.first() }) {
@@ -168,13 +168,13 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges all statements: the number of the last good one, and the first that is not.
+    /// Judges all statements: where the good ones end, and the first that is not.
     async fn chain(
         &self,
         store: &dyn AuditLog,
         tenant: &TenantId,
         sound: &mut Sound,
-    ) -> Result<(u64, Option<Finding>), StoreError> {
+    ) -> Result<(Head, Option<Finding>), StoreError> {
         let mut chain = Chain::new(tenant, self.keys, self.check, self.part);
         loop {
             let page = store.seals(tenant, chain.head().number, SEALS).await?;
@@ -182,7 +182,7 @@ impl Judge<'_> {
                 break;
             }
             for seal in page {
-                let good = chain.head().number;
+                let good = chain.head();
                 let exported = self.exported.get(&seal.number);
                 if exported.is_some_and(|it| it.statement != seal.statement) {
                     return Ok((good, Some(chain.finding(seal.number, Problem::Rewritten))));
@@ -197,35 +197,39 @@ impl Judge<'_> {
                 sound.seals += 1;
             }
         }
-        let last = chain.head().number;
+        let last = chain.head();
         let newest = self.exported.keys().next_back().copied().unwrap_or(0);
-        let truncated = (newest > last).then(|| chain.finding(last.saturating_add(1), Problem::Truncated));
-        Ok((last, truncated))
+        let cut = newest > last.number;
+        Ok((last, cut.then(|| chain.finding(last.number.saturating_add(1), Problem::Truncated))))
     }
 
-    /// Judges the events of the statements up to a number, and looks at those behind the last one.
+    /// Judges the events of the statements up to the last good one, and looks at those behind it.
     async fn events(
         &self,
         store: &dyn AuditLog,
         tenant: &TenantId,
-        (last, sound): (u64, &mut Sound),
+        (good, sound): (Head, &mut Sound),
         erasures: &mut Erasures,
     ) -> Result<Result<(), Finding>, StoreError> {
-        let mut number = 0;
+        let last = good.number;
+        // All of them were there, and good, a moment ago. Somebody may edit them meanwhile, so what is read now is judged
+        // once more, and ends where it ended before: else these are not the statements that were held against exported ones.
+        let mut chain = Chain::new(tenant, self.keys, self.check, self.part);
         let mut after = None;
-        loop {
+        while chain.head().number < last {
+            let number = chain.head().number;
             let page = store.seals(tenant, number, SEALS).await?;
-            // All of them were there, and read, a moment ago: else somebody edits them meanwhile.
-            let Some(reached) = page.last().map(|seal| seal.number) else {
-                if number < last {
-                    return Ok(Err(of_seal(tenant, number.saturating_add(1), Problem::SealMissing)));
-                }
-                break;
-            };
+            if page.first().is_none_or(|seal| seal.number > last) {
+                return Ok(Err(chain.finding(number.saturating_add(1), Problem::SealMissing)));
+            }
             for seal in page.iter().filter(|seal| seal.number <= last) {
-                let Some(statement) = Statement::parse(&seal.statement) else {
-                    return Ok(Err(of_seal(tenant, seal.number, Problem::SealEdited)));
+                let statement = match chain.follow(seal) {
+                    Ok(statement) => statement,
+                    Err(finding) => return Ok(Err(finding)),
                 };
+                if seal.number == last && chain.head() != good {
+                    return Ok(Err(chain.finding(last, Problem::SealEdited)));
+                }
                 let through = statement.through;
                 if matches!(statement.content, Content::Events { .. })
                     && !(self.part && seal.entries.is_none())
@@ -248,10 +252,6 @@ impl Judge<'_> {
                 }
                 after = Some(through);
             }
-            if reached >= last {
-                break;
-            }
-            number = reached;
         }
         if self.part {
             return Ok(Ok(()));
@@ -266,11 +266,6 @@ impl Judge<'_> {
             }
         }
     }
-}
-
-/// A finding about a seal.
-fn of_seal(tenant: &TenantId, seal: u64, problem: Problem) -> Finding {
-    Finding { tenant: tenant.clone(), seal, position: None, event: None, problem }
 }
 
 /// The rows behind `after` up to `through`.

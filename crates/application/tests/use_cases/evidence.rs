@@ -147,11 +147,13 @@ async fn judge(log: &dyn AuditLog, tenant: &TenantId) -> Result<Sound, Finding> 
     judge.judge(log, tenant).await.unwrap()
 }
 
-/// A log in which somebody edits or removes the last seal between two looks at it.
+type Change = fn(Seal) -> Option<Seal>;
+
+/// A log in which somebody changes the last seal between two looks at it.
 struct Changing<'a> {
     world: &'a World,
     looks: AtomicU32,
-    removed: bool,
+    change: Change,
 }
 
 #[async_trait]
@@ -179,16 +181,13 @@ impl AuditLog for Changing<'_> {
 
     async fn seals(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Seal>, StoreError> {
         let last = self.world.store.last_seal(tenant).await?.unwrap().number;
-        let mut seals = self.world.store.seals(tenant, after, limit).await?;
+        let seals = self.world.store.seals(tenant, after, limit).await?.into_iter();
         // The first look is at an end when there is nothing behind the last one.
         let looks = self.looks.fetch_add(u32::from(after == last), Ordering::SeqCst);
-        if looks > 0 && self.removed {
-            seals.retain(|seal| seal.number < last);
-        }
-        for seal in seals.iter_mut().filter(|seal| looks > 0 && seal.number == last) {
-            "something else".clone_into(&mut seal.statement);
-        }
-        Ok(seals)
+        let changed = |seal: Seal| {
+            if looks > 0 && seal.number == last { (self.change)(seal) } else { Some(seal) }
+        };
+        Ok(seals.filter_map(changed).collect())
     }
 
     async fn last_seal(&self, tenant: &TenantId) -> Result<Option<Seal>, StoreError> {
@@ -200,16 +199,30 @@ impl AuditLog for Changing<'_> {
     }
 }
 
-/// R56: a seal that is edited or removed while the log is judged is a finding, and not left out.
+/// R56: a seal that is edited or removed while the log is judged is a finding, and not left out; nor is one believed that
+/// another was put in the place of, though it reads.
 #[tokio::test]
 async fn a_seal_that_changes_meanwhile_is_found() {
     let (world, tenant) = sealed().await;
     let last = world.store.last_seal(&tenant).await.unwrap().unwrap().number;
-    for (removed, problem) in [(false, Problem::SealEdited), (true, Problem::SealMissing)] {
-        let log = Changing { world: &world, looks: AtomicU32::new(0), removed };
+    let changes: [(Change, Problem); 4] = [
+        (|seal| Some(Seal { statement: "something else".to_owned(), ..seal }), Problem::SealEdited),
+        (|_| None, Problem::SealMissing),
+        // By somebody who has the key.
+        (|seal| Some(edited(seal, |statement| statement.time = fixtures::START)), Problem::SealEdited),
+        (|seal| Some(edited(seal, |statement| statement.public_key = [8; 32])), Problem::UnknownKey),
+    ];
+    for (change, problem) in changes {
+        let log = Changing { world: &world, looks: AtomicU32::new(0), change };
         let finding = judge(&log, &tenant).await.unwrap_err();
         assert_eq!((finding.seal, finding.problem), (last, problem));
     }
+}
+
+fn edited(seal: Seal, edit: impl FnOnce(&mut Statement)) -> Seal {
+    let mut statement = Statement::parse(&seal.statement).unwrap();
+    edit(&mut statement);
+    Seal { statement: statement.text(), ..seal }
 }
 
 /// A world with somebody enrolled long ago and no notice on its way, which would hold its event for another reason.
