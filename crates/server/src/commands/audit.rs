@@ -3,6 +3,8 @@
 
 mod export;
 mod lines;
+#[cfg(test)]
+mod tests;
 
 pub(super) use export::export;
 
@@ -11,13 +13,13 @@ use super::{print, tell};
 use crate::cli::{SealsArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::problem::Problem;
-use countersign_application::audit::Judge;
+use countersign_application::audit::{Judge, Sound};
 use countersign_domain::audit::{Seal, Statement};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::TenantId;
 use countersign_keyring::audit_signature_holds;
 use countersign_notify::SealLine;
-use countersign_ports::AuditLog;
+use countersign_ports::{AuditLog, StoreError};
 use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -73,8 +75,8 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     for tenant in all {
         let exported = earlier.remove(&tenant).unwrap_or_default();
         let judge = Judge { keys: &keys, check: &audit_signature_holds, exported, part: false };
-        match judge.judge(audit, &tenant).await? {
-            Err(finding) => found.push(finding.to_string()),
+        match verdict(&judge, audit, &tenant).await? {
+            Err(finding) => found.push(finding),
             Ok(sound) => tell(&format!(
                 "tenant {tenant}: good: {} seals, {} events, {} dropped by retention, {} not sealed yet\n",
                 sound.seals, sound.events, sound.dropped, sound.unsealed
@@ -82,6 +84,19 @@ pub(super) async fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         }
     }
     if found.is_empty() { Ok(()) } else { Err(Failure::Found(found)) }
+}
+
+/// What is found of a tenant, in words. A row that does not read is found too: it hides no other tenant's.
+async fn verdict(
+    judge: &Judge<'_>,
+    audit: &dyn AuditLog,
+    tenant: &TenantId,
+) -> Result<Result<Sound, String>, StoreError> {
+    match judge.judge(audit, tenant).await {
+        Ok(judged) => Ok(judged.map_err(|finding| finding.to_string())),
+        Err(error @ StoreError::Corrupt { .. }) => Ok(Err(format!("tenant {tenant}: {error}"))),
+        Err(error) => Err(error),
+    }
 }
 
 /// The tenant that is asked for, or all.
