@@ -5,14 +5,14 @@ use async_trait::async_trait;
 use countersign_domain::audit::{LoggedEvent, Seal};
 use countersign_domain::ids::TenantId;
 
-/// The tenants among ids as a store has them, and how many of these are none.
-pub fn tenants_among(ids: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (Vec<TenantId>, u64) {
-    let (mut tenants, mut foreign) = (Vec::new(), 0);
+/// The tenants among ids as a store has them, and those of the ids that are none.
+pub fn tenants_among<I: AsRef<[u8]>>(ids: &[I]) -> (Vec<TenantId>, Vec<&[u8]>) {
+    let (mut tenants, mut foreign) = (Vec::new(), Vec::new());
     for id in ids {
         let text = std::str::from_utf8(id.as_ref()).ok();
         match text.and_then(|text| TenantId::parse(text).ok()) {
             Some(tenant) => tenants.push(tenant),
-            None => foreign += 1,
+            None => foreign.push(id.as_ref()),
         }
     }
     (tenants, foreign)
@@ -22,7 +22,7 @@ pub fn tenants_among(ids: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (Vec<Te
 #[async_trait]
 pub trait AuditLog: Send + Sync {
     /// At most `limit` tenants that have events or seals, in byte order of their ids, those after `after`; none where there
-    /// are no more. An id that is none is an alarm, and leaves the others in sight.
+    /// are no more. An id that is none is an alarm, once, and leaves the others in sight.
     async fn audited_tenants(
         &self,
         after: Option<&TenantId>,

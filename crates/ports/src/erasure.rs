@@ -21,9 +21,9 @@ pub struct Erasing {
 /// tells it; so there is nothing else to keep in step, and whoever begins again finds less to do.
 #[async_trait]
 pub trait ClaimErasure: Send + Sync {
-    /// The oldest erasure that the log tells of and that is not through yet. One that does not read is an alarm, and is
-    /// passed over.
-    async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError>;
+    /// The first erasure that the log tells of and that is not through yet, or the first behind `after`, in an order of the
+    /// store's. One that does not read is an alarm, once, and is passed over.
+    async fn pending_erasure(&self, after: Option<&Erasing>) -> Result<Option<Erasing>, StoreError>;
 
     /// Looks at the next `limit` events of the log, 1 to 1,000, and puts the erased form in the place of the claims of
     /// each that is about the user or was done by them; the commitment to what was there stays. With the last of them go the

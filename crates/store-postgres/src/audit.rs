@@ -2,7 +2,7 @@
 
 use crate::convert::{RowId, long_in, time_out};
 use crate::error::{Failure, from_sql};
-use crate::event_log::horizon_now;
+use crate::event_log::{bounds, horizon_now};
 use crate::store::PostgresStore;
 use async_trait::async_trait;
 use countersign_domain::audit::{LoggedEvent, Seal};
@@ -50,27 +50,28 @@ impl AuditLog for PostgresStore {
         after: Option<&TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
-        let mut after = after.map_or_else(String::new, ToString::to_string);
+        let mut from = after.map_or_else(String::new, |after| behind(after.as_str()));
         loop {
-            let ids = self.tenants_of_log(&after, limit).await?;
+            let ids = self.tenants_of_log(&from, limit).await?;
             let (tenants, foreign) = tenants_among(&ids);
-            if foreign > 0 {
-                tracing::error!(alarm = true, ids = foreign, "the log has ids of tenants that are none");
+            let new = foreign.iter().filter(|id| self.told.is_new(id)).count();
+            if new > 0 {
+                tracing::error!(alarm = true, ids = new, "the log has ids of tenants that are none");
             }
-            match ids.into_iter().next_back() {
-                Some(last) if tenants.is_empty() => after = last,
+            match ids.last() {
+                Some(last) if tenants.is_empty() => from = behind(last),
                 _ => return Ok(tenants),
             }
         }
     }
 
     async fn foreign_tenants(&self) -> Result<u64, StoreError> {
-        let (mut after, mut all) = (String::new(), 0);
+        let (mut from, mut all) = (String::new(), 0);
         loop {
-            let ids = self.tenants_of_log(&after, TENANTS).await?;
-            all += tenants_among(&ids).1;
-            match ids.into_iter().next_back() {
-                Some(last) => after = last,
+            let ids = self.tenants_of_log(&from, TENANTS).await?;
+            all += tenants_among(&ids).1.len() as u64;
+            match ids.last() {
+                Some(last) => from = behind(last),
                 None => return Ok(all),
             }
         }
@@ -82,8 +83,7 @@ impl AuditLog for PostgresStore {
         after: Option<EventPosition>,
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
-        let after = after.unwrap_or(EventPosition { transaction: 0, number: 0 });
-        let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let after = bounds(after);
         let mut checkout = self.pool.checkout_for(tenant).await?;
         let read = async {
             let connection = checkout.connection();
@@ -97,8 +97,8 @@ impl AuditLog for PostgresStore {
                 WHERE tenant_id = $1 AND (transaction_id, number) > ($2, $3) AND transaction_id < $4
                 ORDER BY transaction_id, number LIMIT $5",
                 tenant.as_str(),
-                bound(after.transaction),
-                bound(after.number),
+                after.0,
+                after.1,
                 horizon,
                 i64::from(limit),
             )
@@ -156,18 +156,18 @@ impl AuditLog for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Ids of tenants as they stand in the log and its seals, in byte order.
-    async fn tenants_of_log(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+    /// Ids of tenants as they stand in the log and its seals, in byte order, `from` one on.
+    async fn tenants_of_log(&self, from: &str, limit: u32) -> Result<Vec<String>, StoreError> {
         // From tenant to tenant by one step in each index, however many events there are.
         let query = sqlx::query_scalar!(
             r#"WITH RECURSIVE logged AS (
-                (SELECT tenant_id FROM events WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
+                (SELECT tenant_id FROM events WHERE tenant_id >= $1 ORDER BY tenant_id LIMIT 1)
                 UNION ALL
                 SELECT (SELECT events.tenant_id FROM events WHERE events.tenant_id > logged.tenant_id
                     ORDER BY events.tenant_id LIMIT 1)
                 FROM logged WHERE logged.tenant_id IS NOT NULL
             ), sealed AS (
-                (SELECT tenant_id FROM audit_seals WHERE tenant_id > $1 ORDER BY tenant_id LIMIT 1)
+                (SELECT tenant_id FROM audit_seals WHERE tenant_id >= $1 ORDER BY tenant_id LIMIT 1)
                 UNION ALL
                 SELECT (SELECT audit_seals.tenant_id FROM audit_seals WHERE audit_seals.tenant_id > sealed.tenant_id
                     ORDER BY audit_seals.tenant_id LIMIT 1)
@@ -178,13 +178,18 @@ impl PostgresStore {
                 UNION (SELECT tenant_id FROM sealed WHERE tenant_id IS NOT NULL LIMIT $2)
             ) AS known
             ORDER BY tenant_id LIMIT $2"#,
-            after,
+            from,
             i64::from(limit),
         );
         let mut checkout = self.pool.checkout().await?;
         let ids = self.pool.within(query.fetch_all(checkout.connection())).await;
         checkout.conclude(ids).map_err(|error| from_sql(&error))
     }
+}
+
+/// The first text behind this one, in byte order. No text here holds a zero byte.
+fn behind(text: &str) -> String {
+    format!("{text}\u{1}")
 }
 
 impl EventRow {

@@ -80,7 +80,14 @@ impl PostgresStore {
     }
 }
 
-fn position(row: &RowId<'_>, transaction: i64, number: i64) -> Result<EventPosition, StoreError> {
+/// A position as columns hold it, to begin behind; without one, before all that are read: somebody may plant an event at 0.
+pub(crate) fn bounds(after: Option<EventPosition>) -> (i64, i64) {
+    // A position beyond the range is after every event, like the end of the range.
+    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    after.map_or((-1, -1), |EventPosition { transaction, number }| (bound(transaction), bound(number)))
+}
+
+pub(crate) fn position(row: &RowId<'_>, transaction: i64, number: i64) -> Result<EventPosition, StoreError> {
     Ok(EventPosition { transaction: row.long(transaction)?, number: row.long(number)? })
 }
 
@@ -110,7 +117,7 @@ async fn below_horizon(
 ) -> Result<(Vec<EventRow>, Option<Place>), sqlx::Error> {
     // Everything below the horizon had ended before the statements that follow take their own, later snapshots.
     let end = (horizon_now(connection).await?, i64::MIN);
-    let mut after = start(query);
+    let mut after = bounds(query.after);
     let mut wanted = i64::from(query.limit.min(MOST));
     if query.user.is_none() && query.kinds.is_empty() {
         return Ok((select(connection, query, (after, end), wanted).await?, None));
@@ -129,13 +136,6 @@ async fn below_horizon(
         }
     }
     Ok((rows, Some(after)))
-}
-
-/// Behind what the query begins.
-fn start(query: &EventQuery) -> Place {
-    // A position beyond the range is after every event, like the end of the range.
-    let bound = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    query.after.map_or((0, 0), |after| (bound(after.transaction), bound(after.number)))
 }
 
 /// The last event of the next window; `None` where what is left is no whole one. Of another time are no events, so that

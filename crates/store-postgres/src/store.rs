@@ -20,7 +20,7 @@ use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Look, Maintenance,
     NoticeId, NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery,
-    SendLedger, StoreError, Tell, TenantRecord, UserQueries, UserQuery, UserStore,
+    SendLedger, StoreError, Tell, TenantRecord, Told, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct PostgresStore {
     pub(crate) random: Arc<dyn Random>,
     committer: Arc<Committer>,
     pub(crate) group: Option<Group>,
+    /// What was told of the log that somebody edited.
+    pub(crate) told: Told,
 }
 
 /// What is there where calls that come at the same time are done together.
@@ -64,7 +66,7 @@ impl PostgresStore {
             Committer { pool: Arc::clone(&pool), keyring: Arc::clone(&keyring), random: Arc::clone(&random) };
         let committer = Arc::new(committer);
         let group = options.group_commit.then(|| Group::start(&options, &committer)).transpose()?;
-        Ok(Self { pool, keyring, random, committer, group })
+        Ok(Self { pool, keyring, random, committer, group, told: Told::default() })
     }
 
     /// How well calls that come at the same time are done together; all 0 where that is switched off.
@@ -186,8 +188,8 @@ impl EventLog for PostgresStore {
 
 #[async_trait]
 impl ClaimErasure for PostgresStore {
-    async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError> {
-        self.next_erasure().await
+    async fn pending_erasure(&self, after: Option<&Erasing>) -> Result<Option<Erasing>, StoreError> {
+        self.next_erasure(after).await
     }
 
     async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {

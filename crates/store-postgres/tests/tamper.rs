@@ -221,7 +221,7 @@ async fn ids_that_are_none_stop_nobody_else() {
         SELECT tenants.id, gen_random_uuid(), event_time, 'no user', 'USER_ERASED', details, actor, caller, client, policy_revision,
             trace_id
         FROM events, (
-            SELECT 'no tenant ' || n AS id FROM generate_series(1, 80) AS n UNION ALL VALUES ('ZOO'), ('acme'), ('~')
+            SELECT 'no tenant ' || n AS id FROM generate_series(1, 80) AS n UNION ALL VALUES (''), ('ZOO'), ('acme'), ('~')
         ) AS tenants
         WHERE tenant_id = 'acme';
         INSERT INTO audit_seals VALUES ('~~', 1, '', sha256('') || sha256(''), NULL)";
@@ -240,12 +240,12 @@ async fn ids_that_are_none_stop_nobody_else() {
         }
         assert_eq!(read, [acme.clone(), zoo.clone()], "in pages of {limit}");
     }
-    assert_eq!(audit.foreign_tenants().await.expect("the store answers"), 83);
+    assert_eq!(audit.foreign_tenants().await.expect("the store answers"), 84);
 
     // A store may show an event a moment after its commit.
     let shown = async {
         loop {
-            match store.erasure.pending_erasure().await.expect("the store answers") {
+            match store.erasure.pending_erasure(None).await.expect("the store answers") {
                 None => tokio::task::yield_now().await,
                 Some(erasing) => return erasing,
             }
@@ -255,5 +255,46 @@ async fn ids_that_are_none_stop_nobody_else() {
     assert_eq!((erasing.tenant.as_str(), erasing.user.as_str()), ("zoo", "ann"));
     let rest = store.erasure.erase_claims(&erasing, 100).await.expect("the store answers");
     assert_eq!(rest, None);
-    assert_eq!(store.erasure.pending_erasure().await.expect("the store answers"), None);
+    assert_eq!(store.erasure.pending_erasure(None).await.expect("the store answers"), None);
+}
+
+/// R48, R58: an erasure at the place before all others, which no event of the service has, is carried out; those that stand
+/// there with it hide it from nobody, and are not read for ever.
+#[tokio::test]
+async fn erasures_at_one_place_hide_none() {
+    let (store, database) = support::fresh().await;
+    let acme = store.create_tenant("acme").await;
+    let mut connection = database.connect().await;
+    let planted = "
+        INSERT INTO events (tenant_id, event_id, event_time, transaction_id, number, user_id, kind, details, actor, caller, client,
+            policy_revision, trace_id)
+        SELECT tenant_id, gen_random_uuid(), event_time, 0, 0, users.id, 'USER_ERASED', details, actor, caller, client,
+            policy_revision, trace_id
+        FROM events, (SELECT 'no user ' || n AS id FROM generate_series(1, 80) AS n UNION ALL VALUES ('yan'), ('zoe')) AS users
+        WHERE tenant_id = 'acme'";
+    run(&mut connection, planted).await;
+
+    let pending = async |after| store.erasure.pending_erasure(after).await.expect("the store answers");
+    // A store may show an event a moment after its commit.
+    let shown = async {
+        loop {
+            match pending(None).await {
+                None => tokio::task::yield_now().await,
+                Some(erasing) => return erasing,
+            }
+        }
+    };
+    let yan = tokio::time::timeout(Duration::from_mins(2), shown).await.expect("the event is shown");
+    let zoe = pending(Some(&yan)).await.expect("the other one");
+    assert_eq!((yan.user.as_str(), zoe.user.as_str()), ("yan", "zoe"));
+    assert_eq!(pending(Some(&zoe)).await, None);
+    let logged = store.audit.logged_events(&acme, None, 10).await.expect("the store answers");
+    assert_eq!(logged.first().map(|event| event.position), Some(yan.told), "who judges sees them too");
+
+    // Fewer in one step than stand there.
+    for erasing in [&zoe, &yan] {
+        let rest = store.erasure.erase_claims(erasing, 10).await.expect("the store answers");
+        assert_eq!(rest, None);
+    }
+    assert_eq!(pending(None).await, None);
 }

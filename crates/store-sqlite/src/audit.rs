@@ -51,27 +51,28 @@ impl AuditLog for SqliteStore {
         after: Option<&TenantId>,
         limit: u32,
     ) -> Result<Vec<TenantId>, StoreError> {
-        let mut after = after.map_or_else(Vec::new, |tenant| tenant.as_str().as_bytes().to_vec());
+        let mut from = after.map_or_else(Vec::new, |after| behind(after.as_str().as_bytes()));
         loop {
-            let ids = self.tenants_of_log(&after, limit).await?;
+            let ids = self.tenants_of_log(&from, limit).await?;
             let (tenants, foreign) = tenants_among(&ids);
-            if foreign > 0 {
-                tracing::error!(alarm = true, ids = foreign, "the log has ids of tenants that are none");
+            let new = foreign.iter().filter(|id| self.told.is_new(id)).count();
+            if new > 0 {
+                tracing::error!(alarm = true, ids = new, "the log has ids of tenants that are none");
             }
-            match ids.into_iter().next_back() {
-                Some(last) if tenants.is_empty() => after = last,
+            match ids.last() {
+                Some(last) if tenants.is_empty() => from = behind(last),
                 _ => return Ok(tenants),
             }
         }
     }
 
     async fn foreign_tenants(&self) -> Result<u64, StoreError> {
-        let (mut after, mut all) = (Vec::new(), 0);
+        let (mut from, mut all) = (Vec::new(), 0);
         loop {
-            let ids = self.tenants_of_log(&after, TENANTS).await?;
-            all += tenants_among(&ids).1;
-            match ids.into_iter().next_back() {
-                Some(last) => after = last,
+            let ids = self.tenants_of_log(&from, TENANTS).await?;
+            all += tenants_among(&ids).1.len() as u64;
+            match ids.last() {
+                Some(last) => from = behind(last),
                 None => return Ok(all),
             }
         }
@@ -140,22 +141,27 @@ impl AuditLog for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Ids of tenants as they stand in the log and its seals, in byte order: bytes, because one that was edited may be no
-    /// text.
-    async fn tenants_of_log(&self, after: &[u8], limit: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// Ids of tenants as they stand in the log and its seals, in byte order, `from` one on: bytes, because one that was edited
+    /// may be no text.
+    async fn tenants_of_log(&self, from: &[u8], limit: u32) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut connection = self.reader().await?;
         // SQLite skips from one tenant to the next in the index.
         let ids = sqlx::query_scalar!(
             r#"SELECT CAST(tenant_id AS BLOB) AS "tenant_id!: Vec<u8>" FROM (
-                SELECT DISTINCT tenant_id FROM events WHERE tenant_id > CAST(?1 AS TEXT)
-                UNION SELECT DISTINCT tenant_id FROM audit_seals WHERE tenant_id > CAST(?1 AS TEXT)
+                SELECT DISTINCT tenant_id FROM events WHERE tenant_id >= CAST(?1 AS TEXT)
+                UNION SELECT DISTINCT tenant_id FROM audit_seals WHERE tenant_id >= CAST(?1 AS TEXT)
                 ORDER BY 1 LIMIT ?2
             ) ORDER BY 1"#,
-            after,
+            from,
             limit
         );
         connection.all(ids).await
     }
+}
+
+/// The first id behind this one, in byte order.
+fn behind(id: &[u8]) -> Vec<u8> {
+    [id, &[0]].concat()
 }
 
 struct Append {

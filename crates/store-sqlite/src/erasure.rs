@@ -25,6 +25,10 @@ struct Pending {
 }
 
 impl Pending {
+    fn place(&self) -> (&[u8], i64, i64) {
+        (&self.tenant_id, self.transaction_id, self.number)
+    }
+
     fn read(&self) -> Result<Erasing, StoreError> {
         let row = Row::new("event", self.transaction_id);
         let text = |id| std::str::from_utf8(id).map_err(|_| row.corrupt("has an id that is no text"));
@@ -41,9 +45,14 @@ impl Pending {
 
 #[async_trait]
 impl ClaimErasure for SqliteStore {
-    async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError> {
+    async fn pending_erasure(&self, after: Option<&Erasing>) -> Result<Option<Erasing>, StoreError> {
         let mut connection = self.reader().await?;
-        let (mut tenant, mut transaction, mut number) = (Vec::new(), i64::MIN, i64::MIN);
+        let (mut tenant, mut transaction, mut number) = match after {
+            None => (Vec::new(), i64::MIN, i64::MIN),
+            Some(Erasing { tenant, told, .. }) => {
+                (tenant.as_str().as_bytes().to_vec(), signed(told.transaction)?, signed(told.number)?)
+            }
+        };
         loop {
             // Ids as bytes, because one that was edited may be no text.
             let page = sqlx::query_as!(
@@ -63,9 +72,10 @@ impl ClaimErasure for SqliteStore {
             for pending in &page {
                 match pending.read() {
                     Ok(erasing) => return Ok(Some(erasing)),
-                    Err(error) => {
+                    Err(error) if self.told.is_new(pending.place()) => {
                         tracing::error!(alarm = true, %error, "the log tells of an erasure that does not read");
                     }
+                    Err(_) => {}
                 }
             }
             let Some(last) = page.into_iter().next_back() else { return Ok(None) };
@@ -94,7 +104,8 @@ struct Seen {
     number: i64,
     event_time: i64,
     event_id: Uuid,
-    client: String,
+    /// Bytes, because claims that were edited may be no text.
+    client: Vec<u8>,
     client_salt: Option<Vec<u8>>,
     goes: bool,
 }
@@ -114,7 +125,8 @@ impl Work for Erase {
         let (told, told_number) = (signed(erasing.told.transaction)?, signed(erasing.told.number)?);
         let page = sqlx::query_as!(
             Seen,
-            r#"SELECT transaction_id, number, event_time, event_id AS "event_id: Uuid", client, client_salt,
+            r#"SELECT transaction_id, number, event_time, event_id AS "event_id: Uuid",
+                CAST(client AS BLOB) AS "client!: Vec<u8>", client_salt,
                 (ifnull(user_id = ?6, 0) OR actor = ?7) AND client_commitment IS NULL AS "goes!: bool"
             FROM events
             WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3) AND (transaction_id, number) <= (?4, ?5)

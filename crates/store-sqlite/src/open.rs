@@ -7,7 +7,7 @@ use crate::reader::{PooledReader, Reader};
 use crate::seal::Sealer;
 use crate::writer::{self, Writer};
 use countersign_keyring::Keyring;
-use countersign_ports::{Random, StoreError};
+use countersign_ports::{Random, StoreError, Told};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use std::fs::{File, OpenOptions};
@@ -34,6 +34,8 @@ pub struct SqliteStore {
     pub(crate) loader: Loader,
     pub(crate) writer: Writer,
     pub(crate) keyring: Arc<Keyring>,
+    /// What was told of the log that somebody edited.
+    pub(crate) told: Told,
 }
 
 impl SqliteStore {
@@ -64,7 +66,8 @@ impl SqliteStore {
         let reads = pool.connect_lazy_with(options.clone().pragma("query_only", "ON"));
         let seal = Sealer { keyring: Arc::clone(&keyring), random };
         let loader = Loader::start(&reads);
-        Ok(Self { reads, loader, writer: Writer::start(connection, options, seal), keyring })
+        let writer = Writer::start(connection, options, seal);
+        Ok(Self { reads, loader, writer, keyring, told: Told::default() })
     }
 }
 

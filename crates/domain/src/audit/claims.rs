@@ -13,11 +13,11 @@ pub const ERASED_CLIENT: &str = r#"{"ip_address":"","user_agent":"","application
 
 /// SHA-256 over the name of the purpose, a zero byte, the event's id, and salt and document with their lengths before
 /// them (32 bits, big endian). An event from before claims were salted has an empty salt.
-pub fn client_commitment(event: EventId, salt: &[u8], document: &str) -> [u8; 32] {
+pub fn client_commitment(event: EventId, salt: &[u8], document: &(impl AsRef<[u8]> + ?Sized)) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(b"countersign/v1/audit-client\0");
     hash.update(event.as_bytes());
-    for part in [salt, document.as_bytes()] {
+    for part in [salt, document.as_ref()] {
         // Both are bounded far below 4 GiB where they are written.
         hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         hash.update(part);

@@ -156,7 +156,7 @@ async fn erasure_and_retention_leave_a_sound_log() {
     store.done(fixtures::event_only(&random, &user("acme", "ann"), EventType::UserErased)).await;
     seal_all(audit, &tenant).await;
     let erasure: &dyn ClaimErasure = store.erasure.as_ref();
-    while let Some(erasing) = erasure.pending_erasure().await.unwrap() {
+    while let Some(erasing) = erasure.pending_erasure(None).await.unwrap() {
         erasure.erase_claims(&erasing, 100).await.unwrap();
     }
     assert_eq!(verdict(audit, &tenant, &[]).await, "good");
@@ -200,6 +200,8 @@ async fn ids_that_are_none_stop_nobody_else() {
         INSERT INTO events SELECT * FROM copy;
         UPDATE copy SET tenant_id = CAST(x'7AFF' AS TEXT);
         INSERT INTO events SELECT * FROM copy;
+        UPDATE copy SET tenant_id = '';
+        INSERT INTO events SELECT * FROM copy;
         INSERT INTO audit_seals VALUES ('~', 1, '', zeroblob(64), NULL);";
     sqlx::raw_sql(planted).execute(&mut intruder(&path).await).await.unwrap();
 
@@ -215,11 +217,37 @@ async fn ids_that_are_none_stop_nobody_else() {
         }
         assert_eq!(read, [acme.clone(), zoo.clone()], "in pages of {limit}");
     }
-    assert_eq!(audit.foreign_tenants().await.unwrap(), 83);
+    assert_eq!(audit.foreign_tenants().await.unwrap(), 84);
 
     let erasure: &dyn ClaimErasure = store.erasure.as_ref();
-    let erasing = erasure.pending_erasure().await.unwrap().unwrap();
+    let erasing = erasure.pending_erasure(None).await.unwrap().unwrap();
     assert_eq!((erasing.tenant.as_str(), erasing.user.as_str()), ("zoo", "ann"));
     assert_eq!(erasure.erase_claims(&erasing, 100).await.unwrap(), None);
-    assert_eq!(erasure.pending_erasure().await.unwrap(), None);
+    assert_eq!(erasure.pending_erasure(None).await.unwrap(), None);
+}
+
+/// R48, R58: claims that are no text go like any others; an erasure behind one that cannot be carried out is found.
+#[tokio::test]
+async fn claims_that_are_no_text_are_erased() {
+    let (_folder, path) = folder();
+    let (store, _) = sealed(&path).await;
+    let random = SeededRandom::new(2);
+    store.done(fixtures::event_only(&random, &user("acme", "ann"), EventType::UserErased)).await;
+    store.done(fixtures::event_only(&random, &user("acme", "bob"), EventType::UserErased)).await;
+    let mut connection = intruder(&path).await;
+    let edit = "DROP TRIGGER events_append_only; UPDATE events SET client = CAST(x'22FF22' AS TEXT) WHERE user_id = 'ann'";
+    sqlx::raw_sql(edit).execute(&mut connection).await.unwrap();
+
+    let erasure: &dyn ClaimErasure = store.erasure.as_ref();
+    let ann = erasure.pending_erasure(None).await.unwrap().unwrap();
+    let bob = erasure.pending_erasure(Some(&ann)).await.unwrap().unwrap();
+    assert_eq!((ann.user.as_str(), bob.user.as_str()), ("ann", "bob"));
+    assert_eq!(erasure.pending_erasure(Some(&bob)).await.unwrap(), None);
+    for erasing in [ann, bob] {
+        assert_eq!(erasure.erase_claims(&erasing, 100).await.unwrap(), None);
+    }
+    assert_eq!(erasure.pending_erasure(None).await.unwrap(), None);
+    let left = "SELECT count(*) FROM events WHERE user_id = 'ann' AND client_commitment IS NULL";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(left, 0);
 }

@@ -29,7 +29,7 @@ fn told(random: &SeededRandom, user: &UserRef, kind: EventType) -> ChangeSet {
 /// Takes every step that is left, each of at most `limit` events; gives how many there were.
 async fn carry_out(store: &StoreUnderTest, limit: u32) -> usize {
     let mut steps = 0;
-    while let Some(erasing) = store.erasure.pending_erasure().await.expect("the store answers") {
+    while let Some(erasing) = store.erasure.pending_erasure(None).await.expect("the store answers") {
         let mut rest = Some(erasing);
         while let Some(erasing) = rest {
             steps += 1;
@@ -77,7 +77,7 @@ pub async fn an_erasure_takes_the_claims_of_its_user_and_nothing_else(store: Sto
         }
     }
     assert!(carry_out(&store, 2).await > 2, "in steps of two events");
-    assert_eq!(store.erasure.pending_erasure().await.expect("the store answers"), None);
+    assert_eq!(store.erasure.pending_erasure(None).await.expect("the store answers"), None);
     let read = store.settled_events(&random, &acme).await;
     expected.extend(read[expected.len()..].iter().cloned());
     assert_eq!(read, expected);
@@ -97,7 +97,7 @@ pub async fn an_erasure_that_stopped_goes_on(store: StoreUnderTest) {
     }
     store.done(told(&random, &ann, EventType::UserErased)).await;
     let _ = store.settled_events(&random, &acme).await;
-    let pending = async || store.erasure.pending_erasure().await.expect("the store answers");
+    let pending = async || store.erasure.pending_erasure(None).await.expect("the store answers");
     let begun = pending().await.expect("the erasure that the log tells of");
     let step = async |from: &Erasing| store.erasure.erase_claims(from, 2).await.expect("the store answers");
     let rest = step(&begun).await.expect("five more events");

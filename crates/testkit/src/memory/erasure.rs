@@ -16,8 +16,8 @@ pub(super) fn salt(event: EventId) -> [u8; CLIENT_SALT_LEN] {
 }
 
 impl Tenant {
-    fn pending(&self) -> Option<&StoredEvent> {
-        self.events.iter().find(|stored| {
+    fn pending(&self) -> impl Iterator<Item = &StoredEvent> {
+        self.events.iter().filter(|stored| {
             stored.record.event.kind == EventType::UserErased && !self.erased.contains_key(&stored.record.id)
         })
     }
@@ -25,14 +25,17 @@ impl Tenant {
 
 #[async_trait]
 impl ClaimErasure for MemoryStore {
-    async fn pending_erasure(&self) -> Result<Option<Erasing>, StoreError> {
+    async fn pending_erasure(&self, after: Option<&Erasing>) -> Result<Option<Erasing>, StoreError> {
         let everything = self.lock();
-        let pending = everything.tenants.iter().find_map(|(id, tenant)| {
-            let told = tenant.pending()?;
-            let user = told.record.user.clone()?;
-            Some(Erasing { tenant: id.clone(), user, told: told.position, after: None })
+        let pending = everything.tenants.iter().flat_map(|(id, tenant)| {
+            tenant.pending().filter_map(|told| {
+                let user = told.record.user.clone()?;
+                Some(Erasing { tenant: id.clone(), user, told: told.position, after: None })
+            })
         });
-        Ok(pending)
+        let behind =
+            |it: &Erasing| after.is_none_or(|last| (&it.tenant, it.told) > (&last.tenant, last.told));
+        Ok(pending.into_iter().find(behind))
     }
 
     async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {
