@@ -14,7 +14,9 @@ use countersign_testkit::fixtures::{self, START, user};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 const WHEN: SealWhen = SealWhen { events: 3, age: Duration::from_mins(1) };
 
@@ -250,4 +252,41 @@ async fn claims_that_are_no_text_are_erased() {
     let left = "SELECT count(*) FROM events WHERE user_id = 'ann' AND client_commitment IS NULL";
     let left: i64 = sqlx::query_scalar(left).fetch_one(&mut connection).await.unwrap();
     assert_eq!(left, 0);
+}
+
+/// How many errors were logged.
+struct Errors(Arc<AtomicU32>);
+
+impl<S: tracing::Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.fetch_add(u32::from(*event.metadata().level() == tracing::Level::ERROR), Ordering::SeqCst);
+    }
+}
+
+/// R56: what somebody planted is an alarm once, however often jobs come back to it; something else is another one.
+#[tokio::test]
+async fn what_was_planted_is_an_alarm_once() {
+    let (_folder, path) = folder();
+    let (store, _) = sealed(&path).await;
+    let errors = Arc::new(AtomicU32::new(0));
+    let layer = Errors(Arc::clone(&errors));
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let mut connection = intruder(&path).await;
+    for (sql, alarms) in [
+        ("INSERT INTO audit_seals VALUES ('~', 1, '', zeroblob(64), NULL)", 1),
+        ("INSERT INTO audit_seals VALUES ('', 1, '', zeroblob(64), NULL)", 2),
+        (
+            "CREATE TEMP TABLE copy AS SELECT * FROM events WHERE transaction_id = 1;
+            UPDATE copy SET event_id = randomblob(16), number = 9, kind = 'USER_ERASED', user_id = 'no user';
+            INSERT INTO events SELECT * FROM copy;",
+            3,
+        ),
+    ] {
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        for _ in 0..3 {
+            store.audit.audited_tenants(None, 10).await.unwrap();
+            assert_eq!(store.erasure.pending_erasure(None).await.unwrap(), None);
+        }
+        assert_eq!(errors.load(Ordering::SeqCst), alarms, "{sql}");
+    }
 }
