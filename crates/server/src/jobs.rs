@@ -243,8 +243,8 @@ pub(crate) async fn keep_events(
         let (app, store, evidence) = (app.clone(), Arc::clone(&store), evidence.clone());
         async move {
             match app.keep_sealed_events(store.as_ref(), retention, &evidence).await? {
-                0 => {}
-                pieces => tracing::info!(pieces, "security events past their retention were dropped"),
+                None | Some(0) => {}
+                Some(pieces) => tracing::info!(pieces, "security events past their retention were dropped"),
             }
             Ok::<_, AppError>(())
         }

@@ -11,6 +11,9 @@ use crate::store::PostgresStore;
 use countersign_domain::ids::{EventId, TenantId, UserId};
 use countersign_ports::{EventPosition, EventQuery, Look, StoreError};
 use sqlx::postgres::PgConnection;
+use std::time::Duration;
+use time::{OffsetDateTime, Time};
+use tokio::time::Instant;
 
 /// How often a reader looks again for a transaction that ended while it looked.
 const LOOKS: u32 = 4;
@@ -18,12 +21,15 @@ const LOOKS: u32 = 4;
 /// Events of one answer at most.
 const MOST: u32 = 1_000;
 
-/// Events that one statement goes through at most for those of a user or a type: no index leads to these, because each would
-/// be written at every login. Some milliseconds.
+/// Events that one statement goes through at most for those of a user, a type or a time: no index leads to these, because each
+/// would be written at every login. Some milliseconds.
 const WINDOW: i64 = 10_000;
 
 /// Windows of one look.
 const WINDOWS: u32 = 20;
+
+/// No further window after this, so that what was found is told before the caller has left.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The first position that must not be shown, and whether that is certain.
 struct Horizon {
@@ -116,54 +122,68 @@ async fn below_horizon(
     query: &EventQuery,
 ) -> Result<(Vec<EventRow>, Option<Place>), sqlx::Error> {
     // Everything below the horizon had ended before the statements that follow take their own, later snapshots.
-    let end = (horizon_now(connection).await?, i64::MIN);
+    let end = (horizon_now(connection).await? - 1, i64::MAX);
     let mut after = bounds(query.after);
     let mut wanted = i64::from(query.limit.min(MOST));
-    if query.user.is_none() && query.kinds.is_empty() {
+    let begun = Instant::now();
+    let wants_all = query.user.is_none() && query.kinds.is_empty();
+    if wants_all && query.start_time.is_none() && query.end_time.is_none() {
         return Ok((select(connection, query, (after, end), wanted).await?, None));
     }
     let mut rows = Vec::new();
     for _ in 0..WINDOWS {
         let window = window_end(connection, query, (after, end)).await?;
-        // The last of a window is in it.
-        let until = window.map_or(end, |(transaction, number)| (transaction, number.saturating_add(1)));
-        let found = select(connection, query, (after, until), wanted).await?;
+        let found = select(connection, query, (after, window.unwrap_or(end)), wanted).await?;
         wanted -= i64::try_from(found.len()).unwrap_or(i64::MAX);
         rows.extend(found);
         match window {
             Some(window) if wanted > 0 => after = window,
             _ => return Ok((rows, None)),
         }
+        if begun.elapsed() > LONG_ENOUGH {
+            break;
+        }
     }
     Ok((rows, Some(after)))
 }
 
-/// The last event of the next window; `None` where what is left is no whole one. Of another time are no events, so that
-/// months that are not asked for are not gone through.
+/// The last event of the next window; `None` where what is left is no whole one. A window is of events, whatever their time in
+/// their month: if those of other times were passed over here, it would have no end. Months that are not asked for are not
+/// gone through.
 async fn window_end(
     connection: &mut PgConnection,
     query: &EventQuery,
-    (after, until): (Place, Place),
+    (after, through): (Place, Place),
 ) -> Result<Option<Place>, sqlx::Error> {
     let last = sqlx::query!(
         "SELECT transaction_id, number FROM events
         WHERE tenant_id = $1
             AND (transaction_id, number) > ($2, $3)
-            AND (transaction_id, number) < ($4, $5)
-            AND ($6::timestamptz IS NULL OR event_time >= $6)
-            AND ($7::timestamptz IS NULL OR event_time < $7)
+            AND (transaction_id, number) <= ($4, $5)
+            AND event_time >= coalesce($6::timestamptz, '-infinity')
+            AND event_time < coalesce($7::timestamptz, 'infinity')
         ORDER BY transaction_id, number
         OFFSET $8::bigint - 1 LIMIT 1",
         query.tenant.as_str(),
         after.0,
         after.1,
-        until.0,
-        until.1,
-        query.start_time.map(time_bound),
-        query.end_time.map(time_bound),
+        through.0,
+        through.1,
+        query.start_time.map(|time| month(time_bound(time))),
+        query.end_time.map(|time| next_month(time_bound(time))),
         WINDOW,
     );
     Ok(last.fetch_optional(connection).await?.map(|last| (last.transaction_id, last.number)))
+}
+
+/// When the month of that time began (UTC), as partitions do.
+fn month(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_day(1).unwrap_or(time).replace_time(Time::MIDNIGHT)
+}
+
+/// When the month after it begins; at the end of all times that time itself.
+fn next_month(time: OffsetDateTime) -> OffsetDateTime {
+    month(time).checked_add(time::Duration::days(32)).map_or(time, month)
 }
 
 /// The first transaction whose events must not be shown yet.
@@ -210,7 +230,7 @@ async fn horizon(connection: &mut PgConnection) -> Result<Horizon, sqlx::Error> 
 async fn select(
     connection: &mut PgConnection,
     query: &EventQuery,
-    (after, until): (Place, Place),
+    (after, through): (Place, Place),
     limit: i64,
 ) -> Result<Vec<EventRow>, sqlx::Error> {
     let kinds: Vec<&str> = query.kinds.iter().map(|kind| kind.name()).collect();
@@ -222,18 +242,21 @@ async fn select(
         FROM events
         WHERE tenant_id = $1
             AND (transaction_id, number) > ($2, $3)
-            AND (transaction_id, number) < ($4, $5)
+            AND (transaction_id, number) <= ($4, $5)
             AND ($6::text IS NULL OR user_id = $6)
             AND (cardinality($7::text[]) = 0 OR kind = ANY ($7))
-            AND ($8::timestamptz IS NULL OR event_time >= $8)
+            -- In a form by which partitions of other months are left out under a plan for any time; and without an end also
+            -- what has none, which is told as corrupt.
+            AND event_time >= coalesce($8::timestamptz, '-infinity')
+            AND event_time <= coalesce($9::timestamptz, 'infinity')
             AND ($9::timestamptz IS NULL OR event_time < $9)
         ORDER BY transaction_id, number
         LIMIT $10",
         query.tenant.as_str(),
         after.0,
         after.1,
-        until.0,
-        until.1,
+        through.0,
+        through.1,
         query.user.as_ref().map(UserId::as_str),
         &kinds as _,
         query.start_time.map(time_bound),
@@ -242,4 +265,21 @@ async fn select(
     )
     .fetch_all(connection)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    /// Months are those of partitions, and the last one has no next.
+    #[test]
+    fn months_are_those_of_partitions() {
+        let time = datetime!(2026-12-31 23:59:59.999999 UTC);
+        assert_eq!(month(time), datetime!(2026-12-01 0:00 UTC));
+        assert_eq!(next_month(time), datetime!(2027-01-01 0:00 UTC));
+        assert_eq!(next_month(datetime!(2028-02-01 0:00 UTC)), datetime!(2028-03-01 0:00 UTC));
+        let last = datetime!(9999-12-31 0:00 UTC);
+        assert_eq!(next_month(last), last);
+    }
 }

@@ -41,18 +41,18 @@ impl std::fmt::Debug for Evidence {
 impl Application {
     /// Makes room for events to come and drops those older than `retention`, in whole days; none where that is `None`. An
     /// event that is not sealed or whose seal has not left stays. What is dropped is first announced by a retention mark in
-    /// the chain of its tenant, so that its absence is no finding. Returns how many pieces of the log were dropped. Nothing
-    /// is announced or dropped by a clock that cannot be relied on (R65).
+    /// the chain of its tenant, so that its absence is no finding. Returns how many pieces of the log were dropped, or `None`
+    /// where nobody knows whether seals have left. Nothing is announced or dropped by a clock that cannot be relied on (R65).
     pub async fn keep_sealed_events(
         &self,
         store: &dyn Maintenance,
         retention: Option<Duration>,
         evidence: &Evidence,
-    ) -> Result<u64, AppError> {
+    ) -> Result<Option<u64>, AppError> {
         // By a clock that jumped ahead, all of the log would be old, and a signed mark would say that it may be gone.
         let now = self.0.trusted_now()?;
         store.prepare_events(now).await?;
-        let Some(retention) = retention else { return Ok(0) };
+        let Some(retention) = retention else { return Ok(Some(0)) };
         let old = now.minus(retention);
         let mut before = whole_days(old);
         let tenants = evidence.tenants().await?;
@@ -63,7 +63,7 @@ impl Application {
                 Err(error) => {
                     let error: &(dyn std::error::Error + 'static) = &error;
                     tracing::warn!(tenant_id = %tenant, error, "no events are dropped: their seals have not left");
-                    return Ok(0);
+                    return Ok(None);
                 }
             };
             before = needed.map_or(before, |needed| before.min(whole_days(needed.minus(SLACK))));
@@ -71,7 +71,7 @@ impl Application {
         for tenant in &tenants {
             evidence.announce(tenant, before, now).await?;
         }
-        drop_events(store, before).await
+        drop_events(store, before).await.map(Some)
     }
 }
 

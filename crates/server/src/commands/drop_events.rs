@@ -44,8 +44,11 @@ pub(super) async fn run(args: DropArgs) -> Result<(), Failure> {
     let stores = stores::open(store, Arc::clone(&keyring)).await?;
     let dropping = Dropping { stores, keyring, retired, witness: Witness::open(witness)?, exporters };
     match dropping.run(age).await? {
-        0 => tell("nothing was dropped\n"),
-        count => tell(&format!("{count} {unit} were dropped\n")),
+        None => Err(Failure::Found(vec![
+            "nothing was dropped: an exporter does not say how far seals have left; see above".to_owned(),
+        ])),
+        Some(0) => tell("nothing was dropped\n"),
+        Some(count) => tell(&format!("{count} {unit} were dropped\n")),
     }
 }
 
@@ -59,8 +62,9 @@ struct Dropping {
 }
 
 impl Dropping {
-    /// Drops what is older. Refuses whatever a node would not serve with. Returns how many months or events it was.
-    async fn run(self, age: Duration) -> Result<u64, Failure> {
+    /// Drops what is older. Refuses whatever a node would not serve with. Returns how many months or events it was, or `None`
+    /// where an exporter does not say how far seals have left.
+    async fn run(self, age: Duration) -> Result<Option<u64>, Failure> {
         let Self { stores, keyring, retired, witness, exporters } = self;
         let clock = Arc::new(GuardedClock::start());
         // A mark that is signed with another key than it says would be a finding for ever.
@@ -109,7 +113,7 @@ mod tests {
         stores
     }
 
-    async fn drop_with(stores: &Stores, keyring: Arc<Keyring>) -> Result<u64, Failure> {
+    async fn drop_with(stores: &Stores, keyring: Arc<Keyring>) -> Result<Option<u64>, Failure> {
         let (stores, witness) = (stores.clone(), Witness::open(None)?);
         let dropping = Dropping { stores, keyring, retired: BTreeSet::new(), witness, exporters: Vec::new() };
         dropping.run(DAY * 30).await
@@ -136,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stores = long_ago(folder.path()).await;
         let tenant = fixtures::tenant("acme");
-        assert_eq!(drop_with(&stores, keyring(1)).await.unwrap(), 0, "nothing is sealed");
+        assert_eq!(drop_with(&stores, keyring(1)).await.unwrap(), Some(0), "nothing is sealed");
         let when = SealWhen { events: 10, age: Duration::ZERO };
         let key = evidence::seal_key(&keyring(1));
         let sealed = seal_next(stores.audit.as_ref(), &tenant, &key, when, fixtures::START).await.unwrap();
@@ -146,7 +150,7 @@ mod tests {
         assert!(refused.lines()[0].contains("is another key"), "{:?}", refused.lines());
         assert_eq!((events(&stores).await, last(&stores).await), (1, 1));
 
-        assert_eq!(drop_with(&stores, keyring(1)).await.unwrap(), 1);
+        assert_eq!(drop_with(&stores, keyring(1)).await.unwrap(), Some(1));
         assert_eq!((events(&stores).await, last(&stores).await), (0, 2), "the mark is a seal of its own");
     }
 

@@ -11,7 +11,7 @@ use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TenantId, UserId};
 use countersign_ports::document::Named as _;
-use countersign_ports::{EventQuery, EventRecord};
+use countersign_ports::{EventQuery, EventRecord, Look};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,9 @@ pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let page = stores.events.events(&query).await?;
+        // Asked before: what it is past is past us too, where a look was through.
+        let head = stores.events.head(&query.tenant).await?;
+        let Look { events: page, stopped_at } = stores.events.look(&query).await?;
         // Asked afterwards: what was dropped while the page was read is known by now.
         let floor = stores.events.floor(&query.tenant).await?;
         if query.after.is_some_and(|after| floor.is_some_and(|floor| after < floor)) {
@@ -44,8 +46,10 @@ pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
         for event in &page {
             print(&if args.json { json(&event.record)? } else { line(&event.record) })?;
         }
-        query.after = page.last().map(|event| event.position).or(query.after);
-        if page.len() < PAGE as usize {
+        let is_all = page.len() < PAGE as usize && stopped_at.is_none();
+        let reached = if is_all { head } else { stopped_at };
+        query.after = page.last().map(|event| event.position).max(reached).max(query.after);
+        if is_all {
             if args.once {
                 return Ok(());
             }

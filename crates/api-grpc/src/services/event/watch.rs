@@ -203,7 +203,8 @@ impl Watch {
         }
     }
 
-    /// Goes on behind what was looked at. A place that is a time stays one: an event from before it may come later.
+    /// Goes on behind what was looked at. A place that is a time stays one until a look was through: events of before that
+    /// time may stand further on.
     fn advance_to(&mut self, stopped_at: Option<EventPosition>) {
         let Some(position) = stopped_at else { return };
         match self.place {
