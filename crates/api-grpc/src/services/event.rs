@@ -78,10 +78,13 @@ impl EventService for EventHandlers {
         events.truncate(size);
         let stopped_at = stopped_at.filter(|_| !cut);
         let more = cut || stopped_at.is_some();
-        let end: Option<EventPosition> = stopped_at.or(events.last().map(|event| event.position)).or(after);
+        let shown = events.last().map(|event| event.position);
+        let end: Option<EventPosition> = stopped_at.or(shown).or(after);
         let next = end.filter(|_| more).map(|end| list.token(&place::bytes(end)));
-        // Where nothing was found, following begins where this search began.
-        let resume = end.map_or(Place::From(start_time), Place::After);
+        // Where nothing was found, following begins where this search began. So it does where it stopped on its way to a
+        // time: behind that stop stand events from before it.
+        let follow = if stopped_at.is_some() && start_time.is_some() { shown } else { end };
+        let resume = follow.map_or(Place::From(start_time), Place::After);
         Ok(Response::new(ListEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),
             next_page_token: next.unwrap_or_default(),

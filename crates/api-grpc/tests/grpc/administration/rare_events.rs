@@ -127,6 +127,13 @@ async fn a_watch_goes_through_what_is_not_wanted() {
         let first = tokio::time::timeout(Duration::from_millis(100), next(&mut stream)).await;
         assert_eq!(types(&first.expect("it does not wait").events), [Type::UserErased]);
     }
+    // Nor behind a page that stopped on its way to it.
+    let page = v1::ListEventsRequest { start_time: Some(time(now)), ..list() };
+    let page = desk.events.list_events(page).await.unwrap().into_inner();
+    assert!(page.events.is_empty() && !page.next_page_token.is_empty());
+    let listed = watch(Start::ResumeToken(page.resume_token));
+    let mut stream = desk.events.watch_events(listed).await.unwrap().into_inner();
+    assert_eq!(types(&next(&mut stream).await.events), [Type::UserErased]);
     let later = watch(Start::StartTime(time(now)));
     let mut stream = desk.events.watch_events(later).await.unwrap().into_inner();
     assert_eq!(types(&next(&mut stream).await.events), [Type::UserErased], "nothing from before that time");
