@@ -1,5 +1,8 @@
 //! The command line: what may be asked. What is done about it is in `commands`.
 
+mod calling;
+
+pub(crate) use calling::*;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -15,11 +18,12 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done, or stopped by a signal after draining
-   1  something was found: by audit verify, or that what was asked for is not there
+   1  something was found: by audit verify or policy diff, or that what was asked for is not there or not possible
   64  the command line or the configuration is wrong; each problem names its key
-  69  the store is not available or not trustworthy
+  69  the store or the service is not available, or not trustworthy
   70  a fault of the program itself
   74  a file or a port could not be used
+  77  the service refused the caller
 
 Every key of the configuration can be set in the environment: store.postgres.url is
 COUNTERSIGN__STORE__POSTGRES__URL.";
@@ -50,6 +54,15 @@ pub(crate) enum Command {
     /// Make root keys, and change from one to the next
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Create and list tenants, through a service that runs
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Read, compare, change and explain policies, through a service that runs
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Look up users and help them, through a service that runs
+    #[command(subcommand)]
+    User(UserCommand),
 }
 
 #[derive(Debug, Args)]

@@ -17,10 +17,12 @@ pub(crate) enum Failure {
     Unread,
     /// What a check found, a line each. 1.
     Found(Vec<String>),
-    /// The store cannot be reached or cannot be trusted. 69, `EX_UNAVAILABLE`.
-    Store(String),
+    /// The store or the service cannot be reached, or cannot be trusted. 69, `EX_UNAVAILABLE`.
+    Unavailable(String),
     /// A fault of the program itself. 70, `EX_SOFTWARE`.
     Internal(String),
+    /// The service refuses the caller. 77, `EX_NOPERM`.
+    Denied(String),
     /// A file or a port. 74, `EX_IOERR`.
     Io {
         /// What was being done, with its path or address.
@@ -43,9 +45,10 @@ impl Failure {
             Self::Unread => return ExitCode::SUCCESS,
             Self::Found(_) => 1,
             Self::Config(_) => 64,
-            Self::Store(_) => 69,
+            Self::Unavailable(_) => 69,
             Self::Internal(_) => 70,
             Self::Io { .. } => 74,
+            Self::Denied(_) => 77,
         })
     }
 
@@ -55,7 +58,7 @@ impl Failure {
             Self::Config(problems) => problems.to_string().lines().map(str::to_owned).collect(),
             Self::Unread => Vec::new(),
             Self::Found(lines) => lines.clone(),
-            Self::Store(text) | Self::Internal(text) => vec![text.clone()],
+            Self::Unavailable(text) | Self::Internal(text) | Self::Denied(text) => vec![text.clone()],
             Self::Io { doing, error } => vec![format!("{doing}: {error}")],
         }
     }
@@ -75,14 +78,14 @@ impl From<Problem> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Store(chain(&error))
+        Self::Unavailable(chain(&error))
     }
 }
 
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         match &error {
-            AppError::Store(_) => Self::Store(chain(&error)),
+            AppError::Store(_) => Self::Unavailable(chain(&error)),
             _ => Self::Internal(chain(&error)),
         }
     }

@@ -43,12 +43,12 @@ impl Witness {
     pub(crate) fn judge(&self, stored: &Incarnation) -> Result<(), Failure> {
         match stored.judge(self.seen().as_ref()) {
             Continuity::Continued => Ok(()),
-            Continuity::Restored => Err(Failure::Store(
+            Continuity::Restored => Err(Failure::Unavailable(
                 "the database is not as far as it has been: a backup was put back, or this is another database; used \
                  codes would serve again. Run `countersign post-restore`, or put the right database in place"
                     .to_owned(),
             )),
-            Continuity::Unfinished => Err(Failure::Store(
+            Continuity::Unfinished => Err(Failure::Unavailable(
                 "making the restored database safe was not finished; run `countersign post-restore` again".to_owned(),
             )),
         }

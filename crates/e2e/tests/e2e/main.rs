@@ -22,6 +22,7 @@ mod evidence;
 mod guessing;
 mod harness;
 mod notices;
+mod operating;
 mod repeats;
 mod replay;
 mod secrets;

@@ -68,7 +68,11 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         Err(problem) => report.fail(&problem),
     }
     tell(&report.lines)?;
-    if report.failed { Err(Failure::Store("a node would not serve; see above".to_owned())) } else { Ok(()) }
+    if report.failed {
+        Err(Failure::Unavailable("a node would not serve; see above".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 /// Where seals go. A node makes the folder where it is missing; looking at it does not.

@@ -75,7 +75,7 @@ impl Dropping {
         // Of a database that was put back, what is left of the log is evidence of what it lost.
         witness.judge(&stores.lifeline.incarnation(witness::fresh_id()).await?)?;
         if clock.compare_with(stores.maintenance.as_ref()).await? != Trust::Trusted {
-            return Err(Failure::Store(
+            return Err(Failure::Unavailable(
                 "the clock is away from the database's; set up NTP on both".to_owned(),
             ));
         }

@@ -12,13 +12,18 @@ mod dev_ca;
 mod doctor;
 mod drop_events;
 mod events;
+mod json;
 mod keys;
 mod migrate;
 mod notices;
 mod opened;
+mod policy;
 mod post_restore;
 mod qr;
 mod serve;
+mod service;
+mod tenant;
+mod user;
 
 use crate::cli::{AuditCommand, Command, EventsCommand, KeysCommand, NoticesCommand};
 use crate::config::{Log, LogFormat};
@@ -50,6 +55,9 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Keys(KeysCommand::New(args)) => keys::new(&args),
         Command::Keys(KeysCommand::Status(args)) => keys::status(args).await,
         Command::Keys(KeysCommand::Rotate(args)) => keys::rotate(args).await,
+        Command::Tenant(command) => tenant::run(command).await,
+        Command::Policy(command) => policy::run(command).await,
+        Command::User(command) => user::run(command).await,
     }
 }
 

@@ -106,7 +106,7 @@ impl Restore {
 
 fn untrusted() -> Failure {
     let seconds = TOLERANCE.as_secs();
-    Failure::Store(format!(
+    Failure::Unavailable(format!(
         "the clock jumped, or is more than {seconds} s away from the database's; set up NTP on both and run this again"
     ))
 }
@@ -236,7 +236,7 @@ mod tests {
         let clock = GuardedClock::start();
         let behind = clock.now().minus(Duration::from_hours(24));
         restore.stores.maintenance = Arc::new(Apart(Arc::clone(&restore.stores.maintenance), behind));
-        assert!(matches!(restore.result().await, Err(Failure::Store(told)) if told.contains("clock")));
+        assert!(matches!(restore.result().await, Err(Failure::Unavailable(told)) if told.contains("clock")));
         assert!(!restore.is_begun().await);
         assert!(!restore.is_safe(&fixtures::user("acme", "ann")).await);
     }

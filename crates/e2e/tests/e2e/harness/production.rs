@@ -51,6 +51,8 @@ pub(crate) fn certify(data: &Data) -> Credentials {
     write(&dir.join("server.key"), &key);
     write(&dir.join("ca.pem"), &authority.pem());
     let (certificate, key) = issue(&authority, CALLER, ExtendedKeyUsagePurpose::ClientAuth);
+    write(&dir.join("caller.pem"), &certificate);
+    write(&dir.join("caller.key"), &key);
     Credentials { authority: authority.pem(), identity: Identity::from_pem(certificate, key) }
 }
 

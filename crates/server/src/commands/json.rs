@@ -1,0 +1,96 @@
+//! Messages of the contract as JSON (the mapping of proto3), with the contract's names in the contract's order. Every field
+//! stands there, also those that are empty: whoever edits sees what there is.
+
+use countersign_api::{descriptor_pool, v1};
+use prost::Message;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
+use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
+use serde_json::Value;
+
+/// A message with a name, by which its fields are known.
+pub(super) trait Named: Message + Default {
+    /// Its full name in the contract.
+    const NAME: &'static str;
+}
+
+impl Named for v1::Policy {
+    const NAME: &'static str = "countersign.v1.Policy";
+}
+
+impl Named for v1::TwoFactorStatus {
+    const NAME: &'static str = "countersign.v1.TwoFactorStatus";
+}
+
+impl Named for v1::User {
+    const NAME: &'static str = "countersign.v1.User";
+}
+
+/// The fields of `M`.
+pub(super) fn descriptor<M: Named>() -> MessageDescriptor {
+    #[expect(clippy::expect_used, reason = "the pool is that of the messages, and a test asks for each")]
+    descriptor_pool().get_message_by_name(M::NAME).expect("a message of the contract")
+}
+
+/// A message as JSON; a field that is not there is `null`.
+pub(super) fn value_of<M: Named>(message: &M) -> Value {
+    let options = SerializeOptions::new().skip_default_fields(false).use_proto_field_name(true);
+    let told = DynamicMessage::decode(descriptor::<M>(), &*message.encode_to_vec())
+        .ok()
+        .and_then(|message| message.serialize_with_options(serde_json::value::Serializer, &options).ok());
+    told.unwrap_or_default()
+}
+
+/// The message that a text says. Unknown fields are refused; the error names the field, line and column.
+pub(super) fn parse<M: Named>(text: &str) -> Result<M, String> {
+    let mut input = serde_json::Deserializer::from_str(text);
+    let message =
+        DynamicMessage::deserialize(descriptor::<M>(), &mut input).map_err(|error| error.to_string())?;
+    input.end().map_err(|error| error.to_string())?;
+    M::decode(&*message.encode_to_vec()).map_err(|error| error.to_string())
+}
+
+/// A message over many lines, as a file has it.
+pub(super) fn pretty<M: Named>(message: &M) -> String {
+    let (descriptor, value) = (descriptor::<M>(), value_of(message));
+    let text = serde_json::to_string_pretty(&Ordered(&descriptor, &value));
+    text.map(|text| text + "\n").unwrap_or_default()
+}
+
+/// A message as one line.
+pub(super) fn line<M: Named>(message: &M) -> String {
+    let (descriptor, value) = (descriptor::<M>(), value_of(message));
+    let text = serde_json::to_string(&Ordered(&descriptor, &value));
+    text.map(|text| text + "\n").unwrap_or_default()
+}
+
+/// A value of a message, its fields in the order of their numbers.
+struct Ordered<'a>(&'a MessageDescriptor, &'a Value);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(descriptor, value) = self;
+        match value {
+            Value::Array(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(&Ordered(descriptor, item))?;
+                }
+                list.end()
+            }
+            Value::Object(members) => {
+                let mut map = serializer.serialize_map(None)?;
+                for field in descriptor.fields() {
+                    let member = members.get(field.name()).unwrap_or(&Value::Null);
+                    let name = field.name();
+                    if let Kind::Message(inner) = field.kind() {
+                        map.serialize_entry(name, &Ordered(&inner, member))?;
+                    } else {
+                        map.serialize_entry(name, member)?;
+                    }
+                }
+                map.end()
+            }
+            other => other.serialize(serializer),
+        }
+    }
+}
