@@ -217,6 +217,21 @@ fn the_nearest_of_two_offsets_is_found() {
     assert_eq!(find_offset(&key(), TotpParameters::default(), at(61_331_810), &around, 20), Some(-1));
 }
 
+/// R9: every candidate is computed, whichever of them fits, if any: nothing ends with the first one that does.
+#[test]
+fn every_candidate_is_computed() {
+    for fitting in [vec![], vec![0], vec![3], vec![6], vec![0, 3, 6], vec![0, 1, 2, 3, 4, 5, 6]] {
+        let (right, wrong) = (OtpCode::from_value(1, Digits::Six), OtpCode::from_value(2, Digits::Six));
+        let mut asked = Vec::new();
+        let found = totp::last_that_shows((0_u64..7).map(|step| (step, step)), &right, |step| {
+            asked.push(step);
+            if fitting.contains(&step) { right.clone() } else { wrong.clone() }
+        });
+        assert_eq!(found, fitting.last().copied(), "{fitting:?}");
+        assert_eq!(asked, [0, 1, 2, 3, 4, 5, 6], "{fitting:?}");
+    }
+}
+
 proptest! {
     /// R4, R9: `match_step` agrees with asking every step of the window, from the highest down.
     #[test]

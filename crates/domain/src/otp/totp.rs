@@ -95,14 +95,24 @@ pub fn match_step(
     let last = now + u64::from(window.future_steps);
 
     let codes = hotp::Codes::of(key, parameters.algorithm, parameters.digits);
+    last_that_shows((first..=last).map(|step| (step, step)), code, |step| codes.at(step)).map(Step)
+}
+
+/// The last of the candidates whose step shows `code`. `made` is asked for the code of every step, and each is compared in
+/// constant time, whatever the others gave: how long it takes says nothing of which one it was (R9).
+pub(super) fn last_that_shows<T: Default + ConditionallySelectable>(
+    candidates: impl Iterator<Item = (T, u64)>,
+    code: &OtpCode,
+    mut made: impl FnMut(u64) -> OtpCode,
+) -> Option<T> {
     let mut matched = Choice::from(0);
-    let mut highest = 0_u64;
-    for step in first..=last {
-        let equal = codes.at(step).ct_eq(code);
-        highest.conditional_assign(&step, equal);
+    let mut last = T::default();
+    for (candidate, step) in candidates {
+        let equal = made(step).ct_eq(code);
+        last.conditional_assign(&candidate, equal);
         matched |= equal;
     }
-    bool::from(matched).then_some(Step(highest))
+    bool::from(matched).then_some(last)
 }
 
 /// How far off a phone's clock may be for its owner to be told by how much, in seconds (ruling 5).
@@ -126,16 +136,8 @@ pub fn find_offset(
     let reach = i64::from(max_steps_each_side.min(MAX_OFFSET_STEPS));
 
     let codes = hotp::Codes::of(key, parameters.algorithm, parameters.digits);
-    let mut matched = Choice::from(0);
-    let mut nearest = 0_i64;
     // From the far ends inwards, the later side first: the last one that fits is the one to keep.
-    for distance in (0..=reach).rev() {
-        for offset in [distance, -distance] {
-            let Some(step) = now.checked_add_signed(offset) else { continue };
-            let equal = codes.at(step).ct_eq(code);
-            nearest.conditional_assign(&offset, equal);
-            matched |= equal;
-        }
-    }
-    bool::from(matched).then_some(nearest)
+    let offsets = (0..=reach).rev().flat_map(|distance| [distance, -distance]);
+    let candidates = offsets.filter_map(|offset| Some((offset, now.checked_add_signed(offset)?)));
+    last_that_shows(candidates, code, |step| codes.at(step))
 }

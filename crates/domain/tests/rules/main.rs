@@ -12,6 +12,7 @@ mod enrolling;
 mod explaining;
 mod lockout;
 mod logging_in;
+mod policy_directions;
 mod proofs_to_enroll;
 mod recovery_codes;
 mod remembered;
