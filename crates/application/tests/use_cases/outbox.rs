@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
 
-use crate::world::{MockNotifier, World};
+use crate::world::{MockNotifier, World, meta};
 use async_trait::async_trait;
 use countersign_application::{AppError, Dispatched, NoticeRules};
+use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
 use countersign_domain::policy::Preset;
+use countersign_domain::text::Issuer;
 use countersign_ports::{DeadLetters, Letter, NoticeId, Notifier, NotifyError};
 use countersign_testkit::fixtures;
 use mockall::Sequence;
@@ -47,6 +49,40 @@ async fn a_change_is_told_once() {
     let notifier: Arc<dyn Notifier> = Arc::new(notifier);
     assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
     assert_eq!(round(&world, &notifier).await, Dispatched::default());
+}
+
+/// B50, R57: a notice says of the service what the policy said when the event happened, however late it leaves.
+#[tokio::test]
+async fn a_notice_says_what_the_policy_said_then() {
+    let world = World::new(Preset::SelfServiceCode).await;
+    let tenant = fixtures::tenant("acme");
+    let operator = Principal::Operator("ops".into()).into();
+    let named = [("ann", "First"), ("bob", "Second")];
+    for (user, name) in named {
+        let current = world.app.policy(&tenant, None).await.unwrap();
+        let mut document = current.document.clone();
+        document.totp.issuer = Issuer::parse(name).unwrap();
+        document.notices.support_contact = format!("support of {name}");
+        document.notices.advice_url = format!("https://example.com/{name}");
+        let update = world.app.preview_policy(&current, document, true).await.unwrap();
+        world.app.update_policy(meta(None), &operator, &update).await.unwrap();
+        world.enroll(&enrolled(user)).await;
+    }
+    let mut notifier = MockNotifier::new();
+    for (user, name) in named {
+        notifier
+            .expect_notify()
+            .withf(move |letter| {
+                letter.entry.notice.user.as_str() == user
+                    && letter.service == name
+                    && letter.support_contact == format!("support of {name}")
+                    && letter.advice_url == format!("https://example.com/{name}")
+            })
+            .times(1)
+            .returning(|_| Ok(()));
+    }
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 2, ..Dispatched::default() });
 }
 
 /// R57: a notice that fails for now is tried again later, with the same id.

@@ -2,16 +2,17 @@
 
 use crate::world::{World, fresh, meta, request};
 use async_trait::async_trait;
-use countersign_application::{Answer, AppError};
+use countersign_application::{Answer, AppError, Application};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserRef};
 use countersign_domain::login::{Assurance, RefusedReason, Verdict};
 use countersign_domain::policy::Preset;
 use countersign_domain::presented::PresentedCode;
 use countersign_ports::{ChangeSet, Commit, EventLog, EventQuery, Loaded, RequestKey, StoreError, UserStore};
-use countersign_testkit::{MemoryStore, fixtures};
-use std::sync::Arc;
+use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory, fixtures};
+use futures::future::BoxFuture;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 async fn events(world: &World, kind: EventType) -> usize {
     let query = EventQuery {
@@ -138,15 +139,24 @@ struct Faulty {
     lose_replies: AtomicUsize,
     /// Commits that are lost before they happen, with the same error.
     lose_commits: AtomicUsize,
-    /// Commits that another node beats.
+    /// Commits that another node beats, again and again.
     beat: AtomicUsize,
+    /// What another node does between the decision and its commit, once.
+    meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
     commits: AtomicUsize,
 }
 
 impl Faulty {
     fn over(inner: Arc<MemoryStore>) -> Arc<Self> {
         let zero = || AtomicUsize::new(0);
-        Arc::new(Self { inner, lose_replies: zero(), lose_commits: zero(), beat: zero(), commits: zero() })
+        Arc::new(Self {
+            inner,
+            lose_replies: zero(),
+            lose_commits: zero(),
+            beat: zero(),
+            meanwhile: Mutex::default(),
+            commits: zero(),
+        })
     }
 }
 
@@ -162,6 +172,10 @@ impl UserStore for Faulty {
 
     async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile.await;
+        }
         if take_one(&self.beat) {
             return Ok(Commit::Conflict);
         }
@@ -214,18 +228,45 @@ async fn a_commit_that_cannot_be_found_is_refused() {
     assert_eq!(events(&world, EventType::LoginAllowed).await, 0);
 }
 
-/// The one idea: a command that another node beats decides again on what that node left, and gives up within bounds.
+/// The one idea, R4, R5: a command that another node beats decides again on what that node left. Here it left a code that is
+/// used up, though it was good when this node first looked.
 #[tokio::test]
 async fn a_conflict_decides_again() {
     let (world, faulty, user, code) = faulty().await;
-    faulty.beat.store(3, Ordering::SeqCst);
-    let verdict = world.check(&user, Some(code.clone())).await;
-    assert_eq!(assurance(&verdict), Some(Assurance::Verified));
+    let other = Application::new(deps_in_memory!(
+        world.store,
+        Arc::new(ManualClock::at(world.now())),
+        Arc::new(SeededRandom::new(9))
+    ));
+    let (login, whose) = (world.login(Some(code.clone())), user.clone());
+    *faulty.meanwhile.lock().unwrap() = Some(Box::pin(async move {
+        let encode = Box::new(|_: &_| Vec::new());
+        let verdict = fresh(other.check_login(meta(None), whose, login, encode).await).expect("no denial");
+        assert_eq!(assurance(&verdict), Some(Assurance::Verified), "the other node is first");
+    }));
+    let before = faulty.commits.load(Ordering::SeqCst);
+    assert_eq!(world.check(&user, Some(code)).await, Verdict::Refused(RefusedReason::CodeNotAccepted));
+    assert_eq!(faulty.commits.load(Ordering::SeqCst), before + 2, "the first one lost");
+    assert_eq!(events(&world, EventType::LoginAllowed).await, 1);
+    assert_eq!(events(&world, EventType::LoginRefused).await, 1);
+}
 
+/// A command that others beat again and again gives up within bounds, and leaves nothing of itself.
+#[tokio::test]
+async fn conflicts_without_end_are_given_up() {
+    let (world, faulty, user, code) = faulty().await;
     faulty.beat.store(usize::MAX, Ordering::SeqCst);
+    let before = (world.store.load(&user, None).await.unwrap(), faulty.commits.load(Ordering::SeqCst));
     let encode = Box::new(|_: &_| Vec::new());
-    let answer = world.app.check_login(meta(None), user, world.login(Some(code)), encode).await;
+    let login = world.login(Some(code.clone()));
+    let answer = world.app.check_login(meta(None), user.clone(), login, encode).await;
     assert!(matches!(answer, Err(AppError::Contended)));
+    assert_eq!(world.store.load(&user, None).await.unwrap(), before.0);
+    assert_eq!(faulty.commits.load(Ordering::SeqCst), before.1 + 16);
+
+    // Fewer in a row are nobody's business.
+    faulty.beat.store(15, Ordering::SeqCst);
+    assert_eq!(assurance(&world.check(&user, Some(code)).await), Some(Assurance::Verified));
 }
 
 /// R17: a caller who leaves at any point neither saves nor loses the charge.
