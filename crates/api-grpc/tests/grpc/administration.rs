@@ -1,5 +1,7 @@
 //! Managers, administrators, the directory, those who set policies, and auditors, as they meet the contract.
 
+mod asked;
+mod by_the_clock;
 mod delegated;
 mod desk;
 mod directory;
@@ -7,9 +9,12 @@ mod events;
 mod explain;
 mod mandatory;
 mod policies;
+mod previewed;
 mod rare_events;
 mod remembered;
+mod repeated;
 mod reset;
 mod seeing;
+mod somebody_else;
 mod tenants;
 mod walk;

@@ -183,6 +183,32 @@ async fn a_report_is_not_of_a_time_to_come() {
     assert_eq!(event.event.details, [(Cow::from(CHANGE_TIME), reported)], "the time that was reported");
 }
 
+/// B50, R58: who is erased is told, at the address that the directory had: nothing else of them is left to tell them by.
+#[tokio::test]
+async fn an_erased_user_is_told_at_the_last_address() {
+    let (world, mut desk) = tenant().await;
+    let client = world.client().await;
+    let ann = Person::new(TENANT, "ann");
+    desk.put(&ann, &[("red", TeamRole::Member)]).await;
+    ann.enroll(&world, &client).await;
+    let erase = v1::EraseUserRequest {
+        tenant_id: TENANT.to_owned(),
+        user_id: "ann".to_owned(),
+        ..Default::default()
+    };
+    desk.directory.erase_user(erase).await.unwrap();
+    let mut told = Vec::new();
+    loop {
+        let due = world.store.lease(world.now(), world.now().plus(Duration::from_secs(1)), 10).await.unwrap();
+        let [entry] = due.as_slice() else { break };
+        let (notice, kind) = (&entry.notice, entry.event.event.kind);
+        told.push((kind, notice.email.clone(), notice.language_code.clone()));
+        world.store.delivered(&[notice.id]).await.unwrap();
+    }
+    let at = |kind| (kind, "ann@example.com".to_owned(), "en".to_owned());
+    assert_eq!(told, [at(EventType::TwoFactorEnabled), at(EventType::UserErased)]);
+}
+
 /// Erasing leaves nothing but the log: no factor, no directory entry, no old token that works; erasing nobody is no
 /// error.
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! second factor nor any tenant's policy. `post-restore` changes users: through the same use cases, with an event each; the
 //! rules of the domain say what it tells (`tests/rules/restored.rs` there).
 
+use super::asked::{changing, name};
 use super::desk::{Desk, disable, operator, reset, ticket, unlock, update, user};
 use crate::support::{Client, EVERYTHING, Enrolled, Person, World, answer, code};
 use countersign_api::v1::{self, TeamRole};
@@ -14,7 +15,6 @@ use countersign_domain::time::Timestamp;
 
 use countersign_ports::{Outbox, UserStore};
 use countersign_testkit::fixtures;
-use prost_types::method_options::IdempotencyLevel;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -74,25 +74,11 @@ const TABLE: &[Tells] = &[
     tells("PolicyService/UpdatePolicy", EventType::PolicyUpdated, Notice::Managers),
 ];
 
-/// The methods of the contract that may change something: those not marked as free of side effects.
-fn changing() -> BTreeSet<String> {
-    let pool = countersign_api::descriptor_pool();
-    let services = pool.services().filter(|service| service.package_name() == "countersign.v1");
-    let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
-    methods
-        .filter(|method| {
-            let options = method.method_descriptor_proto().options.as_ref();
-            options.is_none_or(|options| options.idempotency_level() != IdempotencyLevel::NoSideEffects)
-        })
-        .map(|method| format!("{}/{}", method.parent_service().name(), method.name()))
-        .collect()
-}
-
 /// The table is the contract's list, neither more nor less.
 #[test]
 fn every_changing_method_has_its_entry() {
     let named: BTreeSet<_> = TABLE.iter().map(|tells| tells.method.to_owned()).collect();
-    assert_eq!(named, changing());
+    assert_eq!(named, changing().map(|method| name(&method)).collect());
     assert_eq!(named.len(), TABLE.len(), "one entry a method");
 }
 
