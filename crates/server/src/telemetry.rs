@@ -96,6 +96,18 @@ mod tests {
         assert!(!filter(LevelFilter::ERROR, false).would_enable("h2", &Level::WARN));
     }
 
+    /// R54: others of this user may not read the memory of the process. A process is told this of itself alone, so these
+    /// tests look at their own; that the service forbids it too is seen from outside, by its limit.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_process_is_not_dumpable() {
+        use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+        forbid_core_dumps().unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        let limit = getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+    }
+
     /// Everything that is logged while `act` runs, in this format.
     fn logged(format: LogFormat, act: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -12,17 +12,25 @@ use rcgen::{
     date_time_ymd,
 };
 use rustix::process::Signal;
+use rustls::client::{Resumption, WantsClientCert};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, HandshakeKind, SupportedProtocolVersion};
 use std::path::Path;
+use std::sync::Arc;
 use support::{Server, command, health, within};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt;
 
 const CALLER: &str = "spiffe://example.org/login";
+/// What begins a connection of HTTP/2: the preface, and a frame of no settings (RFC 9113, 3.4 and 6.5).
+const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// An authority that issues certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -236,20 +244,54 @@ async fn who_says_nothing_is_let_go() {
 }
 
 /// A TLS connection on which nothing is said.
-async fn tls_only(production: &Production) -> tokio_rustls::client::TlsStream<TcpStream> {
-    use rustls::pki_types::pem::PemObject;
+async fn tls_only(production: &Production) -> TlsStream<TcpStream> {
+    let config = trusting(production, rustls::DEFAULT_VERSIONS).with_no_client_auth();
+    connect(production, &Arc::new(config)).await
+}
+
+/// A client that trusts the server and speaks these versions.
+fn trusting(
+    production: &Production,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = rustls::RootCertStore::empty();
     let authority = production.servers.pem();
-    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    builder.with_root_certificates(roots)
+}
+
+async fn connect(production: &Production, config: &Arc<ClientConfig>) -> TlsStream<TcpStream> {
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
     let stream = TcpStream::connect(production.server.address).await.unwrap();
     within(connector.connect("localhost".try_into().unwrap(), stream)).await.unwrap()
+}
+
+/// R42: no connection takes up an earlier one's session: each shows its certificate, and has it checked by today's
+/// authorities and time.
+#[tokio::test]
+async fn no_session_is_taken_up_again() {
+    let production = Production::start("").await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let name = SanType::URI(CALLER.try_into().unwrap());
+        let (certificate, key) = production.callers.issue(name, ExtendedKeyUsagePurpose::ClientAuth, false);
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let mut config = trusting(&production, &[version]).with_client_auth_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        // As much as a client can keep of a connection: the session of 1.2, and tickets.
+        config.resumption = Resumption::in_memory_sessions(8);
+        let config = Arc::new(config);
+        for connection in 1..=3 {
+            let mut stream = connect(&production, &config).await;
+            let kind = stream.get_ref().1.handshake_kind();
+            assert_eq!(kind, Some(HandshakeKind::Full), "{version:?}, connection {connection}");
+            // A client greets with its settings; tickets come before the answer.
+            within(stream.write_all(GREETING)).await.unwrap();
+            assert_eq!(within(stream.read(&mut [0; 1])).await.unwrap(), 1);
+        }
+    }
 }
 
 /// R66: connections are bounded; one more is closed at once, and room is made by one that ends.

@@ -1,5 +1,7 @@
 //! Jobs whose rounds panic, and erasures that a log tells of which somebody edited.
 
+mod by_the_clock;
+
 use super::*;
 use crate::metrics::Alarms;
 use async_trait::async_trait;
