@@ -126,16 +126,21 @@ async fn guesses_past_their_deadline_are_charged(store: Store) {
     .await;
 }
 
-/// Has wrong guesses made and left again while nothing is committed, so that none is answered, until the user is locked.
-/// `guess` is told how long to be patient: a call that ended before the service had read it was no guess, so patience grows.
+/// Has wrong guesses made and left again while nothing is committed, so that none is answered, until the user is locked:
+/// each that the service has begun is charged, so few will do. `guess` is told how long to be patient. A call that ended
+/// before the service had read it was no guess; so patience doubles, and stays below what the stores wait for each other.
 async fn charged_without_an_answer(store: Store, guess: impl AsyncFn(&User, &str, Duration)) {
     let data = Arc::new(Data::fresh(store).await);
     let node = Node::start_on(Arc::clone(&data)).await;
     let (user, Enrolled { app, .. }) = enrolled(&node, "ann").await;
-    for (code, millis) in app.wrong(GUESSES).iter().zip((50..).step_by(10)) {
+    let mut patience = Duration::from_millis(50);
+    for code in app.wrong(2 * BUDGET) {
         let held = Held::hold(&data).await;
-        guess(&user, code, Duration::from_millis(millis)).await;
+        guess(&user, &code, patience).await;
+        patience *= 2;
         held.release().await;
+        // Takes its turn behind the guess, so what that was charged can be read.
+        user.check(user.to_check(None)).await.unwrap();
         if user.status().await.unwrap().locked_until_time.is_some() {
             break;
         }
