@@ -94,6 +94,7 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
         let browser = browser::find_or_install()?;
         cargo.env("COUNTERSIGN_TEST_CHROMIUM", browser.chromium);
         cargo.env("COUNTERSIGN_TEST_CHROMEDRIVER", browser.driver);
+        cargo.env("COUNTERSIGN_TEST_OATHTOOL", oathtool()?);
     }
     // A test that turns the clocks of nodes has them load this.
     if let Some(clock) = &clock {
@@ -101,10 +102,6 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
     }
     // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
     cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
-    match oathtool() {
-        Some(oathtool) => cargo.env("COUNTERSIGN_TEST_OATHTOOL", oathtool),
-        None => cargo.env_remove("COUNTERSIGN_TEST_OATHTOOL"),
-    };
     let (totals, succeeded) = stream(&mut cargo)?;
     Ok(totals.after(succeeded))
 }
@@ -138,12 +135,15 @@ pub(crate) fn build_binary() -> Result<PathBuf> {
     Ok(run::target_dir().join("debug/countersign"))
 }
 
-/// A second opinion on codes. Tests have a third one in Python, so it is welcome and not needed.
-fn oathtool() -> Option<PathBuf> {
-    run::find("oathtool").or_else(|| {
-        packages::install("oathtool", "oathtool", "oath-toolkit-oathtool", "oath-toolkit").ok()?;
-        run::find("oathtool")
-    })
+/// An implementation of codes that is nobody's here, to hold those of the tests against.
+fn oathtool() -> Result<PathBuf> {
+    const ADVICE: &str = "the tests hold their codes against oathtool's: install the package oathtool (Debian, Ubuntu), \
+         oathtool (Fedora) or oath-toolkit (others)";
+    if let Some(found) = run::find("oathtool") {
+        return Ok(found);
+    }
+    packages::install("oathtool", "oathtool", "oath-toolkit-oathtool", "oath-toolkit").context(ADVICE)?;
+    run::find("oathtool").context(ADVICE)
 }
 
 #[cfg(test)]
