@@ -33,7 +33,7 @@ use self::plan::Wanted;
 use self::report::Report;
 use self::sample::Round;
 use self::stage::{Stage, Users};
-use crate::run;
+use crate::process;
 
 /// Connections between the load generator and each service: a login service runs on a few nodes.
 const CONNECTIONS: u32 = 2;
@@ -125,10 +125,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 
 /// Builds what is measured and what measures, as they are shipped.
 fn build() -> Result<(PathBuf, PathBuf)> {
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["build", "--release", "--package", "countersign-server", "--bin", "countersign"]);
-    run::run(cargo.args(["--package", "countersign-e2e", "--example", "load"]))?;
-    let release = run::target_dir().join("release");
+    process::run(cargo.args(["--package", "countersign-e2e", "--example", "load"]))?;
+    let release = process::target_dir().join("release");
     Ok((release.join("countersign"), release.join("examples/load")))
 }
 

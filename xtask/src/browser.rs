@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::{packages, run};
+use crate::{packages, process};
 
 /// Names under which packagers put them, the likeliest first.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
@@ -37,6 +37,6 @@ pub(crate) fn find_or_install() -> Result<Browser> {
 }
 
 fn find() -> Option<Browser> {
-    let first = |names: &[&str]| names.iter().find_map(|name| run::find(name));
+    let first = |names: &[&str]| names.iter().find_map(|name| process::find(name));
     Some(Browser { chromium: first(&BROWSERS)?, driver: first(&DRIVERS)? })
 }

@@ -11,7 +11,7 @@ use anyhow::Result;
 use self::queries::Store;
 use crate::findings::{self, Findings};
 use crate::postgres::Server;
-use crate::run;
+use crate::process;
 
 /// What `cargo xtask db` does.
 #[derive(clap::Subcommand)]
@@ -65,5 +65,5 @@ fn up(port: Option<u16>, preload: Option<PathBuf>) -> Result<()> {
 
 fn psql() -> Result<()> {
     let server = Server::start(None)?;
-    run::run(&mut server.psql("postgres"))
+    process::run(&mut server.psql("postgres"))
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::findings::Findings;
-use crate::run;
+use crate::process;
 
 /// Pinned, so that a gate does not change its mind by itself.
 const VERSION: &str = "0.20.2";
@@ -15,29 +15,29 @@ const VERSION: &str = "0.20.2";
 /// Checks bans with the floors of versions, licences, and sources.
 pub(crate) fn run() -> Result<Findings> {
     let mut deny = Command::new(program()?);
-    deny.current_dir(run::root()).args(["--log-level", "error", "--color", "never", "check"]);
+    deny.current_dir(process::root()).args(["--log-level", "error", "--color", "never", "check"]);
     deny.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]);
-    run::read(&mut deny).map(|_| Findings::new())
+    process::output(&mut deny).map(|_| Findings::new())
 }
 
 /// The one on the machine, or one built here: a minute or two, once.
 fn program() -> Result<PathBuf> {
-    let tools = run::target_dir().join("tools");
+    let tools = process::target_dir().join("tools");
     let built = tools.join("bin/cargo-deny");
-    let known = [run::find("cargo-deny"), Some(built.clone())];
+    let known = [process::find("cargo-deny"), Some(built.clone())];
     if let Some(program) = known.into_iter().flatten().find(is_pinned) {
         return Ok(program);
     }
     eprintln!("building cargo-deny {VERSION} into target/tools");
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     // It has a second of work to do: building it quickly counts for more than running it quickly.
     cargo.args(["install", "--quiet", "--locked", "--debug", "--force", "cargo-deny", "--version", VERSION]);
-    run::read(cargo.arg("--root").arg(tools)).context("the gate needs cargo-deny")?;
+    process::output(cargo.arg("--root").arg(tools)).context("the gate needs cargo-deny")?;
     Ok(built)
 }
 
 fn is_pinned(program: &PathBuf) -> bool {
-    let version = run::read(Command::new(program).arg("--version"));
+    let version = process::output(Command::new(program).arg("--version"));
     version.is_ok_and(|version| version.ends_with(VERSION))
 }
 
@@ -50,7 +50,7 @@ mod tests {
     /// R72: each floor stands in deny.toml, in the one spelling that cargo-deny takes for a range.
     #[test]
     fn every_floor_is_a_range_that_cargo_deny_understands() {
-        let text = fs::read_to_string(run::root().join("deny.toml")).unwrap();
+        let text = fs::read_to_string(process::root().join("deny.toml")).unwrap();
         let denied: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("crate = \"")?.strip_suffix('"')).collect();
         for floor in ["tonic:<", "h2:<", "rustls:<", "rustls-webpki:<", "sqlx:<", "rand:<"] {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::run;
+use crate::process;
 
 /// What `cargo xtask dev` takes.
 #[derive(clap::Args)]
@@ -14,7 +14,7 @@ pub(crate) struct Args {
 
 /// Builds and runs `countersign serve --dev` until it ends.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["run", "--quiet", "--package", "countersign-server", "--bin", "countersign", "--"]);
-    run::run(cargo.args(["serve", "--dev"]).args(&args.further))
+    process::run(cargo.args(["serve", "--dev"]).args(&args.further))
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
 use crate::findings::Findings;
-use crate::run;
+use crate::process;
 
 /// What libFuzzer is given, in a workspace of its own.
 const MANIFEST: &str = "crates/fuzz/Cargo.toml";
@@ -42,10 +42,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.seeds {
         return write_seeds();
     }
-    let root = run::root();
+    let root = process::root();
     let folder = root.join("target/fuzz");
     let host = host()?;
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["build", "--release", "--locked", "--manifest-path", MANIFEST, "--target", &host]);
     cargo.arg("--target-dir").arg(&folder).env("RUSTFLAGS", INSTRUMENTED);
     ensure!(cargo.status()?.success(), "the targets do not build");
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 
 /// Has the test that compares the seeds write them: built as all tests are, without instrumentation.
 fn write_seeds() -> Result<bool> {
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["test", "--quiet", "--workspace", "--test", "fuzz_seeds"]).env("UPDATE_SEEDS", "1");
     Ok(cargo.status()?.success())
 }
@@ -79,7 +79,7 @@ fn write_seeds() -> Result<bool> {
 pub(crate) fn check() -> Result<Findings> {
     let mut command = MetadataCommand::new();
     // A lock that does not fit is an error here, as it is at the beginning of a run.
-    command.manifest_path(run::root().join(MANIFEST)).other_options(["--locked".to_owned()]);
+    command.manifest_path(process::root().join(MANIFEST)).other_options(["--locked".to_owned()]);
     let metadata = command.exec()?;
     let programs = metadata.root_package().map(programs).unwrap_or_default();
     Ok(unlike(&programs))

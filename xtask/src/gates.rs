@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use crate::findings::Findings;
-use crate::{db, deny, fuzz, hygiene, layers, links, proto, run};
+use crate::{db, deny, fuzz, hygiene, layers, links, process, proto};
 
 /// One gate.
 pub(crate) struct Gate {
@@ -33,17 +33,17 @@ pub(crate) const GATES: [Gate; 10] = [
 ];
 
 fn fmt() -> Result<Findings> {
-    run::read(run::cargo().args(["fmt", "--all", "--check"])).map(|_| Findings::new())
+    process::output(process::cargo().args(["fmt", "--all", "--check"])).map(|_| Findings::new())
 }
 
 fn clippy() -> Result<Findings> {
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    run::read(&mut cargo).map(|_| Findings::new())
+    process::output(&mut cargo).map(|_| Findings::new())
 }
 
 fn docs() -> Result<Findings> {
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--quiet", "--workspace", "--no-deps"]);
-    run::read(&mut cargo).map(|_| Findings::new())
+    process::output(&mut cargo).map(|_| Findings::new())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Result;
 
 use crate::findings::Findings;
-use crate::run;
+use crate::process;
 
 /// What must not stand anywhere, in two halves so that it does not stand here: (half, half, reason).
 const NOWHERE: [(&str, &str, &str); 7] = [
@@ -35,9 +35,9 @@ const LONGEST: usize = 600;
 /// Looks through all files.
 pub(crate) fn run() -> Result<Findings> {
     let mut findings = Findings::new();
-    for path in run::files()? {
+    for path in process::files()? {
         // What is not text is not ours to read, and a tracked file may be deleted at the moment.
-        if let Ok(text) = fs::read_to_string(run::root().join(&path)) {
+        if let Ok(text) = fs::read_to_string(process::root().join(&path)) {
             findings.extend(look(&path, &text));
         }
     }
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<Findings> {
 /// What is wrong with this file, one line each.
 fn look(path: &str, text: &str) -> Findings {
     let mut findings = Findings::new();
-    let rust = run::is_kind(path, "rs");
+    let rust = process::is_kind(path, "rs");
     let banned: Vec<_> =
         if rust { NOWHERE.iter().chain(&NOT_IN_RUST).collect() } else { NOWHERE.iter().collect() };
     for (number, line) in text.lines().enumerate() {

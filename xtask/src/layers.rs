@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 use crate::findings::Findings;
-use crate::run;
+use crate::process;
 
 const PREFIX: &str = "countersign-";
 
@@ -133,7 +133,7 @@ struct Use {
 /// Checks the workspace as it is.
 pub(crate) fn run() -> Result<Findings> {
     let mut findings = violations(&packages()?);
-    for (path, text) in sources(&run::root().join("crates/domain/src"))? {
+    for (path, text) in sources(&process::root().join("crates/domain/src"))? {
         findings.extend(impurities(&path, &text));
     }
     Ok(findings)
@@ -141,7 +141,7 @@ pub(crate) fn run() -> Result<Findings> {
 
 fn packages() -> Result<Vec<Package>> {
     let metadata =
-        MetadataCommand::new().current_dir(run::root()).no_deps().exec().context("cargo metadata")?;
+        MetadataCommand::new().current_dir(process::root()).no_deps().exec().context("cargo metadata")?;
     metadata
         .packages
         .into_iter()
@@ -168,7 +168,7 @@ fn sources(folder: &Path) -> Result<Vec<(String, String)>> {
         if path.is_dir() {
             found.extend(sources(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let shown = path.strip_prefix(run::root()).unwrap_or(&path).display().to_string();
+            let shown = path.strip_prefix(process::root()).unwrap_or(&path).display().to_string();
             found.push((shown, fs::read_to_string(&path)?));
         }
     }

@@ -8,14 +8,14 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::findings::Findings;
-use crate::run;
+use crate::process;
 
 /// Checks every Markdown file that is tracked, or new and not ignored.
 pub(crate) fn run() -> Result<Findings> {
     let mut findings = Findings::new();
-    for path in run::files()?.iter().filter(|path| run::is_kind(path, "md")) {
-        let text = fs::read_to_string(run::root().join(path)).with_context(|| path.clone())?;
-        let folder = run::root().join(path).parent().map(Path::to_owned).unwrap_or_default();
+    for path in process::files()?.iter().filter(|path| process::is_kind(path, "md")) {
+        let text = fs::read_to_string(process::root().join(path)).with_context(|| path.clone())?;
+        let folder = process::root().join(path).parent().map(Path::to_owned).unwrap_or_default();
         for (line, target) in links(&text) {
             if let Some(reason) = broken(&folder, &text, &target)? {
                 findings.push(format!("{path}:{line}: {target}: {reason}"));
@@ -35,7 +35,7 @@ fn broken(folder: &Path, text: &str, target: &str) -> Result<Option<&'static str
     if !path.exists() {
         return Ok(Some("no such file"));
     }
-    if heading.is_empty() || !(file.is_empty() || run::is_kind(file, "md")) {
+    if heading.is_empty() || !(file.is_empty() || process::is_kind(file, "md")) {
         return Ok(None);
     }
     let there = if file.is_empty() { text.to_owned() } else { fs::read_to_string(path)? };

@@ -19,9 +19,9 @@ mod links;
 mod packages;
 mod postgres;
 mod preload;
+mod process;
 mod proto;
 mod python;
-mod run;
 mod test;
 mod torture;
 

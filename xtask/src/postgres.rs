@@ -18,7 +18,7 @@ use std::thread;
 use anyhow::{Context as _, Result, bail};
 
 use self::port::Port;
-use crate::{packages, run};
+use crate::{packages, process};
 
 /// Attempts to start: after a crash the processes of the server before need a moment to leave its shared memory.
 const ATTEMPTS: usize = 100;
@@ -71,7 +71,7 @@ impl Server {
         }
         let mut guard = as_account(Command::new("sh"), account);
         guard.args(["-c", GUARD, "guard"]).arg(programs.join("pg_ctl")).arg(folder.path());
-        let mut guard = run::guard(guard.current_dir("/"))?;
+        let mut guard = process::guard(guard.current_dir("/"))?;
         // From here on the guard removes the folder, on success and on failure.
         let folder = folder.keep();
         match Self::start_in(&programs, account, &folder, port, preload.as_deref()) {
@@ -80,7 +80,7 @@ impl Server {
             }
             Err(error) => {
                 // The failure that brought us here is the one to tell.
-                let _ = run::release(&mut guard);
+                let _ = process::release(&mut guard);
                 Err(error)
             }
         }
@@ -96,7 +96,7 @@ impl Server {
         let mut initdb = as_account(Command::new(programs.join("initdb")), account);
         // Only the making of the empty cluster goes without fsync; the server itself keeps its default.
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        run::read(initdb.arg("-D").arg(folder.join("data")).current_dir(folder))
+        process::output(initdb.arg("-D").arg(folder.join("data")).current_dir(folder))
             .context("cannot make a cluster")?;
         launch(programs, account, folder, port, preload)
     }
@@ -135,7 +135,7 @@ impl Server {
 
     /// Runs SQL on this database and returns what it prints, unaligned and without headers.
     pub(crate) fn query(&self, database: &str, sql: &str) -> Result<String> {
-        run::read(self.psql(database).args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]))
+        process::output(self.psql(database).args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]))
     }
 
     /// Blocks until the server has died, then starts it on the same data and port.
@@ -173,7 +173,7 @@ impl Account {
 }
 
 fn id(what: &str, name: &str) -> Result<u32> {
-    run::read(Command::new("id").args([what, name]))?.parse().context("not a number")
+    process::output(Command::new("id").args([what, name]))?.parse().context("not a number")
 }
 
 /// Root becomes the account, and loses its further groups with it.

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::run;
+use crate::process;
 
 /// A library, for as long as this lives.
 pub(crate) struct Preload {
@@ -30,7 +30,7 @@ impl Preload {
         let made = Self { folder };
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-O2", "-Wall", "-o"]).arg(made.library()).arg(&file);
-        run::read(&mut compiler).context("this takes a C compiler")?;
+        process::output(&mut compiler).context("this takes a C compiler")?;
         Ok(made)
     }
 

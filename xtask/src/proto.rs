@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::findings::{self, Findings};
-use crate::{python, run};
+use crate::{process, python};
 
 /// What `cargo xtask proto` does; without a name, all of it.
 #[derive(clap::Subcommand, Clone, Copy)]
@@ -43,8 +43,14 @@ fn lint() -> Result<Findings> {
 /// Before the first tag there is nothing to keep.
 fn breaking() -> Result<Findings> {
     let mut describe = Command::new("git");
-    describe.current_dir(run::root()).args(["tag", "--list", "v*", "--sort=-version:refname", "--merged"]);
-    match run::read(&mut describe)?.lines().next() {
+    describe.current_dir(process::root()).args([
+        "tag",
+        "--list",
+        "v*",
+        "--sort=-version:refname",
+        "--merged",
+    ]);
+    match process::output(&mut describe)?.lines().next() {
         None => Ok(Findings::new()),
         Some(tag) => buf(&["breaking", "--against", &format!("../.git#tag={tag},subdir=proto")]),
     }
@@ -53,7 +59,7 @@ fn breaking() -> Result<Findings> {
 /// What buf prints is what it found: one line, or one line of a difference, each.
 fn buf(arguments: &[&str]) -> Result<Findings> {
     let mut buf = Command::new(python::program("buf")?);
-    let output = buf.current_dir(run::root().join("proto")).args(arguments).output()?;
+    let output = buf.current_dir(process::root().join("proto")).args(arguments).output()?;
     if output.status.success() {
         return Ok(Findings::new());
     }

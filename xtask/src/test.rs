@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::postgres::Server;
 use crate::torture::clock;
-use crate::{browser, packages, python, run};
+use crate::{browser, packages, process, python};
 
 /// The only package whose tests drive the built binary.
 const END_TO_END: &str = "countersign-e2e";
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 pub(crate) fn totals(args: &Args) -> Result<Totals> {
     let python = python::interpreter()?;
     let server = Server::start(None)?;
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["test", "--no-fail-fast"]);
     if args.package.is_empty() {
         cargo.arg("--workspace");
@@ -131,19 +131,25 @@ fn without_colour(line: &str) -> String {
 
 /// The program the end-to-end tests drive.
 pub(crate) fn build_binary() -> Result<PathBuf> {
-    run::run(run::cargo().args(["build", "--package", "countersign-server", "--bin", "countersign"]))?;
-    Ok(run::target_dir().join("debug/countersign"))
+    process::run(process::cargo().args([
+        "build",
+        "--package",
+        "countersign-server",
+        "--bin",
+        "countersign",
+    ]))?;
+    Ok(process::target_dir().join("debug/countersign"))
 }
 
 /// An implementation of codes that is nobody's here, to hold those of the tests against.
 fn oathtool() -> Result<PathBuf> {
     const ADVICE: &str = "the tests hold their codes against oathtool's: install the package oathtool (Debian, Ubuntu), \
          oathtool (Fedora) or oath-toolkit (others)";
-    if let Some(found) = run::find("oathtool") {
+    if let Some(found) = process::find("oathtool") {
         return Ok(found);
     }
     packages::install("oathtool", "oathtool", "oath-toolkit-oathtool", "oath-toolkit").context(ADVICE)?;
-    run::find("oathtool").context(ADVICE)
+    process::find("oathtool").context(ADVICE)
 }
 
 #[cfg(test)]

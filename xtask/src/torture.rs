@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Message;
 
-use crate::run;
+use crate::process;
 
 /// Optimised, and quicker to build than what is shipped.
 const PROFILE: &str = "torture";
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 
 /// Builds the service and what tortures it.
 fn build() -> Result<(PathBuf, PathBuf)> {
-    let mut cargo = run::cargo();
+    let mut cargo = process::cargo();
     cargo.args(["build", "--profile", PROFILE, "--message-format", "json-render-diagnostics"]);
     cargo.args(["--package", "countersign-server", "--bin", "countersign"]);
     cargo.args(["--package", "countersign-e2e", "--test", "torture"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use crate::run;
+use crate::process;
 
 /// The machine in a line, as far as it matters: no names of anyone.
 pub(super) fn describe(postgres: &str) -> String {
@@ -25,7 +25,7 @@ pub(super) fn describe(postgres: &str) -> String {
             .ok()?;
         Some(format!("{} GiB", kib.div_ceil(1024 * 1024)))
     });
-    let system = run::read(Command::new("uname").arg("-sr")).ok();
+    let system = process::output(Command::new("uname").arg("-sr")).ok();
     let parts = [Some(format!("{cpus} cores")), model, memory, system, Some(postgres.to_owned())];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

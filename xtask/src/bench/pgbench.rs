@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::figures::within;
 use super::sample::Answers;
 use crate::postgres::Server;
-use crate::run;
+use crate::process;
 
 /// Rows, as many as keep the clients from waiting for each other.
 const ROWS: u32 = 100_000;
@@ -45,7 +45,7 @@ impl Pgbench {
         pgbench.args(["--log", "--log-prefix=times", &format!("--sampling-rate={LOGGED}")]);
         pgbench.args([format!("--client={clients}"), format!("--jobs={}", clients.min(2))]);
         pgbench.arg(format!("--time={seconds}")).arg(server.database_url(DATABASE));
-        let told = run::read(&mut pgbench)?;
+        let told = process::output(&mut pgbench)?;
         let rate = rate(&told).with_context(|| format!("pgbench tells no rate:\n{told}"))?;
         let mut micros = self.times()?;
         Ok(Answers {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run;
+use crate::process;
 
 /// The DNS name in the certificate of the one caller there is.
 pub(super) const CALLER: &str = "login.bench.example";
@@ -50,13 +50,14 @@ impl Service {
     /// Draws the root key that all services share.
     pub(super) fn make_key(program: &Path, folder: &Path) -> Result<()> {
         let mut command = Command::new(program);
-        run::read(command.args(["keys", "new", "--out"]).arg(folder.join("root.key"))).map(|_| ())
+        process::output(command.args(["keys", "new", "--out"]).arg(folder.join("root.key"))).map(|_| ())
     }
 
     /// Brings its database to the schema, by the owner's URL, and gives the service's role its rights there.
     pub(super) fn migrate(&self, owner: &str) -> Result<()> {
         let mut command = self.command();
-        run::read(command.args(["migrate", "--store", owner, "--service-role", SERVICE_ROLE])).map(|_| ())
+        process::output(command.args(["migrate", "--store", owner, "--service-role", SERVICE_ROLE]))
+            .map(|_| ())
     }
 
     /// Starts it and waits until it listens.
@@ -118,7 +119,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // It is thrown away with all that it wrote; how it ends decides nothing. The guard goes first: while the service
         // is not waited for, its id is nobody else's.
-        let _ = run::release(&mut self.guard);
+        let _ = process::release(&mut self.guard);
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -126,7 +127,7 @@ impl Drop for Running {
 
 /// The guard of the process with this id.
 fn guard(service: u32) -> Result<Child> {
-    run::guard(Command::new("sh").args(["-c", GUARD, "guard", &service.to_string()]))
+    process::guard(Command::new("sh").args(["-c", GUARD, "guard", &service.to_string()]))
 }
 
 /// Production as it comes: mutual TLS, one caller, every limit and the log at its default.
@@ -169,7 +170,7 @@ mod tests {
         let mut guard = guard(guarded.id()).unwrap();
         assert!(guarded.try_wait().unwrap().is_none());
         // What the kernel does when the owner is killed.
-        assert!(run::release(&mut guard).unwrap().success());
+        assert!(process::release(&mut guard).unwrap().success());
         assert!(!guarded.wait().unwrap().success());
     }
 }

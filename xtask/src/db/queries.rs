@@ -14,7 +14,7 @@ use clap::ValueEnum as _;
 
 use crate::findings::Findings;
 use crate::postgres::Server;
-use crate::{python, run};
+use crate::{process, python};
 
 /// Runs the files named after the database, in order, on an SQLite file.
 const APPLY_SQLITE: &str = "
@@ -76,7 +76,7 @@ fn fresh_postgres() -> Result<Data> {
     server.query("postgres", "create database queries")?;
     for migration in Store::Postgres.migrations()? {
         let mut psql = server.psql("queries");
-        run::read(psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&migration))?;
+        process::output(psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&migration))?;
     }
     Store::Postgres.describe(&server.database_url("queries"))
 }
@@ -85,7 +85,7 @@ fn fresh_sqlite() -> Result<Data> {
     let folder = tempfile::tempdir()?;
     let database = folder.path().join("queries.db");
     let mut python = Command::new(python::interpreter()?);
-    run::read(python.args(["-c", APPLY_SQLITE]).arg(&database).args(Store::Sqlite.migrations()?))?;
+    process::output(python.args(["-c", APPLY_SQLITE]).arg(&database).args(Store::Sqlite.migrations()?))?;
     Store::Sqlite.describe(&format!("sqlite://{}", database.display()))
 }
 
@@ -121,14 +121,14 @@ impl Store {
     }
 
     fn offline_dir(self) -> PathBuf {
-        run::root().join(self.folder()).join(".sqlx")
+        process::root().join(self.folder()).join(".sqlx")
     }
 
     /// Oldest first. A store without migrations is one we look for in the wrong place.
     fn migrations(self) -> Result<Vec<PathBuf>> {
-        let folder = run::root().join(self.folder()).join("migrations");
+        let folder = process::root().join(self.folder()).join("migrations");
         let names = read(&folder)?.into_keys();
-        let up = names.filter(|name| run::is_kind(name, "sql") && !name.contains(".down."));
+        let up = names.filter(|name| process::is_kind(name, "sql") && !name.contains(".down."));
         let migrations: Vec<PathBuf> = up.map(|name| folder.join(name)).collect();
         if migrations.is_empty() {
             bail!("no migrations in {}/migrations", self.folder());
@@ -143,12 +143,12 @@ impl Store {
     /// other has. All queries are in the library.
     fn describe(self, url: &str) -> Result<Data> {
         let folder = tempfile::tempdir()?;
-        let mut cargo = run::cargo();
+        let mut cargo = process::cargo();
         cargo.args(["rustc", "--quiet", "--profile", "check", "--lib", "--package", self.package()]);
         cargo.args(["--", "--cfg", &format!("described_{}_{}", std::process::id(), nanoseconds())]);
         cargo.env(self.variable(), url).env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", folder.path());
         // What this would be quicker by never comes again.
-        run::read(cargo.env("CARGO_INCREMENTAL", "0"))?;
+        process::output(cargo.env("CARGO_INCREMENTAL", "0"))?;
         read(folder.path())
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{packages, run};
+use crate::{packages, process};
 
 /// The oldest version that its makers still maintain, and that operators are promised. The event log reads
 /// `pg_current_snapshot` and `xid8`, which version 13 brought.
@@ -43,7 +43,7 @@ pub(super) fn find_or_install() -> Result<PathBuf> {
 fn find() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> =
         env::var_os("PATH").map(|it| env::split_paths(&it).collect()).unwrap_or_default();
-    if let Ok(folder) = run::read(Command::new("pg_config").arg("--bindir")) {
+    if let Ok(folder) = process::output(Command::new("pg_config").arg("--bindir")) {
         folders.push(folder.into());
     }
     for (parent, prefix, below) in PACKAGED {
@@ -61,7 +61,7 @@ fn major(folder: &Path) -> Option<u32> {
     if !["initdb", "postgres", "pg_ctl", "psql"].iter().all(|program| folder.join(program).is_file()) {
         return None;
     }
-    parse_major(&run::read(Command::new(folder.join("postgres")).arg("--version")).ok()?)
+    parse_major(&process::output(Command::new(folder.join("postgres")).arg("--version")).ok()?)
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian …)` is 15.

@@ -49,7 +49,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 pub(crate) fn files() -> Result<Vec<String>> {
     let mut git = Command::new("git");
     git.current_dir(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    Ok(read(&mut git)?.split_terminator('\0').map(str::to_owned).collect())
+    Ok(output(&mut git)?.split_terminator('\0').map(str::to_owned).collect())
 }
 
 /// Is this the name of a file of that kind?
@@ -68,7 +68,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs in silence and returns standard output without the spaces around it; a bad exit is an error that carries
 /// all that the program said.
-pub(crate) fn read(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", shown(command)))?;
     let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
