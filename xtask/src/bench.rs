@@ -33,10 +33,13 @@ use self::plan::Wanted;
 use self::report::Report;
 use self::sample::Round;
 use self::stage::{Stage, Users};
-use crate::process;
+use crate::build::{LOAD, Service};
 
 /// Connections between the load generator and each service: a login service runs on a few nodes.
 const CONNECTIONS: u32 = 2;
+
+/// As it is shipped.
+const PROFILE: &str = "release";
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
@@ -75,7 +78,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let wanted = Wanted::named(&args.only)?;
     args.soak.map_or(Ok(()), |_| wanted.require_soak())?;
-    let (service, load) = build()?;
+    let service = Service::build(PROFILE)?;
+    let load = LOAD.build(PROFILE)?;
     let mut notes = Vec::new();
     let slow_disk = if args.no_slow_disk || !wanted.server("slow") {
         None
@@ -87,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let wanted = if slow { wanted } else { wanted.without_slow_disk() };
     let grows = !args.no_growth && (!args.quick || !args.only.is_empty());
     let wanted = if grows { wanted } else { wanted.without_growth() };
-    let mut stage = Stage::build(&service, &load, slow_disk, &wanted)?;
+    let mut stage = Stage::build(&service.path(), &load, slow_disk, &wanted)?;
     stage.populate(users(args.quick), &wanted)?;
     let machine = machine::describe(&postgres(&stage)?);
     let times = Times {
@@ -121,15 +125,6 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let missed = report.outcomes.iter().filter(|it| it.standing() == Standing::Missed).count();
     println!("{missed} below the floor, {} wrong", wrong.len());
     Ok(wrong.is_empty())
-}
-
-/// Builds what is measured and what measures, as they are shipped.
-fn build() -> Result<(PathBuf, PathBuf)> {
-    let mut cargo = process::cargo();
-    cargo.args(["build", "--release", "--package", "countersign-server", "--bin", "countersign"]);
-    process::run(cargo.args(["--package", "countersign-e2e", "--example", "load"]))?;
-    let release = process::target_dir().join("release");
-    Ok((release.join("countersign"), release.join("examples/load")))
 }
 
 /// Every user has a new code each thirty seconds: so many that nobody has to wait long for codes.

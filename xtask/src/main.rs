@@ -6,6 +6,7 @@
 
 mod bench;
 mod browser;
+mod build;
 mod ci;
 mod db;
 mod deny;

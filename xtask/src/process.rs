@@ -6,9 +6,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+
+/// Kills a process group, once the owner is gone.
+const GROUP_GUARD: &str = r#"cat >/dev/null; kill -s KILL -- "-$1""#;
 
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
@@ -95,6 +98,56 @@ pub(crate) fn release(guard: &mut Child) -> io::Result<ExitStatus> {
     guard.wait()
 }
 
+/// A program that ends with us, in whatever way we do, and with it what it started in its process group.
+pub(crate) struct Guarded {
+    child: Child,
+    guard: Child,
+}
+
+impl Guarded {
+    /// Starts it, in a group of its own.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let mut child =
+            command.process_group(0).spawn().with_context(|| format!("cannot run {}", shown(command)))?;
+        let group = child.id().to_string();
+        match guard(Command::new("sh").args(["-c", GROUP_GUARD, "guard", &group])) {
+            Ok(guard) => Ok(Self { child, guard }),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its standard output, if that is piped.
+    pub(crate) fn output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn wait(mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait()?;
+        // There is nothing left to end.
+        self.guard.kill()?;
+        self.guard.wait()?;
+        Ok(status)
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // The guard goes first: while the program is not waited for, its id is nobody else's. How it ends decides nothing.
+        let _ = release(&mut self.guard);
+        let _ = self.child.wait();
+    }
+}
+
 /// The command as one would type it, shortened to its program's name.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
@@ -103,4 +156,34 @@ pub(crate) fn shown(command: &Command) -> String {
         .map(OsStr::to_string_lossy)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    use super::*;
+
+    /// Whoever is guarded ends when the guard's owner does, in whatever way, and so does what it started.
+    #[test]
+    fn whoever_is_guarded_ends_with_the_owner() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "tail -f /dev/null & echo started; wait"]).stdout(Stdio::piped());
+        let mut guarded = Guarded::start(&mut command).unwrap();
+        let mut output = BufReader::new(guarded.output().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "started\n");
+        // What the kernel does when the owner is killed.
+        assert!(release(&mut guarded.guard).unwrap().success());
+        assert!(!guarded.child.wait().unwrap().success());
+        // Both of them had it; it ends when both have.
+        assert_eq!(output.read_to_string(&mut line).unwrap(), 0);
+    }
+
+    #[test]
+    fn whoever_ends_by_itself_is_waited_for() {
+        let guarded = Guarded::start(Command::new("sh").args(["-c", "exit 7"])).unwrap();
+        assert_eq!(guarded.wait().unwrap().code(), Some(7));
+    }
 }

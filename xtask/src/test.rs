@@ -7,9 +7,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use crate::build::Service;
 use crate::postgres::Server;
+use crate::preload::Preload;
+use crate::process::{self, Guarded};
 use crate::torture::clock;
-use crate::{browser, packages, process, python};
+use crate::{browser, packages, python};
 
 /// The only package whose tests drive the built binary.
 const END_TO_END: &str = "countersign-e2e";
@@ -75,7 +78,6 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 /// Runs the tests and counts.
 pub(crate) fn totals(args: &Args) -> Result<Totals> {
     let python = python::interpreter()?;
-    let server = Server::start(None)?;
     let mut cargo = process::cargo();
     cargo.args(["test", "--no-fail-fast"]);
     if args.package.is_empty() {
@@ -85,32 +87,46 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
         cargo.args(["--package", package]);
     }
     cargo.args(&args.filter);
+    let all = args.package.is_empty() || args.package.iter().any(|package| package == END_TO_END);
+    let driven = if all { Some(Driven::give(&mut cargo)?) } else { None };
+    let server = Server::start(None)?;
     cargo.env("COUNTERSIGN_TEST_POSTGRES_URL", server.url());
     cargo.env("COUNTERSIGN_TEST_PYTHON", python);
-    let mut clock = None;
-    if args.package.is_empty() || args.package.iter().any(|package| package == END_TO_END) {
-        clock = clock::make()?;
-        cargo.env("COUNTERSIGN_BIN", build_binary()?);
+    // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
+    cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
+    let (totals, succeeded) = stream(&mut cargo)?;
+    drop(driven);
+    Ok(totals.after(succeeded))
+}
+
+/// What the end-to-end tests drive, for as long as they run.
+struct Driven {
+    _service: Service,
+    _clock: Option<Preload>,
+}
+
+impl Driven {
+    /// Makes all of it and tells the tests where it is.
+    fn give(cargo: &mut Command) -> Result<Self> {
+        let service = Service::build("dev")?;
+        cargo.env("COUNTERSIGN_BIN", service.path());
         let browser = browser::find_or_install()?;
         cargo.env("COUNTERSIGN_TEST_CHROMIUM", browser.chromium);
         cargo.env("COUNTERSIGN_TEST_CHROMEDRIVER", browser.driver);
         cargo.env("COUNTERSIGN_TEST_OATHTOOL", oathtool()?);
+        // A test that turns the clocks of nodes has them load this.
+        let clock = clock::make()?;
+        if let Some(clock) = &clock {
+            cargo.env("COUNTERSIGN_TEST_CLOCK", clock.library());
+        }
+        Ok(Self { _service: service, _clock: clock })
     }
-    // A test that turns the clocks of nodes has them load this.
-    if let Some(clock) = &clock {
-        cargo.env("COUNTERSIGN_TEST_CLOCK", clock.library());
-    }
-    // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
-    cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
-    let (totals, succeeded) = stream(&mut cargo)?;
-    Ok(totals.after(succeeded))
 }
 
 /// Passes the output on line by line and counts along.
 fn stream(cargo: &mut Command) -> Result<(Totals, bool)> {
-    cargo.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = cargo.spawn().context("cannot run cargo test")?;
-    let output = child.stdout.take().context("cargo test has no output")?;
+    let mut cargo = Guarded::start(cargo.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let output = cargo.output().context("cargo test has no output")?;
     let mut totals = Totals::default();
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
@@ -119,7 +135,7 @@ fn stream(cargo: &mut Command) -> Result<(Totals, bool)> {
         let mut stdout = std::io::stdout().lock();
         writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
     }
-    Ok((totals, child.wait()?.success()))
+    Ok((totals, cargo.wait()?.success()))
 }
 
 /// Colours come where the environment asks for them always.
@@ -127,18 +143,6 @@ fn without_colour(line: &str) -> String {
     let mut pieces = line.split('\u{1b}');
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |text, piece| text + piece.split_once('m').map_or("", |(_, after)| after))
-}
-
-/// The program the end-to-end tests drive.
-pub(crate) fn build_binary() -> Result<PathBuf> {
-    process::run(process::cargo().args([
-        "build",
-        "--package",
-        "countersign-server",
-        "--bin",
-        "countersign",
-    ]))?;
-    Ok(process::target_dir().join("debug/countersign"))
 }
 
 /// An implementation of codes that is nobody's here, to hold those of the tests against.

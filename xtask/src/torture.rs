@@ -3,15 +3,13 @@
 
 pub(crate) mod clock;
 
-use std::io::BufReader;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
-use cargo_metadata::Message;
+use anyhow::Result;
 
-use crate::process;
+use crate::build::{Service, TORTURE};
+use crate::process::Guarded;
 
 /// Optimised, and quicker to build than what is shipped.
 const PROFILE: &str = "torture";
@@ -54,8 +52,8 @@ pub(crate) struct Args {
 /// Runs it. False if a law was broken.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let seed = args.seed.unwrap_or_else(seconds);
-    let (service, torture) = build()?;
-    let mut torture = Command::new(torture);
+    let service = Service::build(PROFILE)?;
+    let mut torture = Command::new(TORTURE.build(PROFILE)?);
     // One store after the other: each gets the whole machine.
     torture.args(["the_history_obeys_the_laws", "--nocapture", "--test-threads", "1"]);
     if let Some(store) = &args.store {
@@ -74,38 +72,14 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     ] {
         torture.env(format!("COUNTERSIGN_TORTURE_{name}"), value.to_string());
     }
-    torture.env("COUNTERSIGN_BIN", service);
+    torture.env("COUNTERSIGN_BIN", service.path());
     torture.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
     let clock = clock::make()?;
     if let Some(clock) = &clock {
         torture.env("COUNTERSIGN_TEST_CLOCK", clock.library());
     }
     println!("seed {seed}");
-    Ok(torture.stdin(Stdio::null()).status().context("cannot run the torture")?.success())
-}
-
-/// Builds the service and what tortures it.
-fn build() -> Result<(PathBuf, PathBuf)> {
-    let mut cargo = process::cargo();
-    cargo.args(["build", "--profile", PROFILE, "--message-format", "json-render-diagnostics"]);
-    cargo.args(["--package", "countersign-server", "--bin", "countersign"]);
-    cargo.args(["--package", "countersign-e2e", "--test", "torture"]);
-    let mut cargo = cargo.stdout(Stdio::piped()).spawn().context("cannot run cargo build")?;
-    let output = BufReader::new(cargo.stdout.take().context("cargo build has no output")?);
-    let (mut service, mut torture) = (None, None);
-    for message in Message::parse_stream(output) {
-        let Message::CompilerArtifact(artifact) = message? else { continue };
-        let program = artifact.executable.map(PathBuf::from);
-        match (artifact.target.name.as_str(), artifact.target.is_test()) {
-            ("countersign", false) if artifact.target.is_bin() => service = program,
-            ("torture", true) => torture = program,
-            _ => {}
-        }
-    }
-    if !cargo.wait()?.success() {
-        bail!("the service or its torture does not build");
-    }
-    service.zip(torture).context("cargo does not say what it built")
+    Ok(Guarded::start(torture.stdin(Stdio::null()))?.wait()?.success())
 }
 
 /// A seed that is another one each time.

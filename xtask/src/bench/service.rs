@@ -6,22 +6,19 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process;
+use crate::process::{self, Guarded};
 
 /// The DNS name in the certificate of the one caller there is.
 pub(super) const CALLER: &str = "login.bench.example";
 
 /// The role that serves, as in production: it owns no table, so that row-level security binds it.
 pub(super) const SERVICE_ROLE: &str = "countersign_service";
-
-/// Kills the service, once the owner is gone.
-const GUARD: &str = r#"cat >/dev/null; kill -KILL "$1""#;
 
 /// Where a service keeps its state.
 pub(super) enum Store {
@@ -68,23 +65,20 @@ impl Service {
         command.arg("serve").arg("--config").arg(&self.config);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let begin = Instant::now();
-        let mut process = command.spawn().context("cannot start the service")?;
-        let mut guard = guard(process.id())?;
-        let mut output = BufReader::new(process.stdout.take().context("no output")?);
+        let mut process = Guarded::start(&mut command)?;
+        let mut output = BufReader::new(process.output().context("no output")?);
         let mut line = String::new();
         output.read_line(&mut line)?;
         let took = begin.elapsed();
         let Some(address) = line.trim_end().strip_prefix("listening on ") else {
             // It ends by itself, and tells why.
-            guard.kill()?;
-            guard.wait()?;
             process.wait()?;
             bail!("the service does not start:\n{}", fs::read_to_string(&log)?);
         };
         let address = address.to_owned();
         // Nothing it prints may make it wait.
         thread::spawn(move || output.lines().map_while(Result::ok).for_each(drop));
-        Ok(Running { process, guard, address, took })
+        Ok(Running { process, address, took })
     }
 
     fn command(&self) -> Command {
@@ -101,8 +95,7 @@ impl Service {
 
 /// A running service. Dropping it ends it.
 pub(super) struct Running {
-    process: Child,
-    guard: Child,
+    process: Guarded,
     /// Where it listens.
     pub(super) address: String,
     /// From its start to its listening.
@@ -113,21 +106,6 @@ impl Running {
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It is thrown away with all that it wrote; how it ends decides nothing. The guard goes first: while the service
-        // is not waited for, its id is nobody else's.
-        let _ = process::release(&mut self.guard);
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The guard of the process with this id.
-fn guard(service: u32) -> Result<Child> {
-    process::guard(Command::new("sh").args(["-c", GUARD, "guard", &service.to_string()]))
 }
 
 /// Production as it comes: mutual TLS, one caller, every limit and the log at its default.
@@ -157,20 +135,4 @@ tenants = ["*"]
         Store::Sqlite(path) => write!(text, "[store.sqlite]\npath = \"{}\"\n", path.display()),
     };
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A process that is guarded ends when the guard's owner does, in whatever way.
-    #[test]
-    fn whoever_is_guarded_ends_with_the_owner() {
-        let mut guarded = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let mut guard = guard(guarded.id()).unwrap();
-        assert!(guarded.try_wait().unwrap().is_none());
-        // What the kernel does when the owner is killed.
-        assert!(process::release(&mut guard).unwrap().success());
-        assert!(!guarded.wait().unwrap().success());
-    }
 }
