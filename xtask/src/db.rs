@@ -3,15 +3,20 @@
 
 mod queries;
 
+use std::env;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use self::queries::Store;
 use crate::findings::{self, Findings};
 use crate::postgres::Server;
 use crate::process;
+
+/// Set for a `psql` that has been started anew without interrupts.
+const UNINTERRUPTED: &str = "COUNTERSIGN_XTASK_UNINTERRUPTED";
 
 /// What `cargo xtask db` does.
 #[derive(clap::Subcommand)]
@@ -63,7 +68,34 @@ fn up(port: Option<u16>, preload: Option<PathBuf>) -> Result<()> {
     }
 }
 
+/// An interrupt is for psql, which ends a query by it; it must not end us, and with us the server. What a program ignores is
+/// ignored by what it becomes, and a shell can ignore it where we cannot; psql catches it all the same.
 fn psql() -> Result<()> {
+    if env::var_os(UNINTERRUPTED).is_none() {
+        let mut shell = uninterrupted(&env::current_exe()?);
+        return Err(shell.args(["db", "psql"]).env(UNINTERRUPTED, "1").exec()).context("cannot run sh");
+    }
     let server = Server::start(None)?;
     process::run(&mut server.psql("postgres"))
+}
+
+/// The program, for which interrupts are nothing.
+fn uninterrupted(program: &Path) -> std::process::Command {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", r#"trap "" INT; exec "$0" "$@""#]).arg(program);
+    shell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An interrupt typed in psql reaches all that the terminal shows, and ends none but queries.
+    #[test]
+    fn an_interrupt_does_not_end_what_keeps_the_server() {
+        let mut shell = uninterrupted(Path::new("/bin/sh"));
+        // It sends the signal to itself, and goes on.
+        shell.args(["-c", "kill -s INT $$; echo went on"]);
+        assert_eq!(process::output(&mut shell).unwrap(), "went on");
+    }
 }

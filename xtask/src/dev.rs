@@ -1,6 +1,8 @@
 //! `cargo xtask dev`: the service for development, built and started.
 
-use anyhow::Result;
+use std::os::unix::process::CommandExt as _;
+
+use anyhow::{Context as _, Result};
 
 use crate::process;
 
@@ -12,9 +14,9 @@ pub(crate) struct Args {
     further: Vec<String>,
 }
 
-/// Builds and runs `countersign serve --dev` until it ends.
+/// Builds and becomes `countersign serve --dev`: who ends this command ends the service. cargo becomes what it runs, too.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut cargo = process::cargo();
     cargo.args(["run", "--quiet", "--package", "countersign-server", "--bin", "countersign", "--"]);
-    process::run(cargo.args(["serve", "--dev"]).args(&args.further))
+    Err(cargo.args(["serve", "--dev"]).args(&args.further).exec()).context("cannot run cargo")
 }
