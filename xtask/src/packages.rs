@@ -11,22 +11,35 @@ pub(crate) fn is_root() -> Result<bool> {
     Ok(process::output(Command::new("id").arg("-u"))? == "0")
 }
 
-/// Installs a package under its name with each package manager; as root or where sudo asks no password.
-pub(crate) fn install(apt: &str, dnf: &str, apk: &str, brew: &str) -> Result<()> {
+/// A package under the name that each package manager has for it.
+pub(crate) struct Package {
+    pub(crate) apt: &'static str,
+    pub(crate) dnf: &'static str,
+    pub(crate) apk: &'static str,
+    pub(crate) brew: &'static str,
+}
+
+/// Installs a package, as root or where sudo asks no password.
+pub(crate) fn install(package: &Package) -> Result<()> {
+    install_after(package, "")
+}
+
+/// The same after a shell script where `apt-get` installs it, which configures and starts what it installs.
+pub(crate) fn install_after(package: &Package, before_apt: &str) -> Result<()> {
+    let Package { apt, dnf, apk, brew } = package;
     if process::find("brew").is_some() {
         return process::run(Command::new("brew").args(["install", brew]));
     }
-    let script = if process::find("apt-get").is_some() {
-        // Without the setting Debian's package would make a cluster and start it as a service.
-        format!(
-            "mkdir -p /etc/postgresql-common && f=/etc/postgresql-common/createcluster.conf && \
-             {{ [ -e $f ] || echo 'create_main_cluster = false' >$f; }} && export DEBIAN_FRONTEND=noninteractive && \
+    let (name, script) = if process::find("apt-get").is_some() {
+        let install = format!(
+            "export DEBIAN_FRONTEND=noninteractive; \
              apt-get update -qq && apt-get install -qq -y -o Dpkg::Options::=--force-confold {apt}"
-        )
+        );
+        (apt, format!("set -e\n{before_apt}\n{install}"))
     } else if process::find("dnf").is_some() {
-        format!("dnf install -q -y {dnf}")
+        (dnf, format!("dnf install -q -y {dnf}"))
     } else if process::find("apk").is_some() {
-        format!("apk add -q {apk}")
+        (apk, format!("apk add -q {apk}"))
     } else {
         bail!("there is no package manager here that we know");
     };
@@ -39,6 +52,6 @@ pub(crate) fn install(apt: &str, dnf: &str, apk: &str, brew: &str) -> Result<()>
     } else {
         bail!("we may not install packages: neither root nor a sudo that asks no password");
     };
-    eprintln!("installing {apt}");
+    eprintln!("installing {name}");
     process::output(shell.args(["-c", &script])).map(|_| ())
 }

@@ -5,12 +5,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 
-use crate::{packages, process};
+use crate::packages::{self, Package};
+use crate::process;
 
 /// Below the root; the second is read by the first.
 const REQUIREMENTS: [&str; 2] = ["xtask/requirements.txt", "docs/examples/python/requirements.txt"];
+
+/// Which Python makes it, the first that is new enough.
+const PYTHONS: [&str; 6] = ["python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python3"];
+
+/// Fails in one that is older than what the requirements can be had for.
+const NEW_ENOUGH: &str = "import sys\nsys.exit(sys.version_info < (3, 10))";
+
+const PACKAGE: Package = Package { apt: "python3-venv", dnf: "python3", apk: "python3", brew: "python3" };
 
 /// The interpreter of the environment.
 pub(crate) fn interpreter() -> Result<PathBuf> {
@@ -52,12 +61,53 @@ fn ensure(venv: &Path) -> Result<()> {
 
 /// Debian has the module `venv` in a package of its own; it is installed where we may.
 fn create(venv: &Path) -> Result<()> {
-    let attempt = || process::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv));
+    let attempt = || {
+        let python = newest(process::find).context("there is no Python of that version")?;
+        process::output(Command::new(python).args(["-m", "venv", "--clear"]).arg(venv))
+    };
     let Err(first) = attempt() else { return Ok(()) };
-    if let Err(refused) = packages::install("python3-venv", "python3", "python3", "python3") {
-        bail!(
-            "{first:#}\nPython 3 with its module venv is needed (Debian: apt-get install python3-venv); {refused:#}"
-        );
+    let installed = packages::install(&PACKAGE).and_then(|()| attempt());
+    installed.map(|_| ()).map_err(|then| {
+        anyhow!(
+            "Python 3.10 or newer with its module venv is needed, as python3.10 to python3.14 or python3 in PATH (Debian, \
+             Ubuntu: apt-get install python3-venv): {first:#}\n{then:#}"
+        )
+    })
+}
+
+/// The first program that is a Python new enough for what the environment holds.
+fn newest(find: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let is_new_enough =
+        |python: &PathBuf| process::output(Command::new(python).args(["-c", NEW_ENOUGH])).is_ok();
+    PYTHONS.iter().filter_map(|name| find(name)).find(is_new_enough)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A system's own Python may be too old where a newer one stands beside it.
+    #[test]
+    fn a_python_that_is_too_old_is_passed_over() {
+        // A program that says no to every question, one that says yes, and no further one.
+        let (old, new) = (process::find("false").unwrap(), process::find("true").unwrap());
+        let found = |names: &[(&str, &PathBuf)]| {
+            newest(|asked| names.iter().find(|(name, _)| *name == asked).map(|(_, path)| (*path).clone()))
+        };
+        assert_eq!(found(&[("python3", &old), ("python3.11", &new)]), Some(new.clone()));
+        assert_eq!(found(&[("python3", &new), ("python3.13", &old)]), Some(new.clone()));
+        assert_eq!(found(&[("python3", &old)]), None);
+        assert_eq!(found(&[]), None);
     }
-    attempt().map(|_| ())
+
+    /// The question is one that a Python understands, and tells versions apart.
+    #[test]
+    fn the_question_is_for_the_version() {
+        let python = newest(process::find).unwrap();
+        let ask = |minor: u32| {
+            let script = format!("import sys\nsys.version_info = (3, {minor}, 1)\n{NEW_ENOUGH}");
+            process::output(Command::new(&python).args(["-c", &script])).is_ok()
+        };
+        assert_eq!([8, 9, 10, 14].map(ask), [false, false, true, true]);
+    }
 }

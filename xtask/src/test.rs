@@ -8,14 +8,18 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::build::Service;
+use crate::packages::{self, Package};
 use crate::postgres::Server;
 use crate::preload::Preload;
 use crate::process::{self, Guarded};
 use crate::torture::clock;
-use crate::{browser, packages, python};
+use crate::{browser, python};
 
 /// The only package whose tests drive the built binary.
 const END_TO_END: &str = "countersign-e2e";
+
+const OATHTOOL: Package =
+    Package { apt: "oathtool", dnf: "oathtool", apk: "oath-toolkit-oathtool", brew: "oath-toolkit" };
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args, Default)]
@@ -94,8 +98,11 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
     cargo.env("COUNTERSIGN_TEST_PYTHON", python);
     // A test that kills a database server starts one of its own: `$COUNTERSIGN_XTASK db up`.
     cargo.env("COUNTERSIGN_XTASK", std::env::current_exe()?);
+    let tell = || driven.iter().flat_map(|driven| &driven.missing).for_each(|what| println!("{what}"));
+    // At the beginning for who waits, at the end for who looks there for what failed.
+    tell();
     let (totals, succeeded) = stream(&mut cargo)?;
-    drop(driven);
+    tell();
     Ok(totals.after(succeeded))
 }
 
@@ -103,6 +110,8 @@ pub(crate) fn totals(args: &Args) -> Result<Totals> {
 struct Driven {
     _service: Service,
     _clock: Option<Preload>,
+    /// What there is not, and what to do about it. The tests that need it fail, and all others run.
+    missing: Vec<String>,
 }
 
 impl Driven {
@@ -110,16 +119,32 @@ impl Driven {
     fn give(cargo: &mut Command) -> Result<Self> {
         let service = Service::build("dev")?;
         cargo.env("COUNTERSIGN_BIN", service.path());
-        let browser = browser::find_or_install()?;
-        cargo.env("COUNTERSIGN_TEST_CHROMIUM", browser.chromium);
-        cargo.env("COUNTERSIGN_TEST_CHROMEDRIVER", browser.driver);
-        cargo.env("COUNTERSIGN_TEST_OATHTOOL", oathtool()?);
+        let mut missing = Vec::new();
+        match browser::find_or_install() {
+            Ok(browser) => {
+                cargo.env("COUNTERSIGN_TEST_CHROMIUM", browser.chromium);
+                cargo.env("COUNTERSIGN_TEST_CHROMEDRIVER", browser.driver);
+            }
+            Err(error) => {
+                cargo.env_remove("COUNTERSIGN_TEST_CHROMIUM").env_remove("COUNTERSIGN_TEST_CHROMEDRIVER");
+                missing.push(format!("NO BROWSER: the tests that need one will fail. {error:#}"));
+            }
+        }
+        match oathtool() {
+            Ok(oathtool) => {
+                cargo.env("COUNTERSIGN_TEST_OATHTOOL", oathtool);
+            }
+            Err(error) => {
+                cargo.env_remove("COUNTERSIGN_TEST_OATHTOOL");
+                missing.push(format!("NO OATHTOOL: the test that needs it will fail. {error:#}"));
+            }
+        }
         // A test that turns the clocks of nodes has them load this.
         let clock = clock::make()?;
         if let Some(clock) = &clock {
             cargo.env("COUNTERSIGN_TEST_CLOCK", clock.library());
         }
-        Ok(Self { _service: service, _clock: clock })
+        Ok(Self { _service: service, _clock: clock, missing })
     }
 }
 
@@ -152,7 +177,7 @@ fn oathtool() -> Result<PathBuf> {
     if let Some(found) = process::find("oathtool") {
         return Ok(found);
     }
-    packages::install("oathtool", "oathtool", "oath-toolkit-oathtool", "oath-toolkit").context(ADVICE)?;
+    packages::install(&OATHTOOL).context(ADVICE)?;
     process::find("oathtool").context(ADVICE)
 }
 

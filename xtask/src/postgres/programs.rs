@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{packages, process};
+use crate::packages::{self, Package};
+use crate::process;
 
 /// The oldest version that its makers still maintain, and that operators are promised. The event log reads
 /// `pg_current_snapshot` and `xid8`, which version 13 brought.
@@ -22,12 +23,20 @@ const PACKAGED: [(&str, &str, &str); 5] = [
     ("/usr/local/opt", "postgresql", "bin"),
 ];
 
+const PACKAGE: Package =
+    Package { apt: "postgresql", dnf: "postgresql-server", apk: "postgresql", brew: "postgresql@17" };
+
+/// Without this Debian's package would make a cluster and start it as a service.
+const NO_CLUSTER: &str = "mkdir -p /etc/postgresql-common
+file=/etc/postgresql-common/createcluster.conf
+[ -e $file ] || echo 'create_main_cluster = false' >$file";
+
 /// The folder of `initdb`, `postgres`, `pg_ctl` and `psql`.
 pub(super) fn find_or_install() -> Result<PathBuf> {
     if let Some(programs) = find() {
         return Ok(programs);
     }
-    let install = packages::install("postgresql", "postgresql-server", "postgresql", "postgresql@17");
+    let install = packages::install_after(&PACKAGE, NO_CLUSTER);
     let installed = install.and_then(|()| find().context("it still has no initdb that we can find"));
     installed.with_context(|| {
         format!(

@@ -45,8 +45,9 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// What `cargo xtask test` gives the tests.
 pub(crate) fn given(variable: &str) -> String {
-    std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set: run these tests with `cargo xtask test`"))
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: `cargo xtask test` sets it, or says what is missing")
+    })
 }
 
 /// Makes a test of each rule on each store: `sqlite::rule` and `postgres::rule`.
