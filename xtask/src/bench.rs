@@ -5,6 +5,7 @@
 //! - [`soak`] goes on for minutes.
 //! - [`goals`] are the ratios, [`report`] and [`svg`] show them.
 
+mod database;
 mod figures;
 mod goals;
 mod growth;
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let slow_disk = if args.no_slow_disk || !wanted.server("slow") {
         None
     } else {
-        slow_disk::make().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
+        slow_disk::start().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
     };
     println!("preparing");
     let slow = slow_disk.is_some();

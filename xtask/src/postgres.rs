@@ -204,7 +204,10 @@ fn launch(
         let mut process = postgres.stderr(Stdio::piped()).spawn().context("cannot start postgres")?;
         let Some(stderr) = process.stderr.take() else { bail!("the server has no standard error") };
         match await_ready(stderr, folder.join("server.log")) {
-            Ok(()) => return Ok(process),
+            Ok(()) => {
+                preload.map_or(Ok(()), |library| require_loaded(library, process.id(), account))?;
+                return Ok(process);
+            }
             Err(log) => {
                 process.wait().context("cannot wait for the server")?;
                 last = log;
@@ -212,6 +215,20 @@ fn launch(
         }
     }
     bail!("PostgreSQL does not start:\n{last}")
+}
+
+/// Refuses a server without the library that it was to load: where the system cannot load one, it says so in a line and goes
+/// on, and what is then measured or broken is another server.
+fn require_loaded(library: &Path, server: u32, account: Option<Account>) -> Result<()> {
+    // As the server's own user, who may always look.
+    let mut cat = as_account(Command::new("cat"), account);
+    let maps = process::output(cat.arg(format!("/proc/{server}/maps")))?;
+    // The kernel names it without symbolic links.
+    let name = library.canonicalize().unwrap_or_else(|_| library.to_owned()).display().to_string();
+    if !maps.lines().any(|line| line.ends_with(&name)) {
+        bail!("PostgreSQL does not load {name}");
+    }
+    Ok(())
 }
 
 /// Follows the server's log into a file for as long as it lives. Returns when it is ready, or with the log when

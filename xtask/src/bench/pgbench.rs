@@ -2,9 +2,9 @@
 //! server. Statements are prepared, which is its fastest way.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use tempfile::TempDir;
 
 use super::figures::within;
 use super::sample::Answers;
@@ -19,12 +19,12 @@ const LOGGED: &str = "0.1";
 
 /// The table, the script and the way to run it.
 pub(super) struct Pgbench {
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Pgbench {
     /// Makes the table in a database of its own.
-    pub(super) fn prepare(server: &Server, folder: PathBuf) -> Result<Self> {
+    pub(super) fn prepare(server: &Server) -> Result<Self> {
         server.query("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
         let table = "CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL) WITH (fillfactor = 85)";
         server.query(DATABASE, table)?;
@@ -34,14 +34,19 @@ impl Pgbench {
         )?;
         server.query(DATABASE, "VACUUM ANALYZE counters")?;
         let script = format!("\\set id random(1, {ROWS})\nUPDATE counters SET n = n + 1 WHERE id = :id;\n");
-        fs::write(folder.join("update.sql"), script)?;
+        let folder = tempfile::Builder::new().prefix("countersign-pgbench-").tempdir()?;
+        fs::write(folder.path().join("update.sql"), script)?;
         Ok(Self { folder })
     }
 
     /// Runs it with so many clients.
     pub(super) fn run(&self, server: &Server, clients: u32, seconds: u32) -> Result<Answers> {
         let mut pgbench = server.program("pgbench");
-        pgbench.current_dir(&self.folder).args(["--no-vacuum", "--protocol=prepared", "--file=update.sql"]);
+        pgbench.current_dir(self.folder.path()).args([
+            "--no-vacuum",
+            "--protocol=prepared",
+            "--file=update.sql",
+        ]);
         pgbench.args(["--log", "--log-prefix=times", &format!("--sampling-rate={LOGGED}")]);
         pgbench.args([format!("--client={clients}"), format!("--jobs={}", clients.min(2))]);
         pgbench.arg(format!("--time={seconds}")).arg(server.database_url(DATABASE));
@@ -60,7 +65,7 @@ impl Pgbench {
     /// Reads the logs of the last run, and removes them.
     fn times(&self) -> Result<Vec<u64>> {
         let mut micros = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
+        for entry in fs::read_dir(self.folder.path())? {
             let path = entry?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("times.")) {
                 // client, transaction, microseconds, script, time

@@ -1,24 +1,22 @@
 //! Everything that is measured, set up: databases, services, users, and the load generator.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::database::{DATABASE, Database};
 use super::growth;
 use super::load::Load;
 use super::machine;
-use super::pgbench::Pgbench;
 use super::plan::{Disk, Wanted};
 use super::service::{CALLER, Running, SERVICE_ROLE, Service, Store};
-use crate::postgres::Server;
+use super::slow_disk::SlowDisk;
 use crate::preload::Preload;
 
-const DATABASE: &str = "countersign";
-/// A copy of it with many more users and events.
+/// A copy of our database with many more users and events.
 const GROWN: &str = "grown";
 /// One with few users.
 const SMALL: &str = "small";
@@ -55,12 +53,6 @@ pub(super) struct Users {
     pub(super) small: u32,
 }
 
-/// A PostgreSQL with the baseline beside our database.
-pub(super) struct Database {
-    pub(super) server: Server,
-    pub(super) pgbench: Pgbench,
-}
-
 /// Everything. Fields are dropped in this order: who uses something goes before it.
 pub(super) struct Stage {
     pub(super) load: Load,
@@ -70,7 +62,7 @@ pub(super) struct Stage {
     services: BTreeMap<&'static str, Service>,
     /// For the database that has grown, until there is one.
     grown: Option<Service>,
-    _slow_disk: Option<Preload>,
+    _slow_library: Option<Preload>,
     _folder: TempDir,
 }
 
@@ -79,7 +71,7 @@ impl Stage {
     pub(super) fn build(
         service: &Path,
         load: &Path,
-        slow_disk: Option<Preload>,
+        slow_disk: Option<SlowDisk>,
         wanted: &Wanted,
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("countersign-bench-").tempdir()?;
@@ -87,10 +79,11 @@ impl Stage {
         let mut load = Load::start(load)?;
         load.make_certificates(path, CALLER)?;
         Service::make_key(service, path)?;
-        let mut databases = BTreeMap::from([(Disk::AsIs, database(None, path.join("baseline"))?)]);
-        if let Some(slow) = &slow_disk {
-            databases.insert(Disk::Slow, database(Some(slow.library()), path.join("slow-baseline"))?);
-        }
+        let mut databases = BTreeMap::from([(Disk::AsIs, Database::start(None)?)]);
+        let slow_library = slow_disk.map(|SlowDisk { database, library }| {
+            databases.insert(Disk::Slow, database);
+            library
+        });
         let postgres = |disk: Disk, name, group_commit| {
             let url = databases.get(&disk).map(|it| it.server.url_of(SERVICE_ROLE, name));
             url.map(|url| Store::Postgres { url, group_commit })
@@ -122,7 +115,16 @@ impl Stage {
             }
         }
         let (running, users) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { load, running, databases, users, services, grown, _slow_disk: slow_disk, _folder: folder })
+        Ok(Self {
+            load,
+            running,
+            databases,
+            users,
+            services,
+            grown,
+            _slow_library: slow_library,
+            _folder: folder,
+        })
     }
 
     /// Makes the users through the API that any step logs in, then starts every service afresh.
@@ -151,7 +153,7 @@ impl Stage {
             self.load.tell(&remember)?;
         }
         self.settle()?;
-        let before = self.flushes()?;
+        let before = self.as_is()?.flushes()?;
         if wanted.server("grown") {
             self.grow()?;
         }
@@ -177,7 +179,7 @@ impl Stage {
         println!("  waiting until the disk is as quick as before");
         let mut quick = 0;
         for _ in 0..MAX_SETTLING_SECONDS {
-            quick = if self.flushes()? >= before * RECOVERED { quick + 1 } else { 0 };
+            quick = if self.as_is()?.flushes()? >= before * RECOVERED { quick + 1 } else { 0 };
             if quick == QUIET_SECONDS {
                 return Ok(());
             }
@@ -186,10 +188,9 @@ impl Stage {
         Ok(())
     }
 
-    /// How many commits a second one client makes, one after the other, looked at for a second.
-    fn flushes(&self) -> Result<f64> {
-        let database = self.databases.get(&Disk::AsIs).context("there is no database")?;
-        Ok(database.pgbench.run(&database.server, 1, 1)?.rate)
+    /// The database on the disk as it is.
+    fn as_is(&self) -> Result<&Database> {
+        self.databases.get(&Disk::AsIs).context("there is no database")
     }
 
     /// Waits until the services have done what so many enrollments left to do: notices to send, a log to seal. It would go
@@ -224,8 +225,7 @@ impl Stage {
         );
         // A database that somebody is connected to cannot be copied.
         self.running.clear();
-        let database = self.databases.get(&Disk::AsIs).context("there is no database")?;
-        growth::grow(&database.server, DATABASE, GROWN, TENANT.0)?;
+        growth::grow(&self.as_is()?.server, DATABASE, GROWN, TENANT.0)?;
         self.services.extend(self.grown.take().map(|service| ("grown", service)));
         Ok(())
     }
@@ -263,13 +263,4 @@ impl Stage {
         self.users.insert(population, count);
         Ok(())
     }
-}
-
-fn database(preload: Option<PathBuf>, folder: PathBuf) -> Result<Database> {
-    let server = Server::start_with(None, preload)?;
-    server.query("postgres", &format!("CREATE ROLE {SERVICE_ROLE} LOGIN"))?;
-    server.query("postgres", &format!("CREATE DATABASE {DATABASE}"))?;
-    fs::create_dir(&folder)?;
-    let pgbench = Pgbench::prepare(&server, folder)?;
-    Ok(Database { server, pgbench })
 }

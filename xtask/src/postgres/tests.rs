@@ -29,6 +29,15 @@ fn a_killed_server_comes_back_on_its_data_and_port() {
     assert_eq!(server.query("postgres", "select n from kept").unwrap(), "7");
 }
 
+/// A library that cannot be loaded is a line on standard error to the system, and the server would be like any other.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_without_the_library_that_it_was_to_load_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Server::start_with(None, Some(folder.path().join("preload.so"))).err().unwrap().to_string();
+    assert!(error.contains("does not load") && error.contains("preload.so"), "{error}");
+}
+
 #[test]
 fn a_version_line_is_read_by_its_major_number() {
     assert_eq!(parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));

@@ -27,10 +27,13 @@ pub(crate) struct Database {
 impl Database {
     /// Starts it, with a good wire.
     pub(crate) async fn start(seed: u64) -> Self {
-        // The server may run as another user than we do.
-        let open = Permissions::from_mode(0o755);
-        let folder = tempfile::Builder::new().permissions(open).tempdir().expect("a temporary folder");
-        let clock = Clock::new(&folder.path().join("clock"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("clock");
+        let clock = Clock::new(&file);
+        // The server may run as another user than we do, whatever our umask says of files of ours.
+        for (path, mode) in [(folder.path(), 0o755), (&file, 0o644)] {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+        }
         let server = if clocks::TURN {
             let arguments = ["--preload".into(), clocks::library()];
             MortalServer::start_with(&arguments, &[clock.file()]).await
