@@ -32,12 +32,16 @@ use self::goals::Standing;
 use self::measure::{Measure, Times};
 use self::plan::Wanted;
 use self::report::Report;
-use self::sample::Round;
+use self::sample::{Remarks, Round};
 use self::stage::{Stage, Users};
 use crate::build::{LOAD, Service};
 
 /// Connections between the load generator and each service: a login service runs on a few nodes.
 const CONNECTIONS: u32 = 2;
+
+/// Users who are guessed at, for each second of a step: a storm makes up to some thousand guesses a second beside those who log
+/// in, and each user stands two.
+const STORMED_A_SECOND: u32 = 2_400;
 
 /// As it is shipped.
 const PROFILE: &str = "release";
@@ -93,8 +97,6 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let grows = !args.no_growth && (!args.quick || !args.only.is_empty());
     let wanted = if grows { wanted } else { wanted.without_growth() };
     let mut stage = Stage::build(&service.path(), &load, slow_disk, &wanted)?;
-    stage.populate(users(args.quick), &wanted)?;
-    let machine = machine::describe(&postgres(&stage)?);
     let times = Times {
         measured: match args.seconds {
             Some(seconds) => Duration::from_secs(seconds.into()),
@@ -102,6 +104,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         },
         warm_up: Duration::from_millis(if args.quick { 100 } else { 500 }),
     };
+    stage.populate(users(args.quick, times), &wanted)?;
+    let machine = machine::describe(&postgres(&stage)?);
     let mut measure = Measure::new(times);
     let mut rounds = Vec::new();
     let count = args.rounds.unwrap_or(if args.quick { 1 } else { 5 }).max(1);
@@ -114,7 +118,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         notes.push(format!("{count} rounds are too few to say much"));
     }
     let outcomes = goals::evaluate(&rounds);
-    let wrong = &measure.wrong;
+    let Remarks { wrong, odd } = &measure.remarks;
+    notes.extend(odd.iter().cloned());
     let report = Report { machine, measured: times.measured, rounds: &rounds, outcomes, soak, wrong, notes };
     println!("{}", report.text());
     if let Some(file) = &args.json {
@@ -128,8 +133,11 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     Ok(wrong.is_empty())
 }
 
-/// Every user has a new code each thirty seconds: so many that nobody has to wait long for codes.
-fn users(quick: bool) -> Users {
+/// Every user has a new code each thirty seconds: so many that nobody has to wait long for codes. Of those who are guessed at
+/// so many that their guesses last for a step.
+fn users(quick: bool, times: Times) -> Users {
+    let stormed = u128::from(STORMED_A_SECOND) * times.all().as_millis() / 1_000;
+    let stormed = u32::try_from(stormed).unwrap_or(u32::MAX);
     if quick {
         Users {
             postgres: 8_000,
@@ -137,7 +145,7 @@ fn users(quick: bool) -> Users {
             sqlite: 2_000,
             slow: 3_500,
             calm: 3_500,
-            stormed: 300,
+            stormed,
             small: 3_000,
         }
     } else {
@@ -147,7 +155,7 @@ fn users(quick: bool) -> Users {
             sqlite: 40_000,
             slow: 40_000,
             calm: 20_000,
-            stormed: 1_000,
+            stormed,
             small: 10_000,
         }
     }

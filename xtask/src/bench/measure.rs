@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::machine;
 use super::plan::{Disk, Pace, Step, What};
-use super::sample::{self, Answers, Cpu, Sample};
-use super::stage::{STORMED, Stage};
+use super::sample::{self, Answers, Cpu, Remarks, Sample};
+use super::stage::{STORMED, Stage, each};
 
 /// A tenant has no more calls at work than this while another tenant is there, which it is for so long after its last
 /// call: as the service comes (`limits.max_at_work_per_tenant`).
@@ -36,6 +36,13 @@ pub(super) struct Times {
     pub(super) warm_up: Duration,
 }
 
+impl Times {
+    /// How long a step runs.
+    pub(super) fn all(self) -> Duration {
+        self.measured + self.warm_up
+    }
+}
+
 /// Takes the measurements, and remembers what was odd about them.
 pub(super) struct Measure {
     times: Times,
@@ -43,8 +50,8 @@ pub(super) struct Measure {
     rates: BTreeMap<&'static str, f64>,
     /// The population that each server saw last, and until when.
     seen: BTreeMap<&'static str, (&'static str, Instant)>,
-    /// What must not have happened, one line each.
-    pub(super) wrong: Vec<String>,
+    /// What there is to say, each line with its step.
+    pub(super) remarks: Remarks,
 }
 
 /// CPU time so far, in seconds.
@@ -60,13 +67,14 @@ struct Clock {
 
 impl Measure {
     pub(super) fn new(times: Times) -> Self {
-        Self { times, rates: BTreeMap::new(), seen: BTreeMap::new(), wrong: Vec::new() }
+        Self { times, rates: BTreeMap::new(), seen: BTreeMap::new(), remarks: Remarks::default() }
     }
 
     /// Runs a step.
     pub(super) fn take(&mut self, stage: &mut Stage, step: &Step) -> Result<Sample> {
         self.await_absence(stage, step)?;
         self.await_codes(stage, step)?;
+        self.clear_for_storm(stage, step)?;
         let sample = self.sample(stage, step, self.times, self.half_a_closed_loop())?;
         self.rates.insert(step.name, sample.answers.rate);
         Ok(sample)
@@ -130,8 +138,10 @@ impl Measure {
         if let What::Load { population, .. } = &step.what {
             self.seen.insert(server, (population, now()));
         }
-        let (answers, bad) = sample::read(&told?)?;
-        self.wrong.extend(bad.into_iter().map(|what| format!("{}: {what}", step.name)));
+        let (answers, remarks) = sample::read(&told?)?;
+        let of_step = |what| format!("{}: {what}", step.name);
+        self.remarks.wrong.extend(remarks.wrong.into_iter().map(of_step));
+        self.remarks.odd.extend(remarks.odd.into_iter().map(of_step));
         Ok((answers, most))
     }
 
@@ -145,6 +155,17 @@ impl Measure {
         }
         let left = PRESENT.saturating_sub(until.elapsed());
         stage.load.tell(&json!({ "do": "pause", "millis": u64::try_from(left.as_millis())? })).map(|_| ())
+    }
+
+    /// Has those log in who will be guessed at: what they were guessed at before then locks nobody.
+    fn clear_for_storm(&mut self, stage: &mut Stage, step: &Step) -> Result<()> {
+        let What::Load { server, storm: true, .. } = &step.what else { return Ok(()) };
+        let users = stage.users.get(STORMED).copied().unwrap_or_default();
+        stage.load.tell(&json!({ "do": "await", "population": STORMED, "codes": users }))?;
+        let told = stage.load.tell(&each(server, STORMED, "check"))?;
+        let wrong = sample::wrong(&told).into_iter();
+        self.remarks.wrong.extend(wrong.map(|what| format!("{}, before it: {what}", step.name)));
+        Ok(())
     }
 
     /// Waits until users have as many codes as the step will need, if they will ever have them.
@@ -162,7 +183,7 @@ impl Measure {
         };
         let rate = self.rates.get(step.name).copied().unwrap_or(guess.min(FIRST_GUESS_AT_MOST));
         let users = stage.users.get(population).copied().unwrap_or_default();
-        let needed = rate * (self.times.measured + self.times.warm_up).as_secs_f64();
+        let needed = rate * self.times.all().as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred thousand")]
         let codes = (needed * 1.2).min(f64::from(users) * 2.5) as u64;
         stage.load.tell(&json!({ "do": "await", "population": population, "codes": codes })).map(|_| ())

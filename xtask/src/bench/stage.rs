@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use serde_json::json;
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::database::{DATABASE, Database};
@@ -12,6 +12,7 @@ use super::growth;
 use super::load::Load;
 use super::machine;
 use super::plan::{Disk, Wanted};
+use super::sample;
 use super::service::{CALLER, Running, SERVICE_ROLE, Service, Store};
 use super::slow_disk::SlowDisk;
 use crate::preload::Preload;
@@ -31,7 +32,7 @@ const STORMY: (&str, &str) = ("stormy", "self-service-code");
 pub(super) const STORMED: &str = "stormed-users";
 /// The tenant that users join while it is measured, and its preset.
 const JOINED: (&str, &str) = ("joined", "self-service-code");
-/// In flight while users are made.
+/// In flight while users are made, and where each gets a turn.
 const PREPARING: u32 = 256;
 /// A second in which the services took less CPU time than this is quiet, and so many of them are enough.
 const IDLE_CPU_SECONDS: f64 = 0.05;
@@ -147,10 +148,9 @@ impl Stage {
             }
         }
         if wanted.population("remembered-users") {
-            let remember = json!({
-                "do": "remember", "server": "grouped", "population": "remembered-users", "in_flight": PREPARING,
-            });
-            self.load.tell(&remember)?;
+            let told = self.load.tell(&each("grouped", "remembered-users", "remember"))?;
+            let wrong = sample::wrong(&told);
+            ensure!(wrong.is_empty(), "not every user is remembered: {}", wrong.join(", "));
         }
         self.settle()?;
         let before = self.as_is()?.flushes()?;
@@ -263,4 +263,9 @@ impl Stage {
         self.users.insert(population, count);
         Ok(())
     }
+}
+
+/// Has the load generator give each user of a population a turn.
+pub(super) fn each(server: &str, population: &str, flow: &str) -> Value {
+    json!({ "do": "each", "server": server, "population": population, "flow": flow, "in_flight": PREPARING })
 }

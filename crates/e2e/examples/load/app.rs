@@ -42,17 +42,13 @@ impl App {
         Ok(format!("{:0DIGITS$}", number % 1_000_000))
     }
 
-    /// A code that is right in none of the steps around this one.
-    pub(crate) fn wrong(&self, step: u64) -> Result<String, Trouble> {
+    /// A code that is right in none of the steps around this one; another one for each number that it is asked for by.
+    pub(crate) fn wrong(&self, step: u64, number: u32) -> Result<String, Trouble> {
         let near = (step - 3..=step + 3).map(|near| self.code(near)).collect::<Result<Vec<_>, _>>()?;
-        let mut number: u32 = near[0].parse()?;
-        loop {
-            number = (number + 1) % 1_000_000;
-            let code = format!("{number:0DIGITS$}");
-            if !near.contains(&code) {
-                return Ok(code);
-            }
-        }
+        let first: u32 = near[0].parse()?;
+        let codes = (1..).map(|next| format!("{:0DIGITS$}", (first + next) % 1_000_000));
+        let mut wrong = codes.filter(|code| !near.contains(code));
+        wrong.nth(usize::try_from(number)?).ok_or_else(|| "there is no such code".into())
     }
 }
 

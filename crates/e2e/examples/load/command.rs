@@ -37,8 +37,8 @@ pub(crate) enum Command {
         count: usize,
         in_flight: usize,
     },
-    /// Have users of a population remembered on their clients; takes one code each.
-    Remember { server: String, population: String, in_flight: usize },
+    /// Give each user of a population one turn of a flow, such as to be remembered on their client.
+    Each { server: String, population: String, flow: Flow, in_flight: usize },
     /// Do nothing for so long.
     Pause { millis: u64 },
     /// Wait until the population has so many unused codes, but not longer than it takes for each user to have all.

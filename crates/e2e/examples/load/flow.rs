@@ -29,7 +29,7 @@ pub(crate) enum Flow {
     Mixed,
     /// `CheckLogin` with a right code and the wish to be remembered.
     Remember,
-    /// `CheckLogin` with a wrong code, locked or not: a storm of guesses.
+    /// `CheckLogin` with a wrong code, as many for each user as lock nobody: a storm of guesses.
     Guess,
     /// A user who was never seen enrols an app: begun with a QR code, and confirmed.
     Enroll,

@@ -12,8 +12,9 @@ use crate::app::{App, Now};
 /// old by the time it is looked at.
 const TOO_LATE: u64 = 3;
 
-/// The first failure that locks a user is the third.
+/// The first failure that locks a user is the third since a right code, and the twentieth of a day, whatever was right meanwhile.
 const WRONG_CODES: u32 = 2;
+const WRONG_CODES_A_DAY: u32 = 19;
 
 /// Users of one tenant.
 pub(crate) struct Population {
@@ -34,6 +35,8 @@ struct User {
     earlier: [u64; 2],
     /// Wrong codes since then.
     wrong: u32,
+    /// And in all.
+    erred: u32,
     token: Option<String>,
 }
 
@@ -59,7 +62,7 @@ impl Population {
     /// Adds a user whose app was confirmed with the code of this step.
     pub(crate) fn add(&mut self, id: String, app: App, confirmed: u64) {
         self.waiting.push_back(self.users.len());
-        self.users.push(User { id, app, last: confirmed, earlier: [0; 2], wrong: 0, token: None });
+        self.users.push(User { id, app, last: confirmed, earlier: [0; 2], wrong: 0, erred: 0, token: None });
     }
 
     /// How many codes can be used now.
@@ -82,25 +85,25 @@ impl Population {
         Ok(Some(Turn { number, user_id: user.id.clone(), secret, step }))
     }
 
-    /// A user with a wrong code, of those who logged in last, or none if nobody may err without being locked.
+    /// A user with a wrong code, of those who logged in last, or none if that one may not err without being locked.
     pub(crate) fn wrong(&mut self) -> Result<Option<Turn>, Trouble> {
-        let Some(number) = self.waiting.pop_back() else { return Ok(None) };
-        let user = &mut self.users[number];
-        if user.wrong == WRONG_CODES {
-            self.waiting.push_back(number);
-            return Ok(None);
-        }
-        user.wrong += 1;
-        let secret = user.app.wrong(Now::read()?.step())?;
-        Ok(Some(Turn { number, user_id: user.id.clone(), secret, step: 0 }))
+        let last = self.waiting.back().is_some_and(|number| self.users[*number].may_err());
+        if last { self.waiting.pop_back().map(|number| self.err(number)).transpose() } else { Ok(None) }
     }
 
-    /// A user with a wrong code, whoever it is and however often.
+    /// The next user with a wrong code, or none if nobody may err any more without being locked.
     pub(crate) fn guess(&mut self) -> Result<Option<Turn>, Trouble> {
-        let Some(number) = self.waiting.pop_front() else { return Ok(None) };
-        let user = &self.users[number];
-        let secret = user.app.wrong(Now::read()?.step())?;
-        Ok(Some(Turn { number, user_id: user.id.clone(), secret, step: 0 }))
+        let next = self.waiting.iter().position(|number| self.users[*number].may_err());
+        next.and_then(|place| self.waiting.remove(place)).map(|number| self.err(number)).transpose()
+    }
+
+    /// A turn with a wrong code. No two since the last right one are the same: whoever retypes one is not charged again.
+    fn err(&mut self, number: usize) -> Result<Turn, Trouble> {
+        let user = &mut self.users[number];
+        let secret = user.app.wrong(Now::read()?.step(), user.wrong)?;
+        user.wrong += 1;
+        user.erred += 1;
+        Ok(Turn { number, user_id: user.id.clone(), secret, step: 0 })
     }
 
     /// The name of a user who was never seen.
@@ -172,6 +175,11 @@ impl Population {
 }
 
 impl User {
+    /// Whether one more wrong code locks nothing.
+    const fn may_err(&self) -> bool {
+        self.wrong < WRONG_CODES && self.erred < WRONG_CODES_A_DAY
+    }
+
     /// The lowest step whose code is new and will not be too old.
     fn next(&self, now: Now) -> u64 {
         let oldest = if now.left() > TOO_LATE { now.step() - 1 } else { now.step() };

@@ -13,13 +13,12 @@ use tokio::time::Instant;
 use crate::app::Now;
 use crate::calls::Calls;
 use crate::command::{Beside, Command};
-use crate::flow::Flow;
 use crate::line::Line;
 use crate::measure::{self, Plan};
 use crate::population::Population;
 use crate::{Trouble, authority, prepare};
 
-/// How long having everybody remembered may take.
+/// How long it may take to give everybody a turn.
 const LONG: Duration = Duration::from_hours(1);
 /// By then every user has three codes again, however many were used.
 const ALL_CODES: Duration = Duration::from_secs(95);
@@ -53,10 +52,10 @@ impl Session {
                 prepare::enroll(&calls, Rc::clone(people), count, in_flight).await?;
                 Ok(json!({ "users": people.borrow().len() }))
             }
-            Command::Remember { server, population, in_flight } => {
+            Command::Each { server, population, flow, in_flight } => {
                 let (calls, people) = (self.calls(&server)?, self.people(&population)?);
                 let turns = Some(people.borrow().len().try_into()?);
-                let (flow, pause, warm_up) = (Flow::Remember, Duration::ZERO, Duration::ZERO);
+                let (pause, warm_up) = (Duration::ZERO, Duration::ZERO);
                 let plan = Plan { flow, in_flight, warm_up, measured: LONG, pause, turns, per_second: None };
                 measure::run(&calls, people, plan).await
             }
@@ -92,7 +91,7 @@ impl Session {
                 let (measured, beside) =
                     tokio::join!(run, measure::run(&calls, self.people(&population)?, storm));
                 let mut measured = measured?;
-                // So that one can see that there was something beside it.
+                // So that one can see that there was something beside it, and whether it was what it had to be.
                 measured["beside"] = beside?;
                 Ok(measured)
             }

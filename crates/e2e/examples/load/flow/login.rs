@@ -16,8 +16,6 @@ enum Due {
     Verified,
     Refused,
     Remembered,
-    /// Refused, locked out, or whatever else lets nobody in.
-    NotAllowed,
 }
 
 /// A turn to be taken.
@@ -34,7 +32,7 @@ impl Login {
             Flow::Mixed if count % 20 == 7 => (people.wrong()?, Due::Refused),
             Flow::Mixed if count % 20 == 17 => (people.used()?, Due::Refused),
             Flow::Remembered => (people.remembered(), Due::Remembered),
-            Flow::Guess => (people.guess()?, Due::NotAllowed),
+            Flow::Guess => return Ok(people.guess()?.map(|turn| Self { flow, turn, due: Due::Refused })),
             _ => (people.right()?, Due::Verified),
         };
         // Whoever may not err without being locked logs in instead.
@@ -73,7 +71,6 @@ impl Login {
                 allowed.assurance() == v1::Assurance::Remembered
             }
             (Ok(Verdict::Refused(_)), Due::Refused) => true,
-            (Ok(verdict), Due::NotAllowed) => !matches!(verdict, Verdict::Allowed(_)),
             _ => false,
         };
         if let Ok(Verdict::Allowed(v1::Allowed { remembered_client: Some(token), .. })) = answer {
@@ -88,7 +85,7 @@ impl Login {
                     return Ok(Outcome::Coincidence);
                 }
             }
-            Due::Refused | Due::Remembered | Due::NotAllowed => people.rest(turn),
+            Due::Refused | Due::Remembered => people.rest(turn),
         }
         Ok(if good { Outcome::Good } else { Outcome::Bad(name(answer)) })
     }
