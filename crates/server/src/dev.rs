@@ -140,8 +140,9 @@ tenants, each with the rules of its preset: {tenants}
 may ann log in? (with buf or grpcurl)
   buf curl --protocol grpc --http2-prior-knowledge -d '{request}' http://{address}/countersign.v1.LoginService/CheckLogin
   grpcurl -plaintext -d '{request}' {address} countersign.v1.LoginService/CheckLogin
-a user's whole story, in Python:
-  python3 docs/examples/python/walk.py --target {address} --tenant {tenant}
+a user's whole story, in Python (3.10 or newer):
+  python3 -m venv .venv && .venv/bin/pip install -q -r docs/examples/python/requirements.txt
+  .venv/bin/python docs/examples/python/walk.py --target {address} --tenant {tenant}
 "
     )
 }
