@@ -1,6 +1,10 @@
 //! The mail channel against a server that answers as scripted: what is sent, and what each answer means.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, and this is what tests share"
+)]
 
 mod support;
 
@@ -88,7 +92,7 @@ async fn a_notice_is_one_message_that_repeats_byte_for_byte() {
 
 /// What a server's answer to a command leads to.
 async fn outcome(verb: &'static str, reply: &'static str, login: bool) -> Result<(), NotifyError> {
-    let script = Script { extensions: vec!["AUTH PLAIN"], replies: vec![(verb, reply)] };
+    let script = Script { extensions: vec!["AUTH PLAIN"], replies: vec![(verb, reply)], ..Script::default() };
     let server = Server::start(script).await;
     let mut settings = settings(server.port);
     if login {
@@ -132,6 +136,71 @@ async fn a_server_that_is_down_may_be_up_later() {
         .await
         .unwrap_err();
     assert!(matches!(error, NotifyError::Transient(_)), "{error:?}");
+}
+
+/// R48, R57: a server that says nothing, from the connection or from any command on, is given up after the timeout, and so
+/// is its connection: the node keeps nothing of it.
+#[tokio::test]
+async fn a_server_can_hold_neither_us_nor_a_connection() {
+    for (tls, silent_from) in [
+        (SmtpTls::None, ""),
+        (SmtpTls::Implicit, ""),
+        (SmtpTls::None, "EHLO"),
+        (SmtpTls::StartTls, "STARTTLS"),
+        (SmtpTls::None, "AUTH"),
+        (SmtpTls::None, "MAIL"),
+        (SmtpTls::None, "RCPT"),
+        (SmtpTls::None, "DATA"),
+        (SmtpTls::None, "."),
+    ] {
+        let extensions = vec!["AUTH PLAIN", "STARTTLS"];
+        let script = Script { extensions, silent_from: Some(silent_from), ..Script::default() };
+        let server = Server::start(script).await;
+        let login = SmtpLogin { username: "u".to_owned(), password: SecretString::new("p".to_owned()) };
+        let hasty = SmtpSettings {
+            tls,
+            login: (silent_from == "AUTH").then_some(login),
+            timeout: Duration::from_millis(200),
+            ..settings(server.port)
+        };
+        let notifier = notifier(&hasty);
+        let letter = letter("ann@example.com");
+        let told = within(notifier.notify(&letter)).await;
+        let Err(NotifyError::Transient(error)) = told else { panic!("{silent_from}: {told:?}") };
+        assert_eq!(error.to_string(), "the mail server did not answer in time", "{silent_from}");
+        within(server.until(|seen| seen.closed == 1)).await;
+    }
+}
+
+/// R48: whoever waits for a delivery no longer leaves no connection behind in the middle of a dialogue, whose late reply
+/// would be taken for that of the next message.
+#[tokio::test]
+async fn a_delivery_that_is_given_up_closes_its_connection() {
+    let server = Server::start(Script { silent_from: Some("."), ..Script::default() }).await;
+    let notifier = notifier(&settings(server.port));
+    let letter = letter("ann@example.com");
+    tokio::select! {
+        told = notifier.notify(&letter) => panic!("the server said nothing: {told:?}"),
+        () = server.until(|seen| seen.silent == 1) => {}
+    }
+    within(server.until(|seen| seen.closed == 1)).await;
+}
+
+/// R57: a connection that the server will not go on with is not used again, and costs no try.
+#[tokio::test]
+async fn a_connection_that_is_over_is_replaced() {
+    let script = Script { replies: vec![("NOOP", "421 too long idle")], ..Script::default() };
+    let server = Server::start(script).await;
+    let notifier = notifier(&settings(server.port));
+    for _ in 0..2 {
+        notifier.notify(&letter("ann@example.com")).await.unwrap();
+    }
+    assert_eq!(server.seen(|seen| (seen.connections, seen.messages.len())), (2, 2));
+}
+
+/// Fails a test that would wait without end.
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), what).await.expect("it waits for the server without end")
 }
 
 /// R53: where STARTTLS is wanted, a server (or somebody before it) that does not offer it learns nothing.

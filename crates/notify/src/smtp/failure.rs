@@ -23,23 +23,28 @@ pub(super) enum SmtpFailure {
     Address,
     #[error("the mail cannot be written")]
     Message,
-    #[error("sending failed inside")]
-    Internal,
+}
+
+impl SmtpFailure {
+    pub(super) fn of(error: &Error) -> Self {
+        match error.status().map(u16::from) {
+            Some(code @ (530 | 534 | 535 | 538)) => Self::Login(code),
+            Some(code) => Self::Reply(code),
+            None if error.is_timeout() => Self::Timeout,
+            None if error.is_tls() => Self::Tls,
+            None if error.is_client() => Self::Unsupported,
+            None => Self::Unreachable,
+        }
+    }
 }
 
 /// 4xx and everything about connections may work later, 5xx never will (RFC 5321 §4.2.1), but for replies to our own
 /// login: the message is as good as before once the configuration is put right (RFC 4954 §6).
-pub(super) fn classify(error: &Error) -> NotifyError {
-    let failure = match error.status().map(u16::from) {
-        Some(code @ (530 | 534 | 535 | 538)) => SmtpFailure::Login(code),
-        Some(code) => SmtpFailure::Reply(code),
-        None if error.is_timeout() => SmtpFailure::Timeout,
-        None if error.is_tls() => SmtpFailure::Tls,
-        None if error.is_client() => SmtpFailure::Unsupported,
-        None => SmtpFailure::Unreachable,
-    };
+pub(super) fn classify(failure: SmtpFailure) -> NotifyError {
     match failure {
-        SmtpFailure::Reply(500..) => NotifyError::Permanent(failure.into()),
+        SmtpFailure::Reply(500..) | SmtpFailure::Address | SmtpFailure::Message => {
+            NotifyError::Permanent(failure.into())
+        }
         _ => NotifyError::Transient(failure.into()),
     }
 }

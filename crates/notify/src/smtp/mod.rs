@@ -1,5 +1,6 @@
-//! Notices as mail. One message a notice, to one address; connections are kept and used again.
+//! Notices as mail. One message a notice, to one address; connections are kept for a while and used again.
 
+mod dialogue;
 mod failure;
 mod message;
 mod settings;
@@ -11,22 +12,16 @@ use crate::letter::{TextError, Texts};
 use async_trait::async_trait;
 use countersign_ports::{Letter, Notifier, NotifyError};
 use countersign_webhook::trust;
-use failure::SmtpFailure;
-use lettre::transport::smtp::PoolConfig;
+use dialogue::{MailServer, Protection};
+use failure::classify;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use std::time::Duration;
-
-/// Connections at the same time: as many as the dispatcher delivers at once.
-const MAX_CONNECTIONS: u32 = 8;
-/// How long a connection is kept without anything to send; servers close theirs after minutes (RFC 5321 §4.5.3.2).
-const KEEP_IDLE: Duration = Duration::from_secs(30);
+use std::sync::Mutex;
 
 /// Sends notices by SMTP (RFC 5321).
 pub struct SmtpNotifier {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: MailServer,
     from: Sender,
     texts: Texts,
 }
@@ -39,24 +34,27 @@ impl std::fmt::Debug for SmtpNotifier {
 
 impl SmtpNotifier {
     /// A notifier with these settings. Nothing is connected yet: a mail server that is down delays mail, not the
-    /// service. Needs a tokio runtime around it.
+    /// service.
     pub fn new(settings: &SmtpSettings, texts: Texts) -> Result<Self, SettingProblem> {
         settings.check()?;
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host)
-            .port(settings.port)
-            .tls(tls(settings)?)
-            .timeout(Some(settings.timeout))
-            .hello_name(ClientId::Domain(settings.hello_name.clone()))
-            .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS).idle_timeout(KEEP_IDLE));
-        if let Some(login) = &settings.login {
+        let credentials = |login: &SmtpLogin| {
             let password = login.password.expose().to_owned();
-            builder = builder.credentials(Credentials::new(login.username.clone(), password));
-        }
-        Ok(Self { transport: builder.build(), from: settings.from.clone(), texts })
+            Credentials::new(login.username.clone(), password)
+        };
+        let server = MailServer {
+            host: settings.host.clone(),
+            port: settings.port,
+            protection: protection(settings)?,
+            hello_name: ClientId::Domain(settings.hello_name.clone()),
+            login: settings.login.as_ref().map(credentials),
+            step: settings.timeout,
+            idle: Mutex::default(),
+        };
+        Ok(Self { server, from: settings.from.clone(), texts })
     }
 }
 
-fn tls(settings: &SmtpSettings) -> Result<Tls, SettingProblem> {
+fn protection(settings: &SmtpSettings) -> Result<Protection, SettingProblem> {
     let unfit = |_| SettingProblem::new("authorities", "TLS cannot be set up with these authorities");
     let parameters = || {
         let mut parameters = TlsParameters::builder(settings.host.clone());
@@ -70,10 +68,10 @@ fn tls(settings: &SmtpSettings) -> Result<Tls, SettingProblem> {
         parameters.build_rustls().map_err(unfit)
     };
     Ok(match settings.tls {
-        SmtpTls::None => Tls::None,
+        SmtpTls::None => Protection::None,
         // Never opportunistic: whoever strips STARTTLS from the greeting gets no mail.
-        SmtpTls::StartTls => Tls::Required(parameters()?),
-        SmtpTls::Implicit => Tls::Wrapper(parameters()?),
+        SmtpTls::StartTls => Protection::StartTls(parameters()?),
+        SmtpTls::Implicit => Protection::Implicit(parameters()?),
     })
 }
 
@@ -85,16 +83,7 @@ impl Notifier for SmtpNotifier {
         }
         let rendered =
             self.texts.render(letter).map_err(|error: TextError| NotifyError::Permanent(error.into()))?;
-        let message = message::build(&self.from, &letter.entry.notice, &rendered)
-            .map_err(|failure| NotifyError::Permanent(failure.into()))?;
-        let transport = self.transport.clone();
-        // In a task of its own: who gives up waiting must not leave a connection in the middle of a dialogue to the
-        // next message, whose reply would then be taken from this one. Each command has its timeout.
-        let sent = tokio::spawn(async move { transport.send(message).await }).await;
-        match sent {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failure::classify(&error)),
-            Err(_) => Err(NotifyError::Transient(SmtpFailure::Internal.into())),
-        }
+        let message = message::build(&self.from, &letter.entry.notice, &rendered).map_err(classify)?;
+        self.server.send(&message).await.map_err(classify)
     }
 }

@@ -72,7 +72,7 @@ pub struct SmtpSettings {
     pub from: Sender,
     /// What we call ourselves in EHLO (RFC 5321 §4.1.1.1).
     pub hello_name: String,
-    /// For connecting and for each reply.
+    /// For connecting, up to the server's greeting and over TLS, and for each reply after that.
     pub timeout: Duration,
     /// Authorities that vouch for the server (PEM), instead of those of the system.
     pub authorities: Option<String>,

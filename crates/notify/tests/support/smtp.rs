@@ -1,9 +1,11 @@
 //! A mail server of a few lines (RFC 5321): one reply for each command, as the test says.
 
-use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+type Lines = tokio::io::Lines<BufReader<OwnedReadHalf>>;
 
 /// What it answers where it does not simply agree.
 #[derive(Clone, Default)]
@@ -12,6 +14,8 @@ pub struct Script {
     pub extensions: Vec<&'static str>,
     /// By the first word of a command.
     pub replies: Vec<(&'static str, &'static str)>,
+    /// The first word of the command from which on it says nothing; `.` is the end of a message, and nothing the connection.
+    pub silent_from: Option<&'static str>,
 }
 
 /// What it got.
@@ -21,40 +25,60 @@ pub struct Seen {
     pub commands: Vec<String>,
     /// Whole messages, lines ended by LF.
     pub messages: Vec<String>,
+    /// Connections on which it says nothing any more.
+    pub silent: usize,
+    /// Connections that were closed.
+    pub closed: usize,
 }
 
 pub struct Server {
     pub port: u16,
-    seen: Arc<Mutex<Seen>>,
+    seen: watch::Sender<Seen>,
 }
 
 impl Server {
     pub async fn start(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let seen = Arc::<Mutex<Seen>>::default();
-        let kept = Arc::clone(&seen);
+        let seen = watch::Sender::<Seen>::default();
+        let kept = seen.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                kept.lock().unwrap().connections += 1;
-                tokio::spawn(talk(stream, script.clone(), Arc::clone(&kept)));
+                kept.send_modify(|seen| seen.connections += 1);
+                let (script, kept) = (script.clone(), kept.clone());
+                tokio::spawn(async move {
+                    talk(stream, &script, &kept).await;
+                    kept.send_modify(|seen| seen.closed += 1);
+                });
             }
         });
         Self { port, seen }
     }
 
     pub fn seen<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
-        look(&self.seen.lock().unwrap())
+        look(&self.seen.borrow())
+    }
+
+    /// Waits until it has seen enough.
+    pub async fn until(&self, enough: impl FnMut(&Seen) -> bool) {
+        self.seen.subscribe().wait_for(enough).await.unwrap();
     }
 }
 
-async fn talk(stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) -> Option<()> {
+async fn talk(stream: TcpStream, script: &Script, seen: &watch::Sender<Seen>) -> Option<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
+    let is_silent_from = |word: &str| script.silent_from == Some(word);
+    if is_silent_from("") {
+        return hear_out(lines, seen).await;
+    }
     writer.write_all(b"220 test ESMTP\r\n").await.ok()?;
     while let Some(command) = lines.next_line().await.ok()? {
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-        seen.lock().unwrap().commands.push(command.clone());
+        seen.send_modify(|seen| seen.commands.push(command.clone()));
+        if is_silent_from(&verb) {
+            return hear_out(lines, seen).await;
+        }
         let scripted = script.replies.iter().find(|(wanted, _)| *wanted == verb).map(|(_, reply)| *reply);
         let reply = match (scripted, &*verb) {
             (Some(reply), _) => format!("{reply}\r\n"),
@@ -62,7 +86,10 @@ async fn talk(stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) -> Opti
             (None, "DATA") => {
                 writer.write_all(b"354 go on\r\n").await.ok()?;
                 let message = message(&mut lines).await?;
-                seen.lock().unwrap().messages.push(message);
+                seen.send_modify(|seen| seen.messages.push(message));
+                if is_silent_from(".") {
+                    return hear_out(lines, seen).await;
+                }
                 "250 taken\r\n".to_owned()
             }
             _ => "250 fine\r\n".to_owned(),
@@ -70,6 +97,12 @@ async fn talk(stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) -> Opti
         writer.write_all(reply.as_bytes()).await.ok()?;
     }
     Some(())
+}
+
+/// Says nothing until the other side has closed the connection.
+async fn hear_out(lines: Lines, seen: &watch::Sender<Seen>) -> Option<()> {
+    seen.send_modify(|seen| seen.silent += 1);
+    lines.into_inner().read_to_end(&mut Vec::new()).await.ok().map(drop)
 }
 
 fn ehlo(extensions: &[&str]) -> String {
@@ -80,7 +113,7 @@ fn ehlo(extensions: &[&str]) -> String {
     parts.flat_map(|(index, line)| ["250", if index == last { " " } else { "-" }, line, "\r\n"]).collect()
 }
 
-async fn message(lines: &mut tokio::io::Lines<BufReader<OwnedReadHalf>>) -> Option<String> {
+async fn message(lines: &mut Lines) -> Option<String> {
     let mut message = String::new();
     loop {
         let line = lines.next_line().await.ok()??;

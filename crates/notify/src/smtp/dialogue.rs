@@ -1,0 +1,141 @@
+//! The dialogue with the mail server (RFC 5321), every step of which has its time: the library below bounds the making of
+//! a TCP connection, and waits for TLS and for replies without end.
+//!
+//! Whoever stops waiting, here or further out, drops the connection: a reply that came late would be taken for that of the
+//! next message. Only one whose message was taken is kept.
+
+use super::failure::SmtpFailure;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::{Address, Message};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Connections that are kept at most.
+const MAX_IDLE: usize = 8;
+/// How long a connection is of use without anything to send; servers close theirs after minutes (RFC 5321 §4.5.3.2).
+const KEEP_IDLE: Duration = Duration::from_secs(30);
+/// How long the reply to QUIT is waited for, by nobody who has anything else to do.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// When a connection changes to TLS.
+pub(super) enum Protection {
+    Implicit(TlsParameters),
+    StartTls(TlsParameters),
+    None,
+}
+
+/// The mail server, and the connections to it that are waiting for a message.
+pub(super) struct MailServer {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) protection: Protection,
+    pub(super) hello_name: ClientId,
+    pub(super) login: Option<Credentials>,
+    /// For making a connection, and for each step from there on.
+    pub(super) step: Duration,
+    pub(super) idle: Mutex<Vec<Idle>>,
+}
+
+pub(super) struct Idle {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+impl MailServer {
+    /// Hands a message over.
+    pub(super) async fn send(&self, message: &Message) -> Result<(), SmtpFailure> {
+        let mut connection = self.connection().await?;
+        let sent = self.hand_over(&mut connection, message).await;
+        match sent {
+            Ok(()) => self.keep(connection),
+            // It would be waited for in vain once more.
+            Err(SmtpFailure::Timeout) => {}
+            Err(_) => drop(tokio::spawn(async move { timeout(GOODBYE, connection.quit()).await.is_ok() })),
+        }
+        sent
+    }
+
+    /// Waits for a step, and no longer than one may take.
+    async fn in_time<T>(&self, step: impl Future<Output = Result<T, Error>>) -> Result<T, SmtpFailure> {
+        match timeout(self.step, step).await {
+            Ok(done) => done.map_err(|error| SmtpFailure::of(&error)),
+            Err(_) => Err(SmtpFailure::Timeout),
+        }
+    }
+
+    /// One that was kept and still answers, else a new one.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, SmtpFailure> {
+        if let Some(mut kept) = self.kept()
+            && timeout(self.step, kept.test_connected()).await == Ok(true)
+        {
+            return Ok(kept);
+        }
+        let tls = match &self.protection {
+            Protection::Implicit(tls) => Some(tls.clone()),
+            Protection::StartTls(_) | Protection::None => None,
+        };
+        // Half for each address: of two, the first may swallow everything.
+        let (server, patience) = ((&*self.host, self.port), Some(self.step / 2));
+        let connect = AsyncSmtpConnection::connect_tokio1(server, patience, &self.hello_name, tls, None);
+        let mut connection = self.in_time(connect).await?;
+        if let Protection::StartTls(tls) = &self.protection {
+            self.in_time(connection.starttls(tls.clone(), &self.hello_name)).await?;
+        }
+        if let Some(login) = &self.login {
+            self.in_time(connection.auth(DEFAULT_MECHANISMS, login)).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn hand_over(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        message: &Message,
+    ) -> Result<(), SmtpFailure> {
+        let (envelope, content) = (message.envelope(), message.formatted());
+        let mut parameters = Vec::new();
+        if !envelope.to().iter().chain(envelope.from()).all(is_ascii) {
+            needs(connection, Extension::SmtpUtfEight)?;
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !content.is_ascii() {
+            needs(connection, Extension::EightBitMime)?;
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        self.in_time(connection.command(Mail::new(envelope.from().cloned(), parameters))).await?;
+        for address in envelope.to() {
+            self.in_time(connection.command(Rcpt::new(address.clone(), Vec::new()))).await?;
+        }
+        self.in_time(connection.command(Data)).await?;
+        self.in_time(connection.message(&content)).await?;
+        Ok(())
+    }
+
+    /// The connection that was used last, where that is not too long ago; closes those that wait for longer.
+    fn kept(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|kept| kept.since.elapsed() < KEEP_IDLE);
+        idle.pop().map(|kept| kept.connection)
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+}
+
+fn is_ascii(address: &Address) -> bool {
+    AsRef::<str>::as_ref(address).is_ascii()
+}
+
+fn needs(connection: &AsyncSmtpConnection, extension: Extension) -> Result<(), SmtpFailure> {
+    let offered = connection.server_info().supports_feature(extension);
+    if offered { Ok(()) } else { Err(SmtpFailure::Unsupported) }
+}
