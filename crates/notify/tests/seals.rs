@@ -219,3 +219,77 @@ async fn half_a_line_of_the_log_is_ended() {
     });
     assert_eq!(numbers, [Some(1), Some(2), Some(3)]);
 }
+
+/// A pipe that nobody reads until the test lets it go on.
+struct Pipe(Out, Option<std::sync::mpsc::Receiver<()>>);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(wait) = self.1.take() {
+            wait.recv().map_err(io::Error::other)?;
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// R48, R56: a pipe or a disk that hangs is a failure after ten seconds. What comes after waits for its turn, is not written
+/// beside it, and is told of just the same.
+#[tokio::test]
+async fn what_hangs_is_told_and_nothing_is_written_beside_it() {
+    let acme = fixtures::tenant("acme");
+    let all = seals(&acme, 3);
+    let (goes_on, wait) = std::sync::mpsc::channel();
+    let out = Out::default();
+    let clock = Arc::new(ManualClock::at(fixtures::START));
+    let exporter = LogSeals::writing_to(Pipe(out.clone(), Some(wait)), clock);
+    tokio::time::pause();
+    for seal in &all[..2] {
+        let began = tokio::time::Instant::now();
+        let told = tokio::select! {
+            told = exporter.export(&acme, seal) => told,
+            () = time_passes() => unreachable!(),
+        };
+        assert!(told.is_err(), "seal {}", seal.number);
+        assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+    tokio::time::resume();
+    goes_on.send(()).unwrap();
+    exporter.export(&acme, &all[2]).await.unwrap();
+    let numbers = out.lines().into_iter().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        line["seal"].as_u64().unwrap()
+    });
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 3], "the first came late, and the second not at all");
+}
+
+/// Lets time pass, a second after the other, for whoever waits beside this.
+async fn time_passes() {
+    loop {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+/// R48, R56: so is a folder that hangs when it is asked how far its files are.
+#[tokio::test]
+async fn a_folder_that_hangs_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, acme) = (FileSeals::new(folder.path()).unwrap(), fixtures::tenant("acme"));
+    // Opening a pipe that nobody writes to is a disk that does not answer.
+    let pipe = folder.path().join("acme.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    tokio::time::pause();
+    let told = tokio::select! {
+        told = exporter.kept(&acme) => told,
+        () = time_passes() => unreachable!(),
+    };
+    assert!(told.is_err(), "{told:?}");
+    tokio::time::resume();
+    // Who waits for a writer goes on, and the next one has its turn: this is no file of seals.
+    let writer = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    assert!(exporter.kept(&acme).await.is_err());
+    drop(writer);
+}

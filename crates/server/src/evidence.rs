@@ -171,7 +171,9 @@ impl Handing {
                 Duration::ZERO
             }
             Some(failure) => {
-                let since = [state.behind_since, stuck.oldest].into_iter().flatten().min().unwrap_or(now);
+                let since = [state.behind_since, stuck.oldest].into_iter().flatten().min();
+                // A seal may have been made by a clock that was ahead; it waits all the same.
+                let since = since.unwrap_or(now).min(now);
                 if state.behind_since.replace(since).is_none() {
                     tracing::warn!(
                         exporter,
@@ -208,9 +210,12 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    /// An exporter that can be down.
+    /// An exporter that can be down, or hang.
     #[derive(Default)]
-    struct Switch(AtomicBool);
+    struct Switch {
+        down: AtomicBool,
+        hangs: bool,
+    }
 
     #[async_trait]
     impl SealExporter for Switch {
@@ -223,24 +228,28 @@ mod tests {
         }
 
         async fn export(&self, _: &TenantId, _: &Seal) -> Result<(), ExportError> {
-            if self.0.load(Ordering::SeqCst) { Err(ExportError("down".into())) } else { Ok(()) }
+            match (self.down.load(Ordering::SeqCst), self.hangs) {
+                (false, _) => Ok(()),
+                (true, false) => Err(ExportError("down".into())),
+                (true, true) => std::future::pending().await,
+            }
         }
     }
 
-    /// R56: an exporter that takes nothing is behind by the age of the oldest seal, which is an alarm once when it is too
-    /// long; when it has caught up it is behind no more.
-    #[test]
-    fn falling_behind_is_measured_and_an_alarm_once() {
+    /// Hands out one seal, made so long after the clock's time, to an exporter that is down until `rounds` are over: after how
+    /// many minutes each is, how many seconds the exporter is behind then, and whether that was an alarm.
+    fn check(ahead: Duration, hangs: bool, rounds: &[(u64, u64, bool)]) {
         let recorder = PrometheusBuilder::new().build_recorder();
         let page = recorder.handle();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let story = async {
             let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(ManualClock::at(fixtures::START)));
             let tenant = StoreUnderTest::sharing(Arc::clone(&store)).create_tenant("acme").await;
             let key = SealKey { key: (KeyId(1), [9; 32]), sign: Arc::new(|_| [7; 64]) };
             let when = SealWhen { events: 1, age: Duration::ZERO };
-            seal_next(store.as_ref(), &tenant, &key, when, clock.now()).await.unwrap().unwrap();
-            let exporter = Arc::new(Switch(true.into()));
+            let made = clock.now().plus(ahead);
+            seal_next(store.as_ref(), &tenant, &key, when, made).await.unwrap().unwrap();
+            let exporter = Arc::new(Switch { down: true.into(), hangs });
             let evidence =
                 Evidence { log: store.clone(), progress: store, key, exporters: vec![exporter.clone()] };
             let handing = Handing {
@@ -260,17 +269,37 @@ mod tests {
                 assert_eq!(page.contains("countersign_alarms_total 1\n"), alarms, "{page}");
                 assert!(!page.contains("countersign_alarms_total 2\n"), "{page}");
             };
-            behind(9, 540, false).await;
-            behind(1, 600, true).await;
-            behind(5, 900, true).await;
-            exporter.0.store(false, Ordering::SeqCst);
+            for (minutes, seconds, alarms) in rounds {
+                behind(*minutes, *seconds, *alarms).await;
+            }
+            exporter.down.store(false, Ordering::SeqCst);
             behind(1, 0, true).await;
             assert!(page.render().contains("countersign_audit_exported_total{exporter=\"switch\"} 1\n"));
         };
         metrics::with_local_recorder(&recorder, || {
             tracing::subscriber::with_default(tracing_subscriber::registry().with(Alarms), || {
-                runtime.block_on(story);
+                runtime.unwrap().block_on(story);
             });
         });
+    }
+
+    /// R56: an exporter that takes nothing is behind by the age of the oldest seal, which is an alarm once when it is too
+    /// long; when it has caught up it is behind no more.
+    #[test]
+    fn falling_behind_is_measured_and_an_alarm_once() {
+        check(Duration::ZERO, false, &[(9, 540, false), (1, 600, true), (5, 900, true)]);
+    }
+
+    /// R56: so is one that neither takes a seal nor refuses it.
+    #[test]
+    fn an_exporter_that_hangs_has_fallen_behind() {
+        check(Duration::ZERO, true, &[(9, 540, false), (1, 600, true), (5, 900, true)]);
+    }
+
+    /// R56: a seal from the future waits since it was first tried.
+    #[test]
+    fn a_seal_from_the_future_silences_no_alarm() {
+        let rounds = [(0, 0, false), (9, 540, false), (1, 600, true), (60, 4_200, true)];
+        check(Duration::from_hours(1), false, &rounds);
     }
 }

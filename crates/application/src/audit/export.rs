@@ -6,6 +6,12 @@ use countersign_domain::audit::{Content, Head, Seal, Statement};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{AuditLog, AuditProgress, ExportError, Exported, Kept, SealExporter, StoreError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// An exporter that takes longer to answer does not: more than the longest time that a receiver can be given. Whoever waited
+/// for it without end could tell nobody, and would do nothing else.
+const PATIENCE: Duration = Duration::from_secs(75);
 
 /// What is needed to hand seals out.
 #[derive(Clone, Copy)]
@@ -94,7 +100,7 @@ impl Export<'_> {
     }
 
     async fn last(&self, tenant: &TenantId) -> Result<Option<Exported>, ExportFailure> {
-        match self.exporter.kept(tenant).await? {
+        match in_time(self.exporter.kept(tenant)).await? {
             Kept::Here(last) => Ok(last),
             Kept::InStore => Ok(self.progress.exported(self.exporter.name(), tenant).await?),
         }
@@ -126,11 +132,15 @@ impl Export<'_> {
     }
 
     async fn hand(&self, tenant: &TenantId, seal: &Seal, statement: &Statement) -> Result<(), ExportFailure> {
-        self.exporter.export(tenant, seal).await?;
-        if self.exporter.kept(tenant).await? == Kept::InStore {
+        in_time(self.exporter.export(tenant, seal)).await?;
+        if in_time(self.exporter.kept(tenant)).await? == Kept::InStore {
             let exported = Exported { number: seal.number, hash: statement.hash() };
             self.progress.remember_exported(self.exporter.name(), tenant, &exported).await?;
         }
         Ok(())
     }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, ExportError>>) -> Result<T, ExportError> {
+    timeout(PATIENCE, answer).await.unwrap_or_else(|late| Err(ExportError(late.into())))
 }

@@ -11,13 +11,17 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Bytes at the end of a file among which the beginning of its last line is: a seal is far below.
 const LAST_LINE: u64 = 16 * 1024;
 
 /// Appends seals to files.
 #[derive(Debug, Clone)]
-pub struct FileSeals(Arc<Path>);
+pub struct FileSeals {
+    folder: Arc<Path>,
+    turn: Arc<Mutex<()>>,
+}
 
 impl FileSeals {
     /// An exporter to this folder, which is made where it is missing, for its owner alone.
@@ -28,12 +32,12 @@ impl FileSeals {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         // What stands in it cannot be written to is found at the first seal; a folder that is none, now.
         std::fs::read_dir(folder)?;
-        Ok(Self(folder.into()))
+        Ok(Self { folder: folder.into(), turn: Arc::default() })
     }
 
     /// The file of a tenant, whose id has no character that a path would read otherwise.
     fn path(&self, tenant: &TenantId) -> PathBuf {
-        self.0.join(format!("{tenant}.jsonl"))
+        self.folder.join(format!("{tenant}.jsonl"))
     }
 }
 
@@ -97,13 +101,13 @@ impl SealExporter for FileSeals {
 
     async fn kept(&self, tenant: &TenantId) -> Result<Kept, ExportError> {
         let path = self.path(tenant);
-        blocking(move || last_seal(&path)).await.map(Kept::Here)
+        blocking(&self.turn, move |()| last_seal(&path)).await.map(Kept::Here)
     }
 
     async fn export(&self, tenant: &TenantId, seal: &Seal) -> Result<(), ExportError> {
         let line = serde_json::to_string(&SealLine::of(tenant, seal));
         let line = line.map_err(|error| ExportError(error.into()))?;
         let path = self.path(tenant);
-        blocking(move || append(&path, &format!("{line}\n"))).await
+        blocking(&self.turn, move |()| append(&path, &format!("{line}\n"))).await
     }
 }

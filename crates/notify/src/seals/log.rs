@@ -11,7 +11,8 @@ use countersign_domain::ids::TenantId;
 use countersign_ports::{Clock, ExportError, Kept, SealExporter};
 use serde::Serialize;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Where lines go.
 struct Out {
@@ -93,7 +94,6 @@ impl SealExporter for LogSeals {
         };
         let mut line = serde_json::to_vec(&line).map_err(|error| ExportError(error.into()))?;
         line.push(b'\n');
-        let out = Arc::clone(&self.out);
-        blocking(move || out.lock().unwrap_or_else(PoisonError::into_inner).write(&line)).await
+        blocking(&self.out, move |out| out.write(&line)).await
     }
 }

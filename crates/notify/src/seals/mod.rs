@@ -15,13 +15,27 @@ use countersign_ports::ExportError;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
-/// Files and pipes block; the calls of logins must not wait for them.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+/// A disk or a pipe that takes longer is not waited for: whoever hands seals out must be able to tell that it hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Files and pipes block; the calls of logins must not wait for them. What hangs keeps its turn, so that nothing is written
+/// late beside what came after it, and so that it keeps one thread and no more.
+async fn blocking<P: Send + 'static, T: Send + 'static>(
+    place: &Arc<Mutex<P>>,
+    work: impl FnOnce(&mut P) -> io::Result<T> + Send + 'static,
 ) -> Result<T, ExportError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(|error| ExportError(error.into()))?;
-    done.map_err(|error| ExportError(error.into()))
+    let place = Arc::clone(place);
+    let work = async move {
+        let mut turn = place.lock_owned().await;
+        tokio::task::spawn_blocking(move || work(&mut turn)).await
+    };
+    let done = timeout(PATIENCE, work).await.map_err(|late| ExportError(late.into()))?;
+    done.map_err(|error| ExportError(error.into()))?.map_err(|error| ExportError(error.into()))
 }
 
 /// A seal as a line of JSON, as `countersign audit seals` prints it. The statement is what is signed; tenant and number
