@@ -299,8 +299,8 @@ async fn carry_out(
     Ok(())
 }
 
-/// Seals the log (R56), tenant by tenant. Several nodes may do it at once: a seal's number is given once, and who comes
-/// later finds the events sealed.
+/// Seals the log (R56), tenant by tenant, while the clock can be relied on. Several nodes may do it at once: a seal's number
+/// is given once, and who comes later finds the events sealed.
 pub(crate) async fn seal(
     evidence: Evidence,
     after: Duration,
@@ -334,7 +334,9 @@ async fn seal_all(
                 if stopped.is_cancelled() {
                     return Ok(());
                 }
-                match seal_next(store, &tenant, &evidence.key, when, clock.now()).await {
+                // A statement says when it was made, and is signed: not by a clock that jumped (R65).
+                let Some(now) = clock.trusted_now() else { return Ok(()) };
+                match seal_next(store, &tenant, &evidence.key, when, now).await {
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                     // A chain that does not read stops its own tenant's seals, and nobody else's.

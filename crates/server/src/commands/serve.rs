@@ -76,8 +76,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
     jobs.extend(evidence::jobs(&evidence, &audit, &stop));
-    let (seal_after, alarm_after, clock_of_seals) =
-        (audit.seal_after, audit.alarm_after, Arc::new(SystemClock));
+    let (seal_after, alarm_after) = (audit.seal_after, audit.alarm_after);
+    let clock_of_seals = Arc::clone(&clock) as Arc<dyn Clock>;
     let sealing = jobs::seal(evidence.clone(), seal_after, alarm_after, clock_of_seals, stop.clone());
     jobs.push(Box::pin(sealing));
     jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &clock, &stop));

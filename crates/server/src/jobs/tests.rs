@@ -1,13 +1,16 @@
-//! Jobs whose rounds panic, and erasures that a log tells of which somebody edited.
+//! Jobs whose rounds panic, what no job does by a clock that jumped, and erasures that a log tells of which somebody edited.
 
 mod by_the_clock;
 
 use super::*;
 use crate::metrics::Alarms;
 use async_trait::async_trait;
+use countersign_application::audit::SealKey;
+use countersign_domain::digest::KeyId;
 use countersign_domain::ids::UserId;
-use countersign_ports::EventPosition;
-use countersign_testkit::fixtures;
+use countersign_ports::{AuditLog as _, EventPosition};
+use countersign_testkit::conformance::StoreUnderTest;
+use countersign_testkit::{ManualClock, MemoryStore, fixtures};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::cell::Cell;
 use std::sync::Mutex;
@@ -104,4 +107,19 @@ fn a_job_whose_rounds_panic_is_failing() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     metrics::with_local_recorder(&recorder, || runtime.unwrap().block_on(story));
+}
+
+/// R65, R56: a seal says when it was made, and is signed: none is made by a clock that is not relied on.
+#[tokio::test]
+async fn nothing_is_sealed_by_a_clock_that_is_not_relied_on() {
+    let (store, clock) = (Arc::new(MemoryStore::new()), ManualClock::at(fixtures::START));
+    let tenant = StoreUnderTest::sharing(Arc::clone(&store)).create_tenant("acme").await;
+    let key = SealKey { key: (KeyId(1), [9; 32]), sign: Arc::new(|_| [7; 64]) };
+    let evidence = Evidence { log: store.clone(), progress: store.clone(), key, exporters: Vec::new() };
+    let when = SealWhen { events: 1, age: Duration::ZERO };
+    for trusted in [false, true] {
+        clock.trust(trusted);
+        seal_all(&evidence, when, &clock, &CancellationToken::new()).await.unwrap();
+        assert_eq!(store.last_seal(&tenant).await.unwrap().is_some(), trusted);
+    }
 }
