@@ -7,6 +7,7 @@ use countersign_domain::coverage::{self, Coverage, FactsAt, Stopped};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_domain::policy::{self, FieldChange, PolicyDocument, Preset};
+use countersign_domain::time::Timestamp;
 use countersign_ports::{ChangeSet, Commit, EventRecord, StoreError, Tell, TenantRecord};
 
 /// A policy that was changed, or would be.
@@ -48,7 +49,7 @@ impl Application {
             revision: PolicyRevision(1),
             document,
             preset: preset.id().to_owned(),
-            create_time: self.0.deps.clock.now(),
+            create_time: self.0.trusted_now()?,
         };
         let event = Event::new(EventType::TenantCreated).with("preset", preset.id());
         match self.put(&record, meta, actor, event, Tell::Nobody).await? {
@@ -71,15 +72,15 @@ impl Application {
         Ok(self.0.deps.policies.tenants(after, limit).await?)
     }
 
-    /// Which fields `document` would change, whether that is allowed, and what it would do to users.
+    /// Which fields `document` would change, whether that is allowed, and what it would do to users. The revision that comes
+    /// of it is as old as this preview, so the clock must be one that can be relied on (R65).
     pub async fn preview_policy(
         &self,
         current: &TenantRecord,
         document: PolicyDocument,
         may_weaken: bool,
     ) -> Result<PolicyUpdate, AppError> {
-        let deps = &self.0.deps;
-        let now = deps.clock.now();
+        let now = self.0.trusted_now()?;
         let old = current.document.clone().validated().map_err(|_| AppError::PolicyCorrupt)?;
         let new = document.clone().validated().map_err(AppError::PolicyInvalid)?;
         let changes = policy::changes(&old, &new);
@@ -88,7 +89,7 @@ impl Application {
         if !may_weaken && !weaker.is_empty() {
             return Err(AppError::WeakeningDenied { fields: weaker });
         }
-        let impact = self.impact(&current.tenant, &old, &new).await?;
+        let impact = self.impact(&current.tenant, &old, &new, now).await?;
         let record = TenantRecord {
             revision: PolicyRevision(current.revision.0.saturating_add(1)),
             document,
@@ -104,9 +105,9 @@ impl Application {
         tenant: &TenantId,
         old: &PolicyDocument,
         new: &PolicyDocument,
+        now: Timestamp,
     ) -> Result<Impact, AppError> {
         let deps = &self.0.deps;
-        let now = deps.clock.now();
         let counted = |rule: &PolicyDocument, groups: &[String]| {
             let mut rule = rule.clone();
             rule.requirement.groups = groups.to_vec();
@@ -177,6 +178,7 @@ impl Application {
         }
     }
 
+    /// Commits a revision, whose time was judged when it was read.
     async fn put(
         &self,
         record: &TenantRecord,
@@ -185,7 +187,6 @@ impl Application {
         event: Event,
         tell: Tell,
     ) -> Result<Commit, AppError> {
-        self.0.trusted_now()?;
         let change = self.change_of(record, meta, actor, event);
         let events = change.events.clone();
         let put = self.0.deps.policies.put_policy(record.clone(), change, tell).await;

@@ -154,8 +154,8 @@ async fn sweep_all(
     stopped: &CancellationToken,
 ) -> Result<(), StoreError> {
     // By a clock that jumped ahead, everything would have expired.
-    while clock.is_trusted() && !stopped.is_cancelled() {
-        let rows = store.sweep(clock.now(), SWEEP_ROWS).await?;
+    while let Some(now) = clock.trusted_now().filter(|_| !stopped.is_cancelled()) {
+        let rows = store.sweep(now, SWEEP_ROWS).await?;
         if rows > 0 {
             tracing::debug!(rows, "expired rows were deleted");
         }
@@ -178,11 +178,9 @@ pub(crate) async fn sweep_dead_letters(
         let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
         async move {
             // By a clock that jumped ahead, all of them would be old.
-            if !clock.is_trusted() {
-                return Ok::<_, StoreError>(());
-            }
+            let Some(now) = clock.trusted_now() else { return Ok::<_, StoreError>(()) };
             // One piece a minute: what is left comes next.
-            match store.sweep_dead_letters(clock.now().minus(keep), SWEEP_ROWS).await? {
+            match store.sweep_dead_letters(now.minus(keep), SWEEP_ROWS).await? {
                 0 => {}
                 letters => tracing::info!(letters, "old notices that were given up were deleted"),
             }

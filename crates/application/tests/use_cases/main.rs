@@ -12,4 +12,5 @@ mod delegation;
 mod evidence;
 mod outbox;
 mod road;
+mod tenants;
 mod world;
