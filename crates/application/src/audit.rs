@@ -7,7 +7,7 @@ mod retention;
 
 pub use dump::{Piece, Span, dump};
 pub use export::{Export, ExportFailure, Handed};
-pub use retention::Evidence;
+pub use retention::{Dropped, Evidence, HeldUp};
 
 use countersign_domain::audit::{
     Chain, CheckSignature, Content, Entry, Erasures, EventPosition, Finding, Head, LoggedEvent, Problem,

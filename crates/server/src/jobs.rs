@@ -240,9 +240,9 @@ pub(crate) async fn keep_events(
     every_told(KEEP_EVENTS_EVERY, stop, standing, move || {
         let (app, store, evidence) = (app.clone(), Arc::clone(&store), evidence.clone());
         async move {
-            match app.keep_sealed_events(store.as_ref(), retention, &evidence).await? {
-                None | Some(0) => {}
-                Some(pieces) => tracing::info!(pieces, "security events past their retention were dropped"),
+            match app.keep_sealed_events(store.as_ref(), retention, &evidence).await?.pieces {
+                0 => {}
+                pieces => tracing::info!(pieces, "security events past their retention were dropped"),
             }
             Ok::<_, AppError>(())
         }

@@ -38,40 +38,61 @@ impl std::fmt::Debug for Evidence {
     }
 }
 
+/// What became of a log that is kept in bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many pieces of the log went.
+    pub pieces: u64,
+    /// Why something that is old enough stays.
+    pub held_up: Option<HeldUp>,
+}
+
+/// Why events stay that are old enough to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldUp {
+    /// They are not sealed.
+    Unsealed,
+    /// Their seals have not left by the exporter of this name.
+    NotLeft(&'static str),
+    /// The exporter of this name does not say how far seals have left.
+    Unknown(&'static str),
+}
+
+/// From when on events of a tenant are still needed, and what for.
+type Needed = Option<(Timestamp, HeldUp)>;
+
 impl Application {
     /// Makes room for events to come and drops those older than `retention`, in whole days; none where that is `None`. An
     /// event that is not sealed or whose seal has not left stays. What is dropped is first announced by a retention mark in
-    /// the chain of its tenant, so that its absence is no finding. Returns how many pieces of the log were dropped, or `None`
-    /// where nobody knows whether seals have left. Nothing is announced or dropped by a clock that cannot be relied on (R65).
+    /// the chain of its tenant, so that its absence is no finding. Nothing is announced or dropped where nobody knows whether
+    /// seals have left, or by a clock that cannot be relied on (R65).
     pub async fn keep_sealed_events(
         &self,
         store: &dyn Maintenance,
         retention: Option<Duration>,
         evidence: &Evidence,
-    ) -> Result<Option<u64>, AppError> {
+    ) -> Result<Dropped, AppError> {
         // By a clock that jumped ahead, all of the log would be old, and a signed mark would say that it may be gone.
         let now = self.0.trusted_now()?;
         store.prepare_events(now).await?;
-        let Some(retention) = retention else { return Ok(Some(0)) };
+        let Some(retention) = retention else { return Ok(Dropped { pieces: 0, held_up: None }) };
         let old = now.minus(retention);
-        let mut before = whole_days(old);
+        let (mut before, mut held_up) = (whole_days(old), None);
         let tenants = evidence.tenants().await?;
         for tenant in &tenants {
-            let needed = match evidence.needed_from(tenant, old).await {
-                Ok(needed) => needed,
-                Err(ExportFailure::Store(error)) => return Err(error.into()),
-                Err(error) => {
-                    let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(tenant_id = %tenant, error, "no events are dropped: their seals have not left");
-                    return Ok(None);
-                }
-            };
-            before = needed.map_or(before, |needed| before.min(whole_days(needed.minus(SLACK))));
+            let Some((needed, by)) = evidence.needed_from(tenant, old).await? else { continue };
+            if matches!(by, HeldUp::Unknown(_)) {
+                return Ok(Dropped { pieces: 0, held_up: Some(by) });
+            }
+            let needed = whole_days(needed.minus(SLACK));
+            if needed < before {
+                (before, held_up) = (needed, Some(by));
+            }
         }
         for tenant in &tenants {
             evidence.announce(tenant, before, now).await?;
         }
-        drop_events(store, before).await.map(Some)
+        Ok(Dropped { pieces: drop_events(store, before).await?, held_up })
     }
 }
 
@@ -105,20 +126,27 @@ impl Evidence {
     }
 
     /// The earliest time of an event of the tenant that is still needed; `None` where nothing that is older than `old` is.
-    async fn needed_from(
-        &self,
-        tenant: &TenantId,
-        old: Timestamp,
-    ) -> Result<Option<Timestamp>, ExportFailure> {
+    async fn needed_from(&self, tenant: &TenantId, old: Timestamp) -> Result<Needed, StoreError> {
         let through = head(self.log.as_ref(), tenant).await?.through;
         let unsealed = self.log.logged_events(tenant, through, 1).await?;
-        let mut needed = unsealed.first().map(|event| event.time);
+        let mut needed: Vec<_> =
+            unsealed.first().map(|event| (event.time, HeldUp::Unsealed)).into_iter().collect();
         for exporter in &self.exporters {
-            let (log, progress) = (self.log.as_ref(), self.progress.as_ref());
+            let (log, progress, name) = (self.log.as_ref(), self.progress.as_ref(), exporter.name());
             let export = Export { log, progress, exporter: exporter.as_ref() };
-            needed = [needed, export.needed_from(tenant).await?].into_iter().flatten().min();
+            match export.needed_from(tenant).await {
+                Ok(from) => needed.extend(from.map(|from| (from, HeldUp::NotLeft(name)))),
+                Err(ExportFailure::Store(error)) => return Err(error),
+                Err(error) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    let text = "no events are dropped: nobody knows how far their seals have left";
+                    tracing::warn!(tenant_id = %tenant, exporter = name, error, "{text}");
+                    return Ok(Some((old, HeldUp::Unknown(name))));
+                }
+            }
         }
-        Ok(needed.filter(|needed| needed.minus(SLACK) < old))
+        let first = needed.into_iter().min_by_key(|(from, _)| *from);
+        Ok(first.filter(|(from, _)| from.minus(SLACK) < old))
     }
 
     /// Says in the chain of the tenant that events from before `before` may be gone, where that was not said and there
