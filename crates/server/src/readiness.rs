@@ -116,20 +116,16 @@ mod tests {
     use crate::config::StoreConfig;
     use crate::metrics::Alarms;
     use crate::{stores, witness};
-    use async_trait::async_trait;
     use countersign_api_grpc::{Callers, Options};
     use countersign_application::Application;
     use countersign_domain::digest::KeyId;
-    use countersign_domain::ids::UserRef;
-    use countersign_domain::incarnation::Incarnation;
     use countersign_domain::time::Timestamp;
     use countersign_keyring::{Keyring, RootKey};
     use countersign_ports::Clock as _;
-    use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory};
+    use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, Timed, deps_in_memory};
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
     use tracing_subscriber::layer::SubscriberExt as _;
-    use uuid::Uuid;
 
     /// A node with a database and a witness in this folder.
     async fn node(folder: &Path) -> LookedAt {
@@ -167,101 +163,20 @@ mod tests {
         assert!(told.lines()[0].contains("post-restore"), "{told:?}");
     }
 
-    /// A store whose first look panics.
-    struct Panicking(Arc<dyn Maintenance>, AtomicBool);
-
-    #[async_trait]
-    impl Maintenance for Panicking {
-        async fn check(&self) -> Result<(), StoreError> {
-            assert!(self.1.swap(true, Ordering::SeqCst), "the first look");
-            self.0.check().await
-        }
-
-        async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
-            self.0.time().await
-        }
-
-        async fn sweep(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-
-        async fn fold_counts(&self, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-
-        async fn prepare_events(&self, _: Timestamp) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        async fn drop_events(&self, _: Timestamp) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-    }
-
     /// R48: a look that panics is one at a node that is not ready, and is followed by others.
     #[tokio::test]
     async fn a_look_that_panics_is_followed_by_others() {
         let folder = tempfile::tempdir().unwrap();
         let mut at = node(folder.path()).await;
-        at.store = Arc::new(Panicking(at.store, AtomicBool::new(false)));
+        let panicked = AtomicBool::new(false);
+        at.store = Arc::new(Timed(at.store, move || {
+            assert!(panicked.swap(true, Ordering::SeqCst), "the first look");
+            Ok(None)
+        }));
         let at = Arc::new(at);
         let Err(Unfit::ForNow(told)) = check_once(&at).await else { panic!("it panicked") };
         assert!(told.contains("panicked"), "{told}");
         assert_eq!(check_once(&at).await.unwrap(), Trust::Trusted);
-    }
-    /// A database that is at hand at once, and whose clock is as far off as the test says.
-    struct Off(AtomicI64);
-
-    #[async_trait]
-    impl Maintenance for Off {
-        async fn check(&self) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
-            let micros = SystemClock.now().unix_micros() + self.0.load(Ordering::SeqCst) * 1_000_000;
-            Ok(Some(Timestamp::from_unix_micros(micros)))
-        }
-
-        async fn sweep(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-
-        async fn fold_counts(&self, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-
-        async fn prepare_events(&self, _: Timestamp) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        async fn drop_events(&self, _: Timestamp) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-    }
-
-    /// The same database, as one that goes on.
-    #[async_trait]
-    impl Lifeline for Off {
-        async fn incarnation(&self, _: Uuid) -> Result<Incarnation, StoreError> {
-            self.advance().await
-        }
-
-        async fn advance(&self) -> Result<Incarnation, StoreError> {
-            Ok(Incarnation { id: Uuid::nil(), number: 0, mark: 0, restoring: false })
-        }
-
-        async fn begin_restore(&self) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        async fn finish_restore(&self, _: Uuid, _: u64) -> Result<Incarnation, StoreError> {
-            self.advance().await
-        }
-
-        async fn all_users(&self, _: Option<&UserRef>, _: u32) -> Result<Vec<UserRef>, StoreError> {
-            Ok(Vec::new())
-        }
     }
 
     /// R65: a node whose clock is not the database's is not ready, raises one alarm for it, and is ready again when they
@@ -282,10 +197,16 @@ mod tests {
                 deps_in_memory!(store, Arc::new(ManualClock::default()), Arc::new(SeededRandom::new(1)));
             let options = Options::new(Callers::Loopback);
             let health = countersign_api_grpc::service(Application::new(deps), options).unwrap().health();
-            let database = Arc::new(Off(AtomicI64::new(0)));
+            let off = Arc::new(AtomicI64::new(0));
+            let shown = Arc::clone(&off);
+            let time = move || {
+                let micros = SystemClock.now().unix_micros() + shown.load(Ordering::SeqCst) * 1_000_000;
+                Ok(Some(Timestamp::from_unix_micros(micros)))
+            };
+            let database = Arc::new(MemoryStore::new());
             let at = LookedAt {
-                store: database.clone(),
-                lifeline: database.clone(),
+                store: Arc::new(Timed(database.clone(), time)),
+                lifeline: database,
                 witness: Arc::new(Witness::open(None).unwrap()),
                 clock: Arc::new(GuardedClock::start()),
             };
@@ -293,7 +214,7 @@ mod tests {
             metrics::counter!("countersign_alarms_total").increment(0);
             for (seconds, ready, alarms) in [(0, 1, 0), (86_400, 0, 1), (0, 1, 1), (-86_400, 0, 2), (0, 1, 2)]
             {
-                database.0.store(seconds, Ordering::SeqCst);
+                off.store(seconds, Ordering::SeqCst);
                 // Two looks and a half: the clock of the runtime stands still while anything is to be done.
                 let looks = timeout(CHECK_EVERY * 5 / 2, &mut checking).await;
                 assert!(looks.is_err(), "it ended");

@@ -22,10 +22,12 @@ mod memory;
 mod random;
 mod service;
 mod software_key;
+mod timed;
 mod virtual_authenticator;
 
 pub use clock::ManualClock;
 pub use memory::MemoryStore;
 pub use random::SeededRandom;
 pub use software_key::{Page, SoftwareKey};
+pub use timed::Timed;
 pub use virtual_authenticator::VirtualAuthenticator;

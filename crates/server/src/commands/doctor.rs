@@ -176,11 +176,9 @@ async fn keys(report: &mut Report, at: &Looked) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_trait::async_trait;
-    use countersign_domain::time::Timestamp;
     use countersign_keyring::RootKey;
-    use countersign_ports::{Maintenance, StoreError};
-    use countersign_testkit::SeededRandom;
+    use countersign_ports::StoreError;
+    use countersign_testkit::{SeededRandom, Timed};
     use std::path::Path;
 
     fn keyring(id: u32, seed: u64) -> Arc<Keyring> {
@@ -202,42 +200,13 @@ mod tests {
         report.lines
     }
 
-    /// A store that fails when it is asked for its time.
-    struct Failing;
-
-    #[async_trait]
-    impl Maintenance for Failing {
-        async fn check(&self) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
-            Err(StoreError::Unavailable("gone".into()))
-        }
-
-        async fn sweep(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-
-        async fn fold_counts(&self, _: u32) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-
-        async fn prepare_events(&self, _: Timestamp) -> Result<(), StoreError> {
-            Ok(())
-        }
-
-        async fn drop_events(&self, _: Timestamp) -> Result<u64, StoreError> {
-            Ok(0)
-        }
-    }
-
     /// What was found before the store failed is told, and what can still be looked at too.
     #[tokio::test]
     async fn a_store_that_fails_meanwhile_loses_nothing_that_was_found() {
         let folder = tempfile::tempdir().unwrap();
         let mut at = at(folder.path(), keyring(1, 1)).await;
-        at.stores.maintenance = Arc::new(Failing);
+        let gone = || Err(StoreError::Unavailable("gone".into()));
+        at.stores.maintenance = Arc::new(Timed(Arc::clone(&at.stores.maintenance), gone));
         let told = told(&at).await;
         let words = ["ok   the store answers", "fail the store is unavailable", "ok   the database goes on"];
         assert!(words.iter().all(|word| told.contains(word)), "{told}");

@@ -147,11 +147,10 @@ mod tests {
     use async_trait::async_trait;
     use countersign_domain::ids::{EventId, TenantId, UserRef};
     use countersign_domain::policy::Preset;
-    use countersign_domain::time::Timestamp;
     use countersign_domain::user::{Credential, UserState};
     use countersign_keyring::RootKey;
-    use countersign_ports::{ChangeSet, Commit, Loaded, Maintenance, RequestKey, UserStore};
-    use countersign_testkit::{SeededRandom, fixtures};
+    use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, UserStore};
+    use countersign_testkit::{SeededRandom, Timed, fixtures};
     use std::time::Duration;
     use tempfile::TempDir;
 
@@ -199,43 +198,14 @@ mod tests {
         }
     }
 
-    /// A database whose clock shows another time.
-    struct Apart(Arc<dyn Maintenance>, Timestamp);
-
-    #[async_trait]
-    impl Maintenance for Apart {
-        async fn check(&self) -> Result<(), StoreError> {
-            self.0.check().await
-        }
-
-        async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
-            Ok(Some(self.1))
-        }
-
-        async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-            self.0.sweep(now, limit).await
-        }
-
-        async fn fold_counts(&self, limit: u32) -> Result<u64, StoreError> {
-            self.0.fold_counts(limit).await
-        }
-
-        async fn prepare_events(&self, now: Timestamp) -> Result<(), StoreError> {
-            self.0.prepare_events(now).await
-        }
-
-        async fn drop_events(&self, before: Timestamp) -> Result<u64, StoreError> {
-            self.0.drop_events(before).await
-        }
-    }
-
     /// R65, R64: by a clock that is a day ahead of the database's no step is consumed: it could not be given back.
     #[tokio::test]
     async fn nothing_is_begun_by_a_clock_apart_from_the_databases() {
         let (_folder, mut restore) = put_back(&[("acme", "ann")]).await;
         let clock = GuardedClock::start();
         let behind = clock.now().minus(Duration::from_hours(24));
-        restore.stores.maintenance = Arc::new(Apart(Arc::clone(&restore.stores.maintenance), behind));
+        let maintenance = Arc::clone(&restore.stores.maintenance);
+        restore.stores.maintenance = Arc::new(Timed(maintenance, move || Ok(Some(behind))));
         assert!(matches!(restore.result().await, Err(Failure::Unavailable(told)) if told.contains("clock")));
         assert!(!restore.is_begun().await);
         assert!(!restore.is_safe(&fixtures::user("acme", "ann")).await);
