@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// How often is looked for new seals, unless they are made more often.
+/// How often new seals are looked for; more often where `seal_after` is shorter.
 const EXPORT_EVERY: Duration = Duration::from_secs(10);
 /// Tenants read at once.
 const TENANTS: u32 = 200;
@@ -236,8 +236,8 @@ mod tests {
         }
     }
 
-    /// Hands out one seal, made so long after the clock's time, to an exporter that is down until `rounds` are over: after how
-    /// many minutes each is, how many seconds the exporter is behind then, and whether that was an alarm.
+    /// Hands out one seal, made so long after the clock's time, to an exporter that is down until `rounds` are over: after
+    /// how many minutes each is, how many seconds the exporter is behind then, and whether that was an alarm.
     fn check(ahead: Duration, hangs: bool, rounds: &[(u64, u64, bool)]) {
         let recorder = PrometheusBuilder::new().build_recorder();
         let page = recorder.handle();

@@ -23,17 +23,17 @@ const DENIALS_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often the log is looked at: retention counts in days.
 const KEEP_EVENTS_EVERY: Duration = Duration::from_hours(1);
-/// How often changes of counts are brought together: so many of them a list of coverage reads one by one.
+/// How often changes of counts are folded: a coverage query reads every change not yet folded.
 const FOLD_EVERY: Duration = Duration::from_secs(10);
 /// Rows deleted by one statement: short enough not to hold up a login.
 const SWEEP_ROWS: u32 = 1_000;
-/// How often is looked for what is under an older root key.
+/// How often rows under an older root key are looked for.
 const RESEAL_EVERY: Duration = Duration::from_mins(1);
 /// How long an erased user's claims stay in the log at least, where nothing else is erased.
 const ERASE_EVERY: Duration = Duration::from_secs(10);
 /// Events looked at by one statement of an erasure.
 const ERASE_ROWS: u32 = 500;
-/// How often is looked for what is to be sealed, unless it is to be sealed sooner.
+/// How often events to seal are looked for; more often where `seal_after` is shorter.
 const SEAL_EVERY: Duration = Duration::from_secs(10);
 /// Events that one seal covers at most; as soon as there are as many, they are sealed.
 const SEAL_EVENTS: u32 = 1_000;

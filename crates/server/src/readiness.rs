@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often is looked.
+/// How often store, witness and clock are checked.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// A store or a disk that takes longer to answer is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);

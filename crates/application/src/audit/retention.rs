@@ -64,8 +64,8 @@ type Needed = Option<(Timestamp, HeldUp)>;
 impl Application {
     /// Makes room for events to come and drops those older than `retention`, in whole days; none where that is `None`. An
     /// event that is not sealed or whose seal has not left stays. What is dropped is first announced by a retention mark in
-    /// the chain of its tenant, so that its absence is no finding. Nothing is announced or dropped where nobody knows whether
-    /// seals have left, or by a clock that cannot be relied on (R65).
+    /// the chain of its tenant, so that its absence is no finding. Nothing is announced or dropped where nobody knows
+    /// whether seals have left, or by a clock that cannot be relied on (R65).
     pub async fn keep_sealed_events(
         &self,
         store: &dyn Maintenance,
@@ -125,7 +125,7 @@ impl Evidence {
         }
     }
 
-    /// The earliest time of an event of the tenant that is still needed; `None` where nothing that is older than `old` is.
+    /// From when on events of the tenant are still needed, and what for; `None` where nothing that is older than `old` is.
     async fn needed_from(&self, tenant: &TenantId, old: Timestamp) -> Result<Needed, StoreError> {
         let through = head(self.log.as_ref(), tenant).await?.through;
         let unsealed = self.log.logged_events(tenant, through, 1).await?;

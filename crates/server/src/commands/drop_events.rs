@@ -48,8 +48,8 @@ pub(super) async fn run(args: DropArgs) -> Result<(), Failure> {
     tell(&told(dropping.run(age).await?, unit)?)
 }
 
-/// Those of a node. Refuses a folder of seals that is not there: a node makes it and fills it; one that is made here is empty,
-/// and nothing would ever have left by it.
+/// Those of a node. Refuses a folder of seals that is not there: a node makes it and fills it; one that is made here is
+/// empty, and nothing would ever have left by it.
 fn exporters(audit: &AuditConfig) -> Result<Vec<Arc<dyn SealExporter>>, Failure> {
     let folder = audit.file.as_ref().map(std::fs::metadata);
     if matches!(folder, Some(Err(error)) if error.kind() == io::ErrorKind::NotFound) {
@@ -104,8 +104,8 @@ impl Dropping {
                 "the clock is away from the database's; set up NTP on both".to_owned(),
             ));
         }
-        // A mark that is signed with another key than it says would be a finding for ever: the key that signs is refused where
-        // it is another than it was, and remembered, so that no other can take its id later (R52).
+        // A mark that is signed with another key than it says would be a finding for ever: the key that signs is refused
+        // where it is another than it was, and remembered, so that no other can take its id later (R52).
         vault::admit(stores.vault.as_ref(), &keyring, &retired, clock.now()).await?;
         let evidence = evidence::of(&stores, &keyring, exporters);
         let app = Application::new(stores.deps(keyring.digests(), clock));
@@ -213,8 +213,8 @@ mod tests {
         assert!(told.to_string().contains("keys.*.2: is another key"), "{told}");
     }
 
-    /// R56: a folder of seals that is not there is refused and not made; by one that is empty nothing has left, so nothing may
-    /// go, and that is found.
+    /// R56: a folder of seals that is not there is refused and not made; by one that is empty nothing has left, so nothing
+    /// may go, and that is found.
     #[tokio::test]
     async fn seals_that_have_not_left_are_found() {
         let folder = tempfile::tempdir().unwrap();
