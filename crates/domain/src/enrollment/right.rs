@@ -105,8 +105,7 @@ pub(crate) fn may_enroll(
     Ok(())
 }
 
-/// Proofs needed at this stage. Adding to an active second factor needs what switching it off needs, where the policy
-/// names nothing for enrolling: an added authenticator can do no less (R23).
+/// Proofs needed at this stage.
 pub(super) fn required(
     user: &UserState,
     ctx: &Context<'_>,
@@ -127,8 +126,8 @@ pub(super) fn required(
 /// Proofs that adding an authenticator needs over both stages, and the field of the policy that names them.
 pub(crate) fn proofs_to_add<'a>(state: &UserState, ctx: &Context<'a>) -> (&'static str, &'a [ProofKind]) {
     let policy = ctx.policy;
-    if state.is_on() && policy.enrollment.required_proofs.is_empty() {
-        ("disable.required_proofs", &policy.disable.required_proofs)
+    if state.is_on() {
+        policy.proofs_to_add()
     } else {
         ("enrollment.required_proofs", &policy.enrollment.required_proofs)
     }

@@ -86,21 +86,24 @@ pub fn voids_security_keys(old: &PolicyDocument, new: &PolicyDocument) -> bool {
 fn asking(old: &PolicyDocument, new: &PolicyDocument, changes: &mut Changes) {
     let (a, b) = (&old.requirement, &new.requirement);
     changes.note("requirement.mode", &a.mode, &b.mode, b.mode == RequirementMode::Optional);
+    // Where nobody had to have one, whatever is said of whom and when asks more.
+    let was_required = a.mode == RequirementMode::Required;
     // An absent date means at once, which sorts before every date.
     changes.note(
         "requirement.required_from_time",
         &a.required_from,
         &b.required_from,
-        b.required_from > a.required_from,
+        was_required && b.required_from > a.required_from,
     );
     changes.note(
         "requirement.grace_period",
         &a.grace_period,
         &b.grace_period,
-        b.grace_period > a.grace_period,
+        was_required && b.grace_period > a.grace_period,
     );
     changes.note("requirement.first_enrollment", &a.first_enrollment, &b.first_enrollment, true);
-    let narrower = !b.groups.is_empty()
+    let narrower = was_required
+        && !b.groups.is_empty()
         && (a.groups.is_empty() || a.groups.iter().any(|group| !b.groups.contains(group)));
     changes.note("requirement.groups", &a.groups, &b.groups, narrower);
     let (a, b) = (&old.challenge, &new.challenge);
@@ -145,11 +148,13 @@ fn enrolling(old: &PolicyDocument, new: &PolicyDocument, changes: &mut Changes) 
     changes.note("sms", &old.sms, &new.sms, true);
     let (a, b) = (&old.enrollment, &new.enrollment);
     let fewer = |a: &[_], b: &[_]| a.iter().any(|proof| !b.contains(proof));
+    // What is named takes the place of what switching off needs, which may have been more.
+    let fewer_to_add = fewer(old.proofs_to_add().1, new.proofs_to_add().1);
     changes.note(
         "enrollment.required_proofs",
         &a.required_proofs,
         &b.required_proofs,
-        fewer(&a.required_proofs, &b.required_proofs),
+        fewer_to_add || fewer(&a.required_proofs, &b.required_proofs),
     );
     changes.note("enrollment.proof_stage", &a.proof_stage, &b.proof_stage, b.proof_stage > a.proof_stage);
     changes.note(
@@ -232,6 +237,7 @@ mod tests {
     use super::*;
     use crate::policy::{Preset, ProofKind};
     use crate::text::Issuer;
+    use crate::time::Timestamp;
 
     fn changed(change: impl FnOnce(&mut PolicyDocument)) -> Vec<(&'static str, bool)> {
         let old = Preset::SelfServiceCode.document(Issuer::parse("Example").unwrap());
@@ -276,4 +282,63 @@ mod tests {
             [("first_factor.trust_federated_mfa", true)]
         );
     }
+
+    fn required(policy: &mut PolicyDocument) {
+        policy.requirement.mode = RequirementMode::Required;
+        policy.disable.self_service = false;
+        policy.enrollment.replace = Replace::AnyTime;
+    }
+
+    /// R37: whom a new requirement means, and from when, asks less of nobody; of a requirement that there is, it does.
+    #[test]
+    fn introducing_a_requirement_asks_less_of_nobody() {
+        let put_off = |policy: &mut PolicyDocument| {
+            policy.requirement.required_from = Some(Timestamp::from_unix_seconds(1_900_000_000));
+            policy.requirement.grace_period = Duration::from_hours(24);
+            policy.requirement.groups = vec!["staff".to_owned()];
+        };
+        let all = |mode, weaker| {
+            let fields = ["required_from_time", "grace_period", "groups"];
+            let fields = fields.map(|field| (format!("requirement.{field}"), weaker));
+            let mode = std::iter::once(("requirement.mode".to_owned(), false)).filter(|_| mode);
+            mode.chain(fields).collect::<Vec<_>>()
+        };
+        let requirement = |changes: Vec<FieldChange>| {
+            let own = changes.into_iter().filter(|change| change.field.starts_with("requirement."));
+            own.map(|change| (change.field.to_owned(), change.weaker)).collect::<Vec<_>>()
+        };
+        let optional = Preset::SelfServiceCode.document(Issuer::parse("Example").unwrap());
+        let (mut at_once, mut later) = (optional.clone(), optional.clone());
+        required(&mut at_once);
+        required(&mut later);
+        put_off(&mut later);
+        let [optional, at_once, later] = [optional, at_once, later].map(|each| each.validated().unwrap());
+        assert_eq!(requirement(changes(&optional, &later)), all(true, false));
+        assert_eq!(requirement(changes(&at_once, &later)), all(false, true));
+        assert_eq!(requirement(changes(&later, &at_once)), all(false, false));
+    }
+
+    /// R23, R37: what is named for enrolling takes the place of what switching off needs, where a factor is on: it asks
+    /// less where it lacks one of those.
+    #[test]
+    fn naming_a_proof_for_enrolling_may_ask_less() {
+        let (first, second) = (ProofKind::FirstFactor, ProofKind::SecondFactor);
+        let named = |disable: &[ProofKind]| {
+            let mut old = Preset::SelfServiceCode.document(Issuer::parse("Example").unwrap());
+            old.disable.required_proofs = disable.to_vec();
+            let mut new = old.clone();
+            new.enrollment.required_proofs = vec![first];
+            let [old, new] = [old, new].map(|each| each.validated().unwrap());
+            let weaker = |from: &Policy, to: &Policy| {
+                changes(from, to).into_iter().map(|each| (each.field, each.weaker)).collect::<Vec<_>>()
+            };
+            (weaker(&old, &new), weaker(&new, &old))
+        };
+        let field = "enrollment.required_proofs";
+        assert_eq!(named(&[second]), (vec![(field, true)], vec![(field, true)]));
+        assert_eq!(named(&[first, second]), (vec![(field, true)], vec![(field, true)]));
+        assert_eq!(named(&[first]), (vec![(field, false)], vec![(field, true)]));
+        assert_eq!(named(&[]), (vec![(field, false)], vec![(field, true)]));
+    }
+
 }

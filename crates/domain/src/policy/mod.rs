@@ -341,6 +341,16 @@ impl PolicyDocument {
         let violations = validate::violations(&self);
         if violations.is_empty() { Ok(Policy(self)) } else { Err(violations) }
     }
+
+    /// Proofs that adding to a second factor that is on needs, and the field that names them: what switching it off needs,
+    /// where nothing is named for enrolling. An added authenticator can do no less (R23).
+    pub(crate) fn proofs_to_add(&self) -> (&'static str, &[ProofKind]) {
+        if self.enrollment.required_proofs.is_empty() {
+            ("disable.required_proofs", &self.disable.required_proofs)
+        } else {
+            ("enrollment.required_proofs", &self.enrollment.required_proofs)
+        }
+    }
 }
 
 impl Deref for Policy {
