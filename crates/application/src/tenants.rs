@@ -28,8 +28,8 @@ pub struct Impact {
     pub users: u64,
     /// Users whose next login would be stopped under the new policy and would not under the old one.
     pub newly_stopped: u64,
-    /// Users who would lose their only usable authenticator. Only a policy by which security keys sign for somebody else
-    /// does that; whatever else is enrolled stays usable under any.
+    /// Users who would lose their only usable authenticator. Only a policy by which security keys sign for somebody else, or
+    /// for nobody, does that for certain; whatever else is enrolled stays usable under any.
     pub losing_all: u64,
 }
 

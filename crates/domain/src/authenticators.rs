@@ -38,16 +38,20 @@ fn rename_on(draft: &mut Draft, id: AuthenticatorId, name: &DisplayName) -> Resu
 }
 
 /// Whether this user could remove the authenticator now, proofs aside. Removing the last one that serves is switching
-/// off; a disabled one that stays behind would not do.
+/// off; a disabled one that stays behind would not do, nor a key that serves nobody.
 pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> Result<(), Denial> {
     state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
-    if state.active().any(|other| other.id != id) {
+    if is_another_serving(state, ctx, id) {
         return Ok(());
     }
     if requirement::is_mandatory(state, ctx) {
         return Err(Denial::LastAuthenticator);
     }
     may_disable(state, ctx)
+}
+
+fn is_another_serving(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> bool {
+    state.serving(ctx.policy).any(|other| other.id != id)
 }
 
 /// Kinds of the authenticators that went, one each: an entry of an app is to be deleted, a number is not (B34).
@@ -75,7 +79,7 @@ fn remove_on(
         draft.next.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
     let kind = authenticator.kind();
     let removed = Event::new(EventType::AuthenticatorRemoved).about(id, kind);
-    if draft.next.active().any(|other| other.id != id) {
+    if is_another_serving(&draft.next, ctx, id) {
         draft.next.authenticators.retain(|other| other.id != id);
         draft.next.raise_epoch();
         draft.lead_owner(removed);

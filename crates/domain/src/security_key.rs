@@ -180,8 +180,7 @@ impl<'a> RelyingParty<'a> {
     /// The tenant's relying party; `None` where its policy names none, so that there are no security keys.
     pub(crate) fn of(ctx: &Context<'a>) -> Option<Self> {
         let policy = &ctx.policy.security_key;
-        let named = !policy.relying_party_id.is_empty() && !policy.origins.is_empty();
-        named.then(|| Self {
+        policy.is_named().then(|| Self {
             id: &policy.relying_party_id,
             name: ctx.policy.totp.issuer.as_str(),
             origins: &policy.origins,

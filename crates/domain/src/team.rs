@@ -200,7 +200,7 @@ fn authorise<'a>(
     }
     let rule =
         ctx.policy.delegation_for(action).ok_or(Denial::ActionNotAllowed { policy_field: "delegation" })?;
-    eligible(target, rule, command.by)?;
+    eligible(target, ctx, rule, command.by)?;
     if rule.second_approver && !command.preview {
         let second = command.second.ok_or(Denial::SecondApproverRequired)?;
         let distinct =
@@ -208,13 +208,18 @@ fn authorise<'a>(
         if !distinct {
             return Err(Denial::SecondApproverRequired);
         }
-        eligible(target, rule, second)?;
+        eligible(target, ctx, rule, second)?;
     }
     Ok(Some(rule))
 }
 
 /// Whether one person may act on the target under the rule.
-fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(), Denial> {
+fn eligible(
+    target: &UserState,
+    ctx: &Context<'_>,
+    rule: &Delegation,
+    party: Party<'_>,
+) -> Result<(), Denial> {
     // A disabled account acts on nobody, whatever the caller vouches for.
     let disabled = party.state.is_account_disabled();
     match rule.grant {
@@ -234,7 +239,8 @@ fn eligible(target: &UserState, rule: &Delegation, party: Party<'_>) -> Result<(
             }
         }
     }
-    if rule.actor_needs_two_factor && !party.state.has_active() {
+    // One that serves: a key that signs for nobody any more proves nothing of its owner.
+    if rule.actor_needs_two_factor && party.state.serving(ctx.policy).next().is_none() {
         return Err(Denial::ActorTwoFactorMissing);
     }
     Ok(())

@@ -32,9 +32,8 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
 /// The verdict for a user whose second factor serves nobody: security keys alone, and a policy that names nobody any more
 /// for whom they sign. A challenge could not be passed, nor does waiting help. `None` where there is a way.
 pub(super) fn without_way(draft: &mut Draft, ctx: &Context<'_>) -> Option<Verdict> {
-    let party = RelyingParty::of(ctx).is_some();
-    let serves = |own: &Authenticator| own.kind().takes_codes() || party;
-    if !draft.next.has_active() || draft.next.active().any(serves) || has_recovery_code(draft, ctx) {
+    let serves = draft.next.serving(ctx.policy).next().is_some();
+    if !draft.next.has_active() || serves || has_recovery_code(draft, ctx) {
         return None;
     }
     draft.lead_refused("no_method");

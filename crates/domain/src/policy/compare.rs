@@ -78,8 +78,8 @@ const fn names_every_field(policy: &PolicyDocument) {
 /// Whether every security key that is enrolled is useless under the new policy: keys sign for one relying party alone
 /// (Web Authentication §5.4.2), and for nobody where none is named.
 pub fn voids_security_keys(old: &PolicyDocument, new: &PolicyDocument) -> bool {
-    let named = |policy: &PolicyDocument| !policy.security_key.relying_party_id.is_empty();
-    named(old) && old.security_key.relying_party_id != new.security_key.relying_party_id
+    let (old, new) = (&old.security_key, &new.security_key);
+    old.is_named() && (!new.is_named() || old.relying_party_id != new.relying_party_id)
 }
 
 /// Whom the tenant asks, and when.
@@ -341,4 +341,31 @@ mod tests {
         assert_eq!(named(&[]), (vec![(field, false)], vec![(field, true)]));
     }
 
+    /// Keys serve nobody where either half of the relying party is gone or its id is another; more pages for the same one
+    /// harm no key.
+    #[test]
+    fn keys_are_void_where_nobody_is_named_for_them() {
+        let mut none = Preset::SelfServicePassword.document(Issuer::parse("Example").unwrap());
+        none.security_key.origins.clear();
+        let mut named = none.clone();
+        named.security_key.relying_party_id = "example.com".to_owned();
+        named.security_key.origins = vec!["https://example.com".to_owned()];
+        let (mut pageless, mut more, mut other) = (named.clone(), named.clone(), named.clone());
+        pageless.security_key.origins.clear();
+        more.security_key.origins.push("https://login.example.com".to_owned());
+        other.security_key.relying_party_id = "example.org".to_owned();
+        for (old, new, voids) in [
+            (&named, &pageless, true),
+            (&named, &none, true),
+            (&named, &other, true),
+            (&named, &more, false),
+            (&named, &named, false),
+            (&none, &named, false),
+            (&pageless, &named, false),
+            (&pageless, &other, false),
+        ] {
+            let (from, to) = (&old.security_key, &new.security_key);
+            assert_eq!(voids_security_keys(old, new), voids, "{from:?} {to:?}");
+        }
+    }
 }

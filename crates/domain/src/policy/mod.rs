@@ -123,6 +123,14 @@ pub struct SecurityKeyPolicy {
     pub requires_user_verification: bool,
 }
 
+impl SecurityKeyPolicy {
+    /// Whether keys sign for anybody: both for whom and on which pages are named. Where either is missing every key is
+    /// useless, and none can be added.
+    pub fn is_named(&self) -> bool {
+        !self.relying_party_id.is_empty() && !self.origins.is_empty()
+    }
+}
+
 /// Who hands text messages to the user's phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmsDelivery {

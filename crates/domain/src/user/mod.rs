@@ -20,7 +20,7 @@ pub use login_state::{
 };
 
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch};
-use crate::policy::{AuthenticatorType, LockoutPolicy};
+use crate::policy::{AuthenticatorType, LockoutPolicy, PolicyDocument};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -106,6 +106,13 @@ impl UserState {
     /// The active authenticators.
     pub fn active(&self) -> impl Iterator<Item = &Authenticator> {
         self.authenticators.iter().filter(|authenticator| authenticator.is_active())
+    }
+
+    /// The active authenticators that could pass a challenge under the policy: keys serve nobody where it names nobody for
+    /// whom they sign.
+    pub(crate) fn serving(&self, policy: &PolicyDocument) -> impl Iterator<Item = &Authenticator> {
+        let keys_serve = policy.security_key.is_named();
+        self.active().filter(move |own| own.kind().takes_codes() || keys_serve)
     }
 
     /// The authenticator with that id, active or disabled.

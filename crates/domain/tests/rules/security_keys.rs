@@ -1,15 +1,17 @@
 //! Security keys: when one may be added, what it proves and for which challenge, what closes it and what does not.
 
-use crate::common::{DAY, FIRST, Phone, SECOND, World, typed, user_ref};
+use crate::common::{DAY, FIRST, Phone, SECOND, World, document, session, typed, user_ref};
+use countersign_domain::actor::Actor;
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{self, BeginSecurityKey, BegunSecurityKey, Confirm, Confirmed};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId};
 use countersign_domain::login::{Allowed, CheckLogin, Offer, RefusedReason, Verdict};
-use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset};
+use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, RequirementMode};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
 use countersign_domain::security_key::PresentedCredential;
+use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::user::{ChallengePurpose, Standing};
 use countersign_testkit::{Page, SoftwareKey};
 
@@ -362,4 +364,56 @@ fn keys_alone_that_serve_nobody_lock_out() {
         assert_eq!(world.detail("finding"), Some("no_method"));
         assert!(world.state.challenges.is_empty() && world.state.failures.recent.is_empty());
     }
+}
+
+/// R37: a key that serves nobody any more is no second factor that could stay behind: beside it the app is the last one,
+/// which nobody removes in mandatory mode, and whose removal elsewhere switches off.
+#[test]
+fn the_last_that_serves_is_the_last() {
+    let (mut world, phone) = world();
+    add(&mut world, &mut SoftwareKey::new(1));
+    let app = world.id_of(&phone);
+    world.set_policy(|p| p.security_key.origins.clear());
+    let mut optional = world.clone();
+    world.set_policy(|p| {
+        p.requirement.mode = RequirementMode::Required;
+        p.disable.self_service = false;
+    });
+    let proofs = world.proofs(None);
+    let mut served = world.clone();
+    served.set_policy(with_keys);
+    assert!(served.remove(app, &proofs).is_ok());
+    assert_eq!(world.remove(app, &proofs), Err(Denial::LastAuthenticator));
+    assert_eq!(world.state.authenticators.len(), 2);
+
+    let gone = optional.remove(app, &proofs).unwrap();
+    assert_eq!(gone, [AuthenticatorType::Totp, AuthenticatorType::SecurityKey]);
+    assert_eq!((optional.state.is_on(), optional.told), (false, Some(EventType::TwoFactorDisabled)));
+}
+
+/// B38: nor is it an active second factor of somebody who acts on others.
+#[test]
+fn who_acts_on_others_needs_a_key_that_serves() {
+    let by_keys = |policy: &mut PolicyDocument| {
+        with_keys(policy);
+        policy.delegation = document(Preset::AdminPermissions).delegation;
+    };
+    let (target, _) = World::on_with(Preset::SelfServicePassword, by_keys);
+    let mut admin = target.neighbour(user_ref("acme", "adam"));
+    admin.enroll();
+    add(&mut admin, &mut SoftwareKey::new(1));
+    admin.state.authenticators.retain(|own| own.kind() == AuthenticatorType::SecurityKey);
+    let permissions = target.policy.delegation[0].permissions.clone();
+    let actor = Actor { permissions, ..session(&admin.user, None) };
+    let disabled = |mut target: World| {
+        let by = Party { actor: &actor, state: &admin.state };
+        let justification = "lost the phone";
+        let command = Delegated { by, actor_code: None, second: None, justification, preview: false };
+        let decision = team::disable_member(&target.state, &target.ctx(), &command);
+        target.commit(decision)
+    };
+    assert_eq!(disabled(target.clone()), Ok(()));
+    let mut unnamed = target;
+    unnamed.set_policy(|p| p.security_key.origins.clear());
+    assert_eq!(disabled(unnamed), Err(Denial::ActorTwoFactorMissing));
 }

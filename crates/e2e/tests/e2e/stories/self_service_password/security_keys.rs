@@ -165,8 +165,9 @@ async fn a_real_browser_registers_and_signs_in(store: Store) {
     browser.close().await;
 }
 
-/// B48, B53: keys sign for one relying party alone. Whoever names another one is told before how many have nothing but
-/// keys, which are useless then: not who has an app as well or no key at all. Looking changes nothing.
+/// B48, B53: keys sign for one relying party alone, on the pages that are named for it. Whoever names another one, or no page
+/// any more, is told before how many have nothing but keys, which are useless then: not who has an app as well or no key at
+/// all. Looking changes nothing.
 async fn a_preview_counts_who_has_nothing_but_keys_of_another_party(store: Store) {
     let node = Node::start(store).await;
     let channel = node.channel().await;
@@ -179,12 +180,15 @@ async fn a_preview_counts_who_has_nothing_but_keys_of_another_party(store: Store
     let mut key = key_of(&eve).await;
     eve.remove(&app.id(), &app.phone.code()).await.unwrap();
 
-    for (party, origin, lose) in
-        [("example.com", "https://example.com", 0), ("example.org", "https://example.org", 1)]
-    {
+    for (party, origins, lose) in [
+        ("example.com", &["https://example.com"][..], 0),
+        ("example.org", &["https://example.org"][..], 1),
+        ("example.com", &[][..], 1),
+        ("", &[][..], 1),
+    ] {
         let security_key = v1::SecurityKeyPolicy {
             relying_party_id: party.to_owned(),
-            origins: vec![origin.to_owned()],
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
             ..v1::SecurityKeyPolicy::default()
         };
         let policy = v1::Policy { security_key: Some(security_key), ..v1::Policy::default() };
