@@ -317,7 +317,7 @@ const TOLD_AT: u32 = 3;
 /// Charges one wrong code to the user and to every active authenticator it was evaluated against (R10).
 fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
     let policy = &ctx.policy.lockout;
-    let was_full = draft.next.failures.is_window_full(policy);
+    let was_capped = draft.next.failures.is_capped(policy);
     let lock = draft.next.failures.charge(ctx.now, digest, policy);
     let mut disabled = Vec::new();
     let evaluated = |own: &&mut Authenticator| own.is_active() && own.kind().takes_codes();
@@ -338,7 +338,7 @@ fn charge(draft: &mut Draft, ctx: &Context<'_>, digest: crate::digest::Digest) {
     if let Some(until) = lock {
         // The owner hears of the first lock of a streak and of the window that has filled, not of every guess (R18).
         let first = failures.consecutive == policy.free_failures;
-        let filled = failures.is_window_full(policy) && !was_full;
+        let filled = failures.is_capped(policy) && !was_capped;
         draft.next.challenges.clear();
         let seconds = until.since(ctx.now).as_secs().to_string();
         let event = Event::new(EventType::UserLocked).with("seconds", seconds);

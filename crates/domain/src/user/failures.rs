@@ -33,9 +33,11 @@ impl Failures {
         self.locked_until.filter(|until| *until > now)
     }
 
-    /// Whether the rolling window was full at the last failure.
-    pub(crate) const fn is_window_full(&self, policy: &LockoutPolicy) -> bool {
-        self.recent.len() >= policy.rolling_limit as usize
+    /// Whether the rolling window is full and has its lock. One that is full only since policy was tightened has none: the
+    /// next failure starts it.
+    pub(crate) fn is_capped(&self, policy: &LockoutPolicy) -> bool {
+        let cap = self.rolling_cap(policy);
+        cap.is_some() && self.locked_until >= cap
     }
 
     /// Charges one evaluated failure at `now`. Returns the lock that it started, if it started one.
@@ -60,11 +62,12 @@ impl Failures {
         lock
     }
 
-    /// A success: the streak is over. The rolling window is not refilled by it, so a full one keeps its lock (R13).
+    /// A success: the streak is over. The rolling window is not refilled by it, so a full one keeps its lock (R13). It
+    /// starts none: nobody is locked for being right, also where policy was tightened meanwhile.
     pub(crate) fn forget_streak(&mut self, policy: &LockoutPolicy) {
         self.consecutive = 0;
         self.last_wrong = None;
-        self.locked_until = self.rolling_cap(policy);
+        self.locked_until = self.locked_until.min(self.rolling_cap(policy));
     }
 
     /// Lifts the lock and the window: a manager vouched for the user.
@@ -79,10 +82,11 @@ impl Failures {
         Some(policy.first_delay.saturating_mul(factor).min(policy.max_delay))
     }
 
-    /// When the oldest failure of a full window leaves it; `None` while the window has room.
+    /// When a full window has room again; `None` while it has. Of more failures than the limit, kept under a wider one, only
+    /// the last count.
     fn rolling_cap(&self, policy: &LockoutPolicy) -> Option<Timestamp> {
-        let oldest = self.recent.first().filter(|_| self.is_window_full(policy));
-        oldest.map(|oldest| oldest.plus(policy.rolling_window))
+        let first = self.recent.len().checked_sub(policy.rolling_limit as usize)?;
+        self.recent.get(first).map(|oldest| oldest.plus(policy.rolling_window))
     }
 }
 

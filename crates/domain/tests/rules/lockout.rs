@@ -424,6 +424,62 @@ fn the_owner_is_told_once_of_a_full_window() {
     assert!((0..7).all(|guess| told[guess] == (guess == at_the_sixth)), "{told:?}");
 }
 
+/// R18: where policy is tightened and the window is full by the new limit, its lock begins with the next wrong code: the
+/// owner is told of that one, and not of those that keep it full.
+#[test]
+fn the_owner_is_told_of_a_window_that_a_tighter_policy_fills() {
+    let (mut world, _) = World::on(Preset::SelfServiceCode);
+    for _ in 0..8 {
+        guess(&mut world);
+        world.pass(2 * HOUR);
+    }
+    world.set_policy(|policy| policy.lockout.rolling_limit = 6);
+    let told: Vec<_> = (0..2)
+        .map(|_| {
+            let lock = guess(&mut world).expect("the window is full");
+            world.pass(lock);
+            world.told
+        })
+        .collect();
+    assert_eq!(told, [Some(EventType::UserLocked), None]);
+}
+
+/// R13, R15: a success locks nobody. Where policy is tightened and the window is full by the new limit, the owner's own
+/// right code starts no lock; the next wrong one does, and is told.
+#[test]
+fn a_right_code_starts_no_lock_under_a_tighter_policy() {
+    let (mut world, phone) = World::on(Preset::SelfServiceCode);
+    for _ in 0..4 {
+        assert_eq!([guess(&mut world), guess(&mut world)], [None, None]);
+        world.pass(STEP);
+        world.log_in(phone.code(world.now));
+    }
+    world.set_policy(|policy| policy.lockout.rolling_limit = 5);
+    world.pass(STEP);
+    world.log_in(phone.code(world.now));
+    assert_eq!(world.status().locked_until, None);
+    world.challenged();
+    // With this one the last five count, and the oldest of those must leave the window.
+    let oldest = world.state.failures.recent[4];
+    assert_eq!(guess(&mut world), Some(oldest.plus(DAY).since(world.now)));
+    assert_eq!(world.told, Some(EventType::UserLocked));
+}
+
+/// R13: a lock of the full window that runs outlasts a success as before, also where the window was made longer since.
+#[test]
+fn a_success_keeps_the_lock_of_a_full_window() {
+    let mut world = World::with(Preset::SelfServiceCode, |p| p.lockout.rolling_limit = 5);
+    let (_, codes) = world.enroll_with_codes();
+    let start = world.now;
+    while world.status().locked_until != Some(start.plus(DAY)) {
+        let delay = guess(&mut world);
+        world.pass(delay.filter(|delay| *delay < HOUR).unwrap_or_default());
+    }
+    world.set_policy(|policy| policy.lockout.rolling_window = 2 * DAY);
+    world.log_in(PresentedCode::Recovery(codes.unwrap().codes[0].clone()));
+    assert_eq!(world.status().locked_until, Some(start.plus(DAY)));
+}
+
 /// R15: nobody can lock the owner's remembered client out by guessing.
 #[test]
 fn a_lock_does_not_close_remembered_clients() {
