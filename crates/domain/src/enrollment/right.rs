@@ -91,18 +91,15 @@ pub(crate) fn may_enroll(
         }
     }
     let limit = ctx.policy.enrollment.max_authenticators;
-    let mut count = state.authenticators.len();
-    if let Some(id) = replaces {
-        state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
-        if ctx.policy.enrollment.replace == Replace::DisableFirst {
-            return Err(Denial::AuthenticatorLimitReached { limit });
+    let fits = match replaces {
+        Some(id) => {
+            state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
+            // As many stay as there were, also where they were more before the limit was lowered.
+            ctx.policy.enrollment.replace != Replace::DisableFirst
         }
-        count -= 1;
-    }
-    if count >= limit as usize {
-        return Err(Denial::AuthenticatorLimitReached { limit });
-    }
-    Ok(())
+        None => state.authenticators.len() < limit as usize,
+    };
+    if fits { Ok(()) } else { Err(Denial::AuthenticatorLimitReached { limit }) }
 }
 
 /// Proofs needed at this stage.

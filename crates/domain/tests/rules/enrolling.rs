@@ -440,6 +440,26 @@ fn replacing_is_refused_where_switching_off_comes_first() {
     assert_eq!(world.begin(&command).map(|_| ()), Ok(()));
 }
 
+/// B2, B49: who has more than a lowered limit may replace one, and then has as many as before; adding is refused.
+#[test]
+fn who_is_above_the_limit_may_still_replace() {
+    let (mut world, _) = World::on(Preset::MandatoryManaged);
+    world.enroll();
+    world.set_policy(|p| p.enrollment.max_authenticators = 1);
+    let full = Err(Denial::AuthenticatorLimitReached { limit: 1 });
+    assert_eq!(world.begin(&world.begin_command()).map(|_| ()), full);
+    let replaced = world.state.authenticators[0].id;
+    let (begun, new) = begin_replacing(&mut world);
+    world.confirm(&world.confirm_command(&begun, new.code(world.now))).unwrap();
+    assert_eq!(world.state.authenticators.len(), 2);
+    assert!(world.state.authenticator(replaced).is_none());
+    // Whose place it was to take is gone: it would be one more.
+    let (begun, newer) = begin_replacing(&mut world);
+    world.state.authenticators.remove(0);
+    let denied = world.confirm(&world.confirm_command(&begun, newer.code(world.now)));
+    assert_eq!(denied, Err(Denial::ResourceNotFound { what: "authenticator" }));
+}
+
 /// R43: replacing an authenticator that the user does not have is like one that never was.
 #[test]
 fn only_ones_own_authenticators_are_replaced() {

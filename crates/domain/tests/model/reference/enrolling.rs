@@ -35,11 +35,9 @@ impl Model {
 
     fn has_room(&self, replaces: Option<usize>) -> Answer<()> {
         let rule = &self.rules.enrollment;
-        if replaces.is_some() && rule.replace == Replace::DisableFirst {
-            return Err("limit");
-        }
-        let staying = self.factors.iter().filter(|factor| Some(factor.app) != replaces).count();
-        if staying < rule.max_authenticators as usize { Ok(()) } else { Err("limit") }
+        let full = self.factors.len() >= rule.max_authenticators as usize;
+        let refused = if replaces.is_some() { rule.replace == Replace::DisableFirst } else { full };
+        if refused { Err("limit") } else { Ok(()) }
     }
 
     /// `replaces` is the app of a factor, or one that is not there.
