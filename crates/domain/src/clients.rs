@@ -36,6 +36,10 @@ pub(crate) fn recognise(
     let opened = token::open_client(keys, ctx.user, draft.next.epoch, &claims.application, token.expose())?;
     let position = draft.next.clients.iter().position(|client| client.id == opened.id)?;
     let client = &mut draft.next.clients[position];
+    let expire_time = client.expires(&ctx.policy.challenge);
+    if expire_time <= ctx.now {
+        return None;
+    }
     let is_current = opened.generation == client.generation;
     // The reply that carried the current token may have been lost: the one before it gets that very token again.
     let is_lost_reply = opened.generation.checked_add(1) == Some(client.generation)
@@ -53,7 +57,7 @@ pub(crate) fn recognise(
     client.last_use_time = ctx.now;
     client.last_ip_address.clone_from(&claims.ip_address);
     let token = token::client(keys, ctx.user, client)?;
-    Some(ClientToken { token, expire_time: client.expire_time })
+    Some(ClientToken { token, expire_time })
 }
 
 /// Remembers the client of a verified login, where policy has remembered clients. One too many pushes out the least

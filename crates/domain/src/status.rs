@@ -5,7 +5,7 @@ use crate::authenticators;
 use crate::context::Context;
 use crate::denial::Denial;
 use crate::enrollment;
-use crate::policy::{AuthenticatorType, ProofKind, Replace};
+use crate::policy::{AuthenticatorType, ChallengeMode, ProofKind, Replace};
 use crate::recovery;
 use crate::requirement::{self, Demand};
 use crate::time::Timestamp;
@@ -75,7 +75,14 @@ pub struct Status {
 
 /// The status of a user now.
 pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
-    let user = state.settled(ctx.now);
+    let mut user = state.settled(ctx.now);
+    let rule = &ctx.policy.challenge;
+    if rule.mode == ChallengeMode::NewClient {
+        for client in &mut user.clients {
+            client.expire_time = client.expires(rule);
+        }
+        user.clients.retain(|client| client.expire_time > ctx.now);
+    }
     let demand = requirement::demand(&user, ctx);
     let grace_until = match demand {
         // A grace period that has not begun begins with the first login, so its end is not known yet.

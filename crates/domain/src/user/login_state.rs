@@ -3,7 +3,7 @@
 
 use crate::digest::KeyId;
 use crate::ids::{ChallengeId, ClientId, Epoch, ResetRequestId, TicketId};
-use crate::policy::FirstFactorMethod;
+use crate::policy::{ChallengePolicy, FirstFactorMethod};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -133,6 +133,12 @@ pub struct RememberedClient {
 impl RememberedClient {
     /// How long the token before the current one is still taken, for lost replies (ruling 14).
     pub const ROTATION_GRACE: Duration = Duration::from_mins(1);
+
+    /// When it is asked again under the policy: a shorter duration holds for those that exist too, a longer one prolongs
+    /// none.
+    pub fn expires(&self, policy: &ChallengePolicy) -> Timestamp {
+        self.expire_time.min(self.create_time.plus(policy.remember_duration))
+    }
 }
 
 /// A member's request to be reset (B42).

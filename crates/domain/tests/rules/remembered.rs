@@ -1,12 +1,12 @@
 //! Remembered clients: whom a token spares the challenge, for how long, and what a rotated-out one does.
 
-use crate::common::{DAY, MINUTE, Phone, World, client, federated, secs, user_ref};
+use crate::common::{DAY, HOUR, MINUTE, Phone, World, client, federated, secs, user_ref};
 use countersign_domain::clients::{ClientToken, Revocation};
 use countersign_domain::digest::{DigestKeys, KeyId};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::ClientId;
 use countersign_domain::login::{Allowed, Assurance, CheckLogin, RefusedReason, Verdict};
-use countersign_domain::policy::{ChallengeMode, Preset};
+use countersign_domain::policy::{ChallengeMode, PolicyDocument, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::secret::{SecretBytes, SecretString};
 use std::collections::BTreeMap;
@@ -189,6 +189,34 @@ fn the_expiry_is_absolute() {
     world.pass(secs(1));
     assert_eq!(check(&mut world, &token), None);
     assert!(world.state.clients.is_empty());
+}
+
+/// R38: a shorter duration holds for clients that exist too: they are asked again when it is over, and until then are told
+/// when that is. A longer one prolongs none.
+#[test]
+fn a_shorter_duration_holds_for_clients_that_exist() {
+    let hours = |policy: &mut PolicyDocument, count: u32| policy.challenge.remember_duration = count * HOUR;
+    let (mut world, phone) = on();
+    let created = world.now;
+    let token = remember(&mut world, &phone, "web").token;
+    world.set_policy(|policy| hours(policy, 3));
+    world.now = created.plus(2 * HOUR);
+    let spared = check(&mut world, &token).and_then(|allowed| allowed.remembered_client).unwrap();
+    assert_eq!(spared.expire_time, created.plus(3 * HOUR));
+    assert_eq!(world.status().user.clients[0].expire_time, created.plus(3 * HOUR));
+    world.set_policy(|policy| hours(policy, 1));
+    assert_eq!(check(&mut world, &spared.token), None);
+    assert!(world.status().user.clients.is_empty());
+
+    let shorter = |policy: &mut PolicyDocument| hours(policy, 1);
+    let (mut world, phone) = World::on_with(Preset::MandatoryManaged, shorter);
+    let created = world.now;
+    let token = remember(&mut world, &phone, "web").token;
+    world.set_policy(|policy| hours(policy, 24));
+    let spared = check(&mut world, &token).and_then(|allowed| allowed.remembered_client).unwrap();
+    assert_eq!(spared.expire_time, created.plus(HOUR));
+    world.now = created.plus(HOUR);
+    assert_eq!(check(&mut world, &spared.token), None);
 }
 
 /// R38: a token is bound to tenant, user and application.
