@@ -1,12 +1,13 @@
 //! What an actor may do to others, said beside each of their statuses: asks the very decisions, and throws them away.
 
 use crate::engine::Snapshot;
+use crate::policies::InForce;
 use crate::{AppError, Application};
 use countersign_domain::actor::Actor;
 use countersign_domain::denial::Denial;
 use countersign_domain::explain;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
-use countersign_domain::policy::{DelegatedAction, Policy, ProofKind};
+use countersign_domain::policy::{DelegatedAction, ProofKind};
 use countersign_domain::status::Status;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
@@ -36,7 +37,7 @@ pub struct Abilities {
     tenant: TenantId,
     actor: Actor,
     state: UserState,
-    policy: Arc<Policy>,
+    policy: Arc<InForce>,
     app: Application,
     now: Timestamp,
 }

@@ -3,12 +3,12 @@
 
 mod sight;
 
+use crate::policies::InForce;
 use crate::{AppError, Application, StatusView};
 use countersign_domain::actor::Actor;
 use countersign_domain::coverage::{self, Coverage, Facts, FactsAt};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId, UserRef};
-use countersign_domain::policy::Policy;
 use countersign_domain::status::{self, TwoFactorState};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{RESET_REQUEST_LIFETIME, ResetRequest, UserState};
@@ -179,7 +179,7 @@ impl Application {
     }
 
     /// The tenant's policy as it is now.
-    pub(crate) async fn current_policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, AppError> {
+    pub(crate) async fn current_policy(&self, tenant: &TenantId) -> Result<Arc<InForce>, AppError> {
         let record = self.policy(tenant, None).await?;
         self.0.policies.get(tenant, record.revision).await
     }

@@ -17,7 +17,7 @@ use crate::denials::Denials;
 use crate::deps::Deps;
 use crate::fresh::Source;
 use crate::measure::{self, Known, Tally};
-use crate::policies::Policies;
+use crate::policies::{InForce, Policies};
 use crate::queues::Queues;
 use crate::seal_alarms::SealAlarms;
 use crate::sms::Handed;
@@ -28,7 +28,6 @@ use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::digest::{Digest, Digests};
 use countersign_domain::ids::{EventId, TenantId, UserRef, Version};
-use countersign_domain::policy::Policy;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::sms::budget::{self, SendCounts};
 use countersign_domain::sms::sending;
@@ -144,7 +143,7 @@ impl Application {
 /// A user as read, with the policy to judge by.
 pub(crate) struct Snapshot {
     pub(crate) loaded: Loaded,
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) policy: Arc<InForce>,
     pub(crate) now: Timestamp,
 }
 
@@ -186,10 +185,12 @@ impl Inner {
     pub(crate) fn context<'a>(
         &'a self,
         user: &'a UserRef,
-        policy: &'a Policy,
+        policy: &'a InForce,
         now: Timestamp,
     ) -> Context<'a> {
-        Context { user, policy, digests: &self.deps.digests, keys: &*self.deps.keys, now }
+        let InForce { policy, since } = policy;
+        let (digests, keys) = (&self.deps.digests, &*self.deps.keys);
+        Context { user, policy, policy_since: *since, digests, keys, now }
     }
 }
 

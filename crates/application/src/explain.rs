@@ -1,6 +1,7 @@
 //! What would happen, by the current policy or a proposed one, now or at another time. Commits nothing.
 
 use crate::engine::Snapshot;
+use crate::policies::InForce;
 use crate::{AppError, Application};
 use countersign_domain::actor::Actor;
 use countersign_domain::explain::{self, Explanation};
@@ -33,7 +34,10 @@ impl Application {
     ) -> Result<Explanation, AppError> {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let policy = match proposed {
-            Some(document) => Arc::new(document.validated().map_err(AppError::PolicyInvalid)?),
+            Some(document) => {
+                let policy = document.validated().map_err(AppError::PolicyInvalid)?;
+                Arc::new(InForce { policy, since: now })
+            }
             None => policy,
         };
         let ctx = self.0.context(user, &policy, at.unwrap_or(now));

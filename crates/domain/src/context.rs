@@ -17,6 +17,8 @@ pub struct Context<'a> {
     pub user: &'a UserRef,
     /// The tenant's policy.
     pub policy: &'a Policy,
+    /// Since when that policy is in force: what was begun before was begun under another one.
+    pub policy_since: Timestamp,
     /// Keys of recovery codes, tokens and guesses.
     pub digests: &'a Digests,
     /// Web Authentication: pure functions, as the digests are.

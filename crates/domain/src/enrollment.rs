@@ -182,12 +182,13 @@ fn confirm_on(
     let pending = draft.next.pending(command.id).cloned().ok_or(Denial::EnrollmentExpired)?;
     may_enroll(&draft.next, ctx, pending.kind(), pending.replaces)?;
     let display_name = display_name(&draft.next, &pending, command.display_name.as_ref())?;
-    if required(&draft.next, ctx, ProofStage::Confirm, &right).contains(&ProofKind::FirstFactor) {
+    let stage = stage_of_confirmation(ctx, &pending);
+    if required(&draft.next, ctx, stage, &right).contains(&ProofKind::FirstFactor) {
         // Before the code is looked at: a stale password must not cost a try or consume a step (B12).
         proof::first_factor(ctx, right.first_factor())?;
     }
     let credential = proved(draft, ctx, &pending, &command.code)?;
-    demand(draft, ctx, ProofStage::Confirm, &right, command.existing_code.as_ref(), "existing_proof.code")?;
+    demand(draft, ctx, stage, &right, command.existing_code.as_ref(), "existing_proof.code")?;
     let authenticator = Authenticator {
         id: fresh.id,
         display_name,
@@ -199,6 +200,16 @@ fn confirm_on(
         credential,
     };
     Ok(switch_on(draft, ctx, &pending, authenticator, &right, &fresh.recovery))
+}
+
+/// The stage that a confirmation is asked as. Where the policy changed meanwhile, what it names was not asked at the
+/// beginning, or by another policy: it is asked now, whatever its stage (B12, R23).
+fn stage_of_confirmation(ctx: &Context<'_>, pending: &PendingEnrollment) -> ProofStage {
+    if pending.create_time < ctx.policy_since {
+        ctx.policy.enrollment.proof_stage
+    } else {
+        ProofStage::Confirm
+    }
 }
 
 /// Puts a confirmed authenticator in its place, with everything that goes along in the same commit.

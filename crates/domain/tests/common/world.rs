@@ -34,6 +34,8 @@ use uuid::Uuid;
 pub struct World {
     pub user: UserRef,
     pub policy: Policy,
+    /// Since when the policy is in force.
+    pub policy_since: Timestamp,
     pub digests: Digests,
     pub now: Timestamp,
     pub state: UserState,
@@ -68,6 +70,7 @@ impl World {
         Self {
             user,
             policy,
+            policy_since: super::START,
             digests,
             now: super::START,
             state: UserState::default(),
@@ -93,7 +96,8 @@ impl World {
     /// Another user of the same tenant at the same time, who has drawn other random numbers.
     pub fn neighbour(&self, user: UserRef) -> Self {
         let other = Self::under(self.policy.clone(), user);
-        Self { now: self.now, drawn: self.drawn + 1_000_000, ..other }
+        let Self { now, policy_since, drawn, .. } = *self;
+        Self { now, policy_since, drawn: drawn + 1_000_000, ..other }
     }
 
     /// Changes the policy under the user's feet.
@@ -101,12 +105,14 @@ impl World {
         let mut document = PolicyDocument::clone(&self.policy);
         change(&mut document);
         self.policy = document.validated().unwrap();
+        self.policy_since = self.now;
     }
 
     pub fn ctx(&self) -> Context<'_> {
         Context {
             user: &self.user,
             policy: &self.policy,
+            policy_since: self.policy_since,
             digests: &self.digests,
             keys: &countersign_webauthn::WebAuthn,
             now: self.now,

@@ -47,6 +47,49 @@ fn no_key_leaves_without_the_fresh_password() {
     }
 }
 
+/// B12, R23: an enrollment that was begun before the policy was changed is asked at its confirmation for what the new one
+/// names, whatever the stage: at its beginning nobody asked.
+#[test]
+fn what_was_begun_under_another_policy_is_asked_at_confirmation() {
+    let mut world = without_links(Preset::PasswordAndCode);
+    let start = BeginTotp { authority: by(&world, None), ..world.begin_command() };
+    let begun = world.begin(&start).unwrap();
+    let phone = Phone::of(&begun);
+    world.pass(secs(1));
+    world.set_policy(|p| p.enrollment.proof_stage = ProofStage::Begin);
+    for (first, denied) in unfit(&world) {
+        let command = world.confirm_command(&begun, phone.code(world.now));
+        assert_eq!(world.confirm(&Confirm { authority: by(&world, first), ..command }), Err(denied));
+        assert!(!world.state.is_on());
+    }
+    let command = world.confirm_command(&begun, phone.code(world.now));
+    world.confirm(&Confirm { authority: by(&world, Some(password(world.now))), ..command }).unwrap();
+    assert!(world.state.is_on());
+}
+
+/// B12, R23: so it is where the new policy asks for a proof that the old one did not name, and one begun under the new
+/// policy is asked once.
+#[test]
+fn a_proof_that_was_named_meanwhile_is_asked_at_confirmation() {
+    let (mut world, active) = World::on_with(Preset::SelfServicePassword, |p| {
+        p.disable.required_proofs.clear();
+    });
+    let (begun, phone) = world.begun();
+    world.pass(STEP);
+    world.set_policy(|p| p.disable.required_proofs = vec![SECOND]);
+    let command = world.confirm_command(&begun, phone.code(world.now));
+    assert_eq!(world.confirm(&command), Err(Denial::ProofRequired { missing: vec![SECOND] }));
+    assert_eq!(world.state.authenticators.len(), 1);
+    let existing_code = Some(active.code(world.now));
+    world.clone().confirm(&Confirm { existing_code: existing_code.clone(), ..command }).unwrap();
+
+    let start = BeginTotp { code: existing_code, ..world.begin_command() };
+    let begun = world.begin(&start).unwrap();
+    let phone = Phone::of(&begun);
+    world.confirm(&world.confirm_command(&begun, phone.code(world.now))).unwrap();
+    assert_eq!(world.state.authenticators.len(), 2);
+}
+
 /// B12: under `BEGIN` the password is not asked again with the code.
 #[test]
 fn a_password_at_the_start_is_not_asked_again() {

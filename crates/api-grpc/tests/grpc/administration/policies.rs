@@ -1,12 +1,13 @@
 //! Changing policies: what guards a change, what it may ask less of, and what it tells.
 
 use super::desk::{Desk, denied, fields, metadata, update};
-use crate::support::{Person, World, callers, options, reason};
+use crate::support::{Person, World, callers, code, options, reason};
 use countersign_api::v1;
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api_grpc::Tenants;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
+use countersign_testkit::VirtualAuthenticator;
 use tonic::{Code, Status};
 
 const TENANT: &str = "self-service-code";
@@ -158,6 +159,29 @@ async fn a_preview_tells_what_a_change_means() {
     assert_eq!(done.impact, preview.impact);
     let stopped = Person::new(TENANT, "bob").login(&world, &client, None).await;
     assert!(matches!(stopped, Verdict::EnrollmentRequired(_)));
+}
+
+/// B12, R23: an enrollment that was begun before a change is asked at its confirmation for what the new policy names.
+#[tokio::test]
+async fn a_change_reaches_enrollments_that_were_begun_before() {
+    let world = World::new();
+    world.tenant(Preset::PasswordAndCode).await;
+    let client = world.client().await;
+    let (desk, ann) = (Desk::of(&client), Person::new("password-and-code", "ann"));
+    let begun = client.account.clone().begin_totp_enrollment(ann.begin(&world)).await.unwrap().into_inner();
+    let app = VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
+    world.next_step();
+    desk.update(&ann.tenant, &["enrollment.proof_stage"], |policy| {
+        policy.enrollment.as_mut().unwrap().proof_stage = v1::ProofStage::Begin.into();
+    })
+    .await
+    .unwrap();
+    let confirm = ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())));
+    let without_password = v1::Actor { first_factor: None, ..ann.actor(&world) };
+    let authority = Some(v1::confirm_enrollment_request::Authority::Actor(without_password));
+    let unproved = v1::ConfirmEnrollmentRequest { authority, ..confirm.clone() };
+    assert_eq!(denied(client.account.clone().confirm_enrollment(unproved).await), "PROOF_REQUIRED");
+    client.account.clone().confirm_enrollment(confirm).await.unwrap();
 }
 
 /// R60: a repeated change is one revision, also with the etag of before; other arguments are refused.
