@@ -61,7 +61,8 @@ pub(super) async fn update(
         let current = done(app.policy(&asked.tenant, None).await, &caller)?;
         let update = preview(app, &caller, &asked, &current).await?;
         // The etag stays the present one, so that the change itself can be asked for with this answer.
-        return Ok(respond(&update, Policy { etag: etag(current.revision), ..policy(&update.record) }));
+        let shown = Policy { etag: etag(current.revision), ..policy(&update.record) };
+        return Ok(respond(&update, &current, shown));
     }
     for _ in 0..MAX_ROUNDS {
         if let Some(repeated) = repeat(app, &caller, &asked).await? {
@@ -75,7 +76,7 @@ pub(super) async fn update(
             Err(AppError::EtagMismatch) => {}
             outcome => {
                 done(outcome, &caller)?;
-                return Ok(respond(&update, policy(&update.record)));
+                return Ok(respond(&update, &current, policy(&update.record)));
             }
         }
     }
@@ -130,16 +131,16 @@ async fn repeat(
         return Err(status::app_error(&AppError::RequestIdReused, caller).into_status());
     }
     let update = done(app.preview_policy(&before, made.document.clone(), true).await, caller)?;
-    Ok(Some(respond(&update, policy(&made))))
+    Ok(Some(respond(&update, &before, policy(&made))))
 }
 
-fn respond(update: &PolicyUpdate, policy: Policy) -> Response<UpdatePolicyResponse> {
+fn respond(update: &PolicyUpdate, old: &TenantRecord, policy: Policy) -> Response<UpdatePolicyResponse> {
     let count = |count: u64| i32::try_from(count).unwrap_or(i32::MAX);
     let impact = PolicyImpact {
         users_count: count(update.impact.users),
         stopped_count: count(update.impact.newly_stopped),
         lose_only_authenticator_count: count(update.impact.losing_all),
-        warnings: warnings::of(&update.record.document),
+        warnings: warnings::of(&old.document, &update.record.document),
     };
     Response::new(UpdatePolicyResponse { policy: Some(policy), impact: Some(impact) })
 }
