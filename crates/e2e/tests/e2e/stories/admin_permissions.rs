@@ -1,9 +1,10 @@
 //! `admin-permissions`: users do as they like; administrators switch off for others only with both permissions and a
 //! second factor of their own.
 
-use super::calls::{JUSTIFICATION, disable_member};
+use super::calls::{JUSTIFICATION, disable_member, lock_out, unlock_member};
 use super::phone::{Enrolled, Phone};
-use super::verdicts::{allowed, challenged, refused};
+use super::verdicts::{allowed, challenged, locked_out, refused};
+use crate::harness::policy::lock_for_an_hour;
 use crate::harness::{Failed as _, Node, Store, User, events, failure, on_both_stores};
 use countersign_api::v1;
 use tonic::transport::Channel;
@@ -106,6 +107,30 @@ async fn an_administrator_with_all_it_takes_switches_off_for_others(store: Store
     allowed(member.login_with(&new.phone.code()).await, Assurance::Verified);
 }
 
+/// B38, B39, R15: an administrator without both permissions and a second factor lifts no lock. One who has them does, without
+/// the member's code, and then the code passes that was right all the time.
+async fn an_administrator_with_all_it_takes_lifts_a_lock(store: Store) {
+    let node = Node::start(store).await;
+    let channel = node.channel().await;
+    lock_for_an_hour(&channel, TENANT).await;
+    let (member, mut enrolled, admin) = member_and_administrator(&channel).await;
+    lock_out(&member, &enrolled.phone).await;
+
+    let denied = unlock_member(&channel, &member, admin.permitted(&PERMISSIONS)).await;
+    denied.expect_reason("ACTOR_TWO_FACTOR_MISSING");
+    Phone::set_up(&admin, admin.to_begin()).await.unwrap();
+    for held in [&PERMISSIONS[..1], &PERMISSIONS[1..]] {
+        let denied = unlock_member(&channel, &member, admin.permitted(held)).await;
+        denied.expect_reason("ACTOR_PERMISSION_MISSING");
+    }
+    let code = enrolled.phone.code();
+    locked_out(member.login_with(&code).await);
+
+    let done = unlock_member(&channel, &member, admin.permitted(&PERMISSIONS)).await.unwrap();
+    assert_eq!(done.status.unwrap().locked_until_time, None);
+    allowed(member.login_with(&code).await, Assurance::Verified);
+}
+
 /// B22, B27, B30: whoever loses the phone signs in with a recovery code, switches off and sets up the new one.
 async fn a_lost_phone_is_replaced_without_an_administrator(store: Store) {
     let node = Node::start(store).await;
@@ -124,5 +149,6 @@ on_both_stores!(
     users_switch_off_with_nothing_more,
     an_administrator_without_all_it_takes_is_refused,
     an_administrator_with_all_it_takes_switches_off_for_others,
+    an_administrator_with_all_it_takes_lifts_a_lock,
     a_lost_phone_is_replaced_without_an_administrator,
 );

@@ -1,6 +1,8 @@
 //! The calls that only stories make: users changing what is theirs, managers and administrators acting on others, and the
 //! directory that tells who is who.
 
+use super::phone::Phone;
+use super::verdicts::{locked_out, refused};
 use crate::harness::User;
 use crate::harness::app::unix_seconds;
 use crate::harness::user::{password, patient, proof};
@@ -176,6 +178,30 @@ pub(super) async fn disable_member(
         ..v1::DisableMemberRequest::default()
     };
     Ok(TeamServiceClient::new(channel.clone()).disable_member(patient(request)).await?.into_inner())
+}
+
+/// Types wrong codes into this user's login until none is evaluated. The tenant's locks must be long ones.
+pub(super) async fn lock_out(user: &User, phone: &Phone) {
+    for number in 0..3 {
+        refused(user.login_with(&phone.wrong(number)).await);
+    }
+    locked_out(user.login().await);
+}
+
+/// This actor lifts this user's lock.
+pub(super) async fn unlock_member(
+    channel: &Channel,
+    member: &User,
+    actor: v1::Actor,
+) -> Result<v1::UnlockMemberResponse, Status> {
+    let request = v1::UnlockMemberRequest {
+        tenant_id: member.tenant.clone(),
+        user_id: member.id.clone(),
+        actor: Some(actor),
+        justification: JUSTIFICATION.to_owned(),
+        ..v1::UnlockMemberRequest::default()
+    };
+    Ok(TeamServiceClient::new(channel.clone()).unlock_member(patient(request)).await?.into_inner())
 }
 
 /// The directory says what this user is in this team.

@@ -3,6 +3,7 @@
 
 mod clients;
 mod grace;
+mod locks;
 mod phones;
 mod reset;
 mod start;

@@ -35,6 +35,15 @@ pub(super) fn challenged(verdict: Result<Verdict, Status>) -> v1::ChallengeRequi
     }
 }
 
+/// Locked out, because of wrong codes.
+#[track_caller]
+pub(super) fn locked_out(verdict: Result<Verdict, Status>) -> v1::LockedOut {
+    match verdict {
+        Ok(Verdict::LockedOut(body)) => body,
+        other => panic!("not locked out: {other:?}"),
+    }
+}
+
 /// Stopped until an authenticator is enrolled.
 #[track_caller]
 pub(super) fn stopped(verdict: Result<Verdict, Status>) -> v1::EnrollmentRequired {

@@ -11,14 +11,14 @@ use tonic::transport::Channel;
 use v1::{Assurance, TeamRole, TwoFactorState};
 
 /// A member of the red team, who has a phone, its manager, and the blue team's.
-struct Teams {
-    member: User,
-    enrolled: Enrolled,
-    manager: User,
-    stranger: User,
+pub(super) struct Teams {
+    pub(super) member: User,
+    pub(super) enrolled: Enrolled,
+    pub(super) manager: User,
+    pub(super) stranger: User,
 }
 
-async fn teams(channel: &Channel) -> Teams {
+pub(super) async fn teams(channel: &Channel) -> Teams {
     let [member, manager, stranger] = ["rita", "mia", "max"].map(|id| user(channel, id));
     put(channel, &member, "red", TeamRole::Member).await;
     put(channel, &manager, "red", TeamRole::Manager).await;

@@ -2,7 +2,7 @@
 //! and with a real browser's authenticator, which it did not.
 
 use super::super::phone::Phone;
-use super::super::verdicts::{allowed, challenged, refused};
+use super::super::verdicts::{allowed, challenged, locked_out, refused};
 use crate::harness::browser::Browser;
 use crate::harness::policy::{change, lock_for_an_hour, to_change};
 use crate::harness::user::patient;
@@ -127,7 +127,7 @@ async fn an_app_comes_first_and_then_a_key(store: Store) {
     for number in 0..3 {
         refused(user.login_with(&phone.wrong(number)).await);
     }
-    let Ok(Verdict::LockedOut(locked)) = user.login().await else { panic!("codes are locked") };
+    let locked = locked_out(user.login().await);
     let answer = key.sign(&request_options(&locked.methods_still_open), &Page::at(ORIGIN));
     allowed(user.answer_with_key(locked.challenge(), &answer).await, Assurance::Verified);
 

@@ -1,7 +1,7 @@
 //! All three kinds in one life: an app, then text messages, then a security key.
 
 use super::super::phone::Phone;
-use super::super::verdicts::{allowed, challenged, refused};
+use super::super::verdicts::{allowed, challenged, locked_out, refused};
 use super::security_keys::{key_of, name_relying_party, request_options};
 use super::text_messages::served;
 use crate::harness::gateway::Gateway;
@@ -52,9 +52,7 @@ async fn an_app_then_text_messages_then_a_key(store: Store) {
     for number in 0..3 {
         refused(user.login_with(&first.phone.wrong(number)).await);
     }
-    let Ok(v1::login_decision::Verdict::LockedOut(locked)) = user.login().await else {
-        panic!("codes are locked")
-    };
+    let locked = locked_out(user.login().await);
     let open = kinds(&locked.methods_still_open);
     assert!(open.contains(&AuthenticatorType::SecurityKey), "{open:?}");
     assert!(!open.contains(&AuthenticatorType::Totp) && !open.contains(&AuthenticatorType::Sms), "{open:?}");
