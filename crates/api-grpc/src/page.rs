@@ -77,7 +77,7 @@ impl List<'_> {
 }
 
 /// A failure that stands for a broken page token.
-pub(crate) fn page_token_invalid() -> Failure {
+fn page_token_invalid() -> Failure {
     Failure::new(ErrorReason::PageTokenInvalid, "the page token belongs to no such list")
 }
 

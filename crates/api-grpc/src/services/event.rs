@@ -1,5 +1,6 @@
 //! `EventService`: the log of security events, read in stretches or followed. Following stands in `watch`.
 
+mod ending;
 mod place;
 mod watch;
 
@@ -7,17 +8,18 @@ mod watch;
 pub(crate) use place::{Log as FuzzedLog, Place as FuzzedPlace};
 
 use super::caller;
-use super::shared::{Reply, done, limit, list_arguments, page_token_invalid, tenant};
+use super::shared::{Reply, done, limit, list_arguments, tenant};
 use crate::convert::event::{filter, security_event};
 use crate::convert::fields::Fields;
 use crate::limits::Shares;
 use crate::page::List;
 use countersign_api::v1::event_service_server::EventService;
 use countersign_api::v1::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse};
-use countersign_application::{Application, EventPosition, EventQuery, Look};
+use countersign_application::{Application, EventQuery, Look};
 use countersign_domain::ids::TenantId;
+use ending::{Ending, Mark, Page};
 use futures::stream::BoxStream;
-use place::{Log, Place};
+use place::Log;
 use tonic::{Request, Response, Status};
 
 /// The service over the use cases.
@@ -60,8 +62,7 @@ impl EventService for EventHandlers {
         // As the version before wrote it where the log was never put back.
         let bound: &[&[u8]] = if self.app.restores() == 0 { &[&arguments] } else { &[&arguments, &restores] };
         let list = List { keys: &self.app.digests().tokens, arguments: bound };
-        let after = list.position(&page_token).map_err(Status::from)?;
-        let after = after.map(|end| place::position(&end).ok_or_else(page_token_invalid)).transpose()?;
+        let before = list.after(&page_token, Mark::read)?;
         done(self.app.require_log(&tenant).await, &caller)?;
         let query = EventQuery {
             tenant: tenant.clone(),
@@ -69,25 +70,19 @@ impl EventService for EventHandlers {
             kinds: filter.kinds,
             start_time,
             end_time,
-            after,
+            after: before.map(|before| before.end),
             // One more than asked for says whether there is another page.
             limit: limit(size + 1),
         };
         let Look { mut events, stopped_at } = done(self.app.look_at_events(&query).await, &caller)?;
-        let cut = events.len() > size;
+        let is_cut = events.len() > size;
         events.truncate(size);
-        let stopped_at = stopped_at.filter(|_| !cut);
-        let more = cut || stopped_at.is_some();
         let shown = events.last().map(|event| event.position);
-        let end: Option<EventPosition> = stopped_at.or(shown).or(after);
-        let next = end.filter(|_| more).map(|end| list.token(&place::bytes(end)));
-        // Where nothing was found, following begins where this search began. So it does where it stopped on its way to a
-        // time: behind that stop stand events from before it.
-        let follow = if stopped_at.is_some() && start_time.is_some() { shown } else { end };
-        let resume = follow.map_or(Place::From(start_time), Place::After);
+        let page = Page { start_time, end_time, before, shown, is_cut, stopped_at };
+        let Ending { next_page, resume } = page.ending();
         Ok(Response::new(ListEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: next_page.map(|mark| list.token(&mark.bytes())).unwrap_or_default(),
             resume_token: resume.token(&self.app.digests().tokens, log(&self.app, &tenant)),
         }))
     }

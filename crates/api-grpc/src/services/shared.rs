@@ -98,8 +98,5 @@ pub(super) fn words(fields: &mut Fields, field: &str, text: String, min: usize) 
     fields.text(field, text, 500, problem, |c| !c.is_control())
 }
 
-/// A failure that stands for a broken page token.
-pub(super) use crate::page::page_token_invalid;
-
 /// The arguments of a request that may be repeated.
 pub(super) use reply::arguments;

@@ -116,6 +116,9 @@ fn digested<'a>(fields: &'a [u8], tenant: &'a TenantId) -> [&'a [u8]; 3] {
     [b"resume", tenant.as_str().as_bytes(), fields]
 }
 
+/// How many bytes a position has.
+pub(super) const LEN: usize = 16;
+
 /// A position as bytes.
 pub(super) fn bytes(position: EventPosition) -> Vec<u8> {
     [position.transaction.to_be_bytes(), position.number.to_be_bytes()].concat()
