@@ -4,6 +4,7 @@ use crate::caller::CallerContext;
 use countersign_application::{AppError, Application, EventQuery, REPEAT_FOR, StoredEvent, TenantRecord};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{PolicyRevision, RequestId, TenantId};
+use countersign_domain::time::Timestamp;
 
 /// Changes of one policy within that time that are looked at.
 const MOST: u32 = 1_000;
@@ -15,6 +16,9 @@ pub(super) async fn creation(
     tenant: &TenantId,
     request: Option<RequestId>,
 ) -> Result<Option<TenantRecord>, AppError> {
+    if request.is_none() || is_old(app, tenant, Some(PolicyRevision(1))).await? {
+        return Ok(None);
+    }
     made_by(app, caller, tenant, request, EventType::TenantCreated).await
 }
 
@@ -25,6 +29,9 @@ pub(super) async fn update(
     tenant: &TenantId,
     request: Option<RequestId>,
 ) -> Result<Option<TenantRecord>, AppError> {
+    if request.is_none() || is_old(app, tenant, None).await? {
+        return Ok(None);
+    }
     made_by(app, caller, tenant, request, EventType::PolicyUpdated).await
 }
 
@@ -40,7 +47,38 @@ pub(super) async fn deletion(
     tenant: &TenantId,
     request: Option<RequestId>,
 ) -> Result<Option<PolicyRevision>, AppError> {
+    if request.is_none() || record(app, tenant, None).await?.is_some() {
+        return Ok(None);
+    }
     event_of(app, caller, tenant, request, EventType::TenantDeleted).await
+}
+
+/// Whether that revision, or the one in force, was made before all requests that are still asked again: then the log, which may
+/// be long, need not be looked through. Of a tenant that is gone only the log knows.
+async fn is_old(
+    app: &Application,
+    tenant: &TenantId,
+    revision: Option<PolicyRevision>,
+) -> Result<bool, AppError> {
+    let record = record(app, tenant, revision).await?;
+    Ok(record.is_some_and(|record| record.create_time < since(app)))
+}
+
+/// A revision, or the one in force; `None` where the tenant is gone.
+async fn record(
+    app: &Application,
+    tenant: &TenantId,
+    revision: Option<PolicyRevision>,
+) -> Result<Option<TenantRecord>, AppError> {
+    match app.policy(tenant, revision).await {
+        Err(AppError::TenantNotFound) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Requests of before are not asked again.
+fn since(app: &Application) -> Timestamp {
+    app.now().minus(REPEAT_FOR)
 }
 
 async fn made_by(
@@ -69,7 +107,7 @@ async fn event_of(
         tenant: tenant.clone(),
         user: None,
         kinds: vec![kind],
-        start_time: Some(app.now().minus(REPEAT_FOR)),
+        start_time: Some(since(app)),
         end_time: None,
         after: None,
         limit: MOST,

@@ -91,7 +91,8 @@ fn changed(older: &TenantRecord, newer: &TenantRecord) -> Result<Vec<String>, Ap
     Ok(changed_fields(&policy::changes(&valid(older)?, &valid(newer)?)))
 }
 
-/// Who made each of these revisions: the event that was committed with it says so.
+/// Who made each of these revisions: the event that was committed with it says so. Nobody is named for those whose events are
+/// further on in a log that takes long to go through.
 async fn actors(
     app: &Application,
     records: &[TenantRecord],
@@ -107,7 +108,7 @@ async fn actors(
         after: None,
         limit: MAX_EVENTS,
     };
-    let events = app.events(&query).await?.into_iter();
+    let events = app.look_through_events(&query).await?.events.into_iter();
     Ok(events.map(|stored| (stored.record.policy_revision, stored.record.actor.principal)).collect())
 }
 

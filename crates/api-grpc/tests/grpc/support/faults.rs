@@ -1,11 +1,14 @@
-//! A store that fails when told to.
+//! Stores that fail, or take their time, when told to.
 
 use async_trait::async_trait;
 use countersign_domain::ids::{EventId, TenantId, UserRef};
-use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, StoreError, UserStore};
+use countersign_ports::{
+    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Loaded, Look, RequestKey, StoreError, UserStore,
+};
 use countersign_testkit::MemoryStore;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// What happens to the next loads or commits.
@@ -82,5 +85,30 @@ impl UserStore for FaultyStore {
 
     async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
         self.inner.is_committed(tenant, event).await
+    }
+}
+
+/// The log of a memory store. Looks at it can be made to take their time, by a test whose time stands still.
+pub(crate) struct SlowLog {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) takes: Mutex<Option<Duration>>,
+}
+
+#[async_trait]
+impl EventLog for SlowLog {
+    async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
+        let takes = *self.takes.lock().unwrap();
+        if let Some(takes) = takes {
+            tokio::time::advance(takes).await;
+        }
+        self.inner.look(query).await
+    }
+
+    async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        self.inner.floor(tenant).await
+    }
+
+    async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+        self.inner.head(tenant).await
     }
 }

@@ -1,6 +1,6 @@
 //! A service in memory, and connections to it.
 
-use super::faults::{Fault, FaultyStore};
+use super::faults::{Fault, FaultyStore, SlowLog};
 use countersign_api::v1::account_service_client::AccountServiceClient;
 use countersign_api::v1::login_service_client::LoginServiceClient;
 use countersign_api_grpc::{Callers, Grants, GrpcService, Options, Peer, PeerCertificate, Tenants, service};
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     random: Arc<SeededRandom>,
     faulty: Arc<FaultyStore>,
+    log: Arc<SlowLog>,
     connections: mpsc::UnboundedSender<io::Result<Connection>>,
 }
 
@@ -96,15 +97,17 @@ impl World {
             commit: Mutex::default(),
             commits: AtomicUsize::new(0),
         });
+        let log = Arc::new(SlowLog { inner: Arc::clone(&store), takes: Mutex::default() });
         let clock = Arc::new(ManualClock::default());
         let random = Arc::new(SeededRandom::new(1));
         let deps = deps_in_memory!(store, clock.clone(), random.clone());
-        let app = Application::new(Deps { users: faulty.clone(), text_messages, ..deps });
+        let app =
+            Application::new(Deps { users: faulty.clone(), events: log.clone(), text_messages, ..deps });
         let service = service(app.clone(), options).unwrap();
         let (connections, incoming) = mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(incoming);
         tokio::spawn(Server::builder().serve_with_incoming(service.clone(), incoming));
-        Self { clock, app, service, store, random, faulty, connections }
+        Self { clock, app, service, store, random, faulty, log, connections }
     }
 
     /// A connection of a peer who shows a certificate with these names, or none.
@@ -175,6 +178,12 @@ impl World {
 
     pub(crate) fn fail_commits(&self, fault: Fault) {
         *self.faulty.commit.lock().unwrap() = fault;
+    }
+
+    /// From now on the log is long: a look at it goes through one event, and takes that long. Time stands still otherwise.
+    pub(crate) fn lengthen_log(&self, takes: Duration) {
+        self.store.look_through(1);
+        *self.log.takes.lock().unwrap() = Some(takes);
     }
 
     /// Commits that have begun so far.
