@@ -12,6 +12,13 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+/// Violations that a caller is told of at most, as the contract says.
+pub(crate) const MAX_VIOLATIONS: usize = 32;
+
+/// Bytes of them at most. All details travel in one header, encoded as base64, and many clients take no more than 16 KiB of
+/// headers: some give up the whole connection for more.
+const MAX_VIOLATION_BYTES: usize = 4_096;
+
 /// An error of the contract in the making.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -29,7 +36,7 @@ impl Failure {
         Self { reason, message, metadata, details: Box::default() }
     }
 
-    /// Fields of the wrong shape, in the order of the request; at least one.
+    /// Fields of the wrong shape, in the order of the request; at least one. The first [`MAX_VIOLATIONS`] are told.
     pub(crate) fn fields(violations: Vec<FieldViolation>) -> Self {
         let first = violations.first().map(|violation| violation.field.clone()).unwrap_or_default();
         let mut failure =
@@ -108,8 +115,23 @@ impl Failure {
         self.reason
     }
 
+    /// Leaves as many violations as fit.
+    fn bound(&mut self) {
+        let Some(all) = self.details.bad_request().map(|bad| bad.field_violations.as_slice()) else { return };
+        let mut bytes = 0;
+        let fits = |violation: &&FieldViolation| {
+            bytes += violation.field.len() + violation.description.len();
+            bytes <= MAX_VIOLATION_BYTES
+        };
+        let fitting: Vec<_> = all.iter().take(MAX_VIOLATIONS).take_while(fits).cloned().collect();
+        if fitting.len() < all.len() {
+            self.details.set_bad_request(fitting);
+        }
+    }
+
     /// The status for the caller. The span of the call learns the reason.
     pub(crate) fn into_status(mut self) -> Status {
+        self.bound();
         let reason = error_reason_name(self.reason);
         tracing::Span::current().record("reason", reason);
         crate::metrics::refused(reason);
@@ -188,6 +210,19 @@ pub(crate) fn incident() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R47: the details of an error fit into the headers that every client takes, however much is wrong, and tell of the first.
+    #[test]
+    fn details_are_bounded() {
+        let violation = |len| move |index| FieldViolation::new(format!("users[{index}]"), "x".repeat(len));
+        for (len, told) in [(10, 32), (120, 31), (4_000, 1)] {
+            let status = Failure::fields((0..500).map(violation(len)).collect()).into_status();
+            let bad = status.get_details_bad_request().unwrap();
+            assert_eq!(bad.field_violations.len(), told, "{len}");
+            assert_eq!(bad.field_violations[0].field, "users[0]");
+            assert!(status.details().len() < 6 * 1_024, "{}", status.details().len());
+        }
+    }
 
     /// Every reason has the status that `docs/errors.md`, written from the contract, gives it.
     #[test]

@@ -1,9 +1,9 @@
-//! Reading a request: every field is parsed once into a domain value, and all that is wrong is told at once.
+//! Reading a request: every field is parsed once into a domain value, and all that is wrong is told at once, up to a bound.
 //!
 //! A violation says where and what would be right, never what was sent. How messages are put together from fields
 //! stands in the neighbouring modules.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, MAX_VIOLATIONS};
 use countersign_application::Etag;
 use countersign_domain::ids::{RequestId, Version};
 use countersign_domain::time::Timestamp;
@@ -28,7 +28,7 @@ impl From<Invalid> for Status {
     }
 }
 
-/// The violations found so far.
+/// The violations found so far, as many as are told.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<FieldViolation>);
 
@@ -40,7 +40,9 @@ impl Fields {
 
     /// Tells of a field. It is written down only here, so that naming a nested one costs a right request nothing.
     pub(crate) fn refuse<T>(&mut self, field: impl Display, problem: impl Display) -> Parsed<T> {
-        self.0.push(FieldViolation::new(field.to_string(), problem.to_string()));
+        if self.0.len() < MAX_VIOLATIONS {
+            self.0.push(FieldViolation::new(field.to_string(), problem.to_string()));
+        }
         Err(Invalid)
     }
 

@@ -131,6 +131,27 @@ async fn a_batch_is_put_whole() {
     assert_eq!(reason(&too_large), "REQUEST_TOO_LARGE");
 }
 
+/// R47: however much is wrong with a request, its refusal reaches the caller, and disturbs nobody else on the connection.
+#[tokio::test]
+async fn a_refusal_is_no_larger_than_callers_take() {
+    let (world, desk) = tenant().await;
+    let person = |n| user(&Person::new(TENANT, &format!("u{n:03}")), &[]);
+    let each = |spoil: fn(v1::User) -> v1::User| (0..500).map(move |n| spoil(person(n))).collect();
+    let addresses: Vec<_> = each(|user| v1::User { email: "nobody".to_owned(), ..user });
+    let teams: Vec<_> = each(|user| v1::User { teams: vec![v1::TeamMembership::default(); 100], ..user });
+    for (users, first) in [(addresses, "users[0].email"), (teams, "users[0].teams[0].team_id")] {
+        let ask = v1::BatchPutUsersRequest { tenant_id: TENANT.to_owned(), users, ..Default::default() };
+        let mut directory = desk.directory.clone();
+        let (refused, beside) = tokio::join!(directory.batch_put_users(ask), desk.policy(TENANT));
+        let refused = refused.unwrap_err();
+        assert_eq!((reason(&refused), metadata(&refused, "field")), ("FIELD_INVALID".into(), first.into()));
+        let told = fields(&refused);
+        assert_eq!((told.len(), told[0].as_str()), (32, first));
+        assert_eq!(beside.revision, 1);
+    }
+    assert_eq!(world.commits(), 0);
+}
+
 /// Where nobody is named the calling workload acted itself, and the log says so.
 #[tokio::test]
 async fn the_caller_acts_where_nobody_is_named() {
