@@ -92,6 +92,11 @@ impl Application {
         self.0.deps.clock.now()
     }
 
+    /// The same, if the clock can be relied on just now (R65): for what is told for good.
+    pub fn trusted_now(&self) -> Option<Timestamp> {
+        self.0.deps.clock.trusted_now()
+    }
+
     /// Waits until every command under way is committed and answered. New ones are still taken: stop the callers first.
     pub async fn drained(&self) {
         self.0.tasks.close();

@@ -65,8 +65,8 @@ struct Watch {
 
 /// A look at the log that found no more than it gave.
 struct Looked {
-    /// When.
-    at: Timestamp,
+    /// When, where the clock was relied on.
+    at: Option<Timestamp>,
     /// How far the log went before, where that was asked.
     head: Option<EventPosition>,
 }
@@ -176,7 +176,7 @@ impl Watch {
             tokio::pin!(committed);
             // From here on: what is committed while the log is asked wakes the wait below.
             committed.as_mut().enable();
-            let (asked, began) = (self.app.now(), Instant::now());
+            let (asked, began) = (self.app.trusted_now(), Instant::now());
             let is_due = self.due <= began;
             let advances = is_due || (self.filter.is_some() && self.advance <= began);
             let head = if advances { self.head().await? } else { None };
@@ -244,8 +244,8 @@ impl Watch {
         }
         self.due = Instant::now() + self.checkpoint;
         // Events of other types may lie before the last one of ours and say nothing; what is certain is that whatever
-        // was decided a while ago would have been shown by now.
-        let settled = looked.map(|looked| looked.at.minus(COMMIT_TAKES));
+        // was decided a while ago would have been shown by now. A clock that jumped ahead would say it of what is to come.
+        let settled = looked.and_then(|looked| looked.at).map(|at| at.minus(COMMIT_TAKES));
         self.through = self.through.max(settled);
         WatchEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),

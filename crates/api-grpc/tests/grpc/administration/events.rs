@@ -209,6 +209,28 @@ async fn a_watch_misses_nothing() {
     }
 }
 
+/// R55, R65: a watch says up to when it has sent everything by a clock that is relied on only: what it said once it could not
+/// take back, and who stored it would skip what comes.
+#[tokio::test(start_paused = true)]
+async fn a_watch_says_no_time_of_a_clock_that_jumps() {
+    let (world, _, mut desk) = tenant().await;
+    let mut stream = desk.events.watch_events(watch(Start::Oldest(true))).await.unwrap().into_inner();
+    let before = next(&mut stream).await.through_time.unwrap();
+    let right = world.now();
+    world.clock.trust(false);
+    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(next(&mut stream).await.through_time, Some(before));
+    world.clock.set(right);
+    world.clock.advance(Duration::from_mins(5));
+    world.clock.trust(true);
+    let after = next(&mut stream).await.through_time.unwrap();
+    assert_eq!(after.seconds, before.seconds + 5 * 60);
+
+    world.clock.trust(false);
+    let mut begun = desk.events.watch_events(watch(Start::Oldest(true))).await.unwrap().into_inner();
+    assert_eq!(next(&mut begun).await.through_time, None);
+}
+
 /// A watch can begin at a time, or where a list ended, and a checkpoint of a watch that has seen nothing keeps its
 /// beginning.
 #[tokio::test(start_paused = true)]
