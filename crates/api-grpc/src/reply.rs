@@ -2,9 +2,10 @@
 //! answer that the first one got, byte for byte (R60, ruling 8).
 
 use crate::caller::CallerContext;
+use crate::convert::fields::{Fields, Parsed};
 use crate::failure::Failure;
 use crate::status::{self, Site, internal};
-use countersign_application::{Answer, AppError, Done, Encode, Meta, Request};
+use countersign_application::{Answer, AppError, Arguments, Done, Encode, Meta, Request};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::RequestId;
 use countersign_domain::secret::SecretBytes;
@@ -17,23 +18,60 @@ const RESPONSE: u8 = 0;
 /// The first byte of a kept answer: what follows is a `google.rpc.Status`.
 const STATUS: u8 = 1;
 
+/// The id of a request that may be asked again (AIP-155), with what it asks in the form whose digest tells a retry from
+/// another request: the method's path and the message.
+#[derive(Clone)]
+pub(crate) struct Retry {
+    id: RequestId,
+    arguments: SecretBytes,
+}
+
+/// Reads the id off a message that is still whole; `None` where the caller gave none, and there is nothing to compare.
+pub(crate) fn retry(
+    fields: &mut Fields,
+    caller: &CallerContext,
+    message: &impl Message,
+    request_id: &str,
+) -> Parsed<Option<Retry>> {
+    let Some(id) = fields.request_id(request_id)? else { return Ok(None) };
+    let path = caller.method.path.as_bytes();
+    let mut bytes = Vec::with_capacity(path.len() + 1 + message.encoded_len());
+    bytes.extend_from_slice(path);
+    bytes.push(0);
+    // The vector has room for it, which is all that encoding asks for.
+    let _ = message.encode(&mut bytes);
+    Ok(Some(Retry { id, arguments: SecretBytes::new(bytes) }))
+}
+
+impl Retry {
+    /// The id.
+    pub(crate) const fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// Of many commands at once, which share the arguments and their digest.
+    pub(crate) fn of_many(self) -> Request {
+        Request { id: self.id, arguments: Arguments::shared(self.arguments) }
+    }
+}
+
+impl From<Retry> for Request {
+    fn from(Retry { id, arguments }: Retry) -> Self {
+        Self { id, arguments: arguments.into() }
+    }
+}
+
 /// A call that changes something, read as far as every such call is.
 pub(crate) struct Change<'a> {
-    pub(crate) caller: &'a CallerContext,
-    pub(crate) site: Site,
-    pub(crate) request: Option<Request>,
+    caller: &'a CallerContext,
+    site: Site,
+    retry: Option<Retry>,
 }
 
 impl<'a> Change<'a> {
-    /// Keeps what was asked, where the caller may ask it again. Take the message before it is taken apart.
-    pub(crate) fn new(
-        caller: &'a CallerContext,
-        site: Site,
-        id: Option<RequestId>,
-        arguments: Option<SecretBytes>,
-    ) -> Self {
-        let request = id.zip(arguments).map(|(id, arguments)| Request { id, arguments: arguments.into() });
-        Self { caller, site, request }
+    /// A change that its caller may ask for again where there is a [`retry`].
+    pub(crate) const fn new(caller: &'a CallerContext, site: Site, retry: Option<Retry>) -> Self {
+        Self { caller, site, retry }
     }
 
     /// Runs the use case and answers with what `respond` makes of its outcome.
@@ -47,7 +85,8 @@ impl<'a> Change<'a> {
         R: Message + Default + Clone + 'static,
         Run: Future<Output = Result<Answer<T>, AppError>>,
     {
-        let Self { caller, site, request } = self;
+        let Self { caller, site, retry } = self;
+        let request = retry.map(Into::into);
         let meta = Meta { caller: caller.id.clone(), request, trace_id: caller.trace_id.clone() };
         let answer = move |outcome: &Result<Done<T>, Denial>| match outcome {
             Ok(done) => respond(done).map_err(Failure::into_status),
@@ -77,25 +116,6 @@ impl<'a> Change<'a> {
         };
         reply.map(Response::new)
     }
-}
-
-/// The arguments of a request in the form whose digest tells a retry from another request: the method's path and the
-/// message. `None` where there is no `request_id`, and nothing to compare.
-pub(crate) fn arguments(
-    caller: &CallerContext,
-    message: &impl Message,
-    request_id: &str,
-) -> Option<SecretBytes> {
-    if request_id.is_empty() {
-        return None;
-    }
-    let path = caller.method.path.as_bytes();
-    let mut bytes = Vec::with_capacity(path.len() + 1 + message.encoded_len());
-    bytes.extend_from_slice(path);
-    bytes.push(0);
-    // The vector has room for it, which is all that encoding asks for.
-    let _ = message.encode(&mut bytes);
-    Some(SecretBytes::new(bytes))
 }
 
 fn to_bytes<R: Message>(reply: &Result<R, Status>) -> Vec<u8> {

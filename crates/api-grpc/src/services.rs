@@ -7,7 +7,8 @@
 //!
 //! # To add an RPC
 //! The trait method in its service's file: [`caller()`] first, then [`subject()`] with the tenant check, then every
-//! field, [`Fields::finish`], and only then the use case. Its scope comes from the contract by itself.
+//! field, [`Fields::finish`], and only then the use case. What changes something takes its
+//! [`retry`](crate::reply::retry) off the message before any other field does. Its scope comes from the contract by itself.
 
 mod account;
 mod directory;

@@ -30,18 +30,24 @@ impl From<Invalid> for Status {
 
 /// The violations found so far, as many as are told.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<FieldViolation>);
+pub(crate) struct Fields {
+    found: Vec<FieldViolation>,
+    /// What is wrong with the `request_id`: told last, as it stands in requests, though it is read while the message is whole.
+    of_request_id: Option<FieldViolation>,
+}
 
 impl Fields {
     /// Refuses the request if anything was wrong with it.
     pub(crate) fn finish(self) -> Result<(), Status> {
-        if self.0.is_empty() { Ok(()) } else { Err(Failure::fields(self.0).into_status()) }
+        let Self { mut found, of_request_id } = self;
+        found.extend(of_request_id);
+        if found.is_empty() { Ok(()) } else { Err(Failure::fields(found).into_status()) }
     }
 
     /// Tells of a field. It is written down only here, so that naming a nested one costs a right request nothing.
     pub(crate) fn refuse<T>(&mut self, field: impl Display, problem: impl Display) -> Parsed<T> {
-        if self.0.len() < MAX_VIOLATIONS {
-            self.0.push(FieldViolation::new(field.to_string(), problem.to_string()));
+        if self.found.len() < MAX_VIOLATIONS {
+            self.found.push(FieldViolation::new(field.to_string(), problem.to_string()));
         }
         Err(Invalid)
     }
@@ -90,7 +96,13 @@ impl Fields {
 
     /// The id of a retry (AIP-155), where the caller gave one.
     pub(crate) fn request_id(&mut self, text: &str) -> Parsed<Option<RequestId>> {
-        self.optional("request_id", text, RequestId::parse)
+        if text.is_empty() {
+            return Ok(None);
+        }
+        RequestId::parse(text).map(Some).map_err(|error| {
+            self.of_request_id = Some(FieldViolation::new("request_id", error.to_string()));
+            Invalid
+        })
     }
 
     /// The etag of a status: `v` and a version, `v0` for a user who was never stored.

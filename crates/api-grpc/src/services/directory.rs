@@ -1,16 +1,16 @@
 //! `DirectoryService`: what the tenant's directory tells of its users.
 
-use super::shared::{Reply, actor, arguments, done, meta, read, tenant};
+use super::shared::{Reply, actor, done, meta, read, tenant};
 use super::{caller, subject};
 use crate::convert::directory::{stored, user};
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::time::count;
 use crate::failure::Failure;
-use crate::reply::Change;
+use crate::reply::{Change, Retry, retry};
 use crate::status::{self, Site};
 use countersign_api::v1;
 use countersign_api::v1::directory_service_server::DirectoryService;
-use countersign_application::{Answer, Application, Arguments};
+use countersign_application::{Answer, Application};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{UserId, UserRef};
 use countersign_domain::user::DirectoryEntry;
@@ -45,18 +45,17 @@ impl DirectoryService for DirectoryHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let put = match message.user {
             Some(given) => user(&mut fields, "user", given),
             None => fields.refuse("user", "is required"),
         };
         let actor = actor(&mut fields, &caller, message.actor);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let ((user, entry), actor) = (put?, actor?);
         let subject = UserRef { tenant: tenant?, user: user.clone() };
-        Change::new(&caller, SITE, request_id?, arguments)
+        Change::new(&caller, SITE, retry?)
             .answer(
                 |meta, encode| self.0.put_user(meta, subject, actor, entry, encode),
                 move |done| Ok(v1::PutUserResponse { user: Some(stored(&user, &done.value)) }),
@@ -71,15 +70,14 @@ impl DirectoryService for DirectoryHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let users = users(&mut fields, message.users);
         let actor = actor(&mut fields, &caller, message.actor);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let (tenant, users, actor) = (tenant?, users?, actor?);
         let put_count = count(users.len());
-        let meta = meta(&caller, request_id?, arguments.map(Arguments::shared));
+        let meta = meta(&caller, retry?.map(Retry::of_many));
         let put = |(user, entry): (UserId, DirectoryEntry)| {
             let subject = UserRef { tenant: tenant.clone(), user };
             // The answer is the same for each and made from nothing: nothing need be kept to repeat it.
@@ -116,7 +114,7 @@ impl DirectoryService for DirectoryHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let change_time = message.change_time.map(|time| fields.timestamp("change_time", time)).transpose();
         let latest = self.0.now().plus(CLOCK_LEEWAY);
         let change_time = match change_time {
@@ -126,11 +124,10 @@ impl DirectoryService for DirectoryHandlers {
             time => time,
         };
         let actor = actor(&mut fields, &caller, message.actor);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let (user, actor, change_time) = (user?, actor?, change_time?);
-        Change::new(&caller, SITE, request_id?, arguments)
+        Change::new(&caller, SITE, retry?)
             .answer(
                 |meta, encode| self.0.first_factor_changed(meta, (user, actor), change_time, encode),
                 |_| Ok(v1::ReportFirstFactorChangedResponse {}),
@@ -142,13 +139,12 @@ impl DirectoryService for DirectoryHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let actor = actor(&mut fields, &caller, message.actor);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let (user, actor) = (user?, actor?);
-        Change::new(&caller, SITE, request_id?, arguments)
+        Change::new(&caller, SITE, retry?)
             .answer(
                 |meta, encode| self.0.erase_user(meta, user, actor, encode),
                 |_| Ok(v1::EraseUserResponse {}),

@@ -7,7 +7,7 @@ use crate::convert::enrollment::sent_code;
 use crate::convert::enums;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::status::{self, Site};
 use countersign_api::v1::login_service_server::LoginService;
 use countersign_api::v1::{
@@ -67,13 +67,12 @@ impl LoginService for LoginHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let first_factor = parties::first_factor(&mut fields, "first_factor", message.first_factor);
         let client = parties::client(&mut fields, "client", message.client);
         let answer = parties::proof(&mut fields, "answer", message.answer);
         let purpose = enums::to_purpose(message.purpose).ok_or("must be LOGIN or STEP_UP");
         let purpose = fields.take("purpose", purpose);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let (user, client, purpose) = (user?, client?, purpose?);
@@ -86,7 +85,7 @@ impl LoginService for LoginHandlers {
             purpose,
         };
         let tenant = user.tenant.clone();
-        Change::new(&caller, Site::LOGIN, request_id?, arguments)
+        Change::new(&caller, Site::LOGIN, retry?)
             .answer(
                 |meta, encode| self.0.check_login(meta, user, command, encode),
                 move |done| Ok(CheckLoginResponse { decision: Some(login_decision(done, &tenant, purpose)) }),
@@ -101,16 +100,15 @@ impl LoginService for LoginHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let challenge = self.open(&mut fields, &caller, &message.challenge)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let answer = parties::required_proof(&mut fields, "answer", message.answer);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let challenge = one_of_ours(challenge)?;
         let tenant = challenge.user.tenant.clone();
         let command =
             AnswerChallenge { challenge, answer: answer?, remember_client: message.remember_client };
-        Change::new(&caller, Site::LOGIN, request_id?, arguments)
+        Change::new(&caller, Site::LOGIN, retry?)
             .answer(
                 |meta, encode| self.0.answer_challenge(meta, command, encode),
                 move |done| {
@@ -129,15 +127,14 @@ impl LoginService for LoginHandlers {
         let (caller, message) = caller(request)?;
         let mut fields = Fields::default();
         let challenge = self.open(&mut fields, &caller, &message.challenge)?;
-        let arguments = arguments(&caller, &message, &message.request_id);
+        let retry = retry(&mut fields, &caller, &message, &message.request_id);
         let authenticator =
             fields.optional("authenticator_id", &message.authenticator_id, AuthenticatorId::parse);
-        let request_id = fields.request_id(&message.request_id);
         fields.finish()?;
 
         let challenge = one_of_ours(challenge)?;
         let command = SendCode { challenge, authenticator: authenticator? };
-        Change::new(&caller, Site::LOGIN, request_id?, arguments)
+        Change::new(&caller, Site::LOGIN, retry?)
             .answer(
                 |meta, encode| self.0.send_challenge_code(meta, command, encode),
                 |done| Ok(sent_code(&done.value)),

@@ -4,13 +4,12 @@
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
-use crate::reply;
 use crate::status::{self, Site};
 use countersign_api::v1;
-use countersign_application::{AppError, Arguments, Meta};
+use countersign_application::{AppError, Meta, Request};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
-use countersign_domain::ids::{RequestId, TenantId};
+use countersign_domain::ids::TenantId;
 use prost::Message;
 use tonic::{Response, Status};
 
@@ -53,18 +52,8 @@ pub(super) fn actor(fields: &mut Fields, caller: &CallerContext, actor: Option<v
 }
 
 /// Who calls, for a use case that is not on the road of one user's change.
-pub(super) fn meta(
-    caller: &CallerContext,
-    request_id: Option<RequestId>,
-    arguments: Option<impl Into<Arguments>>,
-) -> Meta {
-    let request = request_id.zip(arguments);
-    Meta {
-        caller: caller.id.clone(),
-        request: request
-            .map(|(id, arguments)| countersign_application::Request { id, arguments: arguments.into() }),
-        trace_id: caller.trace_id.clone(),
-    }
+pub(super) fn meta(caller: &CallerContext, request: Option<impl Into<Request>>) -> Meta {
+    Meta { caller: caller.id.clone(), request: request.map(Into::into), trace_id: caller.trace_id.clone() }
 }
 
 /// What the token of a page is bound to: the method and a request without what differs from page to page.
@@ -97,6 +86,3 @@ pub(super) fn words(fields: &mut Fields, field: &str, text: String, min: usize) 
     }
     fields.text(field, text, 500, problem, |c| !c.is_control())
 }
-
-/// The arguments of a request that may be repeated.
-pub(super) use reply::arguments;

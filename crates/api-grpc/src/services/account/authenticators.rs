@@ -6,7 +6,7 @@ use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::recovery::advice;
 use crate::convert::status::authenticator_of;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1::{
@@ -26,17 +26,16 @@ pub(super) async fn rename(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = parties::actor(&mut fields, "actor", message.actor);
     let id = fields.required("authenticator_id", &message.authenticator_id, AuthenticatorId::parse);
     let name = fields.required("display_name", &message.display_name, DisplayName::parse);
     let etag = fields.etag(&message.etag);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, actor, id, name, etag) = (user?, actor?, id?, name?, etag?);
     let user_id = user.user.clone();
-    Change::new(&caller, Site::own(Action::Rename), request_id?, arguments)
+    Change::new(&caller, Site::own(Action::Rename), retry?)
         .answer(
             |meta, encode| app.rename_authenticator(meta, (user, actor), id, name, etag, encode),
             move |done| {
@@ -57,18 +56,17 @@ pub(super) async fn remove(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = parties::actor(&mut fields, "actor", message.actor);
     let id = fields.required("authenticator_id", &message.authenticator_id, AuthenticatorId::parse);
     let code = parties::proof(&mut fields, "proof", message.proof);
     let etag = fields.etag(&message.etag);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, actor, id, code, etag) = (user?, actor?, id?, code?, etag?);
     let url = advice_url(app, &caller, &user.tenant).await?;
     let user_id = user.user.clone();
-    Change::new(&caller, Site::own(Action::RemoveAuthenticator), request_id?, arguments)
+    Change::new(&caller, Site::own(Action::RemoveAuthenticator), retry?)
         .answer(
             |meta, encode| app.remove_authenticator(meta, (user, actor), id, code, etag, encode),
             move |done| {

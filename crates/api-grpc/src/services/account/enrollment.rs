@@ -9,7 +9,7 @@ use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::recovery::recovery_codes;
 use crate::convert::status::authenticator_of;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::services::{caller, subject};
 use crate::status::internal;
 use countersign_api::v1::{
@@ -31,7 +31,7 @@ pub(super) async fn begin_totp(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let claim = Claim::read(&mut fields, message.authority);
     let chosen = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = fields.optional(
@@ -41,7 +41,6 @@ pub(super) async fn begin_totp(
     );
     let code = parties::proof(&mut fields, "proof", message.proof);
     let pictures = Pictures::parse(&mut fields, &message.qr_formats, message.qr_module_pixels);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, pictures) = (user?, pictures?);
@@ -49,7 +48,7 @@ pub(super) async fn begin_totp(
     let account_label = label(app, &caller, &user, chosen?).await?;
     let command = BeginTotp { authority, account_label, replaces: replaces?, code: code? };
     let caller_then = caller.clone();
-    Change::new(&caller, SITE, request_id?, arguments)
+    Change::new(&caller, SITE, retry?)
         .answer(
             |meta, encode| app.begin_totp_enrollment(meta, user, command, encode),
             move |done| {
@@ -71,7 +70,7 @@ pub(super) async fn begin_sms(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let claim = Claim::read(&mut fields, message.authority);
     let number = fields.required("phone_number", &message.phone_number, PhoneNumber::parse);
     let replaces = fields.optional(
@@ -80,12 +79,11 @@ pub(super) async fn begin_sms(
         AuthenticatorId::parse,
     );
     let code = parties::proof(&mut fields, "proof", message.proof);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, authority) = (user?, claim?.open(app)?);
     let command = BeginSms { authority, number: number?, replaces: replaces?, code: code? };
-    Change::new(&caller, SITE, request_id?, arguments)
+    Change::new(&caller, SITE, retry?)
         .answer(
             |meta, encode| app.begin_sms_enrollment(meta, user, command, encode),
             |done| Ok(begun_sms(&done.value)),
@@ -101,13 +99,12 @@ pub(super) async fn confirm(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let claim = Claim::read(&mut fields, message.authority);
     let id = fields.required("enrollment_id", &message.enrollment_id, EnrollmentId::parse);
     let code = parties::required_proof(&mut fields, "proof", message.proof);
     let existing_code = parties::proof(&mut fields, "existing_proof", message.existing_proof);
     let display_name = fields.optional("display_name", &message.display_name, DisplayName::parse);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let user = user?;
@@ -119,7 +116,7 @@ pub(super) async fn confirm(
         display_name: display_name?,
     };
     let subject = user.clone();
-    Change::new(&caller, SITE, request_id?, arguments)
+    Change::new(&caller, SITE, retry?)
         .answer(
             |meta, encode| app.confirm_enrollment(meta, user, command, encode),
             move |done| {

@@ -7,7 +7,7 @@ use crate::convert::parties;
 use crate::convert::status::remembered_client;
 use crate::convert::time::count;
 use crate::page::List;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::Site;
@@ -74,14 +74,13 @@ pub(super) async fn revoke(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = parties::actor(&mut fields, "actor", message.actor);
     let revocation = revocation(&mut fields, &message.client_ids, message.all);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, actor, revocation) = (user?, actor?, revocation?);
-    Change::new(&caller, Site::own(Action::RevokeRememberedClients), request_id?, arguments)
+    Change::new(&caller, Site::own(Action::RevokeRememberedClients), retry?)
         .answer(
             |meta, encode| app.revoke_remembered_clients(meta, (user, actor), revocation, encode),
             move |done| Ok(RevokeRememberedClientsResponse { revoked_count: count(done.value.value) }),

@@ -4,7 +4,7 @@ use super::Reply;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::team::reset_request;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::services::shared::words;
 use crate::services::{caller, subject};
 use crate::status::Site;
@@ -20,15 +20,14 @@ pub(super) async fn request(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = parties::actor(&mut fields, "actor", message.actor);
     let reason = words(&mut fields, "reason", message.reason, 0);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, actor, reason) = (user?, actor?, reason?);
     let user_id = user.user.clone();
-    Change::new(&caller, Site::OWN, request_id?, arguments)
+    Change::new(&caller, Site::OWN, retry?)
         .answer(
             |meta, encode| app.request_reset(meta, (user, actor), reason, encode),
             move |done| {

@@ -6,7 +6,7 @@ use super::own::label;
 use crate::convert::fields::Fields;
 use crate::convert::parties;
 use crate::convert::time::timestamp;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::services::{caller, subject};
 use countersign_api::v1::{BeginSecurityKeyEnrollmentRequest, BeginSecurityKeyEnrollmentResponse};
 use countersign_application::Application;
@@ -23,20 +23,19 @@ pub(super) async fn begin(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let claim = Claim::read(&mut fields, message.authority);
     let chosen = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = &message.replaces_authenticator_id;
     let replaces = fields.optional("replaces_authenticator_id", replaces, AuthenticatorId::parse);
     let code = parties::proof(&mut fields, "proof", message.proof);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let user = user?;
     let authority = claim?.open(app)?;
     let account_label = label(app, &caller, &user, chosen?).await?;
     let command = BeginSecurityKey { authority, account_label, replaces: replaces?, code: code? };
-    Change::new(&caller, SITE, request_id?, arguments)
+    Change::new(&caller, SITE, retry?)
         .answer(
             |meta, encode| app.begin_security_key_enrollment(meta, user, command, encode),
             |done| {

@@ -6,7 +6,7 @@ use crate::caller::CallerContext;
 use crate::convert::fields::Fields;
 use crate::convert::recovery::{advice, recovery_codes};
 use crate::convert::{enums, parties};
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, retry};
 use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::Site;
@@ -44,10 +44,9 @@ pub(super) async fn disable(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = parties::actor(&mut fields, "actor", message.actor);
     let code = parties::proof(&mut fields, "proof", message.proof);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, actor, code) = (user?, actor?, code?);
@@ -56,7 +55,7 @@ pub(super) async fn disable(
         return preview(app, &caller, &user, &actor, &url).await;
     }
     let user_id = user.user.clone();
-    Change::new(&caller, Site::own(Action::Disable), request_id?, arguments)
+    Change::new(&caller, Site::own(Action::Disable), retry?)
         .answer(
             |meta, encode| app.disable_two_factor(meta, (user, actor), code, encode),
             move |done| {
@@ -97,15 +96,14 @@ pub(super) async fn generate_recovery_codes(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = parties::actor(&mut fields, "actor", message.actor);
     let code = parties::proof(&mut fields, "proof", message.proof);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
     let (user, actor, code) = (user?, actor?, code?);
     let tenant = user.tenant.clone();
-    Change::new(&caller, Site::own(Action::GenerateRecoveryCodes), request_id?, arguments)
+    Change::new(&caller, Site::own(Action::GenerateRecoveryCodes), retry?)
         .answer(
             |meta, encode| app.generate_recovery_codes(meta, (user, actor), code, encode),
             move |done| {

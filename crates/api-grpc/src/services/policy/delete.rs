@@ -5,8 +5,9 @@ use super::tenants::contended;
 use crate::caller::CallerContext;
 use crate::convert::fields::Fields;
 use crate::convert::policy::etag;
+use crate::reply::{Retry, retry};
 use crate::services::caller;
-use crate::services::shared::{Reply, actor, arguments, done, meta, tenant};
+use crate::services::shared::{Reply, actor, done, meta, tenant};
 use crate::status;
 use countersign_api::v1::{DeleteTenantRequest, DeleteTenantResponse};
 use countersign_application::{AppError, Application};
@@ -24,12 +25,12 @@ pub(super) async fn delete(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let actor = actor(&mut fields, &caller, message.actor);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
-    let (tenant, actor, request_id) = (tenant?, actor?, request_id?);
+    let (tenant, actor, retry) = (tenant?, actor?, retry?);
+    let request_id = retry.as_ref().map(Retry::id);
     let wanted = |revision: PolicyRevision| message.etag.is_empty() || message.etag == etag(revision);
     for _ in 0..MAX_ROUNDS {
         let earlier = done(repeated::deletion(app, &caller, &tenant, request_id).await, &caller)?;
@@ -41,7 +42,7 @@ pub(super) async fn delete(
         if !wanted(current.revision) {
             return Err(refused(&AppError::EtagMismatch, &caller));
         }
-        let call = meta(&caller, request_id, arguments.clone());
+        let call = meta(&caller, retry.clone());
         match app.delete_tenant(call, &actor, &current).await {
             // Another revision came first: who looked at the old one must look again, who did not is overtaken.
             Err(AppError::EtagMismatch) => {}

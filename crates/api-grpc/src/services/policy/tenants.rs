@@ -7,8 +7,9 @@ use crate::convert::policy::{policy, revision};
 use crate::convert::time::timestamp;
 use crate::failure::Failure;
 use crate::page::List;
+use crate::reply::{Retry, retry};
 use crate::services::caller;
-use crate::services::shared::{Reply, actor, arguments, done, list_arguments, meta, tenant};
+use crate::services::shared::{Reply, actor, done, list_arguments, meta, tenant};
 use crate::status;
 use countersign_api::v1::{
     CreateTenantRequest, CreateTenantResponse, GetPolicyRequest, GetPolicyResponse, ListTenantsRequest,
@@ -35,14 +36,13 @@ pub(super) async fn create(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let id = message.preset.as_str();
     let named = if id.len() <= MAX_PRESET { Ok(()) } else { Err("must be the id of a preset") };
     let preset = fields.required("preset", id, |id| named.map(|()| Preset::from_id(id)));
     let required_from = message.required_from_time;
     let required_from = required_from.map(|time| fields.timestamp("required_from_time", time)).transpose();
     let actor = actor(&mut fields, &caller, message.actor);
-    let request_id = fields.request_id(&message.request_id);
     let issuer = tenant.and_then(|tenant| {
         let issuer = Issuer::parse(tenant.as_str());
         Ok((fields.take("tenant_id", issuer)?, tenant))
@@ -50,12 +50,13 @@ pub(super) async fn create(
     let starts = start(&mut fields, preset, issuer, required_from);
     fields.finish()?;
 
-    let (request_id, actor) = (request_id?, actor?);
+    let (retry, actor) = (retry?, actor?);
+    let request_id = retry.as_ref().map(Retry::id);
     let Some((tenant, preset, document)) = starts? else {
         let missing = Denial::ResourceNotFound { what: "preset" };
         return Err(status::denial(&missing, status::Site::OWN).into_status());
     };
-    let call = meta(&caller, request_id, arguments);
+    let call = meta(&caller, retry);
     let created = app.create_tenant(call, &actor, tenant.clone(), preset, document.clone()).await;
     let record = match created {
         Err(AppError::TenantExists) => {

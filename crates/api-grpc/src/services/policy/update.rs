@@ -7,15 +7,15 @@ use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
 use crate::convert::policy::{document, etag, invalid, policy, policy_of, take_over};
 use crate::options::WEAKEN_SCOPE;
+use crate::reply::{Retry, retry};
 use crate::services::caller;
-use crate::services::shared::{Reply, arguments, done, meta, tenant};
+use crate::services::shared::{Reply, done, meta, tenant};
 use crate::status;
 use countersign_api::v1::{Policy, PolicyImpact, UpdatePolicyRequest, UpdatePolicyResponse};
 use countersign_application::{AppError, Application, PolicyUpdate, TenantRecord};
 use countersign_domain::actor::Actor;
-use countersign_domain::ids::{RequestId, TenantId};
+use countersign_domain::ids::TenantId;
 use countersign_domain::policy::PolicyDocument;
-use countersign_domain::secret::SecretBytes;
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
@@ -28,8 +28,7 @@ struct Asked {
     given: Policy,
     mask: Option<FieldMask>,
     actor: Actor,
-    request_id: Option<RequestId>,
-    arguments: Option<SecretBytes>,
+    retry: Option<Retry>,
 }
 
 /// Changes a policy, or says what would happen.
@@ -40,23 +39,16 @@ pub(super) async fn update(
     let (caller, message) = caller(request)?;
     let mut fields = Fields::default();
     let tenant = tenant(&mut fields, &caller, &message.tenant_id)?;
-    let arguments = arguments(&caller, &message, &message.request_id);
+    let retry = retry(&mut fields, &caller, &message, &message.request_id);
     let given: Parsed<Policy> = match message.policy {
         Some(policy) => Ok(policy),
         None => fields.refuse("policy", "is required"),
     };
     let actor = parties::actor(&mut fields, "actor", message.actor);
-    let request_id = fields.request_id(&message.request_id);
     fields.finish()?;
 
-    let asked = Asked {
-        tenant: tenant?,
-        given: given?,
-        mask: message.update_mask,
-        actor: actor?,
-        request_id: request_id?,
-        arguments,
-    };
+    let asked =
+        Asked { tenant: tenant?, given: given?, mask: message.update_mask, actor: actor?, retry: retry? };
     if message.validate_only {
         let current = done(app.policy(&asked.tenant, None).await, &caller)?;
         let update = preview(app, &caller, &asked, &current).await?;
@@ -70,7 +62,7 @@ pub(super) async fn update(
         }
         let current = done(app.policy(&asked.tenant, None).await, &caller)?;
         let update = preview(app, &caller, &asked, &current).await?;
-        let call = meta(&caller, asked.request_id, asked.arguments.clone());
+        let call = meta(&caller, asked.retry.clone());
         match app.update_policy(call, &asked.actor, &update).await {
             // Another revision came first: who looked at the old one must look again, who did not is overtaken.
             Err(AppError::EtagMismatch) => {}
@@ -121,7 +113,7 @@ async fn repeat(
     caller: &CallerContext,
     asked: &Asked,
 ) -> Result<Option<Response<UpdatePolicyResponse>>, Status> {
-    let made = repeated::update(app, caller, &asked.tenant, asked.request_id).await;
+    let made = repeated::update(app, caller, &asked.tenant, asked.retry.as_ref().map(Retry::id)).await;
     let Some(made) = done(made, caller)? else { return Ok(None) };
     let before = app.policy(&asked.tenant, Some(repeated::before(made.revision))).await;
     let before = done(before, caller)?;

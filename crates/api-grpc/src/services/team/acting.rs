@@ -7,15 +7,14 @@ use crate::convert::parties;
 use crate::convert::policy::delegated_action;
 use crate::convert::team::{member_status, of_action};
 use crate::convert::time::timestamp;
-use crate::reply::{Change, arguments};
+use crate::reply::{Change, Retry, retry};
 use crate::services::shared::{Reply, done, read, words};
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1;
 use countersign_application::{Answer, Application, DelegatedCommand, Encode};
-use countersign_domain::ids::{RequestId, UserRef};
+use countersign_domain::ids::UserRef;
 use countersign_domain::policy::DelegatedAction;
-use countersign_domain::secret::SecretBytes;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -26,7 +25,6 @@ pub(super) struct Ask {
     actor: Option<v1::Actor>,
     actor_proof: Option<v1::Proof>,
     justification: String,
-    request_id: String,
     second_approver: Option<v1::Actor>,
     validate_only: bool,
 }
@@ -42,10 +40,11 @@ macro_rules! calls {
         impl From<v1::$request> for Ask {
             fn from(message: v1::$request) -> Self {
                 let v1::$request {
-                    tenant_id, user_id, actor, actor_proof, justification, request_id, validate_only, second_approver,
+                    tenant_id, user_id, actor, actor_proof, justification, request_id: _, validate_only,
+                    second_approver,
                 } = message;
                 Self {
-                    tenant_id, user_id, actor, actor_proof, justification, request_id, second_approver, validate_only,
+                    tenant_id, user_id, actor, actor_proof, justification, second_approver, validate_only,
                 }
             }
         }
@@ -72,20 +71,11 @@ impl From<v1::IssueEnrollmentTicketRequest> for Ask {
             actor,
             actor_proof,
             justification,
-            request_id,
+            request_id: _,
             second_approver,
         } = message;
         let validate_only = false;
-        Self {
-            tenant_id,
-            user_id,
-            actor,
-            actor_proof,
-            justification,
-            request_id,
-            second_approver,
-            validate_only,
-        }
+        Self { tenant_id, user_id, actor, actor_proof, justification, second_approver, validate_only }
     }
 }
 
@@ -93,15 +83,14 @@ impl From<v1::IssueEnrollmentTicketRequest> for Ask {
 struct Asked {
     user: UserRef,
     command: DelegatedCommand,
-    request_id: Option<RequestId>,
-    arguments: Option<SecretBytes>,
+    retry: Option<Retry>,
     validate_only: bool,
 }
 
 fn parse(caller: &CallerContext, message: impl Repeatable) -> Result<Asked, Status> {
-    let arguments = arguments(caller, &message, message.request_id());
-    let ask = message.into();
     let mut fields = Fields::default();
+    let retry = retry(&mut fields, caller, &message, message.request_id());
+    let ask = message.into();
     let user = subject(&mut fields, caller, &ask.tenant_id, &ask.user_id)?;
     let actor = parties::actor(&mut fields, "actor", ask.actor);
     let actor_code = parties::proof(&mut fields, "actor_proof", ask.actor_proof);
@@ -110,7 +99,6 @@ fn parse(caller: &CallerContext, message: impl Repeatable) -> Result<Asked, Stat
         None => Parsed::Ok(None),
     };
     let justification = words(&mut fields, "justification", ask.justification, 1);
-    let request_id = fields.request_id(&ask.request_id);
     fields.finish()?;
     let command = DelegatedCommand {
         actor: actor?,
@@ -118,7 +106,7 @@ fn parse(caller: &CallerContext, message: impl Repeatable) -> Result<Asked, Stat
         second: second?,
         justification: justification?,
     };
-    Ok(Asked { user: user?, command, request_id: request_id?, arguments, validate_only: ask.validate_only })
+    Ok(Asked { user: user?, command, retry: retry?, validate_only: ask.validate_only })
 }
 
 /// Where the things stand that a denial of this action speaks of.
@@ -159,7 +147,7 @@ where
     R: From<Outcome> + Message + Default + Clone + 'static,
 {
     let (caller, message) = caller(request)?;
-    let Asked { user, command, request_id, arguments, validate_only } = parse(&caller, message)?;
+    let Asked { user, command, retry, validate_only } = parse(&caller, message)?;
     let abilities = done(app.abilities(&user.tenant, &command.actor).await, &caller)?;
     if validate_only {
         let preview = app.preview_on_member(user.clone(), action, command).await;
@@ -171,7 +159,7 @@ where
         return Ok(Response::new(Outcome { status, required_proofs }.into()));
     }
     let member = user.user.clone();
-    Change::new(&caller, site(action), request_id, arguments)
+    Change::new(&caller, site(action), retry)
         .answer(
             |meta, encode| app.act_on_member(meta, user, action, command, encode),
             move |done| {
@@ -189,8 +177,8 @@ pub(super) async fn issue_ticket(
 ) -> Reply<v1::IssueEnrollmentTicketResponse> {
     const ACTION: DelegatedAction = DelegatedAction::IssueTicket;
     let (caller, message) = caller(request)?;
-    let Asked { user, command, request_id, arguments, .. } = parse(&caller, message)?;
-    Change::new(&caller, site(ACTION), request_id, arguments)
+    let Asked { user, command, retry, .. } = parse(&caller, message)?;
+    Change::new(&caller, site(ACTION), retry)
         .answer(
             async |meta, encode: Encode<_>| {
                 // A member who has a second factor is no case for a ticket, in what is kept as in what is told.
