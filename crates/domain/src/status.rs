@@ -73,6 +73,36 @@ pub struct Status {
     pub actions: Vec<Availability>,
 }
 
+/// What to tell a user whose authenticators are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// The entry in the app is of no use any more.
+    DeleteAppEntry,
+    /// So are the recovery codes.
+    DiscardRecoveryCodes,
+    /// The next login asks to enroll.
+    EnrollAgain,
+}
+
+impl Status {
+    /// What to tell the user after authenticators of these kinds went, where this is the status since (B34).
+    pub fn advice(&self, gone: &[AuthenticatorType]) -> Vec<Advice> {
+        let told = [
+            (Advice::DeleteAppEntry, gone.contains(&AuthenticatorType::Totp)),
+            (Advice::DiscardRecoveryCodes, self.state != TwoFactorState::On && self.has_recovery_codes()),
+            (Advice::EnrollAgain, self.state == TwoFactorState::EnrollmentRequired),
+        ];
+        told.into_iter().filter_map(|(advice, applies)| applies.then_some(advice)).collect()
+    }
+
+    /// Whether the tenant has recovery codes at all.
+    fn has_recovery_codes(&self) -> bool {
+        let mut actions = self.actions.iter();
+        let generate = actions.find(|action| action.action == OwnAction::GenerateRecoveryCodes);
+        generate.is_some_and(|action| action.blocked != Some(Denial::RecoveryCodesOff))
+    }
+}
+
 /// The status of a user now.
 pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
     let mut user = state.settled(ctx.now);

@@ -1,11 +1,11 @@
 //! Recovery codes and advice, on their way out.
 
 use super::time::timestamp;
-use countersign_api::v1::{self, AdviceType, ErrorReason};
+use countersign_api::v1::{self, AdviceType};
 use countersign_domain::ids::TenantId;
 use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::recovery::IssuedCodes;
-use countersign_domain::status::{OwnAction, Status, TwoFactorState};
+use countersign_domain::status::{Advice, Status};
 
 /// A set of recovery codes, in clear this once.
 pub(crate) fn recovery_codes(issued: &IssuedCodes, tenant: &TenantId) -> v1::RecoveryCodes {
@@ -20,35 +20,24 @@ pub(crate) fn recovery_codes(issued: &IssuedCodes, tenant: &TenantId) -> v1::Rec
 
 /// What to tell a user after authenticators of these kinds went, given the status after it (B34).
 pub(crate) fn advice(gone: &[AuthenticatorType], after: &Status, url: &str) -> Vec<v1::Advice> {
-    let mut told = Vec::new();
-    if gone.contains(&AuthenticatorType::Totp) {
-        told.push(AdviceType::DeleteAppEntry);
-    }
-    if after.state != TwoFactorState::On && has_recovery_codes(after) {
-        told.push(AdviceType::DiscardRecoveryCodes);
-    }
-    if after.state == TwoFactorState::EnrollmentRequired {
-        told.push(AdviceType::EnrollAgain);
-    }
-    told.into_iter()
-        .map(|kind| v1::Advice { r#type: kind.into(), text: text(kind).to_owned(), url: url.to_owned() })
-        .collect()
+    let told = after.advice(gone).into_iter().map(|advice| {
+        let (kind, text) = worded(advice);
+        v1::Advice { r#type: kind.into(), text: text.to_owned(), url: url.to_owned() }
+    });
+    told.collect()
 }
 
-/// Whether the tenant has recovery codes at all.
-fn has_recovery_codes(status: &Status) -> bool {
-    status.actions.iter().filter(|action| action.action == OwnAction::GenerateRecoveryCodes).any(|action| {
-        action.blocked.as_ref().map(crate::status::reason) != Some(ErrorReason::RecoveryCodesOff)
-    })
-}
-
-const fn text(kind: AdviceType) -> &'static str {
-    match kind {
-        AdviceType::DeleteAppEntry => {
-            "Delete the entry from the authenticator app: its codes never work again."
+const fn worded(advice: Advice) -> (AdviceType, &'static str) {
+    match advice {
+        Advice::DeleteAppEntry => (
+            AdviceType::DeleteAppEntry,
+            "Delete the entry from the authenticator app: its codes never work again.",
+        ),
+        Advice::DiscardRecoveryCodes => {
+            (AdviceType::DiscardRecoveryCodes, "Throw away the old recovery codes: they are void.")
         }
-        AdviceType::DiscardRecoveryCodes => "Throw away the old recovery codes: they are void.",
-        AdviceType::EnrollAgain => "The next login will ask to set up a second factor again.",
-        AdviceType::Unspecified => "",
+        Advice::EnrollAgain => {
+            (AdviceType::EnrollAgain, "The next login will ask to set up a second factor again.")
+        }
     }
 }

@@ -5,10 +5,10 @@ use countersign_domain::clients::Revocation;
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::login::CheckLogin;
-use countersign_domain::policy::{Preset, ProofKind, ProofStage, Replace};
+use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, ProofStage, Replace};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
-use countersign_domain::status::{OwnAction, TwoFactorState};
+use countersign_domain::status::{Advice, OwnAction, TwoFactorState};
 use countersign_domain::user::Standing;
 
 /// Users in every situation that differs in what they may do, each with phones that are active.
@@ -170,6 +170,33 @@ fn the_status_says_off_pending_and_on() {
     let status = world.status();
     assert_eq!((status.state, status.user.state_since), (TwoFactorState::On, Some(world.now)));
     assert_eq!((status.user.pending.len(), status.recovery_codes_remaining), (0, Some(10)));
+}
+
+/// B34: whose authenticators went is told what of it to throw away, and whether the next login asks for a new one.
+#[test]
+fn whose_authenticators_went_is_told_what_to_do() {
+    use Advice::{DeleteAppEntry, DiscardRecoveryCodes, EnrollAgain};
+    let (app, telephone) = (AuthenticatorType::Totp, AuthenticatorType::Sms);
+    let off = World::new(Preset::SelfServiceCode);
+    let mut codeless = off.clone();
+    codeless.set_policy(|p| {
+        p.recovery_codes.enabled = false;
+        p.recovery_codes.issue_on_enable = false;
+    });
+    let stopped = World::new(Preset::MandatoryManaged);
+    let (on, _) = World::on(Preset::MandatoryManaged);
+    for (world, gone, expected) in [
+        (&off, &[app][..], &[DeleteAppEntry, DiscardRecoveryCodes][..]),
+        (&off, &[telephone], &[DiscardRecoveryCodes]),
+        (&off, &[telephone, app], &[DeleteAppEntry, DiscardRecoveryCodes]),
+        (&codeless, &[app], &[DeleteAppEntry]),
+        (&stopped, &[app], &[DeleteAppEntry, DiscardRecoveryCodes, EnrollAgain]),
+        (&on, &[app], &[DeleteAppEntry]),
+        (&on, &[telephone], &[]),
+    ] {
+        let status = world.status();
+        assert_eq!(status.advice(gone), expected, "{:?} after {gone:?}", status.state);
+    }
 }
 
 /// B2: the status shows nothing that has expired.
