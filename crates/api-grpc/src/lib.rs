@@ -25,6 +25,7 @@ mod qr;
 mod reply;
 mod service;
 mod services;
+mod signed;
 mod status;
 mod trace;
 

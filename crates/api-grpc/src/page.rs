@@ -3,9 +3,9 @@
 //! A token holds no secret, but nobody else can make one, and it opens nothing for other arguments.
 
 use crate::failure::Failure;
+use crate::signed::Signed;
 use countersign_api::v1::ErrorReason;
-use countersign_domain::digest::{Digest, DigestKeys, KeyId};
-use data_encoding::BASE64URL_NOPAD;
+use countersign_domain::digest::DigestKeys;
 
 /// The longest token in characters; longer ones are not looked at.
 const MAX_LEN: usize = 512;
@@ -19,11 +19,7 @@ pub(crate) struct List<'a> {
 impl List<'_> {
     /// The token of a page that ended at `position`.
     pub(crate) fn token(&self, position: &[u8]) -> String {
-        let digest = self.keys.digest(&self.fields(position));
-        let mut bytes = digest.key.0.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&digest.value);
-        bytes.extend_from_slice(position);
-        BASE64URL_NOPAD.encode(&bytes)
+        self.signed().write(position)
     }
 
     /// Where the page before ended, as `read` makes it out; `None` for the first page.
@@ -55,24 +51,11 @@ impl List<'_> {
         if token.is_empty() {
             return Ok(None);
         }
-        self.open(token).map(Some).ok_or_else(page_token_invalid)
+        self.signed().read(token).map(Some).ok_or_else(page_token_invalid)
     }
 
-    fn open(&self, token: &str) -> Option<Vec<u8>> {
-        let bytes = if token.len() <= MAX_LEN {
-            BASE64URL_NOPAD.decode(token.as_bytes()).ok()?
-        } else {
-            return None;
-        };
-        let (key, rest) = bytes.split_first_chunk::<4>()?;
-        let (value, position) = rest.split_first_chunk::<32>()?;
-        let digest = Digest { key: KeyId(u32::from_be_bytes(*key)), value: *value };
-        self.keys.verify(&digest, &self.fields(position)).then(|| position.to_vec())
-    }
-
-    fn fields<'b>(&'b self, position: &'b [u8]) -> Vec<&'b [u8]> {
-        // The purpose in front: tokens of other kinds are made with the same keys.
-        [b"page".as_slice(), position].into_iter().chain(self.arguments.iter().copied()).collect()
+    const fn signed(&self) -> Signed<'_> {
+        Signed { keys: self.keys, before: &[b"page"], behind: self.arguments, max_len: MAX_LEN }
     }
 }
 
@@ -84,6 +67,7 @@ fn page_token_invalid() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_domain::digest::KeyId;
     use countersign_domain::secret::SecretBytes;
 
     fn keys() -> DigestKeys {

@@ -3,11 +3,11 @@
 //! A backup that is put back takes the log back, and positions are given again: behind a place from before, a watcher would
 //! miss events and never know (R55, R64).
 
+use crate::signed::Signed;
 use countersign_application::EventPosition;
-use countersign_domain::digest::{Digest, DigestKeys, KeyId};
+use countersign_domain::digest::DigestKeys;
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
-use data_encoding::BASE64URL_NOPAD;
 
 /// The longest token in characters; longer ones are not looked at.
 const MAX_LEN: usize = 128;
@@ -49,17 +49,14 @@ const RESTORED: u8 = 3;
 impl Place {
     /// The token of this place.
     pub(crate) fn token(self, keys: &DigestKeys, log: Log<'_>) -> String {
-        let fields = self.fields(log.restores);
-        let digest = keys.digest(&digested(&fields, log.tenant));
-        let mut token = digest.key.0.to_be_bytes().to_vec();
-        token.extend_from_slice(&digest.value);
-        token.extend(fields);
-        BASE64URL_NOPAD.encode(&token)
+        let bytes = self.fields(log.restores);
+        signed(keys, &[PURPOSE, log.tenant.as_str().as_bytes()]).write(&bytes)
     }
 
     /// The place in this log that a token stands for.
     pub(crate) fn open(keys: &DigestKeys, log: Log<'_>, token: &str) -> Result<Self, Refused> {
-        let (place, restores) = authentic(keys, log.tenant, token).ok_or(Refused::Foreign)?;
+        let bytes = signed(keys, &[PURPOSE, log.tenant.as_str().as_bytes()]).read(token);
+        let (place, restores) = bytes.and_then(|bytes| Self::read(&bytes)).ok_or(Refused::Foreign)?;
         let goes_on = restores.is_none_or(|restores| restores == log.restores);
         goes_on.then_some(place).ok_or(Refused::Restored)
     }
@@ -99,21 +96,10 @@ impl Place {
     }
 }
 
-/// What an authentic token of this tenant says.
-fn authentic(keys: &DigestKeys, tenant: &TenantId, token: &str) -> Option<(Place, Option<u64>)> {
-    if token.len() > MAX_LEN {
-        return None;
-    }
-    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
-    let (key, rest) = bytes.split_first_chunk::<4>()?;
-    let (value, fields) = rest.split_first_chunk::<32>()?;
-    let digest = Digest { key: KeyId(u32::from_be_bytes(*key)), value: *value };
-    keys.verify(&digest, &digested(fields, tenant)).then(|| Place::read(fields)).flatten()
-}
+const PURPOSE: &[u8] = b"resume";
 
-/// What a token is bound to: its purpose, in front, because tokens of other kinds are made with the same keys.
-fn digested<'a>(fields: &'a [u8], tenant: &'a TenantId) -> [&'a [u8]; 3] {
-    [b"resume", tenant.as_str().as_bytes(), fields]
+const fn signed<'a>(keys: &'a DigestKeys, before: &'a [&'a [u8]]) -> Signed<'a> {
+    Signed { keys, before, behind: &[], max_len: MAX_LEN }
 }
 
 /// How many bytes a position has.
@@ -134,7 +120,9 @@ pub(super) fn position(bytes: &[u8]) -> Option<EventPosition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_domain::digest::KeyId;
     use countersign_domain::secret::SecretBytes;
+    use data_encoding::BASE64URL_NOPAD;
 
     /// R43: a token opens the place that it was made for, in its own tenant, and nothing else.
     #[test]
