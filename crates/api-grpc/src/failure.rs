@@ -211,7 +211,8 @@ pub(crate) fn incident() -> String {
 mod tests {
     use super::*;
 
-    /// R47: the details of an error fit into the headers that every client takes, however much is wrong, and tell of the first.
+    /// R47: the details of an error fit into the headers that every client takes, however much is wrong, and tell of
+    /// the first.
     #[test]
     fn details_are_bounded() {
         let violation = |len| move |index| FieldViolation::new(format!("users[{index}]"), "x".repeat(len));

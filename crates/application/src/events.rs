@@ -11,8 +11,8 @@ use tokio::time::Instant;
 const LONG_ENOUGH: Duration = Duration::from_secs(4);
 
 impl Application {
-    /// Events in the order of the log: as many as are wanted, or all there are. Reading on from before what is still held is an
-    /// error and no gap, and so is a log that takes too long to go through.
+    /// Events in the order of the log: as many as are wanted, or all there are. Reading on from before what is still
+    /// held is an error and no gap, and so is a log that takes too long to go through.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, AppError> {
         let Look { events, stopped_at } = self.look_through_events(query).await?;
         match stopped_at {

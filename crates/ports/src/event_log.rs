@@ -59,8 +59,8 @@ pub trait EventLog: Send + Sync {
     /// where it went through much that is not wanted, before the end of the log.
     async fn look(&self, query: &EventQuery) -> Result<Look, StoreError>;
 
-    /// The same without stopping on the way: as many as are wanted, or all there are. It takes as long as the log is; whoever
-    /// answers a call looks, and gives up in time.
+    /// The same without stopping on the way: as many as are wanted, or all there are. It takes as long as the log is;
+    /// whoever answers a call looks, and gives up in time.
     async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
         let mut query = query.clone();
         let mut events = Vec::new();

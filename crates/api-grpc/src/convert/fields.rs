@@ -32,7 +32,8 @@ impl From<Invalid> for Status {
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     found: Vec<FieldViolation>,
-    /// What is wrong with the `request_id`: told last, as it stands in requests, though it is read while the message is whole.
+    /// What is wrong with the `request_id`: told last, as it stands in requests, though it is read while the message is
+    /// whole.
     of_request_id: Option<FieldViolation>,
 }
 

@@ -1,6 +1,6 @@
-//! How a page of the log ends: where the next page goes on, and from where on the log is followed. The two differ where times
-//! are asked for: on its way to what is wanted a look goes past events of other times, which whoever follows still wants, or
-//! never wanted.
+//! How a page of the log ends: where the next page goes on, and from where on the log is followed. The two differ where
+//! times are asked for: on its way to what is wanted a look goes past events of other times, which whoever follows
+//! still wants, or never wanted.
 
 use super::place::{self, Place};
 use countersign_application::EventPosition;

@@ -53,8 +53,8 @@ pub(super) async fn deletion(
     event_of(app, caller, tenant, request, EventType::TenantDeleted).await
 }
 
-/// Whether that revision, or the one in force, was made before all requests that are still asked again: then the log, which may
-/// be long, need not be looked through. Of a tenant that is gone only the log knows.
+/// Whether that revision, or the one in force, was made before all requests that are still asked again: then the log,
+/// which may be long, need not be looked through. Of a tenant that is gone only the log knows.
 async fn is_old(
     app: &Application,
     tenant: &TenantId,

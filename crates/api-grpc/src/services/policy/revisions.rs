@@ -91,8 +91,8 @@ fn changed(older: &TenantRecord, newer: &TenantRecord) -> Result<Vec<String>, Ap
     Ok(changed_fields(&policy::changes(&valid(older)?, &valid(newer)?)))
 }
 
-/// Who made each of these revisions: the event that was committed with it says so. Nobody is named for those whose events are
-/// further on in a log that takes long to go through.
+/// Who made each of these revisions: the event that was committed with it says so. Nobody is named for those whose
+/// events are further on in a log that takes long to go through.
 async fn actors(
     app: &Application,
     records: &[TenantRecord],

@@ -209,8 +209,8 @@ async fn a_watch_misses_nothing() {
     }
 }
 
-/// R55, R65: a watch says up to when it has sent everything by a clock that is relied on only: what it said once it could not
-/// take back, and who stored it would skip what comes.
+/// R55, R65: a watch says up to when it has sent everything by a clock that is relied on only: what it said once it
+/// could not take back, and who stored it would skip what comes.
 #[tokio::test(start_paused = true)]
 async fn a_watch_says_no_time_of_a_clock_that_jumps() {
     let (world, _, mut desk) = tenant().await;

@@ -245,8 +245,8 @@ async fn revisions_tell_what_changed_and_who_did() {
     assert_eq!((seen, page_token.as_str()), (all.revisions, ""));
 }
 
-/// R66: a log that is too long to be gone through in time keeps no call. Revisions are listed without who made those that were
-/// not come to; a change that may be a repeated one is refused for the time being, and no other.
+/// R66: a log that is too long to be gone through in time keeps no call. Revisions are listed without who made those
+/// that were not come to; a change that may be a repeated one is refused for the time being, and no other.
 #[tokio::test(start_paused = true)]
 async fn a_long_log_keeps_no_call() {
     let (world, mut desk) = tenant().await;
