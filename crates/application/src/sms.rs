@@ -14,7 +14,7 @@ use crate::account::by_authority;
 use crate::engine::{Counted, Device, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::enrollment::{self, BeginSms, BegunSms};
-use countersign_domain::ids::{SendId, UserRef};
+use countersign_domain::ids::{CallerId, RequestId, SendId, UserRef};
 use countersign_domain::policy::SmsDelivery;
 use countersign_domain::secret::SecretString;
 use countersign_domain::sms::budget::{self, SendCharge};
@@ -33,7 +33,8 @@ impl Application {
         let counted = Some(Counted::Challenge(command.clone()));
         let device = Device::OfChallenge(command.challenge.id);
         let subject = Subject { counted, ..Subject::themself(user.clone(), device) };
-        let (app, id) = (self.clone(), self.id_of_request(&meta, &user));
+        let (app, asked) = (self.clone(), Asked::by(&meta));
+        let id = asked.as_ref().map(|asked| self.id_of(asked, &user));
         self.in_own_task(async move {
             let means = app.means();
             let answer = app.change(meta, subject, encode, move |states, ctx, source| {
@@ -45,7 +46,7 @@ impl Application {
             match &answer {
                 Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value, true).await?,
                 Answer::Fresh(Err(_)) => {}
-                Answer::Repeated(_) => app.deliver_again(&user, id).await?,
+                Answer::Repeated(_) => app.deliver_again(&user, asked).await?,
             }
             Ok(answer)
         })
@@ -62,7 +63,8 @@ impl Application {
     ) -> Result<Answer<BegunSms>, AppError> {
         let counted = Some(Counted::Number(command.number.clone()));
         let subject = Subject { counted, ..by_authority(&user, &command.authority) };
-        let (app, id) = (self.clone(), self.id_of_request(&meta, &user));
+        let (app, asked) = (self.clone(), Asked::by(&meta));
+        let id = asked.as_ref().map(|asked| self.id_of(asked, &user));
         self.in_own_task(async move {
             let means = app.means();
             let answer = app.change(meta, subject, encode, move |states, ctx, source| {
@@ -74,7 +76,7 @@ impl Application {
             match &answer {
                 Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value.message, true).await?,
                 Answer::Fresh(Err(_)) => {}
-                Answer::Repeated(_) => app.deliver_again(&user, id).await?,
+                Answer::Repeated(_) => app.deliver_again(&user, asked).await?,
             }
             Ok(answer)
         })
@@ -88,17 +90,17 @@ impl Application {
         Means { gateway, limits: deps.send_limits, counts: budget::SendCounts::default() }
     }
 
-    fn id_of_request(&self, meta: &Meta, user: &UserRef) -> Option<SendId> {
-        let request = meta.request.as_ref()?;
-        Some(sending::id_of_request(self.digests(), user, &meta.caller, request.id))
+    fn id_of(&self, asked: &Asked, user: &UserRef) -> SendId {
+        sending::id_of_request(self.digests(), user, &asked.caller, asked.request)
     }
 
-    /// Delivers the message of an earlier request again, as long as its code may still be used.
-    async fn deliver_again(&self, user: &UserRef, id: Option<SendId>) -> Result<(), AppError> {
-        let Some(id) = id else { return Ok(()) };
+    /// Delivers the message of an earlier request again, as long as its code may still be used. It is found by the key that
+    /// its row names: while root keys change, nodes disagree on the newest (R52).
+    async fn deliver_again(&self, user: &UserRef, asked: Option<Asked>) -> Result<(), AppError> {
+        let Some(Asked { caller, request }) = asked else { return Ok(()) };
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let ctx = self.0.context(user, &policy, now);
-        match sending::still_good(&loaded.state, &ctx, id) {
+        match sending::still_good(&loaded.state, &ctx, &caller, request) {
             Some(message) => self.deliver(user, &message, false).await,
             None => Ok(()),
         }
@@ -157,6 +159,19 @@ impl Application {
             sends.give_back(&user.tenant, &counters).await?;
         }
         Err(AppError::DeliveryUnavailable)
+    }
+}
+
+/// The request that asks for a message.
+struct Asked {
+    caller: CallerId,
+    request: RequestId,
+}
+
+impl Asked {
+    /// `None` where the caller gave no id, so that nothing is repeated.
+    fn by(meta: &Meta) -> Option<Self> {
+        Some(Self { caller: meta.caller.clone(), request: meta.request.as_ref()?.id })
     }
 }
 

@@ -13,4 +13,5 @@ mod evidence;
 mod outbox;
 mod road;
 mod tenants;
+mod text_messages;
 mod world;

@@ -8,7 +8,7 @@ use countersign_domain::enrollment::{Authority, BeginTotp, Confirm, Confirmed};
 use countersign_domain::ids::{CallerId, RequestId, UserRef};
 use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
-use countersign_domain::policy::{FirstFactorMethod, Preset};
+use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset};
 use countersign_domain::presented::PresentedCode;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::text::{AccountLabel, Issuer};
@@ -40,6 +40,8 @@ mockall::mock! {
 /// Everything that one test needs.
 pub struct World {
     pub app: Application,
+    /// What it is made of, for another one beside it.
+    pub deps: Deps,
     pub store: Arc<MemoryStore>,
     now: Arc<AtomicI64>,
     /// Whether the clock can be relied on.
@@ -99,19 +101,19 @@ impl World {
             }
         });
         let deps = deps_in_memory!(store, Arc::new(clock), Arc::new(random));
-        let app = Application::new(Deps { users: wrap(Arc::clone(&store)), ..deps });
-        let world = Self { app, store, now, trusted };
-        let issuer = Issuer::parse("Example").expect("an issuer");
-        let ops = Principal::Operator("ops".into()).into();
-        let created = world.app.create_tenant(
-            meta(None),
-            &ops,
-            fixtures::tenant("acme"),
-            preset,
-            preset.document(issuer),
-        );
-        created.await.expect("the tenant is created");
+        let deps = Deps { users: wrap(Arc::clone(&store)), ..deps };
+        let world = Self { app: Application::new(deps.clone()), deps, store, now, trusted };
+        world.tenant("acme", preset, |_| ()).await;
         world
+    }
+
+    /// Another tenant with the preset, changed.
+    pub async fn tenant(&self, id: &str, preset: Preset, change: impl FnOnce(&mut PolicyDocument)) {
+        let mut document = preset.document(Issuer::parse("Example").expect("an issuer"));
+        change(&mut document);
+        let ops = Principal::Operator("ops".into()).into();
+        let created = self.app.create_tenant(meta(None), &ops, fixtures::tenant(id), preset, document);
+        created.await.expect("the tenant is created");
     }
 
     /// The time that the clock shows.

@@ -8,7 +8,7 @@ use super::{LIFETIME, login_code};
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
-use crate::digest::Digests;
+use crate::digest::{Digest, Digests, KeyId};
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, CallerId, ChallengeId, RequestId, SendId, UserRef};
 use crate::otp::OtpCode;
@@ -57,15 +57,34 @@ pub struct Message {
 }
 
 /// The id of the message that a request asks for: the same for a repeat of the request, so that the repeat finds the
-/// message and delivers that very one again.
+/// message and delivers that very one again. Made with the newest key, like the code of the message.
 pub fn id_of_request(digests: &Digests, user: &UserRef, caller: &CallerId, request: RequestId) -> SendId {
-    let digest = digests.text_messages.digest(&[
+    id_of_digest(&digests.text_messages.digest(&fields_of_request(user, caller, &request)))
+}
+
+/// Whether the request asked for this message, whose row names this key. The newest key may be another one by now, or on the
+/// node that the request was first made to.
+fn was_asked_for(
+    ctx: &Context<'_>,
+    (id, key): (SendId, KeyId),
+    caller: &CallerId,
+    request: RequestId,
+) -> bool {
+    let digest = ctx.digests.text_messages.digest_with(key, &fields_of_request(ctx.user, caller, &request));
+    digest.is_some_and(|digest| id_of_digest(&digest) == id)
+}
+
+fn fields_of_request<'a>(user: &'a UserRef, caller: &'a CallerId, request: &'a RequestId) -> [&'a [u8]; 5] {
+    [
         b"text-message-id",
         user.tenant.as_str().as_bytes(),
         user.user.as_str().as_bytes(),
         caller.as_str().as_bytes(),
         request.as_bytes(),
-    ]);
+    ]
+}
+
+fn id_of_digest(digest: &Digest) -> SendId {
     let mut id = [0; 16];
     id.copy_from_slice(&digest.value[..16]);
     SendId::from_uuid(uuid::Builder::from_custom_bytes(id).into_uuid())
@@ -189,24 +208,30 @@ pub(crate) fn message(
     }
 }
 
-/// The message with that id, as long as its code may still be used: what a repeated request delivers again.
-pub fn still_good(state: &UserState, ctx: &Context<'_>, id: SendId) -> Option<Message> {
+/// The message that the request asked for, as long as its code may still be used: what a repeated request delivers again.
+pub fn still_good(
+    state: &UserState,
+    ctx: &Context<'_>,
+    caller: &CallerId,
+    request: RequestId,
+) -> Option<Message> {
     let state = state.settled(ctx.now);
+    let asked_for = |id, key| was_asked_for(ctx, (id, key), caller, request);
     let of_login = state.active().find_map(|own| match &own.credential {
         Credential::Sms(SmsCredential { number, sent: Some(sent) })
-            if sent.id == id && sent.used_time.is_none() && sent.expire_time > ctx.now =>
+            if sent.used_time.is_none() && sent.expire_time > ctx.now && asked_for(sent.id, sent.key) =>
         {
             state.challenge(sent.challenge)?;
             let code = login_code(ctx, own.id, sent)?;
-            Some(message(ctx, number, id, code, sent.expire_time))
+            Some(message(ctx, number, sent.id, code, sent.expire_time))
         }
         Credential::Sms(_) | Credential::Totp(_) | Credential::SecurityKey(_) => None,
     });
     let of_enrollment = || {
         state.pending.iter().find_map(|pending| match &pending.credential {
-            PendingCredential::Sms(sms) if sms.send == id => {
+            PendingCredential::Sms(sms) if asked_for(sms.send, sms.key) => {
                 let code = super::enrollment_code(ctx, pending.id, sms)?;
-                Some(message(ctx, &sms.number, id, code, pending.expire_time))
+                Some(message(ctx, &sms.number, sms.send, code, pending.expire_time))
             }
             PendingCredential::Sms(_) | PendingCredential::Totp { .. } | PendingCredential::SecurityKey => {
                 None

@@ -17,6 +17,7 @@ use countersign_domain::enrollment::{
     self, Authority, BeginSms, BeginTotp, Confirm, FreshConfirmation, FreshEnrollment, FreshSms,
 };
 use countersign_domain::explain::Expected;
+use countersign_domain::ids::CallerId;
 use countersign_domain::login::{self, AnswerChallenge, CheckLogin, LoginFresh, Verdict};
 use countersign_domain::policy::{DelegatedAction, Policy, Preset};
 use countersign_domain::presented::PresentedCode;
@@ -260,7 +261,8 @@ fn text_messages(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) 
     let command = SendCode { challenge, authenticator: source.maybe(Source::id) };
     drop(sending::number_of(state, &command));
     check(state, &sending::send_code(state, ctx, &command, &means, source.id()));
-    drop(sending::still_good(state, ctx, source.id()));
+    let caller = CallerId::parse("spiffe://example/login").unwrap();
+    drop(sending::still_good(state, ctx, &caller, source.id()));
 }
 
 fn changes(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {

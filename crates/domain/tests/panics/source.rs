@@ -4,8 +4,8 @@
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::ids::{
-    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, ResetRequestId, SendId,
-    TeamId, TicketId, UserId,
+    AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch, RecoverySetId, RequestId, ResetRequestId,
+    SendId, TeamId, TicketId, UserId,
 };
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpKey, TotpParameters};
 use countersign_domain::phone_number::PhoneNumber;
@@ -36,7 +36,17 @@ macro_rules! ids {
     )+};
 }
 
-ids!(AuthenticatorId, ChallengeId, ClientId, EnrollmentId, RecoverySetId, ResetRequestId, SendId, TicketId);
+ids!(
+    AuthenticatorId,
+    ChallengeId,
+    ClientId,
+    EnrollmentId,
+    RecoverySetId,
+    RequestId,
+    ResetRequestId,
+    SendId,
+    TicketId
+);
 
 /// Reads values out of numbers, from the beginning again where they run out.
 pub(crate) struct Source<'a> {

@@ -2,14 +2,15 @@
 
 use crate::common::{MINUTE, World, secs};
 use countersign_domain::denial::Denial;
+use countersign_domain::digest::{DigestKeys, KeyId};
 use countersign_domain::enrollment::{self, BeginSms, BegunSms, Confirm, Confirmed, FreshSms};
 use countersign_domain::event::EventType;
-use countersign_domain::ids::{AuthenticatorId, EnrollmentId, SendId};
+use countersign_domain::ids::{AuthenticatorId, CallerId, EnrollmentId, RequestId, SendId};
 use countersign_domain::login::{Assurance, Offer, RefusedReason, Verdict};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, SmsDelivery};
 use countersign_domain::presented::PresentedCode;
-use countersign_domain::secret::SecretString;
+use countersign_domain::secret::{SecretBytes, SecretString};
 use countersign_domain::sms::budget::{SendCounts, SendLimits};
 use countersign_domain::sms::sending::{self, Means, Message, SendCode};
 use countersign_domain::token;
@@ -32,8 +33,17 @@ fn world() -> World {
 }
 
 fn begin_with(world: &mut World, number: &PhoneNumber, means: &Means) -> Result<BegunSms, Denial> {
-    let fresh =
-        FreshSms { id: EnrollmentId::from_uuid(world.draw_id()), send: SendId::from_uuid(world.draw_id()) };
+    let send = SendId::from_uuid(world.draw_id());
+    begin_as(world, send, number, means)
+}
+
+fn begin_as(
+    world: &mut World,
+    send: SendId,
+    number: &PhoneNumber,
+    means: &Means,
+) -> Result<BegunSms, Denial> {
+    let fresh = FreshSms { id: EnrollmentId::from_uuid(world.draw_id()), send };
     let command =
         BeginSms { authority: world.authority(), number: number.clone(), replaces: None, code: None };
     let decision = enrollment::begin_sms(&world.state, &world.ctx(), &command, means, fresh);
@@ -70,9 +80,18 @@ fn on() -> (World, AuthenticatorId) {
 }
 
 fn send_with(world: &mut World, challenge: &SecretString, means: &Means) -> Result<Message, Denial> {
+    let id = SendId::from_uuid(world.draw_id());
+    send_as(world, id, challenge, means)
+}
+
+fn send_as(
+    world: &mut World,
+    id: SendId,
+    challenge: &SecretString,
+    means: &Means,
+) -> Result<Message, Denial> {
     let challenge = token::open_challenge(&world.digests.tokens, challenge.expose()).unwrap();
     let command = SendCode { challenge, authenticator: None };
-    let id = SendId::from_uuid(world.draw_id());
     let decision = sending::send_code(&world.state, &world.ctx(), &command, means, id);
     assert_eq!(decision.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
     world.commit(decision)
@@ -303,23 +322,76 @@ fn a_code_of_a_step_up_challenge_proves_a_change() {
     assert!(!world.state.is_on());
 }
 
-/// A repeated request finds its message and gives the same code; a used, expired or voided one is not sent again.
+fn caller(id: &str) -> CallerId {
+    CallerId::parse(id).unwrap()
+}
+
+/// The message that a repeat of this request of the login service finds.
+fn again(world: &World, request: RequestId) -> Option<Message> {
+    sending::still_good(&world.state, &world.ctx(), &caller("login"), request)
+}
+
+/// The id of the message that this request of the login service asks for.
+fn id_of(world: &World, request: RequestId) -> SendId {
+    sending::id_of_request(&world.digests, &world.user, &caller("login"), request)
+}
+
+/// A repeated request finds its message and gives the same code; a used, expired or voided one is not sent again, nor one
+/// that another caller or request asked for.
 #[test]
 fn a_message_can_be_sent_again() {
     let (mut world, _) = on();
     let challenge = world.challenged().challenge;
-    let sent = send(&mut world, &challenge);
-    let again = |world: &World| sending::still_good(&world.state, &world.ctx(), sent.id);
-    assert_eq!(again(&world).map(|message| (message.id, message.code)), Some((sent.id, sent.code.clone())));
+    let request = RequestId::from_uuid(world.draw_id());
+    let id = id_of(&world, request);
+    let sent = send_as(&mut world, id, &challenge, &MEANS).unwrap();
+    let found = again(&world, request);
+    assert_eq!(found.map(|message| (message.id, message.code)), Some((sent.id, sent.code.clone())));
+    assert_eq!(sending::still_good(&world.state, &world.ctx(), &caller("settings"), request), None);
+    let other = RequestId::from_uuid(world.draw_id());
+    assert_eq!(again(&world, other), None);
     let mut late = world.clone();
     late.pass(5 * MINUTE);
-    assert_eq!(again(&late), None);
+    assert_eq!(again(&late, request), None);
     let mut voided = world.clone();
     voided.pass(MINUTE);
     send(&mut voided, &challenge);
-    assert_eq!(again(&voided), None);
+    assert_eq!(again(&voided, request), None);
     verified(world.answer(&challenge, code(&sent)));
-    assert_eq!(again(&world), None);
+    assert_eq!(again(&world, request), None);
+}
+
+/// R52, R60: a repeat finds its message also where another root key is the newest, later or on another node; not where the
+/// key that the message was made with is gone.
+#[test]
+fn a_message_is_found_by_its_own_key() {
+    let keys = |ids: &[u32], newest: u32| {
+        let key = |id: &u32| (KeyId(*id), SecretBytes::new(id.to_be_bytes().repeat(8)));
+        DigestKeys::with_newest(ids.iter().map(key).collect(), KeyId(newest)).unwrap()
+    };
+    for (made_with, other) in [(2, 1), (1, 2)] {
+        let mut world = world();
+        world.digests.text_messages = keys(&[1, 2], made_with);
+        let request = RequestId::from_uuid(world.draw_id());
+        let id = id_of(&world, request);
+        let begun = begin_as(&mut world, id, &number("+5511987654321"), &MEANS).unwrap();
+        world.digests.text_messages = keys(&[1, 2], other);
+        assert_eq!(again(&world, request).map(|message| message.id), Some(id));
+        let mut gone = world.clone();
+        gone.digests.text_messages = keys(&[other], other);
+        assert_eq!(again(&gone, request), None);
+
+        confirm(&mut world, &begun, code(&begun.message)).unwrap();
+        let challenge = world.challenged().challenge;
+        let request = RequestId::from_uuid(world.draw_id());
+        let id = id_of(&world, request);
+        let sent = send_as(&mut world, id, &challenge, &MEANS).unwrap();
+        world.digests.text_messages = keys(&[1, 2], made_with);
+        assert_eq!(again(&world, request), Some(sent));
+        gone.state = world.state.clone();
+        gone.digests.text_messages = keys(&[made_with], made_with);
+        assert_eq!(again(&gone, request), None);
+    }
 }
 
 /// B25, R71: the same row identities under another user or tenant make another code.
