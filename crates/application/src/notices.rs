@@ -5,12 +5,13 @@
 
 use crate::engine::Inner;
 use crate::{AppError, Application};
+use countersign_domain::time::Timestamp;
 use countersign_ports::{Letter, NoticeId, Notifier, NotifyError, OutboxEntry};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Notices under way at the same time, each of another user. Leased only when they can be delivered at once, so that no
@@ -18,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 const CONCURRENCY: usize = 16;
 /// Places that are free before more are leased: a lease is a flush to the disk, whether of one notice or of many.
 const LEASED_TOGETHER: usize = CONCURRENCY / 2;
+/// How often is looked for notices that came, or that fell due, while deliveries are under way: a slow one holds up its own
+/// user and nobody else. For that much patience a single free place is worth a lease.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How much longer than the slowest delivery a lease lasts: room to settle it. A crashed node's are taken over then.
 const LEASE_FACTOR: u32 = 2;
 /// How long deliveries under way may take after the node was told to stop; then they are released to other nodes.
@@ -31,7 +35,9 @@ pub struct NoticeRules {
     pub first_pause: Duration,
     /// The longest pause.
     pub max_pause: Duration,
-    /// Tries before a notice is a dead letter.
+    /// Tries before a notice is a dead letter. Whoever leases one counts as trying; so that those who could not even try (a
+    /// version that does not know its event, a node that was stopped) do not use up its tries, it is not given up sooner
+    /// than that many tries take.
     pub max_attempts: u32,
     /// The longest delivery; a slower one is given up and tried again. A lease lasts twice as long.
     pub delivery_timeout: Duration,
@@ -46,6 +52,20 @@ impl Default for NoticeRules {
             max_attempts: 20,
             delivery_timeout: Duration::from_mins(1),
         }
+    }
+}
+
+impl NoticeRules {
+    /// The longest pause after the try that comes after `tried` others.
+    fn pause(&self, tried: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(tried).unwrap_or(u32::MAX);
+        self.first_pause.saturating_mul(doubled).min(self.max_pause)
+    }
+
+    /// How long all tries take at least: their pauses with all that is taken off them.
+    fn shortest_life(&self) -> Duration {
+        let pauses = (0..self.max_attempts.saturating_sub(1)).map(|tried| self.pause(tried));
+        pauses.fold(Duration::ZERO, |sum, pause| sum.saturating_add(pause / 4 * 3))
     }
 }
 
@@ -80,10 +100,14 @@ impl Application {
         };
         // Nothing is leased any more after a failure of the store, but what is under way is settled.
         let mut failure = None;
-        let mut more = true;
+        let (mut more, mut worth_a_lease) = (true, LEASED_TOGETHER);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.reset();
         loop {
             let free = CONCURRENCY - round.running.len();
-            if more && free >= LEASED_TOGETHER && failure.is_none() && !stop.is_cancelled() {
+            if more && free >= worth_a_lease && failure.is_none() && !stop.is_cancelled() {
+                worth_a_lease = LEASED_TOGETHER;
                 match round.lease(free).await {
                     Ok(leased) => more = leased == free,
                     Err(error) => failure = Some(error),
@@ -95,6 +119,10 @@ impl Application {
                 () = stop.cancelled() => {
                     round.wind_up().await?;
                     None
+                }
+                _ = look.tick() => {
+                    (more, worth_a_lease) = (true, 1);
+                    continue;
                 }
             };
             let Some(next) = next else { break };
@@ -255,9 +283,12 @@ impl Inner {
         rules: NoticeRules,
     ) -> Result<bool, AppError> {
         let (notice_id, event_id, attempts) = (entry.notice.id.0, entry.event.id, entry.attempts + 1);
-        let retry = match retry_pause(entry, error, rules) {
-            Some(pause) => Some(self.trusted_now()?.plus(pause)),
-            None => None,
+        let retry = match error {
+            NotifyError::Transient(_) => {
+                let now = self.trusted_now()?;
+                retry_pause(entry, rules, now).map(|pause| now.plus(pause))
+            }
+            NotifyError::Permanent(_) | NotifyError::NoAddress => None,
         };
         let error = told(error);
         self.deps.outbox.failed(&entry.notice, retry, &error).await?;
@@ -277,11 +308,11 @@ fn told(error: &NotifyError) -> String {
 }
 
 /// How long to wait for the next try, if there will be one.
-fn retry_pause(entry: &OutboxEntry, error: &NotifyError, rules: NoticeRules) -> Option<Duration> {
-    let worth_it = matches!(error, NotifyError::Transient(_)) && entry.attempts + 1 < rules.max_attempts;
-    let doubled = 1_u32.checked_shl(entry.attempts).unwrap_or(u32::MAX);
-    let pause = rules.first_pause.saturating_mul(doubled).min(rules.max_pause);
-    worth_it.then(|| pause.saturating_sub(spread(entry.notice.id, entry.attempts, pause)))
+fn retry_pause(entry: &OutboxEntry, rules: NoticeRules, now: Timestamp) -> Option<Duration> {
+    let tried_enough = entry.attempts + 1 >= rules.max_attempts
+        && now.since(entry.notice.create_time) >= rules.shortest_life();
+    let pause = rules.pause(entry.attempts);
+    (!tried_enough).then(|| pause.saturating_sub(spread(entry.notice.id, entry.attempts, pause)))
 }
 
 /// Up to a quarter of the pause, by the random part of the id: what failed together does not come back together.

@@ -4,20 +4,24 @@
 
 use crate::world::{MockNotifier, World, meta};
 use async_trait::async_trait;
-use countersign_application::{AppError, Dispatched, NoticeRules};
+use countersign_application::{AppError, Application, Deps, Dispatched, NoticeRules};
 use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
 use countersign_domain::policy::Preset;
 use countersign_domain::text::Issuer;
-use countersign_ports::{DeadLetters, Letter, NoticeId, Notifier, NotifyError};
-use countersign_testkit::fixtures;
+use countersign_domain::time::Timestamp;
+use countersign_ports::{
+    DeadLetters, Letter, NoticeId, NoticeRecord, Notifier, NotifyError, Outbox, OutboxEntry, StoreError,
+};
+use countersign_testkit::{MemoryStore, fixtures};
 use mockall::Sequence;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Barrier, Notify};
+use tokio::sync::{Barrier, Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// One round of the dispatcher, to its end.
@@ -334,4 +338,150 @@ async fn a_delivery_that_hangs_is_tried_again() {
     assert_eq!(round(&world, &notifier).await, Dispatched { postponed: 1, ..Dispatched::default() });
     world.advance(Duration::from_secs(15));
     assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
+}
+
+/// Tells everybody but `ann`, whose deliveries never end.
+struct AllButAnn {
+    told: mpsc::UnboundedSender<UserId>,
+}
+
+#[async_trait]
+impl Notifier for AllButAnn {
+    async fn notify(&self, letter: &Letter) -> Result<(), NotifyError> {
+        let user = letter.entry.notice.user.clone();
+        let hangs = user.as_str().starts_with("ann");
+        self.told.send(user).unwrap();
+        if hangs { std::future::pending().await } else { Ok(()) }
+    }
+}
+
+/// R57: slow deliveries hold up their own users alone: who has something to be told a second later is told then, and waits for
+/// none of them; also where so many hang that few places are left.
+#[tokio::test(start_paused = true)]
+async fn a_slow_delivery_holds_up_nobody_else() {
+    for slow in [1, 15] {
+        let world = World::new(Preset::SelfServiceCode).await;
+        for number in 0..slow {
+            world.enroll(&enrolled(&format!("ann-{number}"))).await;
+        }
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let notifier: Arc<dyn Notifier> = Arc::new(AllButAnn { told: sender });
+        let stop = CancellationToken::new();
+        let (app, stopping) = (world.app.clone(), stop.clone());
+        // With more time for a delivery than anybody would wait.
+        let rules = NoticeRules { delivery_timeout: Duration::from_hours(1), ..NoticeRules::default() };
+        let node = tokio::spawn(async move { app.dispatch_notices(&notifier, rules, &stopping).await });
+        for _ in 0..slow {
+            assert!(told.recv().await.unwrap().as_str().starts_with("ann"));
+        }
+        world.enroll(&enrolled("bob")).await;
+        let began = Instant::now();
+        assert_eq!(told.recv().await.unwrap().as_str(), "bob");
+        assert!(began.elapsed() <= Duration::from_secs(1), "{slow}: {:?}", began.elapsed());
+        stop.cancel();
+        assert_eq!(node.await.unwrap().expect("a round").delivered, 1);
+    }
+}
+
+/// An outbox that remembers when what failed is due again.
+struct Remembering {
+    outbox: Arc<MemoryStore>,
+    due: Mutex<Vec<Option<Timestamp>>>,
+}
+
+#[async_trait]
+impl Outbox for Remembering {
+    async fn lease(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.outbox.lease(now, until, limit).await
+    }
+
+    async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
+        self.outbox.delivered(notices).await
+    }
+
+    async fn failed(
+        &self,
+        notice: &NoticeRecord,
+        retry_time: Option<Timestamp>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        self.due.lock().unwrap().push(retry_time);
+        self.outbox.failed(notice, retry_time, why).await
+    }
+}
+
+/// Fails for now, always.
+struct Failing;
+
+#[async_trait]
+impl Notifier for Failing {
+    async fn notify(&self, _: &Letter) -> Result<(), NotifyError> {
+        Err(NotifyError::Transient("the mail server is down".into()))
+    }
+}
+
+/// A world with one notice, and its application over an outbox that remembers.
+async fn remembering() -> (World, Arc<Remembering>) {
+    let mut world = World::new(Preset::SelfServiceCode).await;
+    world.enroll(&enrolled("ann")).await;
+    let outbox = Arc::new(Remembering { outbox: Arc::clone(&world.store), due: Mutex::default() });
+    world.app = Application::new(Deps { outbox: outbox.clone(), ..world.deps.clone() });
+    (world, outbox)
+}
+
+/// Tries until the notice is given up, each time when it is due again; the pauses between the tries.
+async fn pauses(world: &World, outbox: &Remembering) -> Vec<Duration> {
+    let notifier: Arc<dyn Notifier> = Arc::new(Failing);
+    let mut pauses = Vec::new();
+    loop {
+        let done = round(world, &notifier).await;
+        let due = outbox.due.lock().unwrap().pop().expect("it was tried");
+        let Some(due) = due else {
+            assert_eq!(done, Dispatched { dead: 1, ..Dispatched::default() });
+            return pauses;
+        };
+        assert_eq!(done, Dispatched { postponed: 1, ..Dispatched::default() });
+        pauses.push(due.since(world.now()));
+        world.set(due);
+    }
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// R57: the pauses double from 15 seconds up to six hours, less up to a quarter; after 20 tries, which take 42 to 57 hours, a
+/// notice is a dead letter.
+#[tokio::test]
+async fn pauses_double_until_a_notice_is_given_up() {
+    let (world, outbox) = remembering().await;
+    let pauses = pauses(&world, &outbox).await;
+    assert_eq!(pauses.len(), 19);
+    let mut longest = Duration::from_secs(15);
+    for pause in &pauses {
+        assert!((longest * 3 / 4..=longest).contains(pause), "{pause:?} of {longest:?}");
+        longest = (longest * 2).min(6 * HOUR);
+    }
+    let total: Duration = pauses.iter().sum();
+    assert!((42 * HOUR..=57 * HOUR).contains(&total), "{total:?}");
+}
+
+/// R57: leases under which nobody could try, as those of a version that does not know the event, use up no life: the notice is
+/// given up no sooner than one that was tried each time.
+#[tokio::test]
+async fn leases_without_a_try_shorten_no_life() {
+    let (world, outbox) = remembering().await;
+    let began = world.now();
+    for _ in 0..25 {
+        let until = world.now().plus(Duration::from_mins(2));
+        assert_eq!(outbox.lease(world.now(), until, 1).await.unwrap().len(), 1);
+        world.set(until);
+    }
+    let pauses = pauses(&world, &outbox).await;
+    assert!(pauses.iter().all(|pause| *pause <= 6 * HOUR), "{pauses:?}");
+    let life = world.now().since(began);
+    assert!((42 * HOUR..=57 * HOUR).contains(&life), "{life:?}");
 }
