@@ -11,6 +11,7 @@ mod coverage;
 mod delegation;
 mod evidence;
 mod outbox;
+mod recovery_codes;
 mod road;
 mod tenants;
 mod text_messages;
