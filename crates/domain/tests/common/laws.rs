@@ -2,7 +2,7 @@
 
 use countersign_domain::change::{Decision, UserCore, Write, writes};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{Challenge, PendingEnrollment, Ticket, Usage, UserState};
+use countersign_domain::user::{Authenticator, Challenge, PendingEnrollment, Ticket, Usage, UserState};
 
 /// Panics where a decision breaks a law of the house.
 pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
@@ -14,6 +14,14 @@ pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
         assert!(!decision.events.is_empty(), "R55: a change without an event");
     }
     assert!(next.epoch >= old.epoch, "R34: the epoch only grows");
+    let closes = |own: &&Authenticator| next.authenticator(own.id).is_none_or(|after| !after.is_active());
+    if old.active().any(|own| closes(&own)) {
+        // Not "grew": there is none after the last one.
+        assert!(
+            next.epoch >= old.epoch.next(),
+            "R34: an authenticator is gone or disabled, and the epoch stayed"
+        );
+    }
     for before in &old.authenticators {
         let Some(after) = next.authenticator(before.id) else { continue };
         grows(before.credential.usage(), after.credential.usage());

@@ -1,8 +1,9 @@
 //! What becomes of users whose rows come out of a backup, and who is told.
 
-use crate::common::{MINUTE, World, client};
+use crate::common::{HOUR, MINUTE, World, client, secs};
 use countersign_domain::event::EventType;
-use countersign_domain::login::{CheckLogin, Verdict};
+use countersign_domain::login::{CheckLogin, RefusedReason, Verdict};
+use countersign_domain::otp::Period;
 use countersign_domain::policy::Preset;
 
 /// A user with an app and recovery codes, and with a client that is remembered if that is wanted.
@@ -56,4 +57,27 @@ fn who_owns_nothing_is_left_alone() {
     let before = world.state.clone();
     world.make_safe(true);
     assert_eq!((world.state, world.told), (before, None));
+}
+
+/// R64, R4: whatever the period, no code up to the window after the present step is accepted after a restore, because it may
+/// have been used since the backup; each is refused as one that was, and the one after them is good in its time.
+#[test]
+fn codes_that_may_have_been_used_are_void() {
+    for seconds in [15, 30, 60, 120] {
+        let period = Period::new(seconds).unwrap();
+        let (mut world, phone) =
+            World::on_with(Preset::SelfServiceCode, |p| p.totp.parameters.period = period);
+        world.pass(HOUR);
+        world.make_safe(false);
+        let (restored, step) = (world.now, secs(u64::from(seconds)));
+        // The step of the code, and the one that it is typed in.
+        for (of, typed_in) in [(-1, 0), (0, 0), (1, 0), (1, 1)] {
+            world.now = restored.plus(typed_in * step);
+            let refused = world.check(&world.login_with(phone.code_off(restored, of)));
+            assert_eq!(refused, Ok(Verdict::Refused(RefusedReason::CodeNotAccepted)), "{seconds} s, {of}");
+            assert_eq!(world.detail("finding"), Some("replayed"), "{seconds} s, {of}");
+        }
+        world.now = restored.plus(2 * step);
+        world.log_in(phone.code(world.now));
+    }
 }

@@ -1,7 +1,7 @@
 //! Security keys: when one may be added, what it proves and for which challenge, what closes it and what does not.
 
 use crate::common::{DAY, FIRST, Phone, SECOND, World, document, session, typed, user_ref};
-use countersign_domain::actor::Actor;
+use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{self, BeginSecurityKey, BegunSecurityKey, Confirm, Confirmed};
 use countersign_domain::event::EventType;
@@ -12,7 +12,7 @@ use countersign_domain::presented::PresentedCode;
 use countersign_domain::proof::Proofs;
 use countersign_domain::security_key::PresentedCredential;
 use countersign_domain::team::{self, Delegated, Party};
-use countersign_domain::user::{ChallengePurpose, Standing};
+use countersign_domain::user::{ChallengePurpose, Standing, UserState};
 use countersign_testkit::{Page, SoftwareKey};
 
 const ORIGIN: &str = "https://login.example.com";
@@ -86,6 +86,21 @@ fn step_up(world: &mut World) -> Offer {
         Ok(Verdict::LockedOut(locked)) => locked.still_open.unwrap(),
         other => panic!("{other:?}"),
     }
+}
+
+/// Lifts the user's lock, as the people do who run the service.
+fn unlock(world: &mut World) {
+    let operator =
+        Actor { principal: Principal::Operator("operator".to_owned()), ..session(&world.user, None) };
+    let command = Delegated {
+        by: Party { actor: &operator, state: &UserState::default() },
+        actor_code: None,
+        second: None,
+        justification: "called the help desk",
+        preview: false,
+    };
+    let decision = team::unlock_member(&world.state, &world.ctx(), &command);
+    world.commit(decision).unwrap();
 }
 
 /// B53: a key is added once an app is active, serves at login, and the verdict says how strong it is.
@@ -265,6 +280,67 @@ fn a_copied_key_is_closed() {
     assert!(matches!(world.state.authenticator(id).unwrap().standing, Standing::Disabled { .. }));
     let offer = world.challenged();
     assert!(offer.methods.iter().all(|method| method.request_options.is_none()));
+}
+
+/// R34, R70: with a copied key everything dies that was handed out before: the epoch rises by one, an open challenge and a
+/// remembered client are worth nothing any more.
+#[test]
+fn closing_a_copied_key_raises_the_epoch() {
+    let (mut world, phone) = World::on_with(Preset::MandatoryManaged, |policy| {
+        with_keys(policy);
+        policy.allowed_types.push(AuthenticatorType::SecurityKey);
+    });
+    let mut key = SoftwareKey::new(14);
+    add(&mut world, &mut key);
+    let mut copy = key.clone();
+    allowed(log_in(&mut world, &mut key));
+    let remember = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
+    let remembered = allowed(world.check(&remember)).remembered_client.unwrap();
+    let open = world.challenged();
+    let epoch = world.state.epoch;
+    assert_eq!(log_in(&mut world, &mut copy), REFUSED);
+    assert_eq!(world.state.epoch, epoch.next());
+    let late = sign(&mut key, &open);
+    assert_eq!(world.answer(&open.challenge, late), Err(Denial::ChallengeInvalid));
+    let showing = CheckLogin { client_token: Some(remembered.token), ..world.login() };
+    assert!(matches!(world.check(&showing), Ok(Verdict::ChallengeRequired(_))));
+}
+
+/// R15, R70: who lifts the lock of somebody's codes gives the codes back, and no key that was copied; with no code closed
+/// nothing changes, and no guess is forgiven.
+#[test]
+fn unlocking_brings_no_copied_key_back() {
+    let (mut world, phone) = world();
+    let mut key = SoftwareKey::new(15);
+    let id = add(&mut world, &mut key);
+    let mut copy = key.clone();
+    allowed(log_in(&mut world, &mut key));
+    assert_eq!(log_in(&mut world, &mut copy), REFUSED);
+    let closed = world.state.authenticator(id).unwrap().clone();
+    assert!(!closed.is_active());
+
+    let guess = |world: &mut World| {
+        let wrong = world.wrong();
+        world.check(&world.login_with(wrong)).unwrap();
+    };
+    guess(&mut world);
+    let before = world.state.clone();
+    unlock(&mut world);
+    assert_eq!((&world.state, world.told), (&before, None));
+
+    for _ in 0..2 {
+        guess(&mut world);
+    }
+    assert!(world.state.failures.locked_until(world.now).is_some());
+    unlock(&mut world);
+    assert_eq!(world.told, Some(EventType::UserUnlocked));
+    assert_eq!(world.state.authenticator(id), Some(&closed));
+    world.log_in(phone.code(world.now));
+
+    world.guess_until_disabled();
+    unlock(&mut world);
+    assert_eq!(world.state.authenticator(id), Some(&closed));
+    assert!(world.state.authenticator(world.id_of(&phone)).unwrap().is_active());
 }
 
 /// R23: where a change needs a second factor, what a key signed for a step-up is one; for a login's challenge, or
