@@ -78,3 +78,6 @@ impl Keyring {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

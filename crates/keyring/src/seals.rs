@@ -217,4 +217,4 @@ fn reply_fields<'a>(caller: &'a CallerId, user: &'a UserRef, id: &'a [u8; 16]) -
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -38,6 +38,7 @@ fn purpose_keys_stay_what_they_are() {
             SealPurpose::PendingPhoneNumber.info(),
             "de707c6332cf0002612c1960700f2dea3c6d5201d3c40b8668a47cb127b4c377",
         ),
+        (SealPurpose::SecurityKey.info(), "d1df44c5d3ee6e97ee3e5575fe533738d48f043852577d632d95465c34d64801"),
         (
             DigestPurpose::TextMessage.info(),
             "b45dc11819bc650d625b9066e1355596e26f43e0391f618268bf638132eec989",
@@ -58,6 +59,7 @@ fn purposes_share_no_key() {
         SealPurpose::RequestReply.info(),
         SealPurpose::PhoneNumber.info(),
         SealPurpose::PendingPhoneNumber.info(),
+        SealPurpose::SecurityKey.info(),
         DigestPurpose::RecoveryCode.info(),
         DigestPurpose::Token.info(),
         DigestPurpose::Guess.info(),
@@ -66,5 +68,5 @@ fn purposes_share_no_key() {
     .into_iter()
     .flat_map(|info| [purpose_key(&root(), info).to_vec(), purpose_key(&other, info).to_vec()])
     .collect();
-    assert_eq!(keys.len(), 18);
+    assert_eq!(keys.len(), 20);
 }

@@ -9,48 +9,52 @@ use countersign_domain::otp::{Algorithm, Digits, Period};
 use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
-const FIRST: &[u8; 32] = b"0123456789abcdef0123456789ABCDEF";
-const SECOND: &[u8; 32] = b"another key, of thirty-two bytes";
+pub(crate) const FIRST: &[u8; 32] = b"0123456789abcdef0123456789ABCDEF";
+pub(crate) const SECOND: &[u8; 32] = b"another key, of thirty-two bytes";
 const KEY: &[u8; 20] = b"12345678901234567890";
 const NONCE: Nonce = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
 
-fn keyring(roots: &[(u32, &[u8; 32])]) -> Keyring {
+pub(crate) fn keyring(roots: &[(u32, &[u8; 32])]) -> Keyring {
     let roots = roots.iter().map(|(id, bytes)| (KeyId(*id), RootKey::from_bytes(**bytes).unwrap()));
     Keyring::new(roots.collect()).unwrap()
 }
 
 /// The kinds of sealed values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Authenticator,
     Pending,
     Reply,
     Number,
     PendingNumber,
+    SecurityKey,
 }
 
-const KINDS: [Kind; 5] = [Kind::Authenticator, Kind::Pending, Kind::Reply, Kind::Number, Kind::PendingNumber];
+const KINDS: [Kind; 6] =
+    [Kind::Authenticator, Kind::Pending, Kind::Reply, Kind::Number, Kind::PendingNumber, Kind::SecurityKey];
 
 const NUMBER: &str = "+5511987654321";
+const SECURITY_KEY: &str = r#"{"id":"c2VjdXJpdHkta2V5"}"#;
 
 /// What is sealed of a kind.
-fn content(kind: Kind) -> Vec<u8> {
+pub(crate) fn content(kind: Kind) -> Vec<u8> {
     match kind {
         Kind::Authenticator | Kind::Pending | Kind::Reply => KEY.to_vec(),
         Kind::Number | Kind::PendingNumber => NUMBER.as_bytes().to_vec(),
+        Kind::SecurityKey => SECURITY_KEY.as_bytes().to_vec(),
     }
 }
 
 /// Everything that any kind is bound to.
 #[derive(Clone, Debug, PartialEq)]
-struct Row {
-    caller: CallerId,
-    user: UserRef,
-    id: Uuid,
-    parameters: TotpParameters,
+pub(crate) struct Row {
+    pub(crate) caller: CallerId,
+    pub(crate) user: UserRef,
+    pub(crate) id: Uuid,
+    pub(crate) parameters: TotpParameters,
 }
 
-fn row() -> Row {
+pub(crate) fn row() -> Row {
     Row {
         caller: CallerId::parse("spiffe://acme/login").unwrap(),
         user: user("acme", "ann"),
@@ -59,11 +63,11 @@ fn row() -> Row {
     }
 }
 
-fn user(tenant: &str, user: &str) -> UserRef {
+pub(crate) fn user(tenant: &str, user: &str) -> UserRef {
     UserRef { tenant: TenantId::parse(tenant).unwrap(), user: UserId::parse(user).unwrap() }
 }
 
-fn seal(keyring: &Keyring, kind: Kind, row: &Row) -> Vec<u8> {
+pub(crate) fn seal(keyring: &Keyring, kind: Kind, row: &Row) -> Vec<u8> {
     let Row { caller, user, id, parameters } = row;
     let key = TotpKey::from_entropy(KEY);
     match kind {
@@ -85,11 +89,14 @@ fn seal(keyring: &Keyring, kind: Kind, row: &Row) -> Vec<u8> {
             let number = PhoneNumber::parse(NUMBER).unwrap();
             keyring.seal_pending_phone_number(user, EnrollmentId::from_uuid(*id), &number, NONCE)
         }
+        Kind::SecurityKey => {
+            keyring.seal_security_key(user, AuthenticatorId::from_uuid(*id), SECURITY_KEY, NONCE)
+        }
     }
 }
 
 /// What opens, as bytes.
-fn open(keyring: &Keyring, kind: Kind, row: &Row, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+pub(crate) fn open(keyring: &Keyring, kind: Kind, row: &Row, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     let Row { caller, user, id, parameters } = row;
     match kind {
         Kind::Authenticator => keyring
@@ -107,6 +114,9 @@ fn open(keyring: &Keyring, kind: Kind, row: &Row, sealed: &[u8]) -> Result<Vec<u
         Kind::PendingNumber => keyring
             .open_pending_phone_number(user, EnrollmentId::from_uuid(*id), sealed)
             .map(|number| number.expose().as_bytes().to_vec()),
+        Kind::SecurityKey => keyring
+            .open_security_key(user, AuthenticatorId::from_uuid(*id), sealed)
+            .map(|key| key.as_bytes().to_vec()),
     }
 }
 
@@ -153,6 +163,11 @@ fn the_sealed_form_stays_what_it_is() {
         "0100000007000102030405060708090a0b0c0d0e0f1011121314151617406a330bc47e148762acb152c6ab3c80aaed9862\
          2fab59108801f3561c8d"
     );
+    assert_eq!(
+        sealed(Kind::SecurityKey),
+        "0100000007000102030405060708090a0b0c0d0e0f10111213141516170e12530d32566bc9735d8654a247d00bcb856106\
+         751a675b0b696db66cef1ebfa4383b06d8c2f20cd3"
+    );
 }
 
 /// R50: with any one thing of its row changed, nothing opens: other tenant, user, row, parameters, caller.
@@ -183,7 +198,7 @@ fn nothing_opens_for_another_row() {
         let own = match kind {
             Kind::Authenticator | Kind::Pending => &of_keys[..],
             Kind::Reply => &of_replies[..],
-            Kind::Number | Kind::PendingNumber => &[],
+            Kind::Number | Kind::PendingNumber | Kind::SecurityKey => &[],
         };
         for other in common.iter().chain(own) {
             assert_eq!(open(&keyring, kind, other, &sealed), Err(OpenError::Broken), "{kind:?} {other:?}");
