@@ -39,6 +39,8 @@ pub struct Page {
     pub origin: String,
     /// Whether the page was framed by another site.
     pub cross_origin: bool,
+    /// The site that framed the page, where the browser names it; then it says nothing else of frames.
+    pub top_origin: Option<String>,
     /// The relying party that the key is asked for, in the place of the one in the options.
     pub relying_party_id: Option<String>,
     /// The challenge, in the place of the one in the options.
@@ -53,6 +55,7 @@ impl Page {
         Self {
             origin: origin.to_owned(),
             cross_origin: false,
+            top_origin: None,
             relying_party_id: None,
             challenge: None,
             ceremony: None,
@@ -62,12 +65,11 @@ impl Page {
     fn client_data(&self, ceremony: &str, options: &Value) -> Vec<u8> {
         let challenge = self.challenge.clone().unwrap_or_else(|| text(&options["challenge"]));
         let ceremony = self.ceremony.as_deref().unwrap_or(ceremony);
-        let data = json!({
-            "type": ceremony,
-            "challenge": challenge,
-            "origin": self.origin,
-            "crossOrigin": self.cross_origin,
-        });
+        let (frame, said) = match &self.top_origin {
+            Some(top) => ("topOrigin", json!(top)),
+            None => ("crossOrigin", json!(self.cross_origin)),
+        };
+        let data = json!({"type": ceremony, "challenge": challenge, "origin": self.origin, frame: said});
         data.to_string().into_bytes()
     }
 }

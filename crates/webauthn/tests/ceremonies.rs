@@ -138,6 +138,12 @@ fn wrong_registrations_are_refused_with_their_reason() {
         |page| page.origin = "http://login.example.com".into(),
     );
     check(Rejection::CrossOrigin, Tenant::new(), |_| {}, |page| page.cross_origin = true);
+    check(
+        Rejection::CrossOrigin,
+        Tenant::new(),
+        |_| {},
+        |page| page.top_origin = Some("https://evil.example".into()),
+    );
     check(Rejection::WrongChallenge, Tenant::new(), |_| {}, |page| page.challenge = Some("AAAA".into()));
     check(
         Rejection::WrongCeremony,
@@ -175,6 +181,7 @@ fn wrong_assertions_are_refused_with_their_reason() {
         |page| page.origin = "https://login.example.com.evil.example".into(),
     );
     check(Rejection::CrossOrigin, |_| {}, |page| page.cross_origin = true);
+    check(Rejection::CrossOrigin, |_| {}, |page| page.top_origin = Some("https://evil.example".into()));
     check(Rejection::WrongChallenge, |_| {}, |page| page.challenge = Some("AAAA".into()));
     check(Rejection::WrongCeremony, |_| {}, |page| page.ceremony = Some("webauthn.create".into()));
     check(Rejection::WrongRelyingParty, |_| {}, |page| page.relying_party_id = Some("evil.example".into()));
