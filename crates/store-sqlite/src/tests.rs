@@ -3,6 +3,7 @@
 mod append_only;
 mod batches;
 mod conformance;
+mod durability;
 mod files;
 mod outbox;
 mod plans;

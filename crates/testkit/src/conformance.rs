@@ -11,8 +11,9 @@
 //! - **Order.** Rows come back in the order in which they were first put; replacing one leaves it in its place.
 //! - **Time.** A store reads no clock. The time of a change set is its first event's: with it, and later than or at
 //!   its `expire_time`, the record of a request is expired. A notice is due from its `create_time` on.
-//! - **Guards.** Versions, `last_step` that would fall, a sent code that was used, a recovery code that is used or not there, rows that are to be
-//!   used but are gone, a request that has an answer: `Ok(Commit::Conflict)`, and nothing of the change set is visible.
+//! - **Guards.** Versions, `last_step` or a signature counter that would fall, a sent code that was used, a recovery code
+//!   that is used or not there, rows that are to be used but are gone, a request that has an answer: `Ok(Commit::Conflict)`,
+//!   and nothing of the change set is visible.
 //!   A change set that no decision makes (names taken twice, two tenants in one) is refused in whatever way.
 //! - **Tenants.** Who does not exist is `Ok(None)` on load and [`countersign_ports::StoreError::TenantMissing`] on commit.
 //! - **Lists and counts.** They are taken of what was acknowledged before they began, users without anything included.
@@ -41,6 +42,7 @@ pub mod requests;
 pub mod reset_requests;
 pub mod retention;
 pub mod round_trips;
+pub mod sealed;
 pub mod sends;
 pub mod tallies;
 pub mod tenants;
@@ -298,6 +300,7 @@ macro_rules! store_conformance {
             guards: two_users_change_together,
             guards: last_step_never_falls,
             guards: a_sent_code_is_used_once,
+            guards: a_sign_count_never_falls,
             sends: a_full_count_is_a_conflict_and_leaves_nothing_behind,
             sends: counts_are_exact_where_many_send_at_once,
             sends: what_was_not_sent_is_given_back,

@@ -8,17 +8,19 @@ use countersign_domain::change::{UserCore, writes};
 use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{
-    AuthenticatorId, CallerId, ChallengeId, EventId, PolicyRevision, RequestId, SendId, TenantId, UserId,
-    UserRef, Version,
+    AuthenticatorId, CallerId, ChallengeId, EnrollmentId, Epoch, EventId, PolicyRevision, RequestId, SendId,
+    TenantId, UserId, UserRef, Version,
 };
 use countersign_domain::otp::{Step, TotpKey, TotpParameters};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::Preset;
 use countersign_domain::secret::SecretBytes;
-use countersign_domain::text::{DisplayName, Issuer};
+use countersign_domain::security_key::{CredentialId, SecurityKey};
+use countersign_domain::text::{AccountLabel, DisplayName, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
-    Authenticator, ClientClaims, Credential, SentCode, SmsCredential, Standing, TotpCredential, UserState,
+    Authenticator, ClientClaims, Credential, PendingCredential, PendingEnrollment, PendingSms, SentCode,
+    SmsCredential, Standing, TotpCredential, UserState,
 };
 use countersign_ports::{
     ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, TenantRecord, UserChange,
@@ -89,6 +91,58 @@ pub fn sent_code(random: &SeededRandom) -> SentCode {
         send_time: START,
         expire_time: START.plus(Duration::from_mins(5)),
         used_time: None,
+    }
+}
+
+/// An active security key that was not used yet.
+pub fn security_key_authenticator(random: &SeededRandom, name: &str) -> Authenticator {
+    let key = SecurityKey {
+        id: CredentialId::new(random.bytes::<32>().to_vec()).expect("a length in range"),
+        public_key: random.bytes::<77>().to_vec(),
+        sign_count: 0,
+        user_verified: false,
+        backup_eligible: false,
+        backed_up: false,
+        transports: Vec::new(),
+    };
+    Authenticator { credential: Credential::SecurityKey(key), ..totp_authenticator(random, name) }
+}
+
+/// A pending enrollment of that.
+pub fn pending(random: &SeededRandom, credential: PendingCredential) -> PendingEnrollment {
+    PendingEnrollment {
+        id: EnrollmentId::at(START, random.bytes()),
+        credential,
+        replaces: None,
+        tries_left: PendingEnrollment::MAX_TRIES,
+        create_time: START,
+        expire_time: START.plus(Duration::from_mins(10)),
+        epoch: Epoch::default(),
+    }
+}
+
+/// A user who owns one of everything that stores seal: an app, a telephone and a security key, and an app and a telephone
+/// that wait to be confirmed.
+pub fn user_with_everything_sealed(random: &SeededRandom) -> UserState {
+    let app = PendingCredential::Totp {
+        key: TotpKey::from_entropy(&random.bytes()),
+        parameters: TotpParameters::default(),
+        account_label: AccountLabel::parse("ann@example.com").expect("a plain label"),
+    };
+    let telephone = PendingCredential::Sms(PendingSms {
+        number: PhoneNumber::parse("+5511912345678").expect("a plain number"),
+        send: SendId::at(START, random.bytes()),
+        key: KeyId(1),
+    });
+    UserState {
+        state_since: Some(START),
+        authenticators: vec![
+            totp_authenticator(random, "app"),
+            sms_authenticator(random, "telephone"),
+            security_key_authenticator(random, "key"),
+        ],
+        pending: vec![pending(random, app), pending(random, telephone)],
+        ..UserState::default()
     }
 }
 

@@ -3,10 +3,12 @@
 use super::{folder, intruder};
 use crate::SqliteStore;
 use countersign_domain::digest::KeyId;
+use countersign_domain::user::UserState;
 use countersign_keyring::{Keyring, RootKey, key_id_of};
 use countersign_ports::{KnownKey, Lifeline, Release, ResealFrom, Resealed, StoreError, Vault};
 use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
+use countersign_testkit::conformance::sealed::nonces_are_drawn;
 use countersign_testkit::fixtures::{self, START, user};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use std::sync::Arc;
 async fn open(path: &Path, ids: &[u32]) -> Arc<SqliteStore> {
     let root = |id: &u32| RootKey::from_bytes(SeededRandom::new(u64::from(*id)).bytes()).unwrap();
     let keyring = Keyring::new(ids.iter().map(|id| (KeyId(*id), root(id))).collect()).unwrap();
-    let random = Arc::new(SeededRandom::new(u64::from(ids[0]) + 40));
+    // Of each store its own, as the operating system gives it.
+    let random = Arc::new(SeededRandom::new(ids.iter().map(|id| u64::from(*id)).sum::<u64>() + 40));
     Arc::new(SqliteStore::open(path, Arc::new(keyring), random).await.unwrap())
 }
 
@@ -92,6 +95,60 @@ async fn everything_is_sealed_again_with_the_newest_key() {
         sqlx::query_scalar::<_, Vec<u8>>("SELECT totp_sealed_key FROM authenticators WHERE user_id <> 'u3'");
     for sealed in keys.fetch_all(&mut intruder(&path).await).await.unwrap() {
         assert_eq!(key_id_of(&sealed), Some(KeyId(2)));
+    }
+}
+
+/// Every sealed value in the tables, the answers to repeat included.
+const SEALED: &str = "
+    SELECT key_sealed FROM authenticators WHERE key_sealed IS NOT NULL
+    UNION ALL SELECT sms_sealed_number FROM authenticators WHERE sms_sealed_number IS NOT NULL
+    UNION ALL SELECT totp_sealed_key FROM authenticators WHERE totp_sealed_key IS NOT NULL
+    UNION ALL SELECT sms_sealed_number FROM pending_enrollments WHERE sms_sealed_number IS NOT NULL
+    UNION ALL SELECT totp_sealed_key FROM pending_enrollments WHERE totp_sealed_key IS NOT NULL
+    UNION ALL SELECT sealed_reply FROM requests";
+
+async fn sealed(path: &Path) -> Vec<Vec<u8>> {
+    sqlx::query_scalar::<_, Vec<u8>>(SEALED).fetch_all(&mut intruder(path).await).await.unwrap()
+}
+
+/// R52, R50: each column is sealed again as what it is. Whatever users own is the same after a pass, and where the old key is
+/// gone; every value, before and after, is under a nonce of its own.
+#[tokio::test]
+async fn each_column_is_sealed_again_as_what_it_is() {
+    let (_folder, path) = folder();
+    let random = SeededRandom::new(1);
+    let users =
+        ["ann", "bob"].map(|name| (user("acme", name), fixtures::user_with_everything_sealed(&random)));
+    let first = StoreUnderTest::sharing(open(&path, &[1]).await);
+    first.create_tenant("acme").await;
+    for (user, state) in &users {
+        let mut change = fixtures::change_set(&random, user, None, &UserState::default(), state);
+        change.request = Some(fixtures::request_record(&random, user));
+        first.done(change).await;
+    }
+    drop(first);
+    let before = sealed(&path).await;
+    assert_eq!(before.len(), 12);
+    nonces_are_drawn(&before);
+
+    let both = open(&path, &[1, 2]).await;
+    let (mut from, mut done) = (Some(ResealFrom::default()), 0);
+    while let Some(step) = from {
+        let Resealed { resealed, broken, next } = both.reseal(step, 10).await.unwrap();
+        assert_eq!(broken, 0);
+        (from, done) = (next, done + resealed);
+    }
+    assert_eq!(done, 10, "all but the answers");
+    let after = sealed(&path).await;
+    assert_eq!(after.iter().filter(|value| key_id_of(value) == Some(KeyId(2))).count(), 10);
+    nonces_are_drawn(&after);
+    drop(both);
+
+    for keys in [&[1, 2][..], &[2]] {
+        let store = StoreUnderTest::sharing(open(&path, keys).await);
+        for (user, state) in &users {
+            assert_eq!(store.load(user).await.state, *state, "{keys:?}");
+        }
     }
 }
 

@@ -160,6 +160,36 @@ pub async fn a_sent_code_is_used_once(store: StoreUnderTest) {
     assert_eq!(store.load(&ann).await.state, next);
 }
 
+/// R70: the second line of defence. A write that would lower a signature counter conflicts even at the right version,
+/// whether it uses the security key or puts it whole; the same count again holds, and so does a higher one.
+pub async fn a_sign_count_never_falls(store: StoreUnderTest) {
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let ann = user("acme", "ann");
+    let counting = |state: &UserState, sign_count| {
+        let mut next = state.clone();
+        let usage = Usage::SecurityKey { sign_count, backed_up: false };
+        assert!(next.authenticators[0].credential.set_usage(usage), "a security key");
+        next
+    };
+    let key = fixtures::security_key_authenticator(&random, "key");
+    let old = counting(&UserState { authenticators: vec![key], ..UserState::default() }, 100);
+    store.store_user(&random, &ann, &old).await;
+
+    let fallen = counting(&old, 99);
+    store.conflicts(fixtures::change_set(&random, &ann, Some(Version(1)), &old, &fallen)).await;
+    let put = vec![Write::PutAuthenticator(fallen.authenticators[0].clone())];
+    store.conflicts(with_writes(&random, &ann, &old, put)).await;
+    assert_eq!(store.load(&ann).await.state, old);
+
+    let mut failed = old.clone();
+    failed.authenticators[0].consecutive_failures = 1;
+    assert_eq!(store.step(&random, &ann, 1, &old, &failed).await.expect("an answer"), Commit::Done);
+    let next = counting(&failed, 101);
+    assert_eq!(store.step(&random, &ann, 2, &failed, &next).await.expect("an answer"), Commit::Done);
+    assert_eq!(store.load(&ann).await.state, next);
+}
+
 /// R29: a code that is used, is not in its set, or belongs to a set that is gone conflicts even at the right version.
 pub async fn a_recovery_code_is_used_once(store: StoreUnderTest) {
     store.create_tenant("acme").await;
