@@ -10,6 +10,7 @@ use crate::harness::node::Data;
 use crate::harness::telemetry::Telemetry;
 use crate::harness::{Node, Store, on_both_stores, postgres as server, production};
 use canaries::{Canaries, Place};
+use data_encoding::HEXLOWER;
 use std::fs;
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ async fn secrets_stay_secret(store: Store) {
     assert!(development.terminate().await.success());
     let root_key = fs::read_to_string(data.folder().join("root.key")).unwrap();
     canaries.text(Place::Nowhere, "root key", root_key.trim());
+    canaries.bytes("root key", &HEXLOWER.decode(root_key.trim().as_bytes()).unwrap());
 
     let telemetry = Telemetry::start().await;
     let messages = Gateway::open();
@@ -65,15 +67,15 @@ async fn secrets_stay_secret(store: Store) {
     canaries.assert_absent_at_rest(&at_rest(&data).await);
 }
 
-/// Everything that the database holds, as text.
-async fn at_rest(data: &Data) -> String {
+/// Everything that the database holds, as it lies there or, from PostgreSQL, as text.
+async fn at_rest(data: &Data) -> Vec<u8> {
     if let Some(url) = data.postgres() {
-        return server::dump(url).await;
+        return server::dump(url).await.into_bytes();
     }
     let files = ["countersign.db", "countersign.db-wal"].map(|name| fs::read(data.folder().join(name)));
     let bytes: Vec<u8> = files.into_iter().flatten().flatten().collect();
     assert!(bytes.starts_with(b"SQLite format 3"), "the database is elsewhere");
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 on_both_stores!(secrets_stay_secret);

@@ -15,6 +15,8 @@ struct Canary {
     what: &'static str,
     place: Place,
     forms: Vec<String>,
+    /// The bytes themselves, as a column of bytes would hold them; none where the forms are all there is.
+    raw: Vec<u8>,
     /// Digits alone: found only where no digit, letter or decimal point stands beside them.
     is_code: bool,
 }
@@ -29,19 +31,20 @@ impl Canaries {
         let mut forms = encoded(text.as_bytes());
         forms.push(text.to_owned());
         forms.push(text.chars().filter(|char| !matches!(char, '-' | ' ')).collect());
-        self.0.push(Canary { what, place, forms, is_code: false });
+        self.0.push(Canary { what, place, forms, raw: Vec::new(), is_code: false });
     }
 
-    /// Bytes: encoded.
+    /// Bytes: as they are and encoded.
     pub(crate) fn bytes(&mut self, what: &'static str, bytes: &[u8]) {
-        self.0.push(Canary { what, place: Place::Nowhere, forms: encoded(bytes), is_code: false });
+        let (place, forms) = (Place::Nowhere, encoded(bytes));
+        self.0.push(Canary { what, place, forms, raw: bytes.to_vec(), is_code: false });
     }
 
     /// A code of few digits. Only those with a leading zero count: no number is printed like that.
     pub(crate) fn code(&mut self, code: &str) {
         assert!(code.starts_with('0'), "{code} could be any number");
         let forms = vec![code.to_owned()];
-        self.0.push(Canary { what: "code", place: Place::Nowhere, forms, is_code: true });
+        self.0.push(Canary { what: "code", place: Place::Nowhere, forms, raw: Vec::new(), is_code: true });
     }
 
     /// Fails the test where one of them is in this text.
@@ -50,8 +53,11 @@ impl Canaries {
     }
 
     /// The same for the database, which may hold some, and whose pages are full of digits that are no codes.
-    pub(crate) fn assert_absent_at_rest(&self, text: &str) {
-        self.search("the database", text, |canary| canary.place == Place::Nowhere && !canary.is_code);
+    pub(crate) fn assert_absent_at_rest(&self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.search("the database", &text, |canary| canary.place == Place::Nowhere && !canary.is_code);
+        let lies_there = self.0.iter().find(|canary| canary.lies_in(bytes)).map(|canary| canary.what);
+        assert_eq!(lies_there, None, "it is in the database as it is");
     }
 
     fn search(&self, place: &str, text: &str, counts: impl Fn(&Canary) -> bool) {
@@ -64,6 +70,13 @@ impl Canaries {
 }
 
 impl Canary {
+    /// Whether its bytes are among these. Text that is made of them would not show it: what is no UTF-8 is replaced there.
+    fn lies_in(&self, bytes: &[u8]) -> bool {
+        let Some(first) = self.raw.first() else { return false };
+        let mut starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
+        starts.any(|(at, _)| bytes[at..].starts_with(&self.raw))
+    }
+
     fn line_with<'a>(&self, text: &'a str) -> Option<&'a str> {
         let at = self.forms.iter().find_map(|form| {
             text.match_indices(form.as_str()).map(|(at, _)| at).find(|at| self.fits(text, *at, form.len()))
@@ -109,6 +122,8 @@ fn planted_canaries_are_found() {
     ] {
         assert!(found(planted), "{planted}");
     }
+    let lies_in = |bytes: &[u8]| canaries.0.iter().any(|canary| canary.lies_in(bytes));
+    assert!(lies_in(b"\xff\x01\x01\xfe\x42key\x80") && !lies_in(b"\x01\xfe\x42ke"));
     for other in ["2026-11-21T00:00:00.012345Z", "0012345", "a012345b", "ABCDE", "nothing"] {
         assert!(!found(other), "{other}");
     }
