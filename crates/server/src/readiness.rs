@@ -116,9 +116,12 @@ mod tests {
     use crate::config::StoreConfig;
     use crate::metrics::Alarms;
     use crate::{stores, witness};
+    use async_trait::async_trait;
     use countersign_api_grpc::{Callers, Options};
     use countersign_application::Application;
     use countersign_domain::digest::KeyId;
+    use countersign_domain::ids::UserRef;
+    use countersign_domain::incarnation::Incarnation;
     use countersign_domain::time::Timestamp;
     use countersign_keyring::{Keyring, RootKey};
     use countersign_ports::Clock as _;
@@ -126,6 +129,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
     use tracing_subscriber::layer::SubscriberExt as _;
+    use uuid::Uuid;
 
     /// A node with a database and a witness in this folder.
     async fn node(folder: &Path) -> LookedAt {
@@ -179,6 +183,32 @@ mod tests {
         assert_eq!(check_once(&at).await.unwrap(), Trust::Trusted);
     }
 
+    /// A database that goes on and on, at hand at once.
+    struct GoesOn;
+
+    #[async_trait]
+    impl Lifeline for GoesOn {
+        async fn incarnation(&self, _: Uuid) -> Result<Incarnation, StoreError> {
+            self.advance().await
+        }
+
+        async fn advance(&self) -> Result<Incarnation, StoreError> {
+            Ok(Incarnation { id: Uuid::nil(), number: 0, mark: 0, restoring: false })
+        }
+
+        async fn begin_restore(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn finish_restore(&self, _: Uuid, _: u64) -> Result<Incarnation, StoreError> {
+            self.advance().await
+        }
+
+        async fn all_users(&self, _: Option<&UserRef>, _: u32) -> Result<Vec<UserRef>, StoreError> {
+            Ok(Vec::new())
+        }
+    }
+
     /// R65: a node whose clock is not the database's is not ready, raises one alarm for it, and is ready again when they
     /// agree.
     #[test]
@@ -203,10 +233,9 @@ mod tests {
                 let micros = SystemClock.now().unix_micros() + shown.load(Ordering::SeqCst) * 1_000_000;
                 Ok(Some(Timestamp::from_unix_micros(micros)))
             };
-            let database = Arc::new(MemoryStore::new());
             let at = LookedAt {
-                store: Arc::new(Timed(database.clone(), time)),
-                lifeline: database,
+                store: Arc::new(Timed(Arc::new(MemoryStore::new()), time)),
+                lifeline: Arc::new(GoesOn),
                 witness: Arc::new(Witness::open(None).unwrap()),
                 clock: Arc::new(GuardedClock::start()),
             };
