@@ -172,7 +172,7 @@ impl UserStore for Faulty {
 
     async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
-        let meanwhile = self.meanwhile.lock().unwrap().take();
+        let meanwhile = self.meanwhile.lock().expect("nobody panics with it").take();
         if let Some(meanwhile) = meanwhile {
             meanwhile.await;
         }
