@@ -202,6 +202,9 @@ pub(crate) async fn horizon_now(connection: &mut PgConnection) -> Result<i64, sq
 /// The oldest transaction that was open, unless it can write no event of ours: one of another database of the same
 /// server, or of autovacuum. Without that exception a long report in a neighbour's database would hold up the log.
 ///
+/// Whose database a session is in everybody sees. What kind of session it is a role does not see of other roles, without
+/// `pg_read_all_stats`: then it is null, and must not count as foreign.
+///
 /// An open transaction without a session (a prepared one, or one that ended since the snapshot) counts as ours.
 async fn horizon(connection: &mut PgConnection) -> Result<Horizon, sqlx::Error> {
     sqlx::query_as!(
@@ -209,7 +212,7 @@ async fn horizon(connection: &mut PgConnection) -> Result<Horizon, sqlx::Error> 
         r#"WITH open AS (
             SELECT xid::text::bigint AS position, activity.pid IS NULL AS uncertain,
                 activity.datname IS DISTINCT FROM current_database()
-                    OR activity.backend_type = 'autovacuum worker' AS foreign_to_us
+                    OR coalesce(activity.backend_type = 'autovacuum worker', false) AS foreign_to_us
             FROM pg_snapshot_xip(pg_current_snapshot()) AS xid
             -- A session shows the lower 32 bits alone; open transactions are never further apart.
             LEFT JOIN pg_stat_activity AS activity

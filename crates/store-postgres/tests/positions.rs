@@ -6,11 +6,15 @@ mod support;
 
 use countersign_domain::event::EventType;
 use countersign_domain::ids::EventId;
+use countersign_domain::secret::SecretString;
 use countersign_ports::{EventPosition, EventQuery, StoredEvent};
+use countersign_store_postgres::PostgresOptions;
 use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, tenant, user};
-use sqlx::postgres::PgConnection;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use std::str::FromStr;
 use std::time::Duration;
 use support::{Database, run};
 
@@ -113,24 +117,55 @@ async fn write(connection: &mut PgConnection, id: EventId) {
 #[tokio::test]
 async fn a_reader_never_skips_a_slow_transaction() {
     let (store, database) = support::fresh().await;
+    let slow = database.connect().await;
+    reads_on_behind(&store, slow).await;
+}
+
+/// R56: the same where another role has the slow transaction, of which a role without `pg_read_all_stats` sees little: here the
+/// service reads.
+#[tokio::test]
+async fn a_reader_never_skips_a_slow_transaction_of_another_role() {
+    let (database, options) = support::as_service().await;
+    let slow = support::another_role(&database).await.connect().await.unwrap();
+    let store = StoreUnderTest::new(database.store_with(options).await.unwrap()).keeping(database);
+    reads_on_behind(&store, slow).await;
+}
+
+/// R56: and where the other one reads, and the service is slow.
+#[tokio::test]
+async fn a_reader_of_another_role_never_skips_a_slow_transaction() {
+    let (database, options) = support::as_service().await;
+    let slow = PgConnectOptions::from_str(options.url.expose()).unwrap().connect().await.unwrap();
+    let url = SecretString::new(support::another_role(&database).await.to_url_lossy().to_string());
+    let options = PostgresOptions { url, ..options };
+    let store = StoreUnderTest::new(database.store_with(options).await.unwrap()).keeping(database);
+    reads_on_behind(&store, slow).await;
+}
+
+/// Nobody who reads from this store skips what is written on `slow`.
+async fn reads_on_behind(store: &StoreUnderTest, mut slow: PgConnection) {
     store.create_tenant("acme").await;
     let random = SeededRandom::new(3);
     let ann = user("acme", "ann");
     let first = fixtures::event_only(&random, &ann, EventType::LoginAllowed);
     store.done(first.clone()).await;
-    let position = read_until(&store, None, 1).await[0].position;
+    let position = read_until(store, None, 1).await[0].position;
 
-    let mut slow = database.connect().await;
     let slow_event = EventId::at(START, random.bytes());
+    run(&mut slow, "SET countersign.tenants = '*'").await;
     run(&mut slow, "BEGIN").await;
     write(&mut slow, slow_event).await;
     let quick = fixtures::event_only(&random, &ann, EventType::LoginAllowed);
     store.done(quick.clone()).await;
     assert!(store.users.is_committed(&quick.tenant, quick.events[0].id).await.unwrap());
-    assert_eq!(read(&store, Some(position)).await, [], "shown past an open transaction");
+    assert_eq!(read(store, Some(position)).await, [], "shown past an open transaction");
+    let head = store.events.head(&tenant("acme")).await.unwrap();
+    assert_eq!(head, Some(position), "the head is past an open transaction");
+    let logged = store.audit.logged_events(&tenant("acme"), Some(position), 10).await.unwrap();
+    assert_eq!(logged, [], "sealed past an open transaction");
 
     run(&mut slow, "COMMIT").await;
-    let events = read_until(&store, Some(position), 2).await;
+    let events = read_until(store, Some(position), 2).await;
     let ids: Vec<_> = events.iter().map(|event| event.record.id).collect();
     assert_eq!(ids, [slow_event, quick.events[0].id]);
     assert!(events.is_sorted_by(|one, next| one.position < next.position));
@@ -171,10 +206,16 @@ async fn an_undone_transaction_leaves_no_gap_to_wait_for() {
     assert_eq!(read_until(&store, None, 1).await.len(), 1);
 }
 
-/// A transaction in another database of the same server cannot write an event of ours, and holds up nobody.
+/// A transaction in another database of the same server cannot write an event of ours, and holds up nobody; also where the
+/// role that reads may see little of other roles' sessions.
 #[tokio::test]
 async fn a_neighbours_transaction_holds_up_nobody() {
-    let (store, _database) = support::fresh().await;
+    for (store, _database) in [support::fresh().await, support::fresh_as_service().await] {
+        reads_beside_a_neighbour(&store).await;
+    }
+}
+
+async fn reads_beside_a_neighbour(store: &StoreUnderTest) {
     store.create_tenant("acme").await;
     let neighbour = Database::empty().await;
     let mut slow = neighbour.connect().await;
@@ -182,6 +223,6 @@ async fn a_neighbours_transaction_holds_up_nobody() {
     run(&mut slow, "SELECT pg_current_xact_id()").await;
     let random = SeededRandom::new(3);
     store.done(fixtures::event_only(&random, &user("acme", "ann"), EventType::LoginAllowed)).await;
-    assert_eq!(read_until(&store, None, 1).await.len(), 1);
+    assert_eq!(read_until(store, None, 1).await.len(), 1);
     run(&mut slow, "COMMIT").await;
 }

@@ -133,6 +133,13 @@ impl Database {
         self.store_with(self.options()).await.expect("the store opens")
     }
 
+    /// A store with a newer key than the others have.
+    pub(crate) async fn store_of_a_newer_key(&self) -> PostgresStore {
+        let store =
+            PostgresStore::connect(self.options(), keyring_of(&[1, 2]), Arc::new(SeededRandom::new(2)));
+        store.await.expect("the store opens")
+    }
+
     pub(crate) async fn store_with(&self, options: PostgresOptions) -> Result<PostgresStore, StoreError> {
         PostgresStore::connect(options, keyring(), Arc::new(SeededRandom::new(1))).await
     }
@@ -157,10 +164,18 @@ impl Drop for Database {
 
 /// The keys of every test.
 pub(crate) fn keyring() -> Arc<Keyring> {
-    let mut bytes = [7; RootKey::LEN];
-    bytes[0] = 1;
-    let root = RootKey::from_bytes(bytes).expect("not all bytes are the same");
-    Arc::new(Keyring::new(BTreeMap::from([(KeyId(1), root)])).expect("one key is enough"))
+    keyring_of(&[1])
+}
+
+/// The keys of these ids.
+fn keyring_of(ids: &[u8]) -> Arc<Keyring> {
+    let root = |id: &u8| {
+        let mut bytes = [7; RootKey::LEN];
+        bytes[0] = *id;
+        (KeyId(u32::from(*id)), RootKey::from_bytes(bytes).expect("not all bytes are the same"))
+    };
+    let roots: BTreeMap<_, _> = ids.iter().map(root).collect();
+    Arc::new(Keyring::new(roots).expect("one key is enough"))
 }
 
 /// A fresh store on a fresh database.
@@ -184,19 +199,29 @@ pub(crate) const SERVICE: &str = "countersign_service";
 /// A fresh database, and the options of a service that owns nothing in it.
 pub(crate) async fn as_service() -> (Arc<Database>, PostgresOptions) {
     let database = Arc::new(Database::migrated().await);
+    let url = serving(&database, SERVICE).await.to_url_lossy().to_string();
+    let options = PostgresOptions { url: SecretString::new(url), ..database.options() };
+    (database, options)
+}
+
+/// Sessions of a second role that serves and owns nothing, and is no superuser.
+pub(crate) async fn another_role(database: &Database) -> PgConnectOptions {
+    serving(database, "countersign_another").await
+}
+
+/// Makes the role where it is not there, and lets it serve the database.
+async fn serving(database: &Database, role: &str) -> PgConnectOptions {
     let mut admin = connect("postgres").await;
     run(&mut admin, format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await;
     let create = format!(
         "DO $$ BEGIN
-            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SERVICE}') THEN CREATE ROLE {SERVICE} LOGIN; END IF;
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} LOGIN; END IF;
         END $$"
     );
     run(&mut admin, create).await;
     admin.close().await.expect("the lock is given back");
-    countersign_store_postgres::grant(&database.url(), SERVICE).await.expect("the rights are given");
-    let url = options(&database.name).username(SERVICE).to_url_lossy().to_string();
-    let options = PostgresOptions { url: SecretString::new(url), ..database.options() };
-    (database, options)
+    countersign_store_postgres::grant(&database.url(), role).await.expect("the rights are given");
+    options(&database.name).username(role)
 }
 
 /// A fresh store on a fresh database, served by a role that owns nothing.
