@@ -32,8 +32,9 @@ pub trait AuditLog: Send + Sync {
     /// How many ids of tenants stand in events or seals that are none: the service wrote none of them.
     async fn foreign_tenants(&self) -> Result<u64, StoreError>;
 
-    /// At most `limit` rows of the tenant's log behind `after`, as they stand there, in ascending position. Stops short of
-    /// transactions that might still commit before one it would show, as [`crate::EventLog::events`] does.
+    /// At most `limit` rows of the tenant's log behind `after`, as they stand there, in ascending position; and more where the
+    /// last of them shares its position with others, of which the service wrote but one. Stops short of transactions that
+    /// might still commit before one it would show, as [`crate::EventLog::events`] does.
     async fn logged_events(
         &self,
         tenant: &TenantId,

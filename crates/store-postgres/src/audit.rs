@@ -95,7 +95,8 @@ impl AuditLog for PostgresStore {
                     policy_revision, request_id, trace_id
                 FROM events
                 WHERE tenant_id = $1 AND (transaction_id, number) > ($2, $3) AND transaction_id < $4
-                ORDER BY transaction_id, number LIMIT $5",
+                -- All of a position, where somebody planted others: whoever reads on begins behind it.
+                ORDER BY transaction_id, number FETCH FIRST $5 ROWS WITH TIES",
                 tenant.as_str(),
                 after.0,
                 after.1,

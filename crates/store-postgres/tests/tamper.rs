@@ -146,6 +146,47 @@ async fn other_attacks_are_told_apart() {
     .await;
 }
 
+/// R56: an event that is planted beside the last one of a full page or seal is found like any other, whether it was there
+/// when its seal was made or came later.
+#[tokio::test]
+async fn an_event_beside_the_last_of_a_page_is_found() {
+    const FULL: SealWhen = SealWhen { events: 1_000, age: Duration::from_mins(1) };
+    let plant = "INSERT INTO events (tenant_id, event_id, event_time, transaction_id, number, kind, details, actor, caller, client,
+            policy_revision, trace_id)
+        SELECT tenant_id, gen_random_uuid(), event_time, transaction_id, number, kind, details, actor, caller, client,
+            policy_revision, trace_id
+        FROM events WHERE tenant_id = 'acme' ORDER BY transaction_id, number OFFSET 999 LIMIT 1";
+    for planted_first in [false, true] {
+        let (store, database) = support::fresh().await;
+        let tenant = store.create_tenant("acme").await;
+        let audit = store.audit.as_ref();
+        let mut connection = database.connect().await;
+        let many = "INSERT INTO events (
+                tenant_id, event_id, event_time, user_id, kind, details, actor, caller, client, policy_revision, trace_id
+            ) SELECT 'acme', gen_random_uuid(), '2026-01-15T08:01:00Z', 'ann', 'LOGIN_ALLOWED', '[]', 'job:many',
+                'loopback', '{}', 1, '' FROM generate_series(1, 1100)";
+        run(&mut connection, many).await;
+        if planted_first {
+            run(&mut connection, plant).await;
+        }
+        // A store may show an event a moment after its commit.
+        let shown = async {
+            while audit.logged_events(&tenant, None, 2_000).await.expect("the store answers").len() < 1_101 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(2), shown).await.expect("the events are shown");
+        while seal_next(audit, &tenant, &key(), FULL, now()).await.expect("the store answers").is_some() {}
+        if !planted_first {
+            assert_eq!(verdict(audit, &tenant, &[]).await, "good");
+            run(&mut connection, plant).await;
+        }
+        let found = verdict(audit, &tenant, &[]).await;
+        assert!(found.starts_with("tenant acme seal 1 position "), "planted first: {planted_first}: {found}");
+        assert!(found.ends_with(": extra") || found.ends_with(": reordered"), "{found}");
+    }
+}
+
 /// Dropping what is older than a signed mark leaves a log that proves itself.
 #[tokio::test]
 async fn retention_leaves_a_sound_log() {
