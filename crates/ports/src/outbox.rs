@@ -37,8 +37,8 @@ pub trait Outbox: Send + Sync {
     /// The notices are delivered, or there is nobody to tell: delete them, in one go.
     async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError>;
 
-    /// Delivery failed, and `why`: due again at `retry_time`, or never (dead letter) where that is `None`. The reason is
-    /// kept for operators; it says nothing of the address (R53).
+    /// Delivery failed, and `why`: due again at `retry_time`, and the user's later ones not before, or never (dead letter)
+    /// where that is `None`. The reason is kept for operators; it says nothing of the address (R53).
     async fn failed(
         &self,
         notice: &NoticeRecord,

@@ -101,8 +101,16 @@ impl PostgresStore {
         why: &str,
     ) -> Result<(), StoreError> {
         let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
+        // The user's later ones wait for it, and are due with it: else each lease would go through all of them.
         let query = sqlx::query!(
-            "UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1",
+            "WITH put_off AS (
+                UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1
+                RETURNING tenant_id, user_id, create_time, notice_id
+            )
+            UPDATE outbox AS later SET due_time = $2 FROM put_off
+            WHERE later.tenant_id = put_off.tenant_id AND later.user_id = put_off.user_id
+                AND (later.create_time, later.notice_id) > (put_off.create_time, put_off.notice_id)
+                AND later.due_time < $2",
             id.0,
             due_time,
             why,

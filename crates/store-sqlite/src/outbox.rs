@@ -176,8 +176,22 @@ impl Failed {
             self.why,
             self.notice.0
         )
-        .execute(at)
+        .execute(&mut *at)
         .await?;
+        // The user's later ones wait for it, and are due with it: else each lease would go through all of them.
+        if retry_time.is_some() {
+            sqlx::query!(
+                "UPDATE outbox SET due_time = ?1 FROM outbox AS put_off
+                WHERE put_off.notice_id = ?2
+                    AND outbox.tenant_id = put_off.tenant_id AND outbox.user_id = put_off.user_id
+                    AND (outbox.create_time, outbox.notice_id) > (put_off.create_time, put_off.notice_id)
+                    AND outbox.due_time < ?1",
+                retry_time,
+                self.notice.0
+            )
+            .execute(at)
+            .await?;
+        }
         Ok(())
     }
 }

@@ -368,6 +368,7 @@ macro_rules! store_conformance {
             outbox: a_lease_holds_until_it_ends,
             outbox: notices_of_a_user_leave_in_order,
             outbox: a_failed_notice_waits_and_holds_up_the_later_ones,
+            outbox: notices_wait_together_and_leave_in_order,
             outbox: a_dead_letter_holds_nobody_up,
             outbox: concurrent_leases_share_no_notice,
             outbox: queues_of_two_tenants_are_apart,

@@ -43,3 +43,25 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
     }
     assert_eq!(dead_letters(&mut connection).await, 1);
 }
+
+/// R57: a notice that is put off takes its user's later ones along, so that no lease before its time goes through them.
+#[tokio::test]
+async fn later_notices_are_put_off_with_the_first() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    for name in ["ann", "ann", "ann", "bob"] {
+        let mut change = fixtures::event_only(&random, &user("acme", name), EventType::MemberReset);
+        change.notices.push(fixtures::notice_record(&random, &change.events[0]));
+        store.done(change).await;
+    }
+    let mut connection = intruder(&path).await;
+    let leased = store.outbox.lease(at(0), at(1), 10).await.unwrap();
+    let first = leased.iter().find(|entry| entry.notice.user.as_str() == "ann").unwrap();
+    store.outbox.failed(&first.notice, Some(at(50)), "refused").await.unwrap();
+    let dues = "SELECT user_id, min(due_time), count(*) FROM outbox GROUP BY user_id ORDER BY user_id";
+    let dues = sqlx::query_as::<_, (String, i64, i64)>(dues).fetch_all(&mut connection).await.unwrap();
+    let of = |name: &str, due: Timestamp, notices| (name.to_owned(), due.unix_micros(), notices);
+    assert_eq!(dues, [of("ann", at(50), 3), of("bob", at(1), 1)]);
+}

@@ -96,6 +96,36 @@ pub async fn a_failed_notice_waits_and_holds_up_the_later_ones(store: StoreUnder
     assert_eq!(only(lease(&store, at(300), at(400), 10).await), second);
 }
 
+/// R57: while the relay is down, all of a user's notices wait for the oldest; then they leave in their order, each at once
+/// after the one before.
+pub async fn notices_wait_together_and_leave_in_order(store: StoreUnderTest) {
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let mut waiting = Vec::new();
+    for seconds in [0, 1, 1] {
+        waiting.push(tell(&store, &random, "ann", seconds).await);
+    }
+    waiting.sort_by_key(|notice| (notice.create_time, notice.id.0));
+    for (now, retry) in [(5, 100), (100, 300)] {
+        let first = only(lease(&store, at(now), at(now + 60), 10).await);
+        assert_eq!(first, waiting[0]);
+        store.outbox.failed(&first, Some(at(retry)), "refused").await.expect("the store answers");
+        assert_eq!(lease(&store, at(retry - 1), at(retry + 60), 10).await, []);
+    }
+    for notice in waiting {
+        assert_eq!(only(lease(&store, at(300), at(360), 10).await), notice);
+        store.outbox.delivered(&[notice.id]).await.expect("the store answers");
+    }
+    assert_eq!(lease(&store, at(1_000), at(1_060), 10).await, []);
+
+    // An older one that came while it was tried waits for nobody.
+    let first = tell(&store, &random, "bob", 1).await;
+    assert_eq!(only(lease(&store, at(5), at(60), 10).await), first);
+    let older = tell(&store, &random, "bob", 0).await;
+    store.outbox.failed(&first, Some(at(100)), "refused").await.expect("the store answers");
+    assert_eq!(only(lease(&store, at(5), at(60), 10).await), older);
+}
+
 /// R57: a notice that is given up is never leased again and lets the later ones pass.
 pub async fn a_dead_letter_holds_nobody_up(store: StoreUnderTest) {
     store.create_tenant("acme").await;
