@@ -49,11 +49,8 @@ impl Failure {
 
     /// Whether the same transaction may succeed when tried once more: it lost against another one.
     pub(crate) fn is_transient(&self) -> bool {
-        const SERIALIZATION_FAILURE: &str = "40001";
-        const DEADLOCK_DETECTED: &str = "40P01";
         match self {
-            Self::Sql(error) => database_error(error)
-                .is_some_and(|it| matches!(it.code(), SERIALIZATION_FAILURE | DEADLOCK_DETECTED)),
+            Self::Sql(error) => is_transient(error),
             Self::Store(_) => false,
         }
     }
@@ -67,6 +64,13 @@ impl Failure {
         };
         matches!(class, Some(DATA_EXCEPTION | INTEGRITY_VIOLATION)) || self.is_transient()
     }
+}
+
+/// Whether the server ended a statement because it lost against another transaction, and it may succeed when tried once more.
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    const SERIALIZATION_FAILURE: &str = "40001";
+    const DEADLOCK_DETECTED: &str = "40P01";
+    database_error(error).is_some_and(|it| matches!(it.code(), SERIALIZATION_FAILURE | DEADLOCK_DETECTED))
 }
 
 /// Whether a read for many may have failed because of one of them: a value that does not read, or a page that is broken.

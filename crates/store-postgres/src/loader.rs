@@ -1,13 +1,14 @@
 //! Loads that come at the same time, done as one statement. Each caller gets its own row and opens its seals itself.
 
 use crate::coalesce::{Batched, CoalesceStats, Coalescer, Job, Limits};
-use crate::error::{from_sql, read_may_fail_for_one_row, repeated, unavailable};
+use crate::error::{from_sql, is_transient, read_may_fail_for_one_row, repeated, unavailable};
 use crate::load;
 use crate::pool::Pool;
 use crate::rows::LoadRow;
 use async_trait::async_trait;
 use countersign_domain::ids::UserRef;
 use countersign_ports::{RequestKey, StoreError};
+use sqlx::postgres::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -107,8 +108,23 @@ impl Loading {
 
     async fn select(&self, jobs: &[Asked]) -> Result<Vec<Option<LoadRow>>, Trouble> {
         let mut checkout = self.pool.checkout().await.map_err(Trouble::OfAll)?;
-        let connection = checkout.connection();
-        let rows = match jobs {
+        let mut rows = self.ask(checkout.connection(), jobs).await;
+        // A migration that changes several tables meets loads that hold one and want the other.
+        if rows.as_ref().is_err_and(is_transient) {
+            rows = self.ask(checkout.connection(), jobs).await;
+        }
+        checkout.conclude(rows).map_err(|error| {
+            let trouble = if read_may_fail_for_one_row(&error) { Trouble::OfOneRow } else { Trouble::OfAll };
+            trouble(from_sql(&error))
+        })
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut PgConnection,
+        jobs: &[Asked],
+    ) -> Result<Vec<Option<LoadRow>>, sqlx::Error> {
+        match jobs {
             // The statement for one costs less where there is one.
             [job] => {
                 let one = load::select(connection, &job.user, job.request.as_ref());
@@ -118,11 +134,7 @@ impl Loading {
                 let asked: Vec<_> = jobs.iter().map(|job| (&job.user, job.request.as_ref())).collect();
                 self.pool.within(load::select_many(connection, &asked)).await
             }
-        };
-        checkout.conclude(rows).map_err(|error| {
-            let trouble = if read_may_fail_for_one_row(&error) { Trouble::OfOneRow } else { Trouble::OfAll };
-            trouble(from_sql(&error))
-        })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Migrations only expand until no version that needs the old form is left (R68): version N and N−1 run on one schema.
 //! Never edit one that was released; add the next.
 
-use crate::error::{database_error, from_sql, unavailable, untrusted};
+use crate::error::{database_error, from_sql, is_transient, unavailable, untrusted};
 use crate::options;
 use crate::pool::{Pool, connect_once};
 use countersign_domain::secret::SecretString;
@@ -31,7 +31,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// time work, and the others find nothing left to do.
 ///
 /// A change of a table waits for whoever reads it, such as a backup, and every login queues behind the change (R66). So it
-/// gives up after 2 s, and after a few tries says who is to end first.
+/// gives up after 2 s, and after a few tries says who is to end first. A migration that changes several tables may meet logins
+/// that hold one and want the other: where the server ends it for that, it is tried again as well.
 pub async fn migrate(url: &SecretString) -> Result<(), StoreError> {
     let mut connection = connect_once(options::parse(url)?).await?;
     // The driver's own lock, taken before the wait for locks has a limit: whoever holds it migrates, however long.
@@ -41,7 +42,7 @@ pub async fn migrate(url: &SecretString) -> Result<(), StoreError> {
     let mut left = TRIES;
     while let Err(error) = try_to_migrate(&mut connection).await {
         left -= 1;
-        if !waited_for_lock(&error) {
+        if !gave_way(&error) {
             return Err(of_migration(error));
         }
         if left == 0 {
@@ -65,12 +66,12 @@ async fn try_to_migrate(connection: &mut PgConnection) -> Result<(), MigrateErro
     Ok(())
 }
 
-/// Whether somebody else held what was to be changed, for as long as was waited.
-fn waited_for_lock(error: &MigrateError) -> bool {
+/// Whether somebody else held what was to be changed, for as long as was waited or while waiting for us.
+fn gave_way(error: &MigrateError) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            database_error(error).is_some_and(|it| it.code() == LOCK_NOT_AVAILABLE)
+            is_transient(error) || database_error(error).is_some_and(|it| it.code() == LOCK_NOT_AVAILABLE)
         }
         _ => false,
     }

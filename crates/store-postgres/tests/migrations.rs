@@ -5,6 +5,7 @@
 mod support;
 
 use countersign_ports::StoreError;
+use sqlx::Executor;
 use sqlx::postgres::PgConnection;
 use std::error::Error as _;
 use std::time::Duration;
@@ -78,6 +79,51 @@ async fn a_migration_tries_again() {
     };
     tokio::time::timeout(PATIENCE, gave_up).await.expect("it gives up waiting");
     run(&mut backup, "ROLLBACK").await;
+    assert_eq!(ended(migration).await.unwrap(), ());
+    database.store().await;
+}
+
+/// R66: where a migration and somebody else wait for each other, it is tried again if it is the one that the server ends.
+#[tokio::test]
+async fn a_migration_survives_a_deadlock() {
+    let database = Database::migrated().await;
+    let mut node = database.connect().await;
+    // As before migration 13, which changes authenticators and then users.
+    run(
+        &mut node,
+        "DELETE FROM _sqlx_migrations WHERE version = 13;
+        DROP TYPE login_change, asked_user;
+        DROP TRIGGER authenticators_check ON authenticators;
+        DROP FUNCTION authenticators_check();
+        DROP TRIGGER users_check ON users;
+        DROP FUNCTION users_check();
+        ALTER TABLE authenticators
+            DROP CONSTRAINT authenticators_last_step,
+            ADD CONSTRAINT authenticators_kind CHECK (true),
+            ADD CONSTRAINT authenticators_totp CHECK (true),
+            ADD CONSTRAINT authenticators_totp_parameters CHECK (true),
+            ADD CONSTRAINT authenticators_sms CHECK (true),
+            ADD CONSTRAINT authenticators_sms_send CHECK (true),
+            ADD CONSTRAINT authenticators_key CHECK (true),
+            ADD CONSTRAINT authenticators_key_sign_count CHECK (true);
+        ALTER TABLE users ADD CONSTRAINT users_id_length CHECK (true)",
+    )
+    .await;
+    run(&mut node, "BEGIN").await;
+    // So that the migration is the one that is ended; if it is not, it has nothing to survive.
+    run(&mut node, "SET LOCAL deadlock_timeout = '10s'").await;
+    run(&mut node, "LOCK TABLE users IN ROW EXCLUSIVE MODE").await;
+    let migration = migrate(&database);
+    let mut observer = database.connect().await;
+    let waits = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'users'::regclass AND NOT granted)";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut observer).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waits).await.expect("it waits");
+    let _ = node.execute("LOCK TABLE authenticators IN ACCESS SHARE MODE").await;
+    run(&mut node, "ROLLBACK").await;
     assert_eq!(ended(migration).await.unwrap(), ());
     database.store().await;
 }

@@ -7,6 +7,7 @@ use countersign_domain::user::UserState;
 use countersign_ports::{Commit, Loaded, RequestKey, StoreError, UserStore};
 use countersign_store_postgres::PostgresOptions;
 use countersign_testkit::fixtures::{self, user};
+use sqlx::Executor;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -118,4 +119,28 @@ async fn loads_whose_session_ends_are_refused() {
     }
     run(&mut blocker, "ROLLBACK").await;
     assert_eq!(group.version(0).await, Some(Version(1)));
+}
+
+/// R66: loads that the server ends because they and a migration wait for each other are done once more.
+#[tokio::test]
+async fn loads_survive_a_deadlock() {
+    for size in [1, 6] {
+        let group = Group::of(size).await;
+        let mut migration = group.database.connect().await;
+        run(&mut migration, "BEGIN").await;
+        // So that a load is the one that is ended; if it is not, it has nothing to survive.
+        run(&mut migration, "SET LOCAL deadlock_timeout = '10s'").await;
+        run(&mut migration, "LOCK TABLE authenticators IN ACCESS EXCLUSIVE MODE").await;
+        let load = |user: UserRef| {
+            let store = Arc::clone(&group.store);
+            tokio::spawn(async move { store.load(&user, None).await })
+        };
+        let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
+        group.waiting_sessions(1).await;
+        let _ = migration.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await;
+        run(&mut migration, "ROLLBACK").await;
+        for task in tasks {
+            assert!(task.await.unwrap().unwrap().is_some(), "among {size}");
+        }
+    }
 }
