@@ -59,6 +59,11 @@ impl PostgresOptions {
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             ("jit", "off"),
+            // A firewall forgets a flow on which nothing moves, and tells neither side: then the first logins after a quiet night
+            // would wait for answers that cannot come.
+            ("tcp_keepalives_idle", "60"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "6"),
         ]))
     }
 }

@@ -176,6 +176,20 @@ mod tests {
     use countersign_domain::secret::SecretString;
     use std::net::TcpListener;
 
+    /// R66: on a session over TCP something moves each minute, so that nothing on the way forgets it.
+    #[tokio::test]
+    async fn the_server_keeps_a_silent_connection_alive() {
+        let url =
+            std::env::var("COUNTERSIGN_TEST_POSTGRES_URL").expect("run the tests with `cargo xtask test`");
+        let pool = Pool::new(&PostgresOptions::new(SecretString::new(url))).unwrap();
+        let mut checkout = pool.checkout().await.unwrap();
+        for (setting, value) in [("idle", "60"), ("interval", "10"), ("count", "6")] {
+            let name = format!("tcp_keepalives_{setting}");
+            let shown = sqlx::query_scalar::<_, String>("SELECT current_setting($1)").bind(&name);
+            assert_eq!(shown.fetch_one(checkout.connection()).await.unwrap(), value, "{name}");
+        }
+    }
+
     /// A server that takes a connection and then says nothing holds up neither operators nor those who count keys. Its time
     /// stands still, and passes when nothing else is to be waited for.
     #[tokio::test(start_paused = true)]
