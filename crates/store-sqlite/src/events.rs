@@ -1,29 +1,54 @@
 //! Reading the log. With one writer, commits follow the order of their numbers: nothing can still come before what is
 //! shown.
+//!
+//! Readers are few, and a long statement would keep one from everybody else: a look for what no index leads to goes through a
+//! window of the log at a time, and stops on its way where it finds little.
 
 use crate::error::{Row, signed};
 use crate::open::SqliteStore;
+use crate::reader::PooledReader;
 use crate::rows::EventRow;
 use async_trait::async_trait;
 use countersign_domain::ids::{TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::Named;
 use countersign_ports::{EventLog, EventPosition, EventQuery, Look, StoreError, StoredEvent};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// One query text with the condition that picks its index in the middle: of one user, or of all.
+/// Events that one statement goes through at most for those of a type or a time: no index leads to these, because each would be
+/// written at every login. Some milliseconds. A statement cannot be called off: it ends on its connection, whoever has left.
+const WINDOW: i64 = 10_000;
+
+/// Windows of one look.
+const WINDOWS: u32 = 20;
+
+/// No further window after this, so that what was found is told before the caller has left.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+
+/// A position as the table has it.
+type Place = (i64, i64);
+
+/// Before the first one: numbers begin at 0.
+const BEGINNING: Place = (-1, -1);
+
+/// Behind the last one.
+const END: Place = (i64::MAX, i64::MAX);
+
+/// One query text with the way to its rows in the middle: those of all, or by an index those of one user.
 macro_rules! select_events {
-    ($condition:tt, $($argument:expr),+) => {
+    ($from:tt, $($argument:expr),+) => {
         sqlx::query_as!(
             EventRow,
             r#"
             SELECT tenant_id, transaction_id, number, event_id AS "event_id: uuid::Uuid", event_time, user_id, kind,
                 authenticator_id AS "authenticator_id: uuid::Uuid", authenticator_kind, details, actor, actor_claims, caller, client,
                 policy_revision, request_id AS "request_id: uuid::Uuid", trace_id
-            FROM events
-            WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3)
-                AND (?4 IS NULL OR event_time >= ?4) AND (?5 IS NULL OR event_time < ?5)
-                AND (?6 IS NULL OR kind IN (SELECT value FROM json_each(?6)))
-            "# + $condition + " ORDER BY transaction_id, number LIMIT ?7",
+            FROM events "# + $from + r#"
+                AND tenant_id = ?1 AND (transaction_id, number) > (?2, ?3) AND (transaction_id, number) <= (?4, ?5)
+                AND (?6 IS NULL OR event_time >= ?6) AND (?7 IS NULL OR event_time < ?7)
+                AND (?8 IS NULL OR kind IN (SELECT value FROM json_each(?8)))
+            ORDER BY transaction_id, number LIMIT ?9"#,
             $($argument),+
         )
     };
@@ -31,40 +56,34 @@ macro_rules! select_events {
 
 #[async_trait]
 impl EventLog for SqliteStore {
-    /// Never stops on its way: nothing waits for whoever reads, and a statement takes as long as it takes.
     async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
         let mut connection = self.reader().await?;
-        let tenant = query.tenant.as_str();
-        // Numbers begin at 0, so this is before the first one.
-        let (transaction, number) = match query.after {
+        let mut after = match query.after {
             Some(EventPosition { transaction, number }) => (signed(transaction)?, signed(number)?),
-            None => (-1, -1),
+            None => BEGINNING,
         };
-        let start = query.start_time.map(Timestamp::unix_micros);
-        let end = query.end_time.map(Timestamp::unix_micros);
-        let kinds = kinds(query);
-        let rows = match query.user.as_ref().map(UserId::as_str) {
-            None => {
-                let all = select_events!("", tenant, transaction, number, start, end, kinds, query.limit);
-                connection.all(all).await
+        let begun = Instant::now();
+        // An index leads to those of a user.
+        if query.kinds.is_empty() && query.start_time.is_none() && query.end_time.is_none() {
+            return Ok(select(&mut connection, query, (after, END), query.limit).await?.into());
+        }
+        let (mut events, mut wanted) = (Vec::new(), query.limit);
+        for _ in 0..WINDOWS {
+            let window = window_end(&mut connection, query, after).await?;
+            let found = select(&mut connection, query, (after, window.unwrap_or(END)), wanted).await?;
+            wanted = wanted.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            events.extend(found);
+            match window {
+                Some(window) if wanted > 0 => after = window,
+                _ => return Ok(events.into()),
             }
-            Some(user) => {
-                let of_user = select_events!(
-                    "AND user_id = ?8",
-                    tenant,
-                    transaction,
-                    number,
-                    start,
-                    end,
-                    kinds,
-                    query.limit,
-                    user
-                );
-                connection.all(of_user).await
+            if begun.elapsed() > LONG_ENOUGH {
+                break;
             }
-        };
-        let events: Result<Vec<StoredEvent>, _> = rows?.into_iter().map(TryInto::try_into).collect();
-        Ok(events?.into())
+        }
+        let (transaction, number) = after;
+        let stopped_at = position(Row::new("events of tenant", &query.tenant), transaction, number)?;
+        Ok(Look { events, stopped_at: Some(stopped_at) })
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
@@ -95,6 +114,86 @@ impl EventLog for SqliteStore {
             .map(|last| position(row, last.transaction_id, last.number))
             .transpose()
     }
+}
+
+/// The last event of the next window; `None` where what is left is no whole one. A window is of events of all types and times,
+/// of the user where one is asked for: if others were passed over here, it would have no end.
+async fn window_end(
+    connection: &mut PooledReader,
+    query: &EventQuery,
+    after: Place,
+) -> Result<Option<Place>, StoreError> {
+    const BEFORE_IT: i64 = WINDOW - 1;
+    let tenant = query.tenant.as_str();
+    if let Some(user) = query.user.as_ref().map(UserId::as_str) {
+        let last = sqlx::query!(
+            "SELECT transaction_id, number FROM events INDEXED BY events_by_user
+            WHERE user_id = ?1 AND tenant_id = ?2 AND (transaction_id, number) > (?3, ?4)
+            ORDER BY transaction_id, number LIMIT 1 OFFSET ?5",
+            user,
+            tenant,
+            after.0,
+            after.1,
+            BEFORE_IT
+        );
+        return Ok(connection.optional(last).await?.map(|last| (last.transaction_id, last.number)));
+    }
+    let last = sqlx::query!(
+        "SELECT transaction_id, number FROM events
+        WHERE tenant_id = ?1 AND (transaction_id, number) > (?2, ?3)
+        ORDER BY transaction_id, number LIMIT 1 OFFSET ?4",
+        tenant,
+        after.0,
+        after.1,
+        BEFORE_IT
+    );
+    Ok(connection.optional(last).await?.map(|last| (last.transaction_id, last.number)))
+}
+
+async fn select(
+    connection: &mut PooledReader,
+    query: &EventQuery,
+    (after, through): (Place, Place),
+    limit: u32,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let tenant = query.tenant.as_str();
+    let start = query.start_time.map(Timestamp::unix_micros);
+    let end = query.end_time.map(Timestamp::unix_micros);
+    let kinds = kinds(query);
+    let rows = match query.user.as_ref().map(UserId::as_str) {
+        None => {
+            let all = select_events!(
+                "WHERE true",
+                tenant,
+                after.0,
+                after.1,
+                through.0,
+                through.1,
+                start,
+                end,
+                kinds,
+                limit
+            );
+            connection.all(all).await
+        }
+        Some(user) => {
+            let of_user = select_events!(
+                "INDEXED BY events_by_user WHERE user_id = ?10",
+                tenant,
+                after.0,
+                after.1,
+                through.0,
+                through.1,
+                start,
+                end,
+                kinds,
+                limit,
+                user
+            );
+            connection.all(of_user).await
+        }
+    };
+    rows?.into_iter().map(TryInto::try_into).collect()
 }
 
 fn position(row: Row<&TenantId>, transaction: i64, number: i64) -> Result<EventPosition, StoreError> {

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 /// One reads while the other one gathers.
-const LOADERS: usize = 2;
+pub(crate) const LOADERS: u32 = 2;
 
 /// Loads that wait at most; who comes then waits to be let in.
 const QUEUE_LEN: usize = 1_024;
@@ -52,8 +52,8 @@ impl Asked {
 }
 
 impl Loader {
-    /// Starts the loaders on connections of the pool; they end when all handles are gone.
-    pub(crate) fn start(pool: &SqlitePool) -> Self {
+    /// Starts the loaders on connections of their pool; they end when all handles are gone.
+    pub(crate) fn start(pool: SqlitePool) -> Self {
         let (queue, asked) = mpsc::channel(QUEUE_LEN);
         let shared = Arc::new(Mutex::new(Queue { asked, earlier: 1 }));
         for _ in 0..LOADERS {

@@ -2,7 +2,7 @@
 
 use crate::durability;
 use crate::error::unavailable;
-use crate::loader::Loader;
+use crate::loader::{LOADERS, Loader};
 use crate::reader::{PooledReader, Reader};
 use crate::seal::Sealer;
 use crate::writer::{self, Writer};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connections that read at the same time.
+/// Connections that read at the same time, beside those of loads.
 const READERS: u32 = 4;
 
 /// How long a statement waits for another process that writes, such as an operator command.
@@ -57,15 +57,17 @@ impl SqliteStore {
         durability::check(&mut connection).await?;
 
         let pool = SqlitePoolOptions::new()
-            .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
             // Asking a file whether it is there would double every read.
             .test_before_acquire(false);
-        let reads = pool.connect_lazy_with(options.clone().pragma("query_only", "ON"));
+        let read_only = options.clone().pragma("query_only", "ON");
+        // Loads have their own: no login waits for those who read lists or the log.
+        let loads = pool.clone().max_connections(LOADERS).connect_lazy_with(read_only.clone());
+        let reads = pool.max_connections(READERS).connect_lazy_with(read_only);
         let seal = Sealer { keyring: Arc::clone(&keyring), random };
-        let loader = Loader::start(&reads);
+        let loader = Loader::start(loads);
         let writer = Writer::start(connection, options, seal);
         Ok(Self { reads, loader, writer, keyring, told: Told::default() })
     }

@@ -101,3 +101,31 @@ async fn loads_follow_keys() {
     let by_user = |line: &&&String| line.contains("(tenant_id=? AND user_id=?");
     assert_eq!(searched.iter().filter(by_user).count(), 10, "{plan:#?}");
 }
+
+/// R49: a look at the log follows a key to the end of its window, of all events or of a user's, and goes no further.
+#[tokio::test]
+async fn looks_follow_keys() {
+    const BEHIND: &str = "(transaction_id,number)>(?,?)";
+    const UP_TO: &str = "(transaction_id,number)<(?,?)";
+    let all = "SEARCH events USING PRIMARY KEY (tenant_id=?";
+    let of_user = "SEARCH events USING INDEX events_by_user (tenant_id=? AND user_id=?";
+    let covered = "SEARCH events USING COVERING INDEX events_by_user (tenant_id=? AND user_id=?";
+    let (_folder, path) = folder();
+    let _store = open(&path, 1).await;
+    let mut connection = intruder(&path).await;
+    let kinds: [(&[&str], String); 4] = [
+        (&["SELECT transaction_id, number FROM events\n", "OFFSET ?4"], format!("{all} AND {BEHIND})")),
+        (&["FROM events INDEXED BY events_by_user", "OFFSET ?5"], format!("{covered} AND {BEHIND})")),
+        (&["FROM events WHERE true", "LIMIT ?9"], format!("{all} AND {BEHIND} AND {UP_TO})")),
+        (
+            &["FROM events INDEXED BY events_by_user", "LIMIT ?9"],
+            format!("{of_user} AND {BEHIND} AND {UP_TO})"),
+        ),
+    ];
+    for (marks, expected) in kinds {
+        let plan = plan(&mut connection, &statement(marks)).await;
+        let of_events: Vec<_> = plan.iter().filter(|line| line.contains(" events ")).collect();
+        assert_eq!(of_events, [&expected], "{plan:#?}");
+        assert!(!plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")), "{plan:#?}");
+    }
+}
