@@ -151,6 +151,48 @@ async fn pages_and_counts_of_many_users_are_short() {
     answers_are_exact(&database.store().await).await;
 }
 
+/// R49: a look for what no index leads to goes through a window of its own months, by the index over places, and touches no
+/// other month.
+#[tokio::test]
+async fn looks_at_the_log_stay_in_their_months() {
+    let database = Database::migrated().await;
+    let connection = &mut database.connect().await;
+    // Three months that nothing else is in.
+    run(
+        connection,
+        "SELECT events_make_partitions('2100-01-01', 2);
+        INSERT INTO events (
+            tenant_id, event_id, event_time, user_id, kind, details, actor, caller, client, policy_revision, trace_id
+        ) SELECT 'acme', gen_random_uuid(), month, 'others', 'LOGIN_REFUSED', '[]', 'job:many', 'loopback', '{}', 1, ''
+        FROM (VALUES (timestamptz '2100-01-15'), ('2100-02-15'), ('2100-03-15')) AS months (month), generate_series(1, 20000)",
+    )
+    .await;
+    run(connection, "VACUUM ANALYZE").await;
+    run(connection, "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off")
+        .await;
+    let place = "-1, -1, 9223372036854775807, 9223372036854775807";
+    let looks = [
+        (
+            "FROM events … OFFSET $8::bigint - 1",
+            format!("'acme', {place}, '2100-02-01 00:00:00Z', '2100-03-01 00:00:00Z', 10000"),
+        ),
+        (
+            "FROM events … kind = ANY ($7) … LIMIT $10",
+            format!(
+                "'acme', {place}, 'ann', '{{LOGIN_ALLOWED}}', '2100-02-01 00:00:00Z', '2100-02-28 00:00:00Z', 100"
+            ),
+        ),
+    ];
+    for (mark, arguments) in looks {
+        check(connection, mark, &arguments, &[], 2_000).await;
+        let (plan, _) = explain(connection, mark, &arguments).await;
+        assert!(plan.contains("Index Scan using events_2100_02"), "{plan}");
+        assert!(!plan.contains("events_2100_01"), "{plan}");
+        assert!(plan.contains("Subplans Removed"), "{plan}");
+        assert!(!plan.contains("->  Sort"), "{plan}");
+    }
+}
+
 /// B48: the same tenant asked through the store: what the statements find is what was written.
 async fn answers_are_exact(store: &PostgresStore) {
     let at = FactsAt { groups: vec!["pilot".to_owned()], grace_cutoff: START };
