@@ -3,7 +3,7 @@
 //!
 //! # To seal another column
 //! 1. Its row in [`SealedColumn`], and how it opens and is sealed again beside it; the index by key in the migration that adds it.
-//! 2. Its two statements in [`statements`].
+//! 2. Its line in [`statements`].
 //! 3. Its count in `vault/uses.sql`. The test `every_column_of_bytes_is_known` says what is missing.
 
 use crate::convert::{RowId, time_bound, time_out};
@@ -21,93 +21,96 @@ use sqlx::{Connection, Row};
 use time::OffsetDateTime;
 
 /// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
-/// value and what else it is bound to; rows that another transaction holds are left for later, so that nobody waits.
-/// `swap` is [`owned`].
+/// value and what else it is bound to. `swap` exchanges a value, if it is still the one that was given.
 struct Statements {
     due: &'static str,
     swap: &'static str,
 }
 
+/// The due rows of a column, with their users locked as every other change does it: first, and alone. Whoever shares a
+/// statement with others looks at the locks of users, and would wait for any other lock, with all of them. A user who is held
+/// by somebody else is left for later.
+macro_rules! due {
+    ($table:literal, $id:literal, $sealed:literal) => {
+        concat!(
+            "SELECT due.tenant_id, due.user_id, due.",
+            $id,
+            " AS id, due.",
+            $sealed,
+            " AS sealed, due.totp_algorithm,
+                due.totp_digits, due.totp_period
+            FROM sealed_",
+            $table,
+            " AS due JOIN users ON users.tenant_id = due.tenant_id AND users.user_id = due.user_id
+            WHERE due.",
+            $sealed,
+            " IS NOT NULL AND substr(due.",
+            $sealed,
+            ", 2, 4) < $1
+            ORDER BY substr(due.",
+            $sealed,
+            ", 2, 4) LIMIT $2 OFFSET $3 FOR NO KEY UPDATE OF users SKIP LOCKED"
+        )
+    };
+}
+
 /// A change of a row of a user, made as every other one: with the user's row locked and its version raised. A login that
 /// was decided before then decides again, where its statement would look for rows at the places that they had, and leave
-/// alone what has moved. A user who is held by somebody else is left for later.
-macro_rules! owned {
-    ($swap:literal) => {
+/// alone what has moved. A row that somebody holds without its user, as nobody should, is left for later: nobody waits.
+macro_rules! swap {
+    ($table:literal, $id:literal, $sealed:literal) => {
         concat!(
             "WITH held AS MATERIALIZED (
-                SELECT tenant_id, user_id FROM users WHERE tenant_id = $2 AND user_id = $3
+                SELECT tenant_id FROM users WHERE tenant_id = $2 AND user_id = $3
                 FOR NO KEY UPDATE SKIP LOCKED
+            ), free AS MATERIALIZED (
+                SELECT own.tenant_id FROM held CROSS JOIN ",
+            $table,
+            " AS own
+                WHERE own.tenant_id = $2 AND own.user_id = $3 AND own.",
+            $id,
+            " = $4 AND own.",
+            $sealed,
+            " = $5
+                FOR NO KEY UPDATE OF own SKIP LOCKED
             ), raised AS (
-                UPDATE users SET version = users.version + 1 FROM held
-                WHERE users.tenant_id = held.tenant_id AND users.user_id = held.user_id
+                UPDATE users SET version = version + 1
+                WHERE tenant_id = $2 AND user_id = $3 AND EXISTS (SELECT FROM free)
                 RETURNING 1
-            ) ",
-            $swap,
-            " AND EXISTS (SELECT FROM raised)"
+            )
+            UPDATE ",
+            $table,
+            " SET ",
+            $sealed,
+            " = $1
+            WHERE tenant_id = $2 AND user_id = $3 AND ",
+            $id,
+            " = $4 AND EXISTS (SELECT FROM raised)"
         )
+    };
+}
+
+macro_rules! statements {
+    ($table:literal, $id:literal, $sealed:literal) => {
+        Statements { due: due!($table, $id, $sealed), swap: swap!($table, $id, $sealed) }
     };
 }
 
 /// What finds the due rows of a column, and what exchanges a value.
 const fn statements(column: SealedColumn) -> Statements {
     match column {
-        SealedColumn::SecurityKey => Statements {
-            due: "SELECT tenant_id, user_id, authenticator_id AS id, key_sealed AS sealed, totp_algorithm,
-                    totp_digits, totp_period
-                FROM sealed_authenticators
-                WHERE key_sealed IS NOT NULL AND substr(key_sealed, 2, 4) < $1
-                ORDER BY substr(key_sealed, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-            swap: owned!(
-                "UPDATE authenticators SET key_sealed = $1
-                WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND key_sealed = $5"
-            ),
-        },
-        SealedColumn::PhoneNumber => Statements {
-            due: "SELECT tenant_id, user_id, authenticator_id AS id, sms_sealed_number AS sealed, totp_algorithm,
-                    totp_digits, totp_period
-                FROM sealed_authenticators
-                WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
-                ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-            swap: owned!(
-                "UPDATE authenticators SET sms_sealed_number = $1
-                WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND sms_sealed_number = $5"
-            ),
-        },
-        SealedColumn::PendingPhoneNumber => Statements {
-            due: "SELECT tenant_id, user_id, enrollment_id AS id, sms_sealed_number AS sealed, totp_algorithm,
-                    totp_digits, totp_period
-                FROM sealed_pending_enrollments
-                WHERE sms_sealed_number IS NOT NULL AND substr(sms_sealed_number, 2, 4) < $1
-                ORDER BY substr(sms_sealed_number, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-            swap: owned!(
-                "UPDATE pending_enrollments SET sms_sealed_number = $1
-                WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND sms_sealed_number = $5"
-            ),
-        },
-        SealedColumn::AuthenticatorKey => Statements {
-            due: "SELECT tenant_id, user_id, authenticator_id AS id, totp_sealed_key AS sealed, totp_algorithm,
-                    totp_digits, totp_period
-                FROM sealed_authenticators
-                WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
-                ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-            swap: owned!(
-                "UPDATE authenticators SET totp_sealed_key = $1
-                WHERE tenant_id = $2 AND user_id = $3 AND authenticator_id = $4 AND totp_sealed_key = $5"
-            ),
-        },
-        SealedColumn::PendingKey => Statements {
-            due: "SELECT tenant_id, user_id, enrollment_id AS id, totp_sealed_key AS sealed, totp_algorithm,
-                    totp_digits, totp_period
-                FROM sealed_pending_enrollments
-                WHERE totp_sealed_key IS NOT NULL AND substr(totp_sealed_key, 2, 4) < $1
-                ORDER BY substr(totp_sealed_key, 2, 4) LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED",
-            swap: owned!(
-                "UPDATE pending_enrollments SET totp_sealed_key = $1
-                WHERE tenant_id = $2 AND user_id = $3 AND enrollment_id = $4 AND totp_sealed_key = $5"
-            ),
-        },
+        SealedColumn::SecurityKey => statements!("authenticators", "authenticator_id", "key_sealed"),
+        SealedColumn::PhoneNumber => statements!("authenticators", "authenticator_id", "sms_sealed_number"),
+        SealedColumn::PendingPhoneNumber => {
+            statements!("pending_enrollments", "enrollment_id", "sms_sealed_number")
+        }
+        SealedColumn::AuthenticatorKey => {
+            statements!("authenticators", "authenticator_id", "totp_sealed_key")
+        }
+        SealedColumn::PendingKey => statements!("pending_enrollments", "enrollment_id", "totp_sealed_key"),
     }
 }
+
 /// A row whose value is under an older key.
 fn due_row(row: &PgRow) -> Result<SealedRow, sqlx::Error> {
     let foreign = |name: &str| sqlx::Error::Decode(format!("{name} is none").into());

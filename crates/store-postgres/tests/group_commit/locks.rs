@@ -5,6 +5,8 @@ use crate::states::holding;
 use crate::support::run;
 use countersign_domain::ids::{UserRef, Version};
 use countersign_domain::user::UserState;
+use countersign_keyring::SealedColumn;
+use countersign_ports::{Commit, ResealFrom, Vault};
 use countersign_testkit::fixtures;
 use std::sync::Arc;
 
@@ -71,6 +73,51 @@ async fn rows_that_moved_are_gone_all_the_same() {
     let left = "SELECT (SELECT count(*) FROM challenges) + (SELECT count(*) FROM remembered_clients)";
     let left = sqlx::query_scalar::<_, i64>(left).fetch_one(&mut group.database.connect().await).await;
     assert_eq!(left.unwrap(), 0);
+}
+
+/// R52, R66: rows that are being sealed again hold up the logins of their own users alone, also those whose turn has not come.
+#[tokio::test]
+async fn sealing_again_holds_up_nobody_else() {
+    for group in Group::of_both(8).await {
+        let mut blocker = group.database.connect().await;
+        // The first one waits in the middle.
+        run(
+            &mut blocker,
+            "CREATE FUNCTION wait_for_the_test() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM pg_advisory_xact_lock(1);
+                RETURN NEW;
+            END
+            $$;
+            CREATE TRIGGER wait_for_the_test BEFORE UPDATE OF totp_sealed_key ON authenticators
+                FOR EACH ROW EXECUTE FUNCTION wait_for_the_test()",
+        )
+        .await;
+        run(&mut blocker, "BEGIN").await;
+        run(&mut blocker, "SELECT pg_advisory_xact_lock(1)").await;
+        let vault = group.database.store_of_a_newer_key().await;
+        let column = SealedColumn::ALL.iter().position(|column| *column == SealedColumn::AuthenticatorKey);
+        let from = ResealFrom { column: column.unwrap(), skip: 0 };
+        let sealing = tokio::spawn(async move { vault.reseal(from, 4).await });
+        group.waiting_sessions(1).await;
+
+        let free = "SELECT user_id FROM users ORDER BY user_id FOR NO KEY UPDATE SKIP LOCKED";
+        let mut observer = group.database.connect().await;
+        let free = sqlx::query_scalar::<_, String>(free).fetch_all(&mut observer).await.unwrap();
+        let (others, held): (Vec<usize>, Vec<usize>) =
+            (0..8).partition(|number| free.contains(&format!("user-{number}")));
+        assert_eq!((others.len(), held.len()), (4, 4), "whoever is due is held");
+        // One whose turn has not come.
+        let login = group.begin(group.login(held[3], 1));
+        let others: Vec<_> = others.into_iter().map(|number| group.login(number, 1)).collect();
+        assert!(group.commit(&others).await.iter().all(done));
+        assert!(!login.is_finished());
+        run(&mut blocker, "ROLLBACK").await;
+        assert_eq!(sealing.await.unwrap().unwrap().resealed, 4);
+        // It was decided before, and is decided again.
+        let answer = &answers(vec![login]).await[0];
+        assert!(matches!(answer, Ok(Commit::Conflict)), "{answer:?}");
+    }
 }
 
 /// Two stores with two writers each, with the same users in opposite orders: nobody waits for anybody, one of each pair
