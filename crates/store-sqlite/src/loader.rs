@@ -53,7 +53,7 @@ impl Asked {
 
 impl Loader {
     /// Starts the loaders on connections of their pool; they end when all handles are gone.
-    pub(crate) fn start(pool: SqlitePool) -> Self {
+    pub(crate) fn start(pool: &SqlitePool) -> Self {
         let (queue, asked) = mpsc::channel(QUEUE_LEN);
         let shared = Arc::new(Mutex::new(Queue { asked, earlier: 1 }));
         for _ in 0..LOADERS {

@@ -67,7 +67,7 @@ impl SqliteStore {
         let loads = pool.clone().max_connections(LOADERS).connect_lazy_with(read_only.clone());
         let reads = pool.max_connections(READERS).connect_lazy_with(read_only);
         let seal = Sealer { keyring: Arc::clone(&keyring), random };
-        let loader = Loader::start(loads);
+        let loader = Loader::start(&loads);
         let writer = Writer::start(connection, options, seal);
         Ok(Self { reads, loader, writer, keyring, told: Told::default() })
     }
