@@ -171,8 +171,8 @@ const TABLE: &[Row] = &[
     ),
     both_weaken(
         "security_key.relying_party_id",
-        |p| p.security_key.relying_party_id = "example.com".to_owned(),
-        |p| p.security_key.relying_party_id = "example.org".to_owned(),
+        |p| "example.com".clone_into(&mut p.security_key.relying_party_id),
+        |p| "example.org".clone_into(&mut p.security_key.relying_party_id),
     ),
     both_weaken(
         "security_key.origins",
@@ -307,12 +307,12 @@ const TABLE: &[Row] = &[
     neutral(
         "notices.support_contact",
         |p| p.notices.support_contact.clear(),
-        |p| p.notices.support_contact = "it@example.com".to_owned(),
+        |p| "it@example.com".clone_into(&mut p.notices.support_contact),
     ),
     neutral(
         "notices.advice_url",
         |p| p.notices.advice_url.clear(),
-        |p| p.notices.advice_url = "https://example.com/2fa".to_owned(),
+        |p| "https://example.com/2fa".clone_into(&mut p.notices.advice_url),
     ),
 ];
 

@@ -156,9 +156,9 @@ impl Asked {
             "AnswerChallenge" => answer(&ann.challenge(world, &self.client).await, typed).encode_to_vec(),
             "SendChallengeCode" => {
                 let bob = Person::new(TENANT, "bob");
-                let begin = telephone(&bob, bob.actor(world));
+                let request = telephone(&bob, bob.actor(world));
                 let mut account = self.client.account.clone();
-                let begun = account.begin_sms_enrollment(begin).await.unwrap().into_inner();
+                let begun = account.begin_sms_enrollment(request).await.unwrap().into_inner();
                 let confirm = bob.confirm(world, &begun.enrollment_id, code(begun.code));
                 account.confirm_enrollment(confirm).await.unwrap();
                 let challenge = bob.challenge(world, &self.client).await;

@@ -82,7 +82,7 @@ impl DeadLetters for Asked {
 
 /// Runs a job for its first rounds, under a paused clock.
 async fn rounds(count: u32, job: impl Future<Output = ()>) {
-    let until = SWEEP_EVERY * count - SWEEP_EVERY / 2;
+    let until = SWEEP_EVERY * (2 * count - 1) / 2;
     timeout(until, job).await.expect_err("nobody stops it");
 }
 
