@@ -19,6 +19,9 @@ const PYTHONS: [&str; 6] = ["python3.14", "python3.13", "python3.12", "python3.1
 /// Fails in one that is older than what the requirements can be had for.
 const NEW_ENOUGH: &str = "import sys\nsys.exit(sys.version_info < (3, 10))";
 
+/// Fails in one that cannot make an environment, too: Debian has the modules of each version in a package of their own.
+const ABLE: &str = "import ensurepip, sys, venv\nsys.exit(sys.version_info < (3, 10))";
+
 const PACKAGE: Package = Package { apt: "python3-venv", dnf: "python3", apk: "python3", brew: "python3" };
 
 /// The interpreter of the environment.
@@ -62,7 +65,8 @@ fn ensure(venv: &Path) -> Result<()> {
 /// Debian has the module `venv` in a package of its own; it is installed where we may.
 fn create(venv: &Path) -> Result<()> {
     let attempt = || {
-        let python = newest(process::find).context("there is no Python of that version")?;
+        let python = first(process::find, ABLE).or_else(|| first(process::find, NEW_ENOUGH));
+        let python = python.context("there is no Python of that version")?;
         process::output(Command::new(python).args(["-m", "venv", "--clear"]).arg(venv))
     };
     let Err(first) = attempt() else { return Ok(()) };
@@ -75,11 +79,10 @@ fn create(venv: &Path) -> Result<()> {
     })
 }
 
-/// The first program that is a Python new enough for what the environment holds.
-fn newest(find: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    let is_new_enough =
-        |python: &PathBuf| process::output(Command::new(python).args(["-c", NEW_ENOUGH])).is_ok();
-    PYTHONS.iter().filter_map(|name| find(name)).find(is_new_enough)
+/// The first program that is a Python by which this ends well.
+fn first(find: impl Fn(&str) -> Option<PathBuf>, question: &str) -> Option<PathBuf> {
+    let says_yes = |python: &PathBuf| process::output(Command::new(python).args(["-c", question])).is_ok();
+    PYTHONS.iter().filter_map(|name| find(name)).find(says_yes)
 }
 
 #[cfg(test)]
@@ -92,7 +95,10 @@ mod tests {
         // A program that says no to every question, one that says yes, and no further one.
         let (old, new) = (process::find("false").unwrap(), process::find("true").unwrap());
         let found = |names: &[(&str, &PathBuf)]| {
-            newest(|asked| names.iter().find(|(name, _)| *name == asked).map(|(_, path)| (*path).clone()))
+            first(
+                |asked| names.iter().find(|(name, _)| *name == asked).map(|(_, path)| (*path).clone()),
+                NEW_ENOUGH,
+            )
         };
         assert_eq!(found(&[("python3", &old), ("python3.11", &new)]), Some(new.clone()));
         assert_eq!(found(&[("python3", &new), ("python3.13", &old)]), Some(new.clone()));
@@ -103,7 +109,7 @@ mod tests {
     /// The question is one that a Python understands, and tells versions apart.
     #[test]
     fn the_question_is_for_the_version() {
-        let python = newest(process::find).unwrap();
+        let python = first(process::find, NEW_ENOUGH).unwrap();
         let ask = |minor: u32| {
             let script = format!("import sys\nsys.version_info = (3, {minor}, 1)\n{NEW_ENOUGH}");
             process::output(Command::new(&python).args(["-c", &script])).is_ok()

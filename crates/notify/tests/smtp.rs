@@ -139,7 +139,7 @@ async fn a_server_that_is_down_may_be_up_later() {
 }
 
 /// R48, R57: a server that says nothing, from the connection or from any command on, is given up after the timeout, and so
-/// is its connection: the node keeps nothing of it.
+/// is its connection: the node keeps nothing of it. Only a message that it has is not sent again so soon.
 #[tokio::test]
 async fn a_server_can_hold_neither_us_nor_a_connection() {
     for (tls, silent_from) in [
@@ -151,7 +151,6 @@ async fn a_server_can_hold_neither_us_nor_a_connection() {
         (SmtpTls::None, "MAIL"),
         (SmtpTls::None, "RCPT"),
         (SmtpTls::None, "DATA"),
-        (SmtpTls::None, "."),
     ] {
         let extensions = vec!["AUTH PLAIN", "STARTTLS"];
         let script = Script { extensions, silent_from: Some(silent_from), ..Script::default() };
@@ -184,6 +183,19 @@ async fn a_delivery_that_is_given_up_closes_its_connection() {
         () = server.until(|seen| seen.silent == 1) => {}
     }
     within(server.until(|seen| seen.closed == 1)).await;
+}
+
+/// R48: a connection for which there is no further message is closed, and not left to the next one.
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed() {
+    let server = Server::start(Script::default()).await;
+    notifier(&settings(server.port)).notify(&letter("ann@example.com")).await.unwrap();
+    let kept = notifier(&settings(server.port));
+    kept.notify(&letter("ann@example.com")).await.unwrap();
+    assert_eq!(server.seen(|seen| seen.connections), 2);
+    tokio::time::pause();
+    within(server.until(|seen| seen.closed == 2)).await;
+    drop(kept);
 }
 
 /// R57: a connection that the server will not go on with is not used again, and costs no try.

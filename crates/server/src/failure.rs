@@ -58,7 +58,9 @@ impl Failure {
             Self::Config(problems) => problems.to_string().lines().map(str::to_owned).collect(),
             Self::Unread => Vec::new(),
             Self::Found(lines) => lines.clone(),
-            Self::Unavailable(text) | Self::Internal(text) | Self::Denied(text) => vec![text.clone()],
+            Self::Unavailable(text) | Self::Internal(text) | Self::Denied(text) => {
+                text.lines().map(str::to_owned).collect()
+            }
             Self::Io { doing, error } => vec![format!("{doing}: {error}")],
         }
     }

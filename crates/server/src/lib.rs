@@ -71,6 +71,8 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             let mut stderr = std::io::stderr().lock();
             for line in failure.lines() {
+                // Files and services may be somebody else's: nothing in them speaks to the terminal.
+                let line = line.replace(char::is_control, "\u{fffd}");
                 let _ = writeln!(stderr, "countersign: {line}");
             }
             failure.exit_code()

@@ -212,13 +212,17 @@ async fn operators_are_callers(store: Store) {
     assert!(told.contains("TENANT_EXISTS"), "{told}");
     let (code, told) = run_with(&["policy", "get", "--tenant", "acme"], &known).await;
     assert_eq!(code, Some(77), "{told}");
-    assert!(told.contains("CALLER_SCOPE_MISSING"), "{told}");
+    assert!(told.contains("CALLER_SCOPE_MISSING") && told.contains("policy.read"), "{told}");
     // Nobody: without a certificate, with an authority that did not issue the service's, and where no service is.
     let (code, told) = run_with(&create, &[known[0], known[1], known[4]]).await;
     assert_eq!(code, Some(77), "{told}");
     assert!(told.contains("CALLER_CREDENTIALS_MISSING"), "{told}");
-    let (code, told) = run_with(&create, &[known[0], known[4]]).await;
+    let foreign = ("COUNTERSIGN_CA_FILE", &*certificate);
+    let (code, told) = run_with(&create, &[known[0], foreign, known[4]]).await;
     assert_eq!(code, Some(69), "{told}");
+    let (code, told) = run_with(&create, &[known[0], known[4]]).await;
+    assert_eq!(code, Some(64), "{told}");
+    assert!(told.contains("--ca-file: is missing"), "{told}");
     let (code, told) =
         run_with(&create, &[("COUNTERSIGN_URL", "http://192.0.2.1:1"), ("COUNTERSIGN_OPERATOR", "olga")])
             .await;

@@ -1,6 +1,8 @@
 //! The dialogue with the mail server (RFC 5321), every step of which has its time: the library below bounds the making of
 //! a TCP connection, and waits for TLS and for replies without end.
 //!
+//! But for the reply to the message itself, for which the delivery as a whole has its time.
+//!
 //! Whoever stops waiting, here or further out, drops the connection: a reply that came late would be taken for that of the
 //! next message. Only one whose message was taken is kept.
 
@@ -11,14 +13,17 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::{Address, Message};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Connections that are kept at most.
 const MAX_IDLE: usize = 8;
 /// How long a connection is of use without anything to send; servers close theirs after minutes (RFC 5321 §4.5.3.2).
 const KEEP_IDLE: Duration = Duration::from_secs(30);
+/// Steps that a new connection may take until it is greeted: TCP, TLS, and a greeting for which many servers look up who we are
+/// first. RFC 5321 §4.5.3.2.1 gives the greeting alone five minutes.
+const STEPS_TO_GREETING: u32 = 3;
 /// How long the reply to QUIT is waited for, by nobody who has anything else to do.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -36,14 +41,23 @@ pub(super) struct MailServer {
     pub(super) protection: Protection,
     pub(super) hello_name: ClientId,
     pub(super) login: Option<Credentials>,
-    /// For making a connection, and for each step from there on.
+    /// For each step.
     pub(super) step: Duration,
-    pub(super) idle: Mutex<Vec<Idle>>,
+    pub(super) idle: Arc<Mutex<Idle>>,
 }
 
+/// Connections that wait for a message.
+#[derive(Default)]
 pub(super) struct Idle {
-    connection: AsyncSmtpConnection,
-    since: Instant,
+    kept: Vec<(Instant, AsyncSmtpConnection)>,
+    /// Whether somebody comes to close them.
+    is_watched: bool,
+}
+
+impl Idle {
+    fn close_old(&mut self) {
+        self.kept.retain(|(since, _)| since.elapsed() < KEEP_IDLE);
+    }
 }
 
 impl MailServer {
@@ -82,7 +96,9 @@ impl MailServer {
         // Half for each address: of two, the first may swallow everything.
         let (server, patience) = ((&*self.host, self.port), Some(self.step / 2));
         let connect = AsyncSmtpConnection::connect_tokio1(server, patience, &self.hello_name, tls, None);
-        let mut connection = self.in_time(connect).await?;
+        let greeted = timeout(self.step * STEPS_TO_GREETING, connect).await;
+        let mut connection =
+            greeted.map_err(|_| SmtpFailure::Timeout)?.map_err(|error| SmtpFailure::of(&error))?;
         if let Protection::StartTls(tls) = &self.protection {
             self.in_time(connection.starttls(tls.clone(), &self.hello_name)).await?;
         }
@@ -112,21 +128,41 @@ impl MailServer {
             self.in_time(connection.command(Rcpt::new(address.clone(), Vec::new()))).await?;
         }
         self.in_time(connection.command(Data)).await?;
-        self.in_time(connection.message(&content)).await?;
+        // As long as the delivery may take: a server that looks into messages before it takes them has it all by now, and
+        // whoever left would send it again and again (RFC 5321 §4.5.3.2.6).
+        connection.message(&content).await.map_err(|error| SmtpFailure::of(&error))?;
         Ok(())
     }
 
     /// The connection that was used last, where that is not too long ago; closes those that wait for longer.
     fn kept(&self) -> Option<AsyncSmtpConnection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|kept| kept.since.elapsed() < KEEP_IDLE);
-        idle.pop().map(|kept| kept.connection)
+        idle.close_old();
+        idle.kept.pop().map(|(_, connection)| connection)
     }
 
     fn keep(&self, connection: AsyncSmtpConnection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE {
-            idle.push(Idle { connection, since: Instant::now() });
+        if idle.kept.len() < MAX_IDLE {
+            idle.kept.push((Instant::now(), connection));
+        }
+        if !idle.is_watched {
+            idle.is_watched = true;
+            tokio::spawn(close_unused(Arc::downgrade(&self.idle)));
+        }
+    }
+}
+
+/// Closes what nobody uses any more: there may be no further message for a long time.
+async fn close_unused(idle: Weak<Mutex<Idle>>) {
+    loop {
+        sleep(KEEP_IDLE).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.close_old();
+        if idle.kept.is_empty() {
+            idle.is_watched = false;
+            return;
         }
     }
 }

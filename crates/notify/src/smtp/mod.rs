@@ -17,7 +17,7 @@ use failure::classify;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use std::sync::Mutex;
+use std::sync::Arc;
 
 /// Sends notices by SMTP (RFC 5321).
 pub struct SmtpNotifier {
@@ -48,7 +48,7 @@ impl SmtpNotifier {
             hello_name: ClientId::Domain(settings.hello_name.clone()),
             login: settings.login.as_ref().map(credentials),
             step: settings.timeout,
-            idle: Mutex::default(),
+            idle: Arc::default(),
         };
         Ok(Self { server, from: settings.from.clone(), texts })
     }

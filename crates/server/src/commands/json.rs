@@ -4,8 +4,11 @@
 use countersign_api::{descriptor_pool, v1};
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use serde_json::Value;
+use std::collections::HashSet;
+use std::fmt;
 
 /// A message with a name, by which its fields are known.
 pub(super) trait Named: Message + Default {
@@ -40,8 +43,10 @@ pub(super) fn value_of<M: Named>(message: &M) -> Value {
     told.unwrap_or_default()
 }
 
-/// The message that a text says. Unknown fields are refused; the error names the field, line and column.
+/// The message that a text says. Unknown fields are refused, and what stands there twice; the error names the field, line and
+/// column.
 pub(super) fn parse<M: Named>(text: &str) -> Result<M, String> {
+    serde_json::from_str::<Once>(text).map_err(|error| error.to_string())?;
     let mut input = serde_json::Deserializer::from_str(text);
     let message =
         DynamicMessage::deserialize(descriptor::<M>(), &mut input).map_err(|error| error.to_string())?;
@@ -61,6 +66,63 @@ pub(super) fn line<M: Named>(message: &M) -> String {
     let (descriptor, value) = (descriptor::<M>(), value_of(message));
     let text = serde_json::to_string(&Ordered(&descriptor, &value));
     text.map(|text| text + "\n").unwrap_or_default()
+}
+
+/// JSON of which no object has a name twice: of two values one would be lost without a word.
+struct Once;
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Once {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value::<Self>()?;
+            if let Some(name) = seen.replace(name) {
+                return Err(de::Error::custom(format_args!("{name} stands there twice")));
+            }
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
 }
 
 /// A value of a message, its fields in the order of their numbers.

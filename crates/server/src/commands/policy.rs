@@ -18,6 +18,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use v1::explain_request::Question;
 
+/// How often a change is tried that somebody else's comes before.
+const TRIES: u32 = 5;
+
 /// Does what is asked.
 pub(super) async fn run(command: PolicyCommand) -> Result<(), Failure> {
     match command {
@@ -44,7 +47,8 @@ async fn diff(args: DiffPolicyArgs) -> Result<(), Failure> {
     let file = read("FILE", &args.file)?;
     let current = in_force(&Service::of(&args.service)?, &args.tenant).await?;
     let changes = file.changes(&current);
-    print(&lines(&changes))?;
+    // The exit code is the result, also for whoever has read enough.
+    tell(&lines(&changes))?;
     if changes.is_empty() {
         return Ok(());
     }
@@ -54,24 +58,7 @@ async fn diff(args: DiffPolicyArgs) -> Result<(), Failure> {
 async fn apply(args: ApplyPolicyArgs) -> Result<(), Failure> {
     let file = read("FILE", &args.file)?;
     let service = Service::of(&args.service)?;
-    let current = in_force(&service, &args.tenant).await?;
-    // Of a file that names no etag, this one holds what is printed below to what was read above.
-    let etag = if file.policy().etag.is_empty() { &current.etag } else { &file.policy().etag };
-    let request = v1::UpdatePolicyRequest {
-        tenant_id: args.tenant,
-        policy: Some(v1::Policy { etag: etag.clone(), ..file.policy().clone() }),
-        update_mask: Some(prost_types::FieldMask { paths: file.paths() }),
-        validate_only: args.dry_run,
-        actor: Some(actor(&args.operator)),
-        ..v1::UpdatePolicyRequest::default()
-    };
-    let answer = service.try_call(request).await.map_err(|error| match error.reason() {
-        Some(Reason::EtagMismatch) => Failure::Found(vec![format!(
-            "{error}; the policy is another one than {} was made from: get it again, or take `etag` out of the file",
-            args.file.display()
-        )]),
-        _ => error.into(),
-    })?;
+    let (current, answer) = put(&service, &args, &file).await?;
     let after = answer.policy.unwrap_or_default();
     let changes = file::between(&current, &after);
     tell(&lines(&changes))?;
@@ -83,6 +70,43 @@ async fn apply(args: ApplyPolicyArgs) -> Result<(), Failure> {
         (false, true) => "nothing is changed yet\n".to_owned(),
         (false, false) => format!("revision {}\n", after.revision),
     })
+}
+
+/// Changes the policy that was read last, and no other one: what is told of the change is then what happened. The policy as it
+/// was, and the answer.
+async fn put(
+    service: &Service,
+    args: &ApplyPolicyArgs,
+    file: &PolicyFile,
+) -> Result<(v1::Policy, v1::UpdatePolicyResponse), Failure> {
+    let own = &file.policy().etag;
+    let mut tries = 1..TRIES;
+    loop {
+        let current = in_force(service, &args.tenant).await?;
+        let etag = if own.is_empty() { &current.etag } else { own };
+        let request = v1::UpdatePolicyRequest {
+            tenant_id: args.tenant.clone(),
+            policy: Some(v1::Policy { etag: etag.clone(), ..file.policy().clone() }),
+            update_mask: Some(prost_types::FieldMask { paths: file.paths() }),
+            validate_only: args.dry_run,
+            actor: Some(actor(&args.operator)),
+            ..v1::UpdatePolicyRequest::default()
+        };
+        let error = match service.try_call(request).await {
+            Ok(answer) => return Ok((current, answer)),
+            Err(error) => error,
+        };
+        let is_another = error.reason() == Some(Reason::EtagMismatch);
+        if is_another && !own.is_empty() {
+            let fix = "get it again, or take `etag` out of the file";
+            let file = args.file.display();
+            return Err(Failure::Found(vec![format!("{error}; {file} was made from another policy: {fix}")]));
+        }
+        // Somebody else changed it between the two calls; of a file without an etag that is no matter.
+        if !is_another || tries.next().is_none() {
+            return Err(error.into());
+        }
+    }
 }
 
 async fn explain(args: ExplainArgs) -> Result<(), Failure> {

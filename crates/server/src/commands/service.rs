@@ -4,7 +4,7 @@ use crate::cli::{OperatorArgs, ServiceArgs};
 use crate::failure::{Failure, chain};
 use crate::problem::{Problem, Problems};
 use countersign_api::v1;
-use countersign_client::{Call, Client, ConnectError, Error, TokenFile, Told};
+use countersign_client::{Call, Client, ConnectError, Error, Reason, TokenFile, Told};
 use std::path::Path;
 use std::time::Duration;
 use tonic::Code;
@@ -17,8 +17,16 @@ impl Service {
     pub(super) fn of(args: &ServiceArgs) -> Result<Self, Failure> {
         let deadline = Duration::from_secs(args.timeout.into());
         let mut builder = Client::builder(&args.url).deadline(deadline);
-        if let Some(file) = &args.ca_file {
-            builder = builder.authority(read("--ca-file", file)?);
+        match &args.ca_file {
+            Some(file) => builder = builder.authority(certificates(file)?),
+            None if args.url.starts_with("https://") => {
+                return Err(Problem::new(
+                    "--ca-file",
+                    "is missing; name who issued the service's certificate",
+                )
+                .into());
+            }
+            None => {}
         }
         if let Some((certificate, key)) = args.certificate_file.as_ref().zip(args.private_key_file.as_ref()) {
             builder =
@@ -60,12 +68,24 @@ fn read(flag: &str, file: &Path) -> Result<Vec<u8>, Problem> {
         .map_err(|error| Problem::new(flag, format!("{} cannot be read: {error}", file.display())))
 }
 
+/// Certificates of authorities. A file without any would let nobody be believed, which looks like nobody being there.
+fn certificates(file: &Path) -> Result<Vec<u8>, Problem> {
+    let pem = read("--ca-file", file)?;
+    let begins = b"-----BEGIN CERTIFICATE-----";
+    if pem.windows(begins.len()).any(|part| part == begins) {
+        return Ok(pem);
+    }
+    Err(Problem::new("--ca-file", format!("{} has no certificate; it must be PEM", file.display())))
+}
+
 fn unconnectable(error: &ConnectError) -> Problem {
-    let flag = match error {
-        ConnectError::Url | ConnectError::PlainTextBeyondLoopback => "--url",
-        ConnectError::Identity(_) | ConnectError::Transport(_) => "--certificate-file",
-    };
-    Problem::new(flag, chain(error))
+    match error {
+        ConnectError::Url | ConnectError::PlainTextBeyondLoopback => Problem::new("--url", chain(error)),
+        ConnectError::Identity(_) | ConnectError::Transport(_) => Problem::new(
+            "--ca-file, --certificate-file, --private-key-file, --server-name",
+            format!("one of them cannot be used: {}", chain(error)),
+        ),
+    }
 }
 
 impl From<Error> for Failure {
@@ -80,20 +100,89 @@ impl From<Error> for Failure {
 
 /// What the service says, by who can do something about it.
 fn refused(told: &Told) -> Failure {
-    let when = told.retry_after.map(|after| format!("; try again in {} s", after.as_secs().max(1)));
-    let line = format!("{told}{}", when.unwrap_or_default());
-    match told.code {
-        Code::InvalidArgument if told.violations.is_empty() => Problem::new(&*told.reason_name, line).into(),
-        Code::InvalidArgument => {
-            let mut problems = Problems::default();
-            for violation in &told.violations {
-                problems.add(Problem::new(&*violation.field, &*violation.problem));
-            }
-            problems.into()
+    let mut problems = Problems::default();
+    for violation in &told.violations {
+        problems.add(Problem::new(&*violation.field, &*violation.problem));
+    }
+    if told.code == Code::InvalidArgument {
+        if problems.is_empty() {
+            problems.add(Problem::new(&*told.reason_name, &*told.message));
         }
-        Code::Unauthenticated | Code::PermissionDenied => Failure::Denied(line),
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Unavailable(line),
-        Code::Internal | Code::Unknown => Failure::Internal(line),
-        _ => Failure::Found(vec![line]),
+        return problems.into();
+    }
+    let text = told_in_full(told, &problems);
+    // What passes by itself is no finding, whatever its status.
+    let passes = matches!(told.reason, Some(Reason::Contended | Reason::RequestInProgress));
+    match told.code {
+        Code::Unauthenticated | Code::PermissionDenied => Failure::Denied(text),
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Unavailable(text),
+        _ if passes => Failure::Unavailable(text),
+        Code::Internal | Code::Unknown => Failure::Internal(text),
+        _ => Failure::Found(text.lines().map(str::to_owned).collect()),
+    }
+}
+
+/// Everything that somebody can act on: the reason, the scope that is missing, when to come back, what to ask the operators of
+/// the service about, and below that the fields.
+fn told_in_full(told: &Told, problems: &Problems) -> String {
+    let scope = told.metadata.get("scope").map(|scope| format!("; it takes the scope {scope}"));
+    let when = told.retry_after.map(|after| format!("; try again in {} s", after.as_secs().max(1)));
+    let incident = told.incident_id.as_ref().map(|incident| format!("; incident {incident}"));
+    let more: String = [scope, when, incident].into_iter().flatten().collect();
+    if problems.is_empty() { format!("{told}{more}") } else { format!("{told}{more}\n{problems}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_client::Violation;
+    use std::collections::HashMap;
+
+    fn told(code: Code, reason: Reason) -> Told {
+        let reason_name = countersign_api::error_reason_name(reason).to_owned();
+        let message = "as it is".to_owned();
+        let (metadata, violations) = (HashMap::new(), Vec::new());
+        let reason = Some(reason);
+        Told {
+            code,
+            reason,
+            reason_name,
+            message,
+            metadata,
+            violations,
+            retry_after: None,
+            incident_id: None,
+        }
+    }
+
+    /// Whoever is refused learns what it takes: the scope, and the fields for which it does.
+    #[test]
+    fn what_one_can_act_on_is_told() {
+        let mut missing = told(Code::PermissionDenied, Reason::CallerScopeMissing);
+        missing.metadata.insert("scope".to_owned(), "policy.weaken".to_owned());
+        let problem = "asks less".to_owned();
+        missing.violations.push(Violation { field: "totp.past_steps".to_owned(), problem });
+        let lines = refused(&missing).lines();
+        assert_eq!(
+            lines,
+            [
+                "CALLER_SCOPE_MISSING: as it is; it takes the scope policy.weaken",
+                "totp.past_steps: asks less"
+            ]
+        );
+        let mut fault = told(Code::Internal, Reason::InternalError);
+        fault.incident_id = Some("i-7".to_owned());
+        assert_eq!(refused(&fault).lines(), ["INTERNAL_ERROR: as it is; incident i-7"]);
+        let token = told(Code::InvalidArgument, Reason::PageTokenInvalid);
+        assert_eq!(refused(&token).lines(), ["PAGE_TOKEN_INVALID: as it is"]);
+    }
+
+    /// What passes by itself is told apart from what does not: a script tries the one again.
+    #[test]
+    fn what_passes_is_no_finding() {
+        for reason in [Reason::Contended, Reason::RequestInProgress] {
+            assert!(matches!(refused(&told(Code::Aborted, reason)), Failure::Unavailable(_)), "{reason:?}");
+        }
+        assert!(matches!(refused(&told(Code::Aborted, Reason::EtagMismatch)), Failure::Found(_)));
     }
 }

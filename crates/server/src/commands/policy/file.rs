@@ -5,7 +5,7 @@ use crate::commands::json;
 use countersign_api::v1::Policy;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What no file decides: they tell which policy it was.
 const NOT_POLICY: [&str; 2] = ["etag", "revision"];
@@ -88,7 +88,7 @@ impl PolicyFile {
 /// How one policy became another.
 pub(super) fn between(before: &Policy, after: &Policy) -> Vec<Change> {
     let (before, after) = (leaves(before), leaves(after));
-    let paths: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let empty = Value::Null;
     paths
         .into_iter()
@@ -106,28 +106,45 @@ fn change(path: &str, before: &Value, after: &Value) -> Option<Change> {
     })
 }
 
-/// The fields of a policy by their paths.
+/// The fields of a policy by their paths, in the form in which the service tells them.
 fn leaves(policy: &Policy) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
-    let Value::Object(members) = json::value_of(policy) else { return found };
-    for (name, value) in members {
-        match value {
-            Value::Object(fields) => {
-                found.extend(fields.into_iter().map(|(field, value)| (format!("{name}.{field}"), value)));
+    let Value::Object(mut members) = json::value_of(policy) else { return found };
+    for field in json::descriptor::<Policy>().fields().filter(|field| !NOT_POLICY.contains(&field.name())) {
+        match (field.kind(), members.remove(field.name())) {
+            (Kind::Message(section), Some(Value::Object(mut fields))) if !field.is_list() => {
+                for inner in section.fields() {
+                    let value = fields.remove(inner.name()).unwrap_or_default();
+                    found.insert(format!("{}.{}", field.name(), inner.name()), as_told(&inner, value));
+                }
             }
-            _ if NOT_POLICY.contains(&&*name) => {}
-            value => {
-                found.insert(name, value);
+            (_, Some(value)) => {
+                found.insert(field.name().to_owned(), as_told(&field, value));
             }
+            (_, None) => {}
         }
     }
     found
 }
 
+/// The service sorts what is a set, and takes no span for a span of nothing.
+fn as_told(field: &FieldDescriptor, value: Value) -> Value {
+    match (field.kind(), value) {
+        (Kind::Enum(_), Value::Array(mut names)) => {
+            names.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            Value::Array(names)
+        }
+        (Kind::Message(kind), Value::Null) if kind.full_name() == "google.protobuf.Duration" => {
+            Value::String("0s".to_owned())
+        }
+        (_, value) => value,
+    }
+}
+
 /// The paths of what is written. Both spellings of proto3's JSON are taken, and the contract's is told.
 fn paths(members: &Map<String, Value>) -> Result<Vec<String>, String> {
     let policy = json::descriptor::<Policy>();
-    let mut paths = Vec::new();
+    let (mut paths, mut sections) = (Vec::new(), HashSet::new());
     for (name, value) in members {
         let Some(field) = field(&policy, name).filter(|field| !NOT_POLICY.contains(&field.name())) else {
             continue;
@@ -142,6 +159,13 @@ fn paths(members: &Map<String, Value>) -> Result<Vec<String>, String> {
             }
             _ => paths.push(field.name().to_owned()),
         }
+        if !sections.insert(field.number()) {
+            return Err(format!("{name} stands there twice, in two spellings"));
+        }
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = paths.iter().find(|path| !seen.insert(*path)) {
+        return Err(format!("{twice} stands there twice, in two spellings"));
     }
     Ok(paths)
 }
@@ -192,10 +216,29 @@ mod tests {
         let text = json::pretty(&current());
         let file = PolicyFile::parse(&text).unwrap();
         assert_eq!(file.changes(&current()), []);
-        assert_eq!(file.onto(&current()).unwrap(), current());
+        assert_eq!(between(&file.onto(&current()).unwrap(), &current()), []);
         assert_eq!(file.policy().etag, "e1");
         assert!(file.paths().iter().all(|path| path != "etag" && path != "revision"), "{:?}", file.paths());
         assert!(text.find("\"requirement\"").unwrap() < text.find("\"challenge\"").unwrap(), "{text}");
+    }
+
+    /// What the service would tell otherwise than it is written is the same: the order of sets, and a span that is not there.
+    #[test]
+    fn other_ways_to_write_the_same_are_no_change() {
+        let now = Policy {
+            allowed_types: vec![
+                v1::AuthenticatorType::SecurityKey.into(),
+                v1::AuthenticatorType::Totp.into(),
+            ],
+            requirement: Some(v1::RequirementPolicy {
+                grace_period: Some(prost_types::Duration { seconds: 0, nanos: 0 }),
+                ..v1::RequirementPolicy::default()
+            }),
+            ..current()
+        };
+        let text = r#"{"allowed_types": ["AUTHENTICATOR_TYPE_TOTP", "AUTHENTICATOR_TYPE_SECURITY_KEY"],
+            "requirement": {"grace_period": null}}"#;
+        assert_eq!(PolicyFile::parse(text).unwrap().changes(&now), []);
     }
 
     /// A section of which two fields are written keeps the others; empty lists and `null` empty what was there.
@@ -228,6 +271,16 @@ mod tests {
         assert!(refused("{\"totp\": null}").starts_with("totp: is null"));
         assert!(refused("{\"etag\": \"e1\"}").starts_with("names no field"));
         assert!(refused("{}").starts_with("names no field"));
+        let twice = [
+            r#"{"totp": {"digits": 8}, "totp": {"issuer": "x"}}"#,
+            r#"{"totp": {"digits": 8, "digits": 6}}"#,
+            r#"{"recovery_codes": {"enabled": true}, "recoveryCodes": {"count": 10}}"#,
+            r#"{"totp": {"past_steps": 1, "pastSteps": 0}}"#,
+            r#"{"allowed_types": [], "allowedTypes": []}"#,
+        ];
+        for text in twice {
+            assert!(refused(text).contains("twice"), "{text}: {}", refused(text));
+        }
         for text in ["", "[]", "7", "{\"totp\": {}} more"] {
             refused(text);
         }

@@ -8,12 +8,16 @@ use crate::problem::{Problem, Problems};
 use countersign_api::v1;
 use countersign_client::{Error, Reason};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use prost::Message as _;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Users put by one call: as many as the contract allows.
+/// Users put by one call at most, as the contract has it.
 const BATCH: usize = 500;
+/// What they may be long together: the contract allows a megabyte for the whole request.
+const BATCH_BYTES: usize = 1_000_000;
 /// Users asked for by calls at the same time.
 const AT_ONCE: usize = 16;
 /// Lines that are wrong and told at once.
@@ -52,8 +56,8 @@ async fn user_told(service: &Service, tenant: &str, user_id: String) -> Result<O
     }
 }
 
-/// Puts the users of a file. All lines are read before the first call; where a call fails, what was put before it stays, and
-/// the same command completes it.
+/// Puts the users of a file. All lines are read before the first call; where the service refuses a batch, what was put before it
+/// stays, and the same command completes it.
 pub(super) async fn import(args: ImportUsersArgs) -> Result<(), Failure> {
     let users = if args.file == Path::new("-") {
         read(std::io::stdin().lock())?
@@ -63,7 +67,7 @@ pub(super) async fn import(args: ImportUsersArgs) -> Result<(), Failure> {
     };
     let service = Service::of(&args.service)?;
     let mut done = 0;
-    for batch in users.chunks(BATCH) {
+    for batch in batches(&users) {
         let request = v1::BatchPutUsersRequest {
             tenant_id: args.tenant.clone(),
             users: batch.iter().map(|(_, user)| user.clone()).collect(),
@@ -81,21 +85,50 @@ pub(super) async fn import(args: ImportUsersArgs) -> Result<(), Failure> {
 
 /// The users of a file, each with the number of its line. Empty lines are none.
 fn read(input: impl BufRead) -> Result<Vec<(usize, v1::User)>, Failure> {
-    let (mut users, mut problems) = (Vec::new(), Problems::default());
+    let (mut users, mut problems) = (Vec::<(usize, v1::User)>::new(), Problems::default());
+    let mut lines = HashMap::new();
     for (number, line) in (1..).zip(input.lines()) {
         let line = line.map_err(|error| Problem::new("FILE", format!("line {number}: {}", chain(&error))))?;
         if line.trim().is_empty() {
             continue;
         }
-        match json::parse(&line) {
-            Ok(user) => users.push((number, user)),
-            Err(error) => problems.add(Problem::new("FILE", format!("line {number}: {error}"))),
+        match json::parse::<v1::User>(&line) {
+            Ok(user) => {
+                if let Some(first) = lines.insert(user.user_id.clone(), number) {
+                    let text = format!("line {number}: the user of line {first} again; one of them must go");
+                    problems.add(Problem::new("FILE", text));
+                }
+                users.push((number, user));
+            }
+            Err(error) => {
+                // Which line it is is known better here.
+                let error = error.split(" at line 1 ").next().unwrap_or(&error);
+                problems.add(Problem::new("FILE", format!("line {number}: {error}")));
+            }
         }
         if problems.count() >= MOST_PROBLEMS {
             break;
         }
     }
     if problems.is_empty() { Ok(users) } else { Err(problems.into()) }
+}
+
+/// The users in pieces that one call takes.
+fn batches(mut users: &[(usize, v1::User)]) -> Vec<&[(usize, v1::User)]> {
+    let mut batches = Vec::new();
+    while !users.is_empty() {
+        let mut bytes = 0;
+        let fits = |(_, user): &&(usize, v1::User)| {
+            // With the mark and the length before each.
+            bytes += user.encoded_len() + 8;
+            bytes <= BATCH_BYTES
+        };
+        let count = users.iter().take(BATCH).take_while(fits).count().max(1);
+        let (batch, rest) = users.split_at(count);
+        batches.push(batch);
+        users = rest;
+    }
+    batches
 }
 
 /// What the service says of a batch, by the lines of the file.
@@ -132,8 +165,25 @@ mod tests {
         let good = read("{\"user_id\": \"ann\"}\n\n{\"userId\": \"bob\"}\n".as_bytes()).unwrap();
         let told: Vec<_> = good.iter().map(|(line, user)| (*line, &*user.user_id)).collect();
         assert_eq!(told, [(1, "ann"), (3, "bob")]);
+        let twice = "{\"user_id\": \"ann\"}\n{\"user_id\": \"ann\"}\n";
+        let Err(Failure::Config(problems)) = read(twice.as_bytes()) else { panic!("ann stands there twice") };
+        assert!(problems.to_string().contains("line 2: the user of line 1 again"), "{problems}");
         let many = read("x\n".repeat(1_000).as_bytes());
         assert!(matches!(many, Err(Failure::Config(problems)) if problems.count() == MOST_PROBLEMS));
+    }
+
+    /// A call takes five hundred users and a megabyte, and every user is in one of them.
+    #[test]
+    fn batches_are_what_a_call_takes() {
+        let sizes =
+            |users: &[(usize, v1::User)]| batches(users).iter().map(|batch| batch.len()).collect::<Vec<_>>();
+        let small = vec![(1, v1::User::default()); 1_201];
+        assert_eq!(sizes(&small), [500, 500, 201]);
+        let large = v1::User { groups: vec!["g".repeat(126); 100], ..v1::User::default() };
+        let large = vec![(1, large); 200];
+        assert!(sizes(&large).iter().all(|count| *count < 80), "{:?}", sizes(&large));
+        assert_eq!(sizes(&large).iter().sum::<usize>(), 200);
+        assert!(sizes(&[]).is_empty());
     }
 
     /// What the service finds wrong with a user of a batch is told by the line of the file.
