@@ -178,7 +178,8 @@ impl Watch {
             committed.as_mut().enable();
             let (asked, began) = (self.app.trusted_now(), Instant::now());
             let is_due = self.due <= began;
-            let advances = is_due || (self.filter.is_some() && self.advance <= began);
+            let goes_through_others = self.filter.is_some() || matches!(self.place, Place::From(Some(_)));
+            let advances = is_due || (goes_through_others && self.advance <= began);
             let head = if advances { self.head().await? } else { None };
             let Look { events, stopped_at } =
                 done(self.app.look_at_events(&self.query()).await, &self.caller)?;
