@@ -1,43 +1,22 @@
 //! Reading the log of security events. What keeps it in bounds is in `audit::retention`.
 
 use crate::{AppError, Application};
+use countersign_domain::event::EventType;
 use countersign_domain::ids::TenantId;
-use countersign_ports::{EventPosition, EventQuery, Look, StoreError, StoredEvent};
-use std::time::Duration;
+use countersign_domain::time::Timestamp;
+use countersign_ports::{EventPosition, EventQuery, Look, StoredEvent};
 use tokio::sync::futures::Notified;
-use tokio::time::Instant;
-
-/// No further look for the same answer after this: its caller does not wait much longer, and it keeps a place (R66).
-const LONG_ENOUGH: Duration = Duration::from_secs(4);
 
 impl Application {
-    /// Events in the order of the log: as many as are wanted, or all there are. Reading on from before what is still
-    /// held is an error and no gap, and so is a log that takes too long to go through.
-    pub async fn events(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, AppError> {
-        let Look { events, stopped_at } = self.look_through_events(query).await?;
-        match stopped_at {
-            None => Ok(events),
-            Some(_) => Err(StoreError::Unavailable("the log is too long for one answer".into()).into()),
-        }
-    }
-
-    /// The same, and it stops where it took long: for whoever can do without the rest.
-    pub async fn look_through_events(&self, query: &EventQuery) -> Result<Look, AppError> {
-        let begun = Instant::now();
-        let mut rest = query.clone();
-        let mut events = Vec::new();
-        let stopped_at = loop {
-            let look = self.0.deps.events.look(&rest).await?;
-            rest.limit = rest.limit.saturating_sub(u32::try_from(look.events.len()).unwrap_or(u32::MAX));
-            events.extend(look.events);
-            let stopped_at = look.stopped_at.filter(|_| rest.limit > 0);
-            if stopped_at.is_none() || begun.elapsed() >= LONG_ENOUGH {
-                break stopped_at;
-            }
-            rest.after = stopped_at;
-        };
-        self.require_held(query).await?;
-        Ok(Look { events, stopped_at })
+    /// Events of these types that were made from `start` on and before `end`, to the millisecond, whatever else the log holds.
+    pub async fn events_made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        times: (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, AppError> {
+        Ok(self.0.deps.events.made_between(tenant, kinds, times, limit).await?)
     }
 
     /// One look, which stops on its way where it went through much that is not wanted: for whoever can go on later.

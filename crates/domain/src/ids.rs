@@ -99,6 +99,11 @@ macro_rules! uuid_id {
                 Self(uuid::Builder::from_unix_timestamp_millis(millis, &randomness).into_uuid())
             }
 
+            /// The least one of those that begin in the millisecond of `time`: an index on identifiers is one on times.
+            pub fn least_at(time: Timestamp) -> Self {
+                Self::at(time, [0; 10])
+            }
+
             /// An identifier read back from where it was kept.
             pub const fn from_uuid(id: Uuid) -> Self {
                 Self(id)

@@ -75,6 +75,17 @@ pub trait EventLog: Send + Sync {
         }
     }
 
+    /// Events of these types that were made from `start` on and before `end`, to the millisecond, in the order of their ids: all
+    /// that are committed, also those that [`EventLog::look`] does not show yet. For whoever knows when about what they look
+    /// for was made. Ids begin with their time (RFC 9562 §5.7) and lead there: what the log holds else costs nothing.
+    async fn made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        (start, end): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError>;
+
     /// The last event of the tenant that is no longer held, where retention has dropped any: whoever reads on from
     /// before it would miss events. Asked after the events were read, it covers whatever was dropped by then.
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError>;

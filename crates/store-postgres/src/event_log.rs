@@ -8,8 +8,10 @@ use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;
 use crate::rows::EventRow;
 use crate::store::PostgresStore;
+use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserId};
-use countersign_ports::{EventPosition, EventQuery, Look, StoreError};
+use countersign_domain::time::Timestamp;
+use countersign_ports::{EventPosition, EventQuery, Look, StoreError, StoredEvent};
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use time::{OffsetDateTime, Time};
@@ -49,6 +51,36 @@ impl PostgresStore {
         let stopped_at =
             stopped_at.map(|(transaction, number)| position(&row, transaction, number)).transpose()?;
         Ok(Look { events, stopped_at })
+    }
+
+    /// See [`countersign_ports::EventLog::made_between`].
+    pub(crate) async fn events_made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        (start, end): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let query = sqlx::query_as!(
+            EventRow,
+            "SELECT tenant_id, event_id, event_time, transaction_id, number, user_id, kind, authenticator_id,
+                authenticator_kind, details, actor, actor_claims, caller, client, policy_revision, request_id,
+                trace_id
+            FROM events
+            WHERE tenant_id = $1 AND event_id >= $2 AND event_id < $3 AND kind = ANY ($4)
+            ORDER BY event_id
+            LIMIT $5",
+            tenant.as_str(),
+            EventId::least_at(start).uuid(),
+            EventId::least_at(end).uuid(),
+            &kinds as _,
+            i64::from(limit.min(MOST)),
+        );
+        let mut checkout = self.pool.checkout_for(tenant).await?;
+        let rows = self.pool.within(query.fetch_all(checkout.connection())).await;
+        let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
+        rows.into_iter().map(EventRow::into_event).collect()
     }
 
     /// See [`countersign_ports::EventLog::floor`].

@@ -12,6 +12,7 @@ use crate::schema;
 use crate::writer::{WRITERS, Writer};
 use async_trait::async_trait;
 use countersign_domain::coverage::{Facts, FactsAt};
+use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, PolicyRevision, TeamId, TenantId, UserId, UserRef};
 use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
 use countersign_domain::time::Timestamp;
@@ -20,7 +21,7 @@ use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Look, Maintenance,
     NoticeId, NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery,
-    SendLedger, StoreError, Tell, TenantRecord, Told, UserQueries, UserQuery, UserStore,
+    SendLedger, StoreError, StoredEvent, Tell, TenantRecord, Told, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -175,6 +176,16 @@ impl PolicyStore for PostgresStore {
 impl EventLog for PostgresStore {
     async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
         self.look_at_events(query).await
+    }
+
+    async fn made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        times: (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.events_made_between(tenant, kinds, times, limit).await
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {

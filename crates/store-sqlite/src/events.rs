@@ -9,7 +9,8 @@ use crate::open::SqliteStore;
 use crate::reader::PooledReader;
 use crate::rows::EventRow;
 use async_trait::async_trait;
-use countersign_domain::ids::{TenantId, UserId};
+use countersign_domain::event::EventType;
+use countersign_domain::ids::{EventId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::Named;
 use countersign_ports::{EventLog, EventPosition, EventQuery, Look, StoreError, StoredEvent};
@@ -84,6 +85,35 @@ impl EventLog for SqliteStore {
         let (transaction, number) = after;
         let stopped_at = position(Row::new("events of tenant", &query.tenant), transaction, number)?;
         Ok(Look { events, stopped_at: Some(stopped_at) })
+    }
+
+    async fn made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        (start, end): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut connection = self.reader().await?;
+        let (tenant, kinds) = (tenant.as_str(), names(kinds));
+        let (start, end) = (EventId::least_at(start).uuid(), EventId::least_at(end).uuid());
+        let query = sqlx::query_as!(
+            EventRow,
+            r#"
+            SELECT tenant_id, transaction_id AS "transaction_id!", number AS "number!", event_id AS "event_id: uuid::Uuid",
+                event_time AS "event_time!", user_id, kind,
+                authenticator_id AS "authenticator_id: uuid::Uuid", authenticator_kind, details, actor, actor_claims, caller, client,
+                policy_revision AS "policy_revision!", request_id AS "request_id: uuid::Uuid", trace_id
+            FROM events
+            WHERE tenant_id = ?1 AND event_id >= ?2 AND event_id < ?3 AND kind IN (SELECT value FROM json_each(?4))
+            ORDER BY event_id LIMIT ?5"#,
+            tenant,
+            start,
+            end,
+            kinds,
+            limit
+        );
+        connection.all(query).await?.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
@@ -202,6 +232,10 @@ fn position(row: Row<&TenantId>, transaction: i64, number: i64) -> Result<EventP
 
 /// The wanted types as a JSON array, or `None` for all. Their names are plain words.
 fn kinds(query: &EventQuery) -> Option<String> {
-    let names: Vec<_> = query.kinds.iter().map(|kind| format!("\"{}\"", Named::name(kind))).collect();
-    (!names.is_empty()).then(|| format!("[{}]", names.join(",")))
+    (!query.kinds.is_empty()).then(|| names(&query.kinds))
+}
+
+fn names(kinds: &[EventType]) -> String {
+    let names: Vec<_> = kinds.iter().map(|kind| format!("\"{}\"", Named::name(kind))).collect();
+    format!("[{}]", names.join(","))
 }

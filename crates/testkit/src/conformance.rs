@@ -320,6 +320,7 @@ macro_rules! store_conformance {
             requests: of_concurrent_commits_of_one_request_exactly_one_wins,
             events: every_field_of_an_event_comes_back_in_order,
             events: filters_and_pages_show_each_event_once,
+            events: events_are_found_by_the_time_of_their_making,
             events: a_reader_behind_concurrent_writers_misses_nothing,
             events: an_event_proves_its_commit,
             audit: rows_come_back_whole_and_keep_their_hash,

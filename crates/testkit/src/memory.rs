@@ -14,6 +14,7 @@ mod tenant;
 use apply::{Refused, apply_user};
 use async_trait::async_trait;
 use countersign_domain::audit::Seal;
+use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef, Version};
 use countersign_domain::sms::budget::{self, SendCharge, SendCounters, SendCounts};
 use countersign_domain::time::Timestamp;
@@ -281,6 +282,26 @@ impl EventLog for MemoryStore {
         let stopped = end < events.len() && found.len() < query.limit as usize;
         let stopped_at = events[..end].last().filter(|_| stopped).map(|last| last.position);
         Ok(Look { events: found, stopped_at })
+    }
+
+    async fn made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        (start, end): (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let (start, end) = (EventId::least_at(start), EventId::least_at(end));
+        let everything = self.lock();
+        let events =
+            everything.tenants.get(tenant).map(|tenant| tenant.events.as_slice()).unwrap_or_default();
+        let wanted = |stored: &&StoredEvent| {
+            (start..end).contains(&stored.record.id) && kinds.contains(&stored.record.event.kind)
+        };
+        let mut found: Vec<_> = events.iter().filter(wanted).cloned().collect();
+        found.sort_by_key(|stored| stored.record.id);
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {

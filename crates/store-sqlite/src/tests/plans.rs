@@ -129,3 +129,15 @@ async fn looks_follow_keys() {
         assert!(!plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")), "{plan:#?}");
     }
 }
+
+/// R60: what was made at a known time is found by the index of ids, which begin with their time.
+#[tokio::test]
+async fn events_are_found_by_their_ids() {
+    let (_folder, path) = folder();
+    let _store = open(&path, 1).await;
+    let mut connection = intruder(&path).await;
+    let plan = plan(&mut connection, &statement(&["FROM events", "event_id >= ?2"])).await;
+    let index = "(tenant_id=? AND event_id>? AND event_id<?)";
+    assert!(plan[0].starts_with("SEARCH events USING INDEX") && plan[0].ends_with(index), "{plan:?}");
+    assert!(plan.iter().all(|line| !line.contains("TEMP B-TREE")), "{plan:?}");
+}

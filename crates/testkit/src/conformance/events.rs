@@ -6,7 +6,7 @@ use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use crate::generate::Generator;
 use countersign_domain::event::EventType;
-use countersign_domain::ids::EventId;
+use countersign_domain::ids::{EventId, TenantId};
 use countersign_ports::{EventQuery, EventRecord};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -73,6 +73,40 @@ pub async fn filters_and_pages_show_each_event_once(store: StoreUnderTest) {
             assert_eq!(paged, wanted, "{query:?} in pages of {limit}");
         }
     }
+}
+
+/// R60: events are found by the time of their making, to the millisecond, of that tenant and those types alone.
+pub async fn events_are_found_by_the_time_of_their_making(store: StoreUnderTest) {
+    let (tenant, other) = (store.create_tenant("acme").await, store.create_tenant("beta").await);
+    let random = SeededRandom::new(2);
+    let after = |millis| START.plus(Duration::from_mins(1)).plus(Duration::from_millis(millis));
+    let mut made = Vec::new();
+    for (millis, kind, of) in [
+        (0, EventType::UserLocked, "acme"),
+        (5, EventType::LoginAllowed, "acme"),
+        (5, EventType::UserLocked, "acme"),
+        (5, EventType::UserLocked, "beta"),
+        (9, EventType::LoginRefused, "acme"),
+        (10, EventType::UserLocked, "acme"),
+    ] {
+        let mut change = fixtures::event_only(&random, &user(of, "ann"), kind);
+        change.events[0].time = after(millis);
+        change.events[0].id = EventId::at(after(millis), random.bytes());
+        made.push(change.events[0].id);
+        store.done(change).await;
+    }
+    let found = async |of: &TenantId, kinds: &[EventType], (start, end): (u64, u64), limit| {
+        let found = store.events.made_between(of, kinds, (after(start), after(end)), limit).await.unwrap();
+        found.into_iter().map(|stored| stored.record.id).collect::<Vec<_>>()
+    };
+    let locked = [EventType::UserLocked];
+    assert_eq!(found(&tenant, &locked, (0, 11), 10).await, [made[0], made[2], made[5]]);
+    assert_eq!(found(&tenant, &locked, (0, 10), 10).await, [made[0], made[2]]);
+    assert_eq!(found(&tenant, &locked, (1, 5), 10).await, []);
+    assert_eq!(found(&tenant, &locked, (0, 11), 1).await, [made[0]]);
+    assert_eq!(found(&other, &locked, (0, 11), 10).await, [made[3]]);
+    let two = [EventType::LoginRefused, EventType::LoginAllowed];
+    assert_eq!(found(&tenant, &two, (5, 10), 10).await, [made[1], made[4]]);
 }
 
 /// Nobody ever skips an event: a reader who resumes from the last position while 200 commits come in concurrently

@@ -1,13 +1,17 @@
 //! Whether a change of a tenant was made before by the same request: its event is the record of it (ruling 8, R60).
 
 use crate::caller::CallerContext;
-use countersign_application::{AppError, Application, EventQuery, REPEAT_FOR, StoredEvent, TenantRecord};
+use countersign_application::{AppError, Application, REPEAT_FOR, StoredEvent, TenantRecord};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{PolicyRevision, RequestId, TenantId};
 use countersign_domain::time::Timestamp;
+use std::time::Duration;
 
 /// Changes of one policy within that time that are looked at.
 const MOST: u32 = 1_000;
+
+/// How far ahead another node's clock may be, and more: one that is 2 seconds from the database's changes nothing (R65).
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 /// The tenant as this request created it.
 pub(super) async fn creation(
@@ -103,16 +107,9 @@ async fn event_of(
     kind: EventType,
 ) -> Result<Option<PolicyRevision>, AppError> {
     let Some(request) = request else { return Ok(None) };
-    let query = EventQuery {
-        tenant: tenant.clone(),
-        user: None,
-        kinds: vec![kind],
-        start_time: Some(since(app)),
-        end_time: None,
-        after: None,
-        limit: MOST,
-    };
-    let events = app.events(&query).await?;
+    // A node whose clock is ahead may have made it.
+    let times = (since(app), app.now().plus(CLOCKS_DIFFER));
+    let events = app.events_made_between(tenant, &[kind], times, MOST).await?;
     let same = |stored: &&StoredEvent| {
         stored.record.request_id == Some(request) && stored.record.caller == caller.id
     };

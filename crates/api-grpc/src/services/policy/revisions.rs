@@ -11,7 +11,7 @@ use crate::services::shared::{Reply, done, list_arguments, tenant};
 use countersign_api::v1::{
     ListPolicyRevisionsRequest, ListPolicyRevisionsResponse, PolicyRevision as Revision,
 };
-use countersign_application::{AppError, Application, EventQuery, TenantRecord};
+use countersign_application::{AppError, Application, TenantRecord};
 use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::PolicyRevision;
@@ -91,30 +91,22 @@ fn changed(older: &TenantRecord, newer: &TenantRecord) -> Result<Vec<String>, Ap
     Ok(changed_fields(&policy::changes(&valid(older)?, &valid(newer)?)))
 }
 
-/// Who made each of these revisions: the event that was committed with it says so. Nobody is named for those whose
-/// events are further on in a log that takes long to go through.
+/// Who made each of these revisions: the event that was committed with it says so, and was made at the same time.
 async fn actors(
     app: &Application,
     records: &[TenantRecord],
 ) -> Result<HashMap<PolicyRevision, Principal>, AppError> {
-    let (Some(newest), Some(oldest)) = (records.first(), records.last()) else { return Ok(HashMap::new()) };
-    let query = EventQuery {
-        tenant: newest.tenant.clone(),
-        user: None,
-        kinds: vec![EventType::TenantCreated, EventType::PolicyUpdated],
-        // A revision and its event have one time; clocks of different nodes may differ a little in their order.
-        start_time: Some(oldest.create_time.minus(CLOCKS_DIFFER)),
-        end_time: Some(newest.create_time.plus(CLOCKS_DIFFER)),
-        after: None,
-        limit: MAX_EVENTS,
-    };
-    let events = app.look_through_events(&query).await?.events.into_iter();
-    Ok(events.map(|stored| (stored.record.policy_revision, stored.record.actor.principal)).collect())
+    const KINDS: [EventType; 2] = [EventType::TenantCreated, EventType::PolicyUpdated];
+    let mut actors = HashMap::new();
+    for record in records {
+        let times = (record.create_time, record.create_time.plus(Duration::from_millis(1)));
+        let events = app.events_made_between(&record.tenant, &KINDS, times, MAX_EVENTS).await?;
+        actors.extend(
+            events.into_iter().map(|stored| (stored.record.policy_revision, stored.record.actor.principal)),
+        );
+    }
+    Ok(actors)
 }
-
-/// How far outside of its neighbours' times a revision may have been made. A node whose clock is more than 2 seconds from the
-/// database's changes nothing (R65); the rest of the minute costs little.
-const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 /// Who, with what they are.
 fn name(actor: &Principal) -> String {

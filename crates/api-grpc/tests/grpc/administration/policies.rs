@@ -245,31 +245,27 @@ async fn revisions_tell_what_changed_and_who_did() {
     assert_eq!((seen, page_token.as_str()), (all.revisions, ""));
 }
 
-/// R66: a log that is too long to be gone through in time keeps no call. Revisions are listed without who made those
-/// that were not come to; a change that may be a repeated one is refused for the time being, and no other.
+/// R60, R66: who changed a policy, and whether this request did already, is found by its time, however long the log is: a look
+/// through it would take longer than any call.
 #[tokio::test(start_paused = true)]
-async fn a_long_log_keeps_no_call() {
+async fn a_long_log_holds_up_no_change() {
     let (world, mut desk) = tenant().await;
     for user in 0..20 {
         desk.put(&Person::new(TENANT, &format!("user-{user}")), &[]).await;
     }
-    desk.update(TENANT, &["lockout"], |policy| policy.lockout.as_mut().unwrap().free_failures = 2)
-        .await
-        .unwrap();
+    world.clock.advance(Duration::from_hours(24 * 40));
     world.lengthen_log(Duration::from_secs(1));
     let begun = Instant::now();
+    let mut policy = desk.policy(TENANT).await;
+    policy.lockout.as_mut().unwrap().free_failures = 2;
+    let ask = v1::UpdatePolicyRequest { request_id: ID.to_owned(), ..update(TENANT, policy, &["lockout"]) };
+    for _ in 0..2 {
+        let done = desk.policy.update_policy(ask.clone()).await.unwrap().into_inner();
+        assert_eq!(done.policy.unwrap().revision, 2);
+    }
     let ask = v1::ListPolicyRevisionsRequest { tenant_id: TENANT.to_owned(), ..Default::default() };
     let listed = desk.policy.list_policy_revisions(ask).await.unwrap().into_inner().revisions;
     let made: Vec<_> = listed.iter().map(|each| (each.revision, each.actor.as_str())).collect();
-    assert_eq!(made, [(2, ""), (1, "operator:ops")]);
-    assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
-
-    let mut policy = desk.policy(TENANT).await;
-    policy.lockout.as_mut().unwrap().free_failures = 1;
-    let ask = v1::UpdatePolicyRequest { request_id: ID.to_owned(), ..update(TENANT, policy, &["lockout"]) };
-    let begun = Instant::now();
-    assert_eq!(denied(desk.policy.update_policy(ask.clone()).await), "STORE_UNAVAILABLE");
-    assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
-    world.clock.advance(Duration::from_mins(11));
-    assert_eq!(desk.policy.update_policy(ask).await.unwrap().into_inner().policy.unwrap().revision, 3);
+    assert_eq!(made, [(2, "operator:ops"), (1, "operator:ops")]);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "it looks through nothing");
 }

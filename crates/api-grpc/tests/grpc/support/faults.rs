@@ -1,9 +1,12 @@
 //! Stores that fail, or take their time, when told to.
 
 use async_trait::async_trait;
+use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserRef};
+use countersign_domain::time::Timestamp;
 use countersign_ports::{
-    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Loaded, Look, RequestKey, StoreError, UserStore,
+    ChangeSet, Commit, EventLog, EventPosition, EventQuery, Loaded, Look, RequestKey, StoreError,
+    StoredEvent, UserStore,
 };
 use countersign_testkit::MemoryStore;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -102,6 +105,16 @@ impl EventLog for SlowLog {
             tokio::time::advance(takes).await;
         }
         self.inner.look(query).await
+    }
+
+    async fn made_between(
+        &self,
+        tenant: &TenantId,
+        kinds: &[EventType],
+        times: (Timestamp, Timestamp),
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.inner.made_between(tenant, kinds, times, limit).await
     }
 
     async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
