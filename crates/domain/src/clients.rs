@@ -73,6 +73,8 @@ pub(crate) fn remember(
         return None;
     }
     let clients = &mut draft.next.clients;
+    // Those whose time is over by the policy of now push nobody out, and do not come back under another one.
+    clients.retain(|client| client.expires(policy) > ctx.now);
     clients.sort_by_key(|client| client.last_use_time);
     let surplus = (clients.len() + 1).saturating_sub(policy.max_remembered_clients as usize);
     clients.drain(..surplus);

@@ -219,6 +219,24 @@ fn a_shorter_duration_holds_for_clients_that_exist() {
     assert_eq!(check(&mut world, &spared.token), None);
 }
 
+/// R38: a client whose time is over pushes out none that is remembered, however recently it was used.
+#[test]
+fn a_client_that_is_over_pushes_out_nobody() {
+    let two = |policy: &mut PolicyDocument| policy.challenge.max_remembered_clients = 2;
+    let (mut world, phone) = World::on_with(Preset::MandatoryManaged, two);
+    let over = remember(&mut world, &phone, "web").token;
+    world.pass(3 * DAY);
+    let stays = remember(&mut world, &phone, "web").token;
+    world.pass(DAY);
+    let over = check(&mut world, &over).and_then(|allowed| allowed.remembered_client).unwrap().token;
+    world.set_policy(|policy| policy.challenge.remember_duration = 2 * DAY);
+    remember(&mut world, &phone, "web");
+    assert_eq!(check(&mut world, &over), None);
+    world.set_policy(|policy| policy.challenge.remember_duration = 30 * DAY);
+    assert_eq!(check(&mut world, &over), None, "gone for good");
+    assert!(check(&mut world, &stays).is_some());
+}
+
 /// R38: a token is bound to tenant, user and application.
 #[test]
 fn a_token_is_bound_to_user_and_application() {
