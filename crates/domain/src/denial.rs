@@ -1,6 +1,7 @@
 //! Why a command was denied. A denial is an outcome: the decision that carries it may also carry a charge.
 //!
-//! Every variant is one reason of the contract; the gRPC adapter adds status and wording, and nothing else does.
+//! Every variant is one reason of the contract, with the words that developers read; the gRPC adapter adds the status, and
+//! nothing else does.
 
 use crate::policy::{AuthenticatorType, FirstFactorMethod, ProofKind};
 use std::time::Duration;

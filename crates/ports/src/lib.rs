@@ -1,7 +1,8 @@
 //! The traits the application needs from outside, and the values that cross them.
 //!
-//! A trait stands here only for I/O or non-determinism: the stores, the clock, randomness, the notifier. No rule lives
-//! here, no SQL, no encoding of the contract. What a store must do beyond its types is defined by the conformance suite
+//! A trait stands here only for I/O or non-determinism: the stores, the clock, randomness, who hands over notices, text messages
+//! and seals. No rule lives here, no SQL, no encoding of the contract. `document` is no port: it is the JSON that both stores
+//! keep of policies and details, so that one can read what the other wrote. What a store must do beyond its types is defined by the conformance suite
 //! in `testkit`, which every store passes.
 
 mod audit;
