@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent connection is asked whether it is still there, and how long that may take.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often it is looked whether the files of a certificate are others, while there are calls.
+/// How often the files of a certificate are checked for changes, while there are calls.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Why there can be no connection.

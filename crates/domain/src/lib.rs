@@ -27,8 +27,11 @@
 //!    a kind that takes no codes fits none. Whether its budget closes it while locked: `login::methods`. Its word in
 //!    `amr`: `login::amr_of`.
 //! 3. Its begin and what confirms it in `enrollment`, in a file of its own; its default name in `enrollment::default_name`.
-//! 4. Its columns in both stores: nullable, prefixed with the kind, in a migration that only adds; `write` and `read` in
-//!    the stores' files of that kind. What is secret or personal is sealed by a purpose of its own in the keyring.
+//! 4. Its columns in both stores: nullable, prefixed with the kind, in a migration that only adds, with a check that they belong
+//!    to that kind; written and read in `rows` and `commit/kinds.rs` of PostgreSQL, `rows` and `writes/credentials.rs` of SQLite.
+//!    In PostgreSQL that check is a case of the function `authenticators_check`, and the columns a part of its trigger (ADR 22).
+//!    What is secret or personal is sealed by a `SealPurpose` of its own in the keyring, and is a `SealedColumn` in each store's
+//!    `vault.rs`, so that rotation finds it.
 //! 5. A line in the generators of testkit and `tests/panics`; the conformance suite then shows what a store lost.
 
 pub mod actor;
