@@ -28,9 +28,9 @@
 //!    `amr`: `login::amr_of`.
 //! 3. Its begin and what confirms it in `enrollment`, in a file of its own; its default name in `enrollment::default_name`.
 //! 4. Its columns in both stores: nullable, prefixed with the kind, in a migration that only adds, with a check that they belong
-//!    to that kind; written and read in `rows` and `commit/kinds.rs` of PostgreSQL, `rows` and `writes/credentials.rs` of SQLite.
-//!    In PostgreSQL that check is a case of the function `authenticators_check`, and the columns a part of its trigger (ADR 22).
-//!    What is secret or personal is sealed by a `SealPurpose` of its own in the keyring, and is a `SealedColumn` in each store's
+//!    to that kind; written and read in `rows` and in `credential_columns.rs` of `commit` (PostgreSQL) and `writes`
+//!    (SQLite). In PostgreSQL that check is a case of the function `authenticators_check`, and the columns a part of its
+//!    trigger (ADR 22). What is secret or personal is sealed by a `SealPurpose` of its own in the keyring, and is a `SealedColumn` in each store's
 //!    `vault.rs`, so that rotation finds it.
 //! 5. A line in the generators of testkit and `tests/panics`; the conformance suite then shows what a store lost.
 

@@ -1,7 +1,7 @@
 //! Committing a change set: guards first, then everything they guard, all or nothing.
 //!
-//! The change that every login makes goes as one statement ([`hot`]); any other as one transaction of several
-//! ([`commit_one`]). Changes of logins that come at the same time go together, as one statement too ([`batch`]); who
+//! A login by a code in the same call goes as one statement, and so does a wrong code ([`hot`]); any other change as one
+//! transaction of several ([`commit_one`]). Changes of logins that come at the same time go together, as one statement too ([`batch`]); who
 //! gathers them is said in `writer`.
 //!
 //! # Who may have committed
@@ -11,11 +11,11 @@
 //! # To add a kind of write
 //! An arm in [`user::apply`], a function beside its like, a column set in a new migration.
 
+mod authenticators;
 pub(crate) mod batch;
 mod core;
-mod credentials;
+mod credential_columns;
 pub(crate) mod hot;
-mod kinds;
 mod login_state;
 mod policy;
 mod records;

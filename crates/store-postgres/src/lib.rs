@@ -8,7 +8,8 @@
 //! - `migrations/`: the schema. `schema` runs them; `.sqlx/` is what the query macros know of it, written by
 //!   `cargo xtask db prepare`, so that a build needs no database.
 //! - `load`: the statements that load a user, which `users` and `loader` send. `rows`: from columns to domain types.
-//! - `commit`: guards, then what they guard; `commit::hot` is a login's change in one statement, `commit::batch` many.
+//! - `commit`: guards, then what they guard; `commit::hot` is the change of a login by a code alone
+//!   in one statement, `commit::batch` any others together.
 //! - `coalesce`: calls that come at the same time, done together: commits by `writer`, loads by `loader`.
 //! - `event_log`: positions, and why a reader stays below a horizon.
 //! - `audit`: raw rows of the log, and the seals over them.
@@ -50,9 +51,9 @@ mod schema;
 mod seal_exports;
 mod sends;
 mod store;
-mod sweep;
 mod tallies;
 mod tenancy;
+mod upkeep;
 mod users;
 mod vault;
 mod writer;

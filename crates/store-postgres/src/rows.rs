@@ -3,11 +3,11 @@
 //! A row is matched as the whole tuple of its nullable columns: what fits no case is corrupt, never half a value.
 //! Nested rows come as PostgreSQL records and are decoded as tuples in the order of their `ROW(…)`.
 
-mod credentials;
+mod authenticators;
 mod event;
 mod login_state;
 
-pub(crate) use credentials::{AuthenticatorRow, PendingRow, totp_parameters};
+pub(crate) use authenticators::{AuthenticatorRow, PendingRow, totp_parameters};
 pub(crate) use event::EventRow;
 pub(crate) use login_state::{ChallengeRow, ClientRow, TicketRow};
 
@@ -133,10 +133,10 @@ impl LoadRow {
             authenticators: each(
                 self.authenticators,
                 |row| row.0,
-                |row| credentials::authenticator(row, user, keyring),
+                |row| authenticators::authenticator(row, user, keyring),
             )?,
-            pending: each(self.pending, |row| row.0, |row| credentials::pending(row, user, keyring))?,
-            recovery: credentials::recovery_set(set, user)?,
+            pending: each(self.pending, |row| row.0, |row| authenticators::pending(row, user, keyring))?,
+            recovery: authenticators::recovery_set(set, user)?,
             challenges: each(self.challenges, |row| row.0, login_state::challenge)?,
             tickets: each(self.tickets, |row| row.0, login_state::ticket)?,
             clients: each(self.clients, |row| row.0, login_state::client)?,

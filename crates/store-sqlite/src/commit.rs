@@ -5,7 +5,7 @@ use crate::script::{Changes, Script, add};
 use crate::seal::Sealer;
 use crate::stop::Stop;
 use crate::writer::{Done, Work};
-use crate::writes::{self, log, sends};
+use crate::writes::{self, records, sends};
 use async_trait::async_trait;
 use countersign_domain::ids::Version;
 use countersign_domain::time::Timestamp;
@@ -56,13 +56,13 @@ fn script(seal: &Sealer, change: &ChangeSet) -> Result<Script, StoreError> {
         sends::charge(&mut script, &change.tenant, charge);
     }
     if let Some(request) = &change.request {
-        log::remember(&mut script, seal, request, now);
+        records::remember(&mut script, seal, request, now);
     }
     for (number, event) in (0..).zip(&change.events) {
-        log::tell(&mut script, seal, number, event);
+        records::tell(&mut script, seal, number, event);
     }
     for notice in &change.notices {
-        log::queue(&mut script, &change.tenant, notice);
+        records::queue(&mut script, &change.tenant, notice);
     }
     Ok(script)
 }

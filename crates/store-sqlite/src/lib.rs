@@ -11,7 +11,7 @@
 //! - `lifeline` says whether the database is the one that it was.
 //! - `vault` says which rows need which root key, and seals them again.
 //! - `loader` reads users: loads that come at the same time are one statement, and so one snapshot. Its connections are its own.
-//! - All other reads go through a small pool. `events` says why none of them takes long.
+//! - All other reads go through a small pool. `event_log` says why none of them takes long.
 //!
 //! # To add a column or table
 //! 1. A new file in `migrations/`, which the version before must be able to live with (R68): add, never rename or drop.
@@ -25,7 +25,7 @@ mod dead_letters;
 mod durability;
 mod erasure;
 mod error;
-mod events;
+mod event_log;
 mod lifeline;
 mod loader;
 mod open;

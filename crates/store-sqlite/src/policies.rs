@@ -7,7 +7,7 @@ use crate::rows::PolicyRow;
 use crate::seal::Sealer;
 use crate::stop::{Stop, guard};
 use crate::writer::{Done, Work};
-use crate::writes::log;
+use crate::writes::records;
 use async_trait::async_trait;
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_ports::document::encode_policy_document;
@@ -111,7 +111,7 @@ impl PutPolicy {
         guard(put.execute(&mut *at).await?.rows_affected())?;
         commit(at, seal, &self.change).await?;
         if let (Tell::Managers, Some(event)) = (self.tell, self.change.events.first()) {
-            log::tell_managers(at, event).await?;
+            records::tell_managers(at, event).await?;
         }
         Ok(())
     }

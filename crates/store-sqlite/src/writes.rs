@@ -1,9 +1,9 @@
 //! Each write as its statements of the script. The guard stands in the statement and the changed rows are counted.
 
 mod authenticators;
-mod credentials;
-pub(crate) mod log;
-mod logins;
+mod credential_columns;
+mod login_state;
+pub(crate) mod records;
 pub(crate) mod sends;
 
 use crate::script::Script;
@@ -48,14 +48,14 @@ pub(crate) fn apply(
             authenticators::use_recovery_code(script, user, *set, *index, *used_time);
         }
         Write::RemoveRecoverySet => authenticators::remove_recovery_set(script, user),
-        Write::AddChallenge(row) => logins::add_challenge(script, user, row)?,
-        Write::RemoveChallenge(id) => logins::remove_challenge(script, user, *id),
-        Write::AddTicket(row) => logins::add_ticket(script, user, row)?,
-        Write::RemoveTicket(id) => logins::remove_ticket(script, user, *id),
-        Write::PutClient(row) => logins::put_client(script, user, row)?,
-        Write::RemoveClient(id) => logins::remove_client(script, user, *id),
-        Write::PutDirectory(entry) => logins::put_directory(script, user, entry),
-        Write::RemoveDirectory => logins::remove_directory(script, user),
+        Write::AddChallenge(row) => login_state::add_challenge(script, user, row)?,
+        Write::RemoveChallenge(id) => login_state::remove_challenge(script, user, *id),
+        Write::AddTicket(row) => login_state::add_ticket(script, user, row)?,
+        Write::RemoveTicket(id) => login_state::remove_ticket(script, user, *id),
+        Write::PutClient(row) => login_state::put_client(script, user, row)?,
+        Write::RemoveClient(id) => login_state::remove_client(script, user, *id),
+        Write::PutDirectory(entry) => login_state::put_directory(script, user, entry),
+        Write::RemoveDirectory => login_state::remove_directory(script, user),
     }
     Ok(())
 }

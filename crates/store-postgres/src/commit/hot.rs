@@ -1,5 +1,5 @@
-//! The change of every login as one statement: one user, at most one authenticator used, one event, perhaps an answer
-//! to repeat. A statement is its own transaction, so this costs one round trip instead of six. Many of them are one statement
+//! The change of a login that came with its code, or of a wrong code, as one statement (ADR 22): one user, at most one authenticator used, one event, perhaps an answer
+//! to repeat. What opens or closes a challenge, remembers a client or tells somebody is of `batch`. A statement is its own transaction, so this costs one round trip instead of six. Many of them are one statement
 //! as well, `hot/many.sql`, and there cost a fraction.
 
 mod row;

@@ -1,7 +1,7 @@
 //! One user's part of a change: the guard on the version, and which statement makes each write.
 
 use super::core::CoreRow;
-use super::{Sealer, credentials, held, login_state};
+use super::{Sealer, authenticators, held, login_state};
 use crate::convert::long_in;
 use crate::error::Failure;
 use countersign_domain::change::Write;
@@ -105,34 +105,36 @@ pub(super) async fn apply(
     write: &Write,
 ) -> Result<Commit, Failure> {
     match write {
-        Write::PutAuthenticator(row) => credentials::put_authenticator(transaction, sealer, user, row).await,
+        Write::PutAuthenticator(row) => {
+            authenticators::put_authenticator(transaction, sealer, user, row).await
+        }
         Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => match usage {
             Usage::Totp { last_step } => {
                 let usage =
-                    credentials::UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?;
-                credentials::use_authenticator(transaction, user, &usage).await
+                    authenticators::UsageRow::new(*id, *last_step, *last_use_time, *consecutive_failures)?;
+                authenticators::use_authenticator(transaction, user, &usage).await
             }
             Usage::Sms { sent } => {
                 let (time, failures) = (*last_use_time, *consecutive_failures);
-                credentials::use_telephone(transaction, user, *id, *sent, time, failures).await
+                authenticators::use_telephone(transaction, user, *id, *sent, time, failures).await
             }
             Usage::SecurityKey { sign_count, backed_up } => {
                 let (said, time, failures) =
                     ((*sign_count, *backed_up), *last_use_time, *consecutive_failures);
-                credentials::use_security_key(transaction, user, *id, said, time, failures).await
+                authenticators::use_security_key(transaction, user, *id, said, time, failures).await
             }
         },
-        Write::RemoveAuthenticator(id) => credentials::remove_authenticator(transaction, user, *id).await,
-        Write::PutPending(row) => credentials::put_pending(transaction, sealer, user, row).await,
+        Write::RemoveAuthenticator(id) => authenticators::remove_authenticator(transaction, user, *id).await,
+        Write::PutPending(row) => authenticators::put_pending(transaction, sealer, user, row).await,
         Write::ChargePending { id, tries_left } => {
-            credentials::charge_pending(transaction, user, *id, *tries_left).await
+            authenticators::charge_pending(transaction, user, *id, *tries_left).await
         }
-        Write::RemovePending(id) => credentials::remove_pending(transaction, user, *id).await,
-        Write::PutRecoverySet(set) => credentials::put_recovery_set(transaction, user, set).await,
+        Write::RemovePending(id) => authenticators::remove_pending(transaction, user, *id).await,
+        Write::PutRecoverySet(set) => authenticators::put_recovery_set(transaction, user, set).await,
         Write::UseRecoveryCode { set, index, used_time } => {
-            credentials::use_recovery_code(transaction, user, *set, *index, *used_time).await
+            authenticators::use_recovery_code(transaction, user, *set, *index, *used_time).await
         }
-        Write::RemoveRecoverySet => credentials::remove_recovery_set(transaction, user).await,
+        Write::RemoveRecoverySet => authenticators::remove_recovery_set(transaction, user).await,
         Write::AddChallenge(row) => login_state::add_challenge(transaction, user, row).await,
         Write::RemoveChallenge(id) => login_state::remove_challenge(transaction, user, *id).await,
         Write::AddTicket(row) => login_state::add_ticket(transaction, user, row).await,

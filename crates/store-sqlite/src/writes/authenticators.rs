@@ -1,7 +1,7 @@
 //! Authenticators, pending enrollments and recovery codes. What is sealed of them is sealed in
-//! `credentials`.
+//! `credential_columns`.
 
-use super::credentials::{CredentialColumns, PendingColumns, SentColumns};
+use super::credential_columns::{CredentialColumns, PendingColumns, SentColumns};
 use crate::error::signed;
 use crate::script::{Changes, Script, add};
 use crate::seal::Sealer;

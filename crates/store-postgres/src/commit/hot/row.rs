@@ -1,4 +1,4 @@
-//! The change of every login as a row.
+//! Such a change as a row.
 
 use crate::commit::Sealer;
 use crate::commit::core::CoreRow;

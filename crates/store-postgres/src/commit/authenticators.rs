@@ -1,10 +1,10 @@
 //! Writes of what can be proved: authenticators, pending enrollments, recovery codes. What is
-//! sealed of them is sealed in `kinds`.
+//! sealed of them is sealed in `credential_columns`.
 //!
 //! The user's row is locked by now, so a removal that finds nothing has nothing to tell; what must find its row says so
 //! by [`held`].
 
-use super::kinds::{CredentialColumns, PendingColumns, SentColumns};
+use super::credential_columns::{CredentialColumns, PendingColumns, SentColumns};
 use super::{Sealer, held};
 use crate::convert::{long_in, time_in, time_in_opt};
 use crate::error::Failure;
