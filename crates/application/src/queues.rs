@@ -20,18 +20,18 @@ struct Queue {
     waiting: usize,
 }
 
-/// A call's place in a queue; leaving it, at whatever point, makes room.
-pub(crate) struct Place<'a> {
+/// A call's turn, waited for or held; dropping it, at whatever point, makes room.
+pub(crate) struct Turn<'a> {
     queues: &'a Queues,
     user: UserRef,
-    /// Held for as long as the place is.
-    turn: Option<OwnedMutexGuard<()>>,
+    /// There from when it came.
+    held: Option<OwnedMutexGuard<()>>,
 }
 
 impl Queues {
     /// Waits for this user's turn. First come, first served.
-    pub(crate) async fn enter(&self, user: &UserRef) -> Result<Place<'_>, AppError> {
-        let turn = {
+    pub(crate) async fn enter(&self, user: &UserRef) -> Result<Turn<'_>, AppError> {
+        let lock = {
             let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let queue = queues.entry(user.clone()).or_default();
             if queue.waiting >= MAX_WAITING {
@@ -40,13 +40,13 @@ impl Queues {
             queue.waiting += 1;
             Arc::clone(&queue.turn)
         };
-        let mut place = Place { queues: self, user: user.clone(), turn: None };
-        place.turn = Some(turn.lock_owned().await);
-        Ok(place)
+        let mut turn = Turn { queues: self, user: user.clone(), held: None };
+        turn.held = Some(lock.lock_owned().await);
+        Ok(turn)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut queues = self.queues.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get_mut(&self.user) {
