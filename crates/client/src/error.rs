@@ -11,7 +11,7 @@ use tonic_types::StatusExt as _;
 pub enum Error {
     /// The service says why. No session may be started; what to do stands with the reason in the contract.
     #[error("{0}")]
-    Told(Box<Told>),
+    Refused(Box<Refusal>),
     /// The service was not reached, or the connection broke, as often as it was tried. Whether a change happened is not
     /// known: ask again with the same `request_id`, which is one that you gave.
     #[error("the service cannot be reached")]
@@ -31,7 +31,7 @@ impl Error {
     /// The contract's reason, where the service told one that this version knows.
     pub fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Told(told) => told.reason,
+            Self::Refused(refusal) => refusal.reason,
             _ => None,
         }
     }
@@ -39,7 +39,7 @@ impl Error {
 
 /// What the service says about an error.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Refusal {
     /// The status.
     pub code: Code,
     /// The reason, if this version knows it.
@@ -67,7 +67,7 @@ pub struct Violation {
     pub problem: String,
 }
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.reason_name, self.message)
     }
@@ -80,7 +80,7 @@ pub(crate) fn of(status: Status) -> Error {
         return Error::Unreachable(Box::new(status));
     };
     let violations = details.bad_request().map(|bad| &bad.field_violations).into_iter().flatten();
-    Error::Told(Box::new(Told {
+    Error::Refused(Box::new(Refusal {
         code: status.code(),
         reason: Reason::from_str_name(&format!("ERROR_REASON_{}", info.reason)),
         reason_name: info.reason.clone(),

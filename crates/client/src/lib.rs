@@ -51,7 +51,7 @@ pub use connect::{Builder, ConnectError};
 pub use countersign_api::v1;
 pub use countersign_api::v1::ErrorReason as Reason;
 pub use countersign_api::v1::login_decision::Verdict;
-pub use error::{Error, Told, Violation};
+pub use error::{Error, Refusal, Violation};
 pub use login::{Answer, Decision, Login};
 pub use retry::Retry;
 pub use token::{BearerToken, TokenFile, TokenProvider};

@@ -36,7 +36,7 @@ impl Retry {
         let doubled = self.first_pause.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         let own = doubled.min(self.max_pause);
         let told = match error {
-            Error::Told(told) => told.retry_after,
+            Error::Refused(refusal) => refusal.retry_after,
             _ => None,
         };
         Some(told.map_or(own, |told| told.max(own)))
@@ -45,10 +45,10 @@ impl Retry {
 
 fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Told(told) => {
-            told.code == Code::Unavailable
+        Error::Refused(refusal) => {
+            refusal.code == Code::Unavailable
                 || matches!(
-                    told.reason,
+                    refusal.reason,
                     Some(
                         Reason::Contended
                             | Reason::RequestInProgress

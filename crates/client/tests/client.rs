@@ -160,7 +160,7 @@ async fn errors_are_typed() {
     let world = World::new(Options::new(Callers::Loopback)).await;
     let client = client(&world.address).await;
     let error = client.check_login(Login::after_password(TENANT, "not a user", world.passed_at())).await;
-    let Error::Told(told) = error.unwrap_err() else { panic!("not told") };
+    let Error::Refused(told) = error.unwrap_err() else { panic!("not told") };
     assert_eq!(told.reason, Some(Reason::FieldInvalid));
     assert_eq!(told.violations[0].field, "user_id");
     assert_eq!(told.metadata["field"], "user_id");

@@ -36,6 +36,6 @@ pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
 pub use queries::{ResetRequestQuery, UserQueries, UserQuery};
 pub use seal_export::{AuditProgress, ExportError, Exported, Kept, SealExporter};
 pub use text_messages::{SendLedger, SmsError, SmsSender, TextMessage};
-pub use told::Told;
+pub use told::ToldOnce;
 pub use users::{Commit, Loaded, Maintenance, UserStore};
 pub use vault::{KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};

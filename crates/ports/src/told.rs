@@ -10,13 +10,13 @@ const MOST: usize = 1_000;
 
 /// The things that were told of since the start.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct ToldOnce {
     // Digests, because what is planted may be long; of a key that nobody knows, so that none can be made to collide.
     state: RandomState,
     told: Mutex<HashSet<u64>>,
 }
 
-impl Told {
+impl ToldOnce {
     /// Whether this was not told of yet; from now on it was.
     pub fn is_new(&self, thing: impl Hash) -> bool {
         let digest = self.state.hash_one(thing);
@@ -33,7 +33,7 @@ mod tests {
     /// Each thing is new once; beyond so many none is.
     #[test]
     fn a_thing_is_new_once() {
-        let told = Told::default();
+        let told = ToldOnce::default();
         assert!(told.is_new("acme"));
         assert!(told.is_new("zoo"));
         assert!(!told.is_new("acme"));

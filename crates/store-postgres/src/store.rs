@@ -21,7 +21,7 @@ use countersign_keyring::Keyring;
 use countersign_ports::{
     ChangeSet, ClaimErasure, Commit, Erasing, EventLog, EventPosition, EventQuery, Loaded, Look, Maintenance,
     NoticeId, NoticeRecord, Outbox, OutboxEntry, PolicyStore, Random, RequestKey, ResetRequestQuery,
-    SendLedger, StoreError, StoredEvent, Tell, TenantRecord, Told, UserQueries, UserQuery, UserStore,
+    SendLedger, StoreError, StoredEvent, Tell, TenantRecord, ToldOnce, UserQueries, UserQuery, UserStore,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct PostgresStore {
     committer: Arc<Committer>,
     pub(crate) group: Option<Group>,
     /// What was told of the log that somebody edited.
-    pub(crate) told: Told,
+    pub(crate) told: ToldOnce,
 }
 
 /// What is there where calls that come at the same time are done together.
@@ -67,7 +67,7 @@ impl PostgresStore {
             Committer { pool: Arc::clone(&pool), keyring: Arc::clone(&keyring), random: Arc::clone(&random) };
         let committer = Arc::new(committer);
         let group = options.group_commit.then(|| Group::start(&options, &committer)).transpose()?;
-        Ok(Self { pool, keyring, random, committer, group, told: Told::default() })
+        Ok(Self { pool, keyring, random, committer, group, told: ToldOnce::default() })
     }
 
     /// How well calls that come at the same time are done together; all 0 where that is switched off.

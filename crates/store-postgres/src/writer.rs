@@ -7,7 +7,7 @@
 //! Where the reply is lost, the outcome is unknown to all whose changes were in the statement (R60).
 
 use crate::coalesce::{Batched, CoalesceStats, Coalescer, Job, Limits};
-use crate::commit::batch::{self, Batch, Told};
+use crate::commit::batch::{self, Batch, Outcome};
 use crate::commit::{Attempt, Committer, Work, decided_at, hot};
 use crate::error::{Failure, is_refusal, outcome_unknown, repeated, unanswered};
 use crate::pool::Pool;
@@ -121,9 +121,9 @@ impl Writing {
             Ok(told) => {
                 for (job, told) in jobs.into_iter().zip(told) {
                     match told {
-                        Told::Done => job.answer(Ok(Commit::Done)),
-                        Told::Conflict => job.answer(Ok(Commit::Conflict)),
-                        Told::Alone => drop(self.alone(job)),
+                        Outcome::Done => job.answer(Ok(Commit::Done)),
+                        Outcome::Conflict => job.answer(Ok(Commit::Conflict)),
+                        Outcome::Alone => drop(self.alone(job)),
                     }
                 }
             }
@@ -143,7 +143,7 @@ impl Writing {
     }
 
     /// Commits them as one statement. Those that no column holds are answered, and gone from `jobs`.
-    async fn commit(&self, jobs: &mut Vec<Pending>) -> Result<Vec<Told>, Attempt> {
+    async fn commit(&self, jobs: &mut Vec<Pending>) -> Result<Vec<Outcome>, Attempt> {
         let sealer = self.committer.sealer();
         let hot = jobs.iter().all(|job| hot::takes(&job.change));
         let mut batch = Batch::new(hot, jobs.len());
@@ -161,7 +161,7 @@ impl Writing {
         told
     }
 
-    async fn send(&self, batch: &Batch<'_>) -> Result<Vec<Told>, Attempt> {
+    async fn send(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>, Attempt> {
         if batch.len() == 0 {
             return Ok(Vec::new());
         }

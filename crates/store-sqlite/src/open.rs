@@ -7,7 +7,7 @@ use crate::reader::{PooledReader, Reader};
 use crate::seal::Sealer;
 use crate::writer::{self, Writer};
 use countersign_keyring::Keyring;
-use countersign_ports::{Random, StoreError, Told};
+use countersign_ports::{Random, StoreError, ToldOnce};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use std::fs::{File, OpenOptions};
@@ -35,7 +35,7 @@ pub struct SqliteStore {
     pub(crate) writer: Writer,
     pub(crate) keyring: Arc<Keyring>,
     /// What was told of the log that somebody edited.
-    pub(crate) told: Told,
+    pub(crate) told: ToldOnce,
 }
 
 impl SqliteStore {
@@ -69,7 +69,7 @@ impl SqliteStore {
         let seal = Sealer { keyring: Arc::clone(&keyring), random };
         let loader = Loader::start(&loads);
         let writer = Writer::start(connection, options, seal);
-        Ok(Self { reads, loader, writer, keyring, told: Told::default() })
+        Ok(Self { reads, loader, writer, keyring, told: ToldOnce::default() })
     }
 }
 

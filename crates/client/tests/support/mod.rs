@@ -1,6 +1,6 @@
 //! A service over TCP in this process, a user of it, and a proxy in front of it that can be told to misbehave.
 
-use countersign_api_grpc::{Callers, Grants, Options, Rate, service};
+use countersign_api_grpc::{CallLimits, Callers, Grants, Options, Rate, service};
 use countersign_application::Application;
 use countersign_client::{Client, Login, v1};
 use countersign_domain::event::EventType;
@@ -10,7 +10,6 @@ use countersign_ports::{Clock, Commit, EventLog, EventQuery, PolicyStore, Tell};
 use countersign_testkit::{
     ManualClock, MemoryStore, SeededRandom, VirtualAuthenticator, deps_in_memory, fixtures,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -56,7 +55,8 @@ impl World {
         }
         let callers = Callers::Certificates([("spiffe://test/login".to_owned(), Grants::all())].into());
         let rate = Some(Rate { per_second, burst });
-        Options { rate, rates: HashMap::new(), tokens: Some(Arc::new(Anybody)), ..Options::new(callers) }
+        let limits = CallLimits { rate, ..CallLimits::default() };
+        Options { limits, tokens: Some(Arc::new(Anybody)), ..Options::new(callers) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

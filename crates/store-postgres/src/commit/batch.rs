@@ -25,7 +25,7 @@ const MOST_TOLD: usize = 8;
 
 /// What became of one change of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     /// All of it is durable.
     Done,
     /// The user's version is another one; nothing was written.
@@ -150,15 +150,15 @@ impl<'a> Batch<'a> {
     }
 
     /// What became of each by its number, from the rows of the statement.
-    fn told(&self, rows: Vec<Answer>) -> Vec<Told> {
-        let lost = |only_tells: &bool| if *only_tells { Told::Alone } else { Told::Conflict };
-        let mut told: Vec<_> = self.only_tells.iter().map(lost).collect();
+    fn outcomes(&self, rows: Vec<Answer>) -> Vec<Outcome> {
+        let lost = |only_tells: &bool| if *only_tells { Outcome::Alone } else { Outcome::Conflict };
+        let mut outcomes: Vec<_> = self.only_tells.iter().map(lost).collect();
         for row in rows {
-            if let Some(told) = usize::try_from(row.n).ok().and_then(|number| told.get_mut(number)) {
-                *told = if row.done { Told::Done } else { Told::Alone };
+            if let Some(outcome) = usize::try_from(row.n).ok().and_then(|number| outcomes.get_mut(number)) {
+                *outcome = if row.done { Outcome::Done } else { Outcome::Alone };
             }
         }
-        told
+        outcomes
     }
 }
 
@@ -166,12 +166,12 @@ impl<'a> Batch<'a> {
 pub(crate) async fn commit(
     connection: &mut PgConnection,
     batch: &Batch<'_>,
-) -> Result<Vec<Told>, sqlx::Error> {
+) -> Result<Vec<Outcome>, sqlx::Error> {
     let answers = match &batch.rows {
         Rows::Hot(rows) => hot::commit_many(connection, rows).await?,
         Rows::Any(columns) => commit_any(connection, columns, batch.earliest).await?,
     };
-    Ok(batch.told(answers))
+    Ok(batch.outcomes(answers))
 }
 
 #[expect(clippy::too_many_lines, reason = "one line a column")]
