@@ -11,7 +11,7 @@ use countersign_domain::enrollment::{
     self, Authority, BeginSecurityKey, BeginTotp, BegunSecurityKey, BegunTotp, Confirm, Confirmed,
 };
 use countersign_domain::ids::{AuthenticatorId, TicketId, UserRef, Version};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, IssuedCodes};
 use countersign_domain::status::{self, Status};
@@ -35,7 +35,7 @@ pub(crate) fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
 }
 
 /// What a command on the user's own needs beside its arguments.
-fn proofs(actor: &Actor, code: Option<PresentedCode>) -> Proofs {
+fn proofs(actor: &Actor, code: Option<PresentedProof>) -> Proofs {
     Proofs { first_factor: actor.first_factor.clone(), code }
 }
 
@@ -131,7 +131,7 @@ impl Application {
         meta: Meta,
         (user, actor): (UserRef, Actor),
         id: AuthenticatorId,
-        code: Option<PresentedCode>,
+        code: Option<PresentedProof>,
         etag: Option<Etag>,
         encode: Encode<Changed<Gone>>,
     ) -> Result<Answer<Changed<Gone>>, AppError> {
@@ -149,7 +149,7 @@ impl Application {
         &self,
         meta: Meta,
         (user, actor): (UserRef, Actor),
-        code: Option<PresentedCode>,
+        code: Option<PresentedProof>,
         encode: Encode<Changed<Gone>>,
     ) -> Result<Answer<Changed<Gone>>, AppError> {
         let subject = Subject::of_actor(user, &actor);
@@ -181,7 +181,7 @@ impl Application {
         &self,
         meta: Meta,
         (user, actor): (UserRef, Actor),
-        code: Option<PresentedCode>,
+        code: Option<PresentedProof>,
         encode: Encode<Changed<IssuedCodes>>,
     ) -> Result<Answer<Changed<IssuedCodes>>, AppError> {
         let subject = Subject::of_actor(user, &actor);

@@ -10,7 +10,7 @@ use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::UserRef;
 use countersign_domain::policy::{DelegatedAction, ProofKind};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::status;
 use countersign_domain::team::{self, Delegated, IssuedTicket, Party};
 use countersign_domain::user::UserState;
@@ -21,7 +21,7 @@ pub struct DelegatedCommand {
     /// Who acts.
     pub actor: Actor,
     /// A code of the actor.
-    pub actor_code: Option<PresentedCode>,
+    pub actor_code: Option<PresentedProof>,
     /// Who approves.
     pub second: Option<Actor>,
     /// Why; at most 500 characters.

@@ -6,7 +6,7 @@ use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::AuthenticatorId;
 use crate::policy::{AuthenticatorType, ProofKind};
-use crate::proof::{self, Proofs};
+use crate::proof::{self, ProofField, Proofs};
 use crate::requirement;
 use crate::text::DisplayName;
 use crate::user::{Authenticator, UserState};
@@ -74,7 +74,7 @@ fn remove_on(
     proofs: &Proofs,
 ) -> Result<Gone, Denial> {
     may_remove(&draft.next, ctx, id)?;
-    proof::demand(draft, ctx, required_proofs(ctx), proofs, "proof.code")?;
+    proof::demand(draft, ctx, required_proofs(ctx), proofs, ProofField::Proof)?;
     let authenticator =
         draft.next.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
     let kind = authenticator.kind();
@@ -126,7 +126,7 @@ pub fn preview_disable(state: &UserState, ctx: &Context<'_>) -> Decision<Result<
 fn disable_on(draft: &mut Draft, ctx: &Context<'_>, proofs: Option<&Proofs>) -> Result<Gone, Denial> {
     may_disable(&draft.next, ctx)?;
     if let Some(proofs) = proofs {
-        proof::demand(draft, ctx, required_proofs(ctx), proofs, "proof.code")?;
+        proof::demand(draft, ctx, required_proofs(ctx), proofs, ProofField::Proof)?;
     }
     let gone = all(&draft.next);
     draft.next.strip(&ctx.policy.lockout, ctx.now);

@@ -19,8 +19,8 @@ use crate::ids::{AuthenticatorId, EnrollmentId};
 use crate::login::{self, Allowed};
 use crate::otp::{MAX_OFFSET_SECONDS, OtpCode, TotpKey, TotpParameters, find_offset, match_step};
 use crate::policy::{AuthenticatorType, ProofKind, ProofStage};
-use crate::presented::PresentedCode;
-use crate::proof;
+use crate::presented::PresentedProof;
+use crate::proof::{self, ProofField};
 use crate::recovery::{self, FreshSet, IssuedCodes};
 use crate::sms;
 use crate::text::{AccountLabel, DisplayName};
@@ -44,7 +44,7 @@ pub struct BeginTotp {
     /// The authenticator whose place it takes.
     pub replaces: Option<AuthenticatorId>,
     /// A code of an active authenticator, where adding one needs it.
-    pub code: Option<PresentedCode>,
+    pub code: Option<PresentedProof>,
 }
 
 /// What a new enrollment is made of.
@@ -79,9 +79,9 @@ pub struct Confirm {
     /// By what right.
     pub authority: Authority,
     /// The code that the new authenticator shows.
-    pub code: PresentedCode,
+    pub code: PresentedProof,
     /// A code of an authenticator that is active already, where adding one needs it at this stage.
-    pub existing_code: Option<PresentedCode>,
+    pub existing_code: Option<PresentedProof>,
     /// The name, or the default one.
     pub display_name: Option<DisplayName>,
 }
@@ -124,7 +124,7 @@ fn begin_totp_on(
 ) -> Result<BegunTotp, Denial> {
     let right = right(draft, ctx, &command.authority)?;
     may_enroll(&draft.next, ctx, AuthenticatorType::Totp, command.replaces)?;
-    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
+    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), ProofField::Proof)?;
     let parameters = ctx.policy.totp.parameters;
     let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after);
     let (key, account_label) = (fresh.key.clone(), command.account_label.clone());
@@ -188,7 +188,7 @@ fn confirm_on(
         proof::first_factor(ctx, right.first_factor())?;
     }
     let credential = proved(draft, ctx, &pending, &command.code)?;
-    demand(draft, ctx, stage, &right, command.existing_code.as_ref(), "existing_proof.code")?;
+    demand(draft, ctx, stage, &right, command.existing_code.as_ref(), ProofField::ExistingProof)?;
     let authenticator = Authenticator {
         id: fresh.id,
         display_name,
@@ -274,10 +274,10 @@ fn proved(
     draft: &mut Draft,
     ctx: &Context<'_>,
     pending: &PendingEnrollment,
-    code: &PresentedCode,
+    code: &PresentedProof,
 ) -> Result<Credential, Denial> {
     match (&pending.credential, code) {
-        (PendingCredential::Totp { key, parameters, .. }, PresentedCode::Otp(code))
+        (PendingCredential::Totp { key, parameters, .. }, PresentedProof::Otp(code))
             if code.digits() == parameters.digits =>
         {
             let seconds = ctx.now.unix_seconds();
@@ -289,7 +289,7 @@ fn proved(
                 None => Err(wrong(draft, pending, WRONG, clock_offset(ctx, key, *parameters, code))),
             }
         }
-        (PendingCredential::Sms(sent), PresentedCode::Otp(code)) if code.digits() == sms::DIGITS => {
+        (PendingCredential::Sms(sent), PresentedProof::Otp(code)) if code.digits() == sms::DIGITS => {
             if sms::enrollment_code(ctx, pending.id, sent).as_ref() == Some(code) {
                 // The enrollment goes with this commit, and its code with it.
                 Ok(Credential::Sms(SmsCredential { number: sent.number.clone(), sent: None }))
@@ -297,12 +297,12 @@ fn proved(
                 Err(wrong(draft, pending, WRONG, None))
             }
         }
-        (PendingCredential::SecurityKey, PresentedCode::SecurityKey(credential)) => {
+        (PendingCredential::SecurityKey, PresentedProof::SecurityKey(credential)) => {
             security_key::proved(draft, ctx, pending, credential)
         }
         (PendingCredential::Totp { .. } | PendingCredential::Sms(_), _) => {
             let problem = "must be the code that the new authenticator shows, or that it was sent";
-            Err(Denial::FieldInvalid { field: "proof.code", problem })
+            Err(Denial::FieldInvalid { field: ProofField::Proof.code(), problem })
         }
         (PendingCredential::SecurityKey, _) => Err(security_key::malformed()),
     }
@@ -328,8 +328,8 @@ fn wrong(
             .with("tries_left", tries_left.to_string()),
     );
     let field = match &pending.credential {
-        PendingCredential::SecurityKey => "proof.webauthn_credential_json",
-        PendingCredential::Totp { .. } | PendingCredential::Sms(_) => "proof.code",
+        PendingCredential::SecurityKey => ProofField::Proof.credential(),
+        PendingCredential::Totp { .. } | PendingCredential::Sms(_) => ProofField::Proof.code(),
     };
     Denial::ConfirmationIncorrect { field, attempts_remaining: tries_left, clock_offset_seconds }
 }

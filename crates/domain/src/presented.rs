@@ -13,7 +13,7 @@ pub const MAX_INPUT_LEN: usize = 64;
 
 /// A code in its normal form, told apart by shape: one field takes them all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PresentedCode {
+pub enum PresentedProof {
     /// Six or eight digits: from an authenticator app or a text message.
     Otp(OtpCode),
     /// A recovery code.
@@ -22,7 +22,7 @@ pub enum PresentedCode {
     SecurityKey(PresentedCredential),
 }
 
-impl PresentedCode {
+impl PresentedProof {
     /// Removes ASCII spaces and hyphens, once, and takes what then has the shape of a code.
     ///
     /// That is exactly six or eight ASCII digits, or exactly 25 Crockford Base32 characters in either case,

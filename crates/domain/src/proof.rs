@@ -3,8 +3,10 @@
 //!
 //! Not here: the confirmation of a pending enrollment, which has its own small budget.
 
+mod field;
 mod security_key;
 
+pub(crate) use field::ProofField;
 pub(crate) use security_key::active as active_security_keys;
 
 use crate::context::{Context, Draft};
@@ -13,7 +15,7 @@ use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, RecoverySetId};
 use crate::otp::{Digits, OtpCode, Step, match_step};
 use crate::policy::{AuthenticatorType, ProofKind};
-use crate::presented::PresentedCode;
+use crate::presented::PresentedProof;
 use crate::recovery_code::RecoveryCode;
 use crate::sms;
 use crate::time::Timestamp;
@@ -47,7 +49,7 @@ pub(crate) fn first_factor<'a>(
 
 /// What a presented code turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub(crate) enum Evaluated {
     /// The code of an active authenticator, consumed.
     Verified { id: AuthenticatorId, kind: AuthenticatorType },
     /// An unused recovery code, consumed.
@@ -59,19 +61,19 @@ pub(crate) enum Finding {
 }
 
 /// Refuses a code whose number of digits no authenticator of this user or tenant has: not evaluated, not charged (R2).
-pub(crate) fn check_digits(
+pub(crate) fn check_shape(
     draft: &Draft,
     ctx: &Context<'_>,
-    code: &PresentedCode,
-    field: &'static str,
+    code: &PresentedProof,
+    field: ProofField,
 ) -> Result<(), Denial> {
     let code = match code {
-        PresentedCode::Otp(code) => code,
-        PresentedCode::Recovery(_) => return Ok(()),
-        PresentedCode::SecurityKey(credential) if ctx.keys.is_assertion(credential) => return Ok(()),
-        PresentedCode::SecurityKey(_) => {
+        PresentedProof::Otp(code) => code,
+        PresentedProof::Recovery(_) => return Ok(()),
+        PresentedProof::SecurityKey(credential) if ctx.keys.is_assertion(credential) => return Ok(()),
+        PresentedProof::SecurityKey(_) => {
             let problem = "must be what navigator.credentials.get() gave, as JSON";
-            return Err(Denial::FieldInvalid { field: credential_field(field), problem });
+            return Err(Denial::FieldInvalid { field: field.credential(), problem });
         }
     };
     let own = draft.next.active().map(|authenticator| match &authenticator.credential {
@@ -86,17 +88,7 @@ pub(crate) fn check_digits(
         Digits::Six => "must be exactly 6 digits, or a recovery code",
         Digits::Eight => "must be exactly 8 digits, or a recovery code",
     };
-    Err(Denial::FieldInvalid { field, problem })
-}
-
-/// The field beside `field` that takes what a security key signed.
-const fn credential_field(field: &'static str) -> &'static str {
-    match field.as_bytes() {
-        b"answer.code" => "answer.webauthn_credential_json",
-        b"existing_proof.code" => "existing_proof.webauthn_credential_json",
-        b"actor_proof.code" => "actor_proof.webauthn_credential_json",
-        _ => "proof.webauthn_credential_json",
-    }
+    Err(Denial::FieldInvalid { field: field.code(), problem })
 }
 
 /// What a code is presented for. A code by text message is good for one challenge only (R71).
@@ -114,13 +106,13 @@ pub(crate) enum Presented {
 pub(crate) fn evaluate(
     draft: &mut Draft,
     ctx: &Context<'_>,
-    code: &PresentedCode,
+    code: &PresentedProof,
     presented: Presented,
-) -> Finding {
+) -> Evaluated {
     match code {
-        PresentedCode::Otp(code) => evaluate_otp(draft, ctx, code, presented),
-        PresentedCode::Recovery(code) => evaluate_recovery(draft, ctx, code),
-        PresentedCode::SecurityKey(credential) => security_key::evaluate(draft, ctx, credential, presented),
+        PresentedProof::Otp(code) => evaluate_otp(draft, ctx, code, presented),
+        PresentedProof::Recovery(code) => evaluate_recovery(draft, ctx, code),
+        PresentedProof::SecurityKey(credential) => security_key::evaluate(draft, ctx, credential, presented),
     }
 }
 
@@ -229,7 +221,7 @@ fn waits_for(ctx: &Context<'_>, pending: &PendingEnrollment, code: &OtpCode) -> 
     }
 }
 
-fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presented) -> Finding {
+fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presented) -> Evaluated {
     if !draft.next.takes_codes() {
         // A user with security keys alone has nothing that a code could fit; a disabled authenticator stays closed.
         let disabled = draft.next.authenticators.iter().any(|own| own.kind().takes_codes());
@@ -271,7 +263,7 @@ fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented:
         },
     );
     charge(draft, ctx, digest);
-    Finding::Refused
+    Evaluated::Refused
 }
 
 /// Whether a code meets the same at both times: the same step of every app, the same message to every telephone.
@@ -286,29 +278,29 @@ fn same_targets(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) ->
     })
 }
 
-fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, usage: Usage) -> Finding {
+fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, usage: Usage) -> Evaluated {
     draft.next.failures.forget_streak(&ctx.policy.lockout);
     if let Usage::Sms { sent: Some(sent) } = usage {
         // The challenge that it was bound to is passed with it, wherever the code was presented.
         draft.next.challenges.retain(|challenge| challenge.id != sent.challenge);
     }
-    let Some(authenticator) = draft.next.authenticator_mut(id) else { return Finding::Refused };
+    let Some(authenticator) = draft.next.authenticator_mut(id) else { return Evaluated::Refused };
     if !authenticator.credential.set_usage(usage) {
-        return Finding::Refused;
+        return Evaluated::Refused;
     }
     authenticator.last_use_time = Some(ctx.now);
     authenticator.consecutive_failures = 0;
-    Finding::Verified { id, kind: authenticator.kind() }
+    Evaluated::Verified { id, kind: authenticator.kind() }
 }
 
-fn locked(draft: &mut Draft, until: Option<Timestamp>) -> Finding {
+fn locked(draft: &mut Draft, until: Option<Timestamp>) -> Evaluated {
     draft.lead_refused("locked");
-    Finding::Locked { until }
+    Evaluated::Locked { until }
 }
 
-fn refused(draft: &mut Draft, finding: &'static str) -> Finding {
+fn refused(draft: &mut Draft, finding: &'static str) -> Evaluated {
     draft.lead_refused(finding);
-    Finding::Refused
+    Evaluated::Refused
 }
 
 /// The owner hears of so many wrong codes in a row wherever policy locks (R18).
@@ -362,7 +354,7 @@ pub(crate) fn recovery_fields<'a>(
 
 /// A recovery code is never locked and its failures charge nothing: 125 bits cannot be guessed, and nobody may close
 /// this door for somebody else (R15, R33).
-fn evaluate_recovery(draft: &mut Draft, ctx: &Context<'_>, code: &RecoveryCode) -> Finding {
+fn evaluate_recovery(draft: &mut Draft, ctx: &Context<'_>, code: &RecoveryCode) -> Evaluated {
     if !ctx.policy.recovery_codes.enabled {
         return refused(draft, "recovery_codes_off");
     }
@@ -384,7 +376,7 @@ fn evaluate_recovery(draft: &mut Draft, ctx: &Context<'_>, code: &RecoveryCode) 
             draft.next.failures.forget_streak(&ctx.policy.lockout);
             let remaining = draft.next.recovery_codes_remaining().to_string();
             draft.tell_owner(Event::new(EventType::RecoveryCodeUsed).with("remaining", remaining));
-            Finding::Recovered
+            Evaluated::Recovered
         }
     }
 }
@@ -395,7 +387,7 @@ pub struct Proofs {
     /// The first factor of the actor's session.
     pub first_factor: Option<FirstFactor>,
     /// A code in the same call.
-    pub code: Option<PresentedCode>,
+    pub code: Option<PresentedProof>,
 }
 
 impl Proofs {
@@ -414,7 +406,7 @@ pub(crate) fn demand(
     ctx: &Context<'_>,
     required: &[ProofKind],
     given: &Proofs,
-    field: &'static str,
+    field: ProofField,
 ) -> Result<(), Denial> {
     let missing: Vec<_> = required.iter().copied().filter(|kind| given.lacks(*kind)).collect();
     if !missing.is_empty() {
@@ -426,14 +418,11 @@ pub(crate) fn demand(
     let Some(code) = given.code.as_ref().filter(|_| required.contains(&ProofKind::SecondFactor)) else {
         return Ok(());
     };
-    check_digits(draft, ctx, code, field)?;
+    check_shape(draft, ctx, code, field)?;
     match evaluate(draft, ctx, code, Presented::ForChange) {
-        Finding::Verified { .. } | Finding::Recovered => Ok(()),
-        Finding::Refused if matches!(code, PresentedCode::SecurityKey(_)) => {
-            Err(Denial::ProofIncorrect { field: credential_field(field) })
-        }
-        Finding::Refused => Err(Denial::ProofIncorrect { field }),
-        Finding::Locked { until } => {
+        Evaluated::Verified { .. } | Evaluated::Recovered => Ok(()),
+        Evaluated::Refused => Err(Denial::ProofIncorrect { field: field.of(code) }),
+        Evaluated::Locked { until } => {
             Err(Denial::UserLocked { retry_after: until.map(|until| until.since(ctx.now)) })
         }
     }

@@ -5,7 +5,7 @@ use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::RecoverySetId;
-use crate::proof::{self, Proofs, recovery_fields};
+use crate::proof::{self, ProofField, Proofs, recovery_fields};
 use crate::recovery_code::RecoveryCode;
 use crate::secret::{SecretBytes, SecretString};
 use crate::time::Timestamp;
@@ -110,7 +110,7 @@ fn generate_on(
     fresh: &FreshSet,
 ) -> Result<IssuedCodes, Denial> {
     may_generate(&draft.next, ctx)?;
-    proof::demand(draft, ctx, &ctx.policy.disable.required_proofs, proofs, "proof.code")?;
+    proof::demand(draft, ctx, &ctx.policy.disable.required_proofs, proofs, ProofField::Proof)?;
     let issued = issue(draft, ctx, fresh);
     draft.lead_owner(generated(&issued));
     Ok(issued)

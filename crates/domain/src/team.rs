@@ -11,8 +11,8 @@ use crate::event::{Event, EventType};
 use crate::ids::TicketId;
 use crate::login::add_ticket;
 use crate::policy::{DelegatedAction, Delegation, FirstEnrollment, Grant, ProofKind};
-use crate::presented::PresentedCode;
-use crate::proof::{self, Proofs};
+use crate::presented::PresentedProof;
+use crate::proof::{self, ProofField, Proofs};
 use crate::requirement;
 use crate::secret::SecretString;
 use crate::time::Timestamp;
@@ -34,7 +34,7 @@ pub struct Delegated<'a> {
     /// Who acts.
     pub by: Party<'a>,
     /// A code of the actor, where the policy wants a fresh proof.
-    pub actor_code: Option<&'a PresentedCode>,
+    pub actor_code: Option<&'a PresentedProof>,
     /// Who approves, where the policy wants a second person.
     pub second: Option<Party<'a>>,
     /// Why, in the actor's words; kept with the event (B39). At most 500 characters.
@@ -254,6 +254,6 @@ fn prove(ctx: &Context<'_>, command: &Delegated<'_>) -> Decision<Result<(), Deni
     let own = Context { user: &user, ..*ctx };
     let given = Proofs { first_factor: None, code: command.actor_code.cloned() };
     Draft::on(command.by.state, &own, |draft| {
-        proof::demand(draft, &own, &[ProofKind::SecondFactor], &given, "actor_proof.code")
+        proof::demand(draft, &own, &[ProofKind::SecondFactor], &given, ProofField::ActorProof)
     })
 }

@@ -4,7 +4,7 @@
 use crate::{Seed, Taken};
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpKey, TotpParameters, generate};
 use countersign_domain::otpauth;
-use countersign_domain::presented::{MAX_INPUT_LEN, PresentedCode};
+use countersign_domain::presented::{MAX_INPUT_LEN, PresentedProof};
 use countersign_domain::recovery_code::RecoveryCode;
 use countersign_domain::text::{AccountLabel, Issuer};
 
@@ -12,27 +12,27 @@ use countersign_domain::text::{AccountLabel, Issuer};
 pub fn run(input: &[u8]) -> Taken {
     let mut taken = Taken::new();
     let Ok(typed) = std::str::from_utf8(input) else { return taken };
-    let parsed = PresentedCode::parse(typed);
+    let parsed = PresentedProof::parse(typed);
     let separated: String = typed.chars().flat_map(|character| [' ', character, '-']).collect();
     match &parsed {
-        Ok(PresentedCode::Otp(code)) => {
+        Ok(PresentedProof::Otp(code)) => {
             assert!(matches!(code.as_bytes().len(), 6 | 8) && code.as_bytes().iter().all(u8::is_ascii_digit));
             assert!(typed.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-')));
             taken.push("code".into());
         }
-        Ok(PresentedCode::Recovery(code)) => {
-            assert_eq!(PresentedCode::parse(code.grouped().expose()).as_ref(), parsed.as_ref());
+        Ok(PresentedProof::Recovery(code)) => {
+            assert_eq!(PresentedProof::parse(code.grouped().expose()).as_ref(), parsed.as_ref());
             taken.push("recovery code".into());
         }
-        Ok(PresentedCode::SecurityKey(_)) => panic!("nobody types what a security key signs"),
+        Ok(PresentedProof::SecurityKey(_)) => panic!("nobody types what a security key signs"),
         Err(_) => {}
     }
     if separated.len() <= MAX_INPUT_LEN {
-        assert_eq!(PresentedCode::parse(&separated), parsed);
+        assert_eq!(PresentedProof::parse(&separated), parsed);
     }
     // A code that is refused for a mark in it is refused for it wherever it stands.
     for mark in ['\t', '\n', '\u{a0}', '+'] {
-        assert!(PresentedCode::parse(&format!("{typed}{mark}")).is_err());
+        assert!(PresentedProof::parse(&format!("{typed}{mark}")).is_err());
     }
     if let Ok(read) = otpauth::parse(typed) {
         let again = otpauth::build(&read.issuer, &read.account, &read.key, read.parameters);

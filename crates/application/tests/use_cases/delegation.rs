@@ -7,7 +7,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserRef;
 use countersign_domain::policy::{DelegatedAction, FirstFactorMethod, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::user::DirectoryEntry;
 use countersign_ports::{EventLog, EventQuery, EventRecord, Outbox, UserStore};
 use countersign_testkit::fixtures;
@@ -36,7 +36,7 @@ async fn put(world: &World, user: &UserRef) {
     fresh(world.app.put_user(meta(None), user.clone(), sync, entry, encode).await).expect("it is put");
 }
 
-async fn disable(world: &World, member: &UserRef, by: &UserRef, code: &PresentedCode) -> Result<(), Denial> {
+async fn disable(world: &World, member: &UserRef, by: &UserRef, code: &PresentedProof) -> Result<(), Denial> {
     let command = DelegatedCommand {
         actor: Actor { permissions: BOTH.map(str::to_owned).to_vec(), ..world.session(by) },
         actor_code: Some(code.clone()),

@@ -4,14 +4,14 @@
 use crate::world::{World, fresh, meta};
 use countersign_domain::login::{AnswerChallenge, Assurance, RefusedReason, Verdict};
 use countersign_domain::policy::Preset;
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::recovery::IssuedCodes;
 use countersign_domain::recovery_code::RecoveryCode;
 use countersign_testkit::fixtures;
 use std::collections::BTreeSet;
 
-fn nth(codes: &IssuedCodes, index: usize) -> PresentedCode {
-    PresentedCode::Recovery(codes.codes[index].clone())
+fn nth(codes: &IssuedCodes, index: usize) -> PresentedProof {
+    PresentedProof::Recovery(codes.codes[index].clone())
 }
 
 /// The set that a login by recovery code brought along: ten different codes.

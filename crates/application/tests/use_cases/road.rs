@@ -7,7 +7,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserRef};
 use countersign_domain::login::{Assurance, RefusedReason, Verdict};
 use countersign_domain::policy::Preset;
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_ports::{ChangeSet, Commit, EventLog, EventQuery, Loaded, RequestKey, StoreError, UserStore};
 use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory, fixtures};
 use futures::future::BoxFuture;
@@ -194,7 +194,7 @@ impl UserStore for Faulty {
     }
 }
 
-async fn faulty() -> (World, Arc<Faulty>, UserRef, PresentedCode) {
+async fn faulty() -> (World, Arc<Faulty>, UserRef, PresentedProof) {
     let mut faulty = None;
     let world =
         World::over(Preset::SelfServiceCode, |store| faulty.insert(Faulty::over(store)).clone()).await;

@@ -12,7 +12,7 @@ use countersign_domain::ids::{SendId, UserRef};
 use countersign_domain::login::Verdict;
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::Preset;
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::sms::sending::{Message, SendCode};
 use countersign_keyring::{Keyring, RootKey};
 use countersign_ports::{SmsError, SmsSender, TextMessage};
@@ -116,7 +116,7 @@ async fn challenged(node: &Application, world: &World, gateway: &Gateway) -> (Us
     let confirm = Confirm {
         id: begun.id,
         authority: Authority::Session(world.session(&user)),
-        code: PresentedCode::Otp(begun.message.code),
+        code: PresentedProof::Otp(begun.message.code),
         existing_code: None,
         display_name: None,
     };

@@ -9,7 +9,7 @@ use countersign_domain::ids::{CallerId, RequestId, UserRef};
 use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
 use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::text::{AccountLabel, Issuer};
 use countersign_domain::time::Timestamp;
@@ -55,17 +55,17 @@ pub struct Phone {
 
 impl Phone {
     /// The code at that time, counted in steps from the current one.
-    pub fn code(&self, now: Timestamp, steps: i64) -> PresentedCode {
+    pub fn code(&self, now: Timestamp, steps: i64) -> PresentedProof {
         let parameters = TotpParameters::default();
         let step = Step::at(now.unix_seconds() + steps * 30, parameters.period);
-        PresentedCode::Otp(generate(&self.key, parameters, step))
+        PresentedProof::Otp(generate(&self.key, parameters, step))
     }
 
     /// The `n`-th wrong code: none that the window accepts.
-    pub fn wrong(&self, now: Timestamp, n: usize) -> PresentedCode {
+    pub fn wrong(&self, now: Timestamp, n: usize) -> PresentedProof {
         let right: Vec<_> = (-1..=1).map(|steps| self.code(now, steps)).collect();
         (0..)
-            .filter_map(|guess: usize| PresentedCode::parse(&format!("{guess:06}")).ok())
+            .filter_map(|guess: usize| PresentedProof::parse(&format!("{guess:06}")).ok())
             .filter(|guess| !right.contains(guess))
             .nth(n)
             .expect("there are enough wrong codes")
@@ -153,7 +153,7 @@ impl World {
     }
 
     /// A login with or without a code.
-    pub fn login(&self, answer: Option<PresentedCode>) -> CheckLogin {
+    pub fn login(&self, answer: Option<PresentedProof>) -> CheckLogin {
         CheckLogin {
             first_factor: Some(self.first_factor()),
             client: ClientClaims::default(),
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Checks a login and gives its verdict.
-    pub async fn check(&self, user: &UserRef, answer: Option<PresentedCode>) -> Verdict {
+    pub async fn check(&self, user: &UserRef, answer: Option<PresentedProof>) -> Verdict {
         let encode = Box::new(|_: &_| Vec::new());
         let answer = self.app.check_login(meta(None), user.clone(), self.login(answer), encode).await;
         fresh(answer).expect("no denial")

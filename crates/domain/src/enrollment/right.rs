@@ -6,8 +6,8 @@ use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::ids::{AuthenticatorId, TicketId};
 use crate::policy::{AuthenticatorType, ProofKind, ProofStage, Replace};
-use crate::presented::PresentedCode;
-use crate::proof::{self, Proofs};
+use crate::presented::PresentedProof;
+use crate::proof::{self, ProofField, Proofs};
 use crate::requirement;
 use crate::token::Opened;
 use crate::user::{Authenticator, FirstFactor, Ticket, TicketIssuer, UserState};
@@ -136,8 +136,8 @@ pub(super) fn demand(
     ctx: &Context<'_>,
     stage: ProofStage,
     right: &Right,
-    code: Option<&PresentedCode>,
-    field: &'static str,
+    code: Option<&PresentedProof>,
+    field: ProofField,
 ) -> Result<(), Denial> {
     let required = required(&draft.next, ctx, stage, right);
     let given = Proofs { first_factor: right.first_factor().cloned(), code: code.cloned() };

@@ -6,7 +6,8 @@ use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::ids::{AuthenticatorId, EnrollmentId};
 use crate::policy::{AuthenticatorType, ProofStage};
-use crate::presented::PresentedCode;
+use crate::presented::PresentedProof;
+use crate::proof::ProofField;
 use crate::secret::SecretString;
 use crate::security_key::{
     Creation, KeyChallenge, PresentedCredential, Rejection, RelyingParty, SecurityKey, user_handle,
@@ -25,7 +26,7 @@ pub struct BeginSecurityKey {
     /// The authenticator whose place it takes.
     pub replaces: Option<AuthenticatorId>,
     /// A proof of an active authenticator, where adding one needs it.
-    pub code: Option<PresentedCode>,
+    pub code: Option<PresentedProof>,
 }
 
 /// What the browser is given.
@@ -58,7 +59,7 @@ fn begin_on(
     let right = right(draft, ctx, &command.authority)?;
     may_enroll(&draft.next, ctx, AuthenticatorType::SecurityKey, command.replaces)?;
     let party = party(ctx)?;
-    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
+    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), ProofField::Proof)?;
     let lifetime = ctx.policy.enrollment.expire_after;
     let challenge = KeyChallenge::of_enrollment(ctx, draft.next.epoch, id);
     let creation = Creation {
@@ -97,7 +98,7 @@ pub(super) fn proved(
 /// Refuses what no browser made of the creation options: not evaluated, not charged.
 pub(super) const fn malformed() -> Denial {
     let problem = "must be what navigator.credentials.create() gave for this enrollment, as JSON";
-    Denial::FieldInvalid { field: "proof.webauthn_credential_json", problem }
+    Denial::FieldInvalid { field: ProofField::Proof.credential(), problem }
 }
 
 /// Whom keys sign for. While the policy names nobody, the kind is as good as not allowed.

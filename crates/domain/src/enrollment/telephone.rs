@@ -7,7 +7,8 @@ use crate::denial::Denial;
 use crate::ids::{AuthenticatorId, EnrollmentId, SendId};
 use crate::phone_number::PhoneNumber;
 use crate::policy::{AuthenticatorType, ProofStage};
-use crate::presented::PresentedCode;
+use crate::presented::PresentedProof;
+use crate::proof::ProofField;
 use crate::sms::sending::{self, Means, Message};
 use crate::sms::{LIFETIME, enrollment_code};
 use crate::user::{PendingCredential, PendingSms, UserState};
@@ -22,7 +23,7 @@ pub struct BeginSms {
     /// The authenticator whose place it takes.
     pub replaces: Option<AuthenticatorId>,
     /// A code of an active authenticator, where adding one needs it.
-    pub code: Option<PresentedCode>,
+    pub code: Option<PresentedProof>,
 }
 
 /// What a new enrollment is made of.
@@ -69,7 +70,7 @@ fn begin_sms_on(
     }
     // Before a proof is looked at: a message that is not sent must not cost one.
     sending::may_send(draft, ctx, means)?;
-    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), "proof.code")?;
+    demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), ProofField::Proof)?;
     let sms = PendingSms {
         number: command.number.clone(),
         send: fresh.send,

@@ -6,10 +6,10 @@ use super::*;
 
 /// The normal form that `typed` is taken for: `otp:…` or `recovery:…`, or `None` where it is malformed.
 fn normal(typed: &str) -> Option<String> {
-    let (kind, bytes) = match PresentedCode::parse(typed) {
-        Ok(PresentedCode::Otp(code)) => ("otp", code.as_bytes().to_vec()),
-        Ok(PresentedCode::Recovery(code)) => ("recovery", code.as_bytes().to_vec()),
-        Ok(PresentedCode::SecurityKey(_)) => panic!("nothing typed is a security key's"),
+    let (kind, bytes) = match PresentedProof::parse(typed) {
+        Ok(PresentedProof::Otp(code)) => ("otp", code.as_bytes().to_vec()),
+        Ok(PresentedProof::Recovery(code)) => ("recovery", code.as_bytes().to_vec()),
+        Ok(PresentedProof::SecurityKey(_)) => panic!("nothing typed is a security key's"),
         Err(MalformedCode) => return None,
     };
     Some(format!("{kind}:{}", String::from_utf8(bytes).unwrap()))
@@ -118,9 +118,9 @@ fn everything_else_is_malformed() {
 fn debug_and_error_tell_nothing_of_the_code() {
     let shown = format!(
         "{:?} {:?} {:?}",
-        PresentedCode::parse("135790"),
-        PresentedCode::parse("9Q9Q9-9Q9Q9-9Q9Q9-9Q9Q9-9Q9Q9"),
-        PresentedCode::parse("135790x"),
+        PresentedProof::parse("135790"),
+        PresentedProof::parse("9Q9Q9-9Q9Q9-9Q9Q9-9Q9Q9-9Q9Q9"),
+        PresentedProof::parse("135790x"),
     );
     assert!(!shown.contains("1357") && !shown.contains("Q9") && !shown.contains("81"), "{shown}");
     assert!(!MalformedCode.to_string().contains("1357"));
@@ -148,14 +148,14 @@ proptest! {
         let grouped = code.grouped();
         let shown = grouped.expose();
         for typed in [shown.to_owned(), shown.to_lowercase(), shown.replace('-', " "), shown.replace('-', "")] {
-            prop_assert_eq!(PresentedCode::parse(&typed), Ok(PresentedCode::Recovery(code.clone())));
+            prop_assert_eq!(PresentedProof::parse(&typed), Ok(PresentedProof::Recovery(code.clone())));
         }
     }
 
     /// R48, R2: no text panics, and only ASCII is ever taken.
     #[test]
     fn no_text_panics(typed in any_text()) {
-        prop_assert!(PresentedCode::parse(&typed).is_err() || typed.is_ascii());
+        prop_assert!(PresentedProof::parse(&typed).is_err() || typed.is_ascii());
     }
 
     /// R2: one foreign character anywhere spoils a good code.

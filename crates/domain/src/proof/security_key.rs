@@ -1,7 +1,7 @@
 //! What a security key proves. It is never locked and its failures charge nothing: a signature cannot be guessed, and
 //! nobody may close this door for somebody else (R15). A counter that falls closes it: then the key was copied.
 
-use super::{Finding, Presented, refused, verified};
+use super::{Evaluated, Presented, refused, verified};
 use crate::context::{Context, Draft};
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId};
@@ -15,7 +15,7 @@ pub(super) fn evaluate(
     ctx: &Context<'_>,
     credential: &PresentedCredential,
     presented: Presented,
-) -> Finding {
+) -> Evaluated {
     let Some(party) = RelyingParty::of(ctx) else { return refused(draft, "security_keys_off") };
     let open = open(&draft.next, ctx, presented);
     let challenges: Vec<_> = open.iter().map(|(_, challenge)| *challenge).collect();
@@ -71,7 +71,7 @@ fn regressed(
     ctx: &Context<'_>,
     id: AuthenticatorId,
     (stored, presented): (u32, u32),
-) -> Finding {
+) -> Evaluated {
     if let Some(authenticator) = draft.next.authenticator_mut(id) {
         authenticator.standing = Standing::Disabled { since: ctx.now };
     }

@@ -15,7 +15,7 @@ pub use world::World;
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset, ProofKind};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::text::{AccountLabel, DisplayName, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ClientClaims, DirectoryEntry, FirstFactor};
@@ -91,8 +91,8 @@ pub fn in_groups(groups: &[&str]) -> DirectoryEntry {
 }
 
 /// A code as somebody types it.
-pub fn typed(text: &str) -> PresentedCode {
-    PresentedCode::parse(text).unwrap()
+pub fn typed(text: &str) -> PresentedProof {
+    PresentedProof::parse(text).unwrap()
 }
 
 pub fn name(text: &str) -> DisplayName {

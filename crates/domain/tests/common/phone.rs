@@ -2,7 +2,7 @@
 
 use countersign_domain::enrollment::BegunTotp;
 use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::time::Timestamp;
 
 /// An authenticator app.
@@ -19,14 +19,14 @@ impl Phone {
     }
 
     /// What the app shows at `time`.
-    pub fn code(&self, time: Timestamp) -> PresentedCode {
+    pub fn code(&self, time: Timestamp) -> PresentedProof {
         self.code_off(time, 0)
     }
 
     /// What the app shows at `time` where its clock is that many steps ahead, or behind where negative.
-    pub fn code_off(&self, time: Timestamp, steps_ahead: i64) -> PresentedCode {
+    pub fn code_off(&self, time: Timestamp, steps_ahead: i64) -> PresentedProof {
         let now = Step::at(time.unix_seconds(), self.parameters.period).number();
         let step = now.checked_add_signed(steps_ahead).unwrap();
-        PresentedCode::Otp(generate(&self.key, self.parameters, Step::new(step)))
+        PresentedProof::Otp(generate(&self.key, self.parameters, Step::new(step)))
     }
 }

@@ -15,7 +15,7 @@ use countersign_domain::ids::{AuthenticatorId, UserRef};
 use countersign_domain::login::{self, Allowed, AnswerChallenge, CheckLogin, LoginFresh, Offer, Verdict};
 use countersign_domain::otp::TotpKey;
 use countersign_domain::policy::{Policy, PolicyDocument, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, FreshSet, IssuedCodes};
 use countersign_domain::restore;
@@ -192,13 +192,13 @@ impl World {
 
     /// A code that none of the user's keys shows now or, where a confirmation could tell how far off it is, within 25
     /// steps; another one with each call.
-    pub fn wrong(&mut self) -> PresentedCode {
+    pub fn wrong(&mut self) -> PresentedProof {
         let keys = self.keys();
         let digits = self.policy.totp.parameters.digits.count();
         let reach = if self.state.pending.is_empty() { 2 } else { 25 };
         loop {
             self.guessed += 1;
-            let code = PresentedCode::parse(&format!("{:0digits$}", self.guessed)).unwrap();
+            let code = PresentedProof::parse(&format!("{:0digits$}", self.guessed)).unwrap();
             if !keys.iter().any(|phone| (-reach..=reach).any(|off| phone.code_off(self.now, off) == code)) {
                 return code;
             }
@@ -256,7 +256,7 @@ impl World {
     }
 
     /// A command to confirm as the user, without a name.
-    pub fn confirm_command(&self, begun: &BegunTotp, code: PresentedCode) -> Confirm {
+    pub fn confirm_command(&self, begun: &BegunTotp, code: PresentedProof) -> Confirm {
         let authority = self.authority();
         Confirm { id: begun.id, authority, code, existing_code: None, display_name: None }
     }
@@ -293,7 +293,7 @@ impl World {
     }
 
     /// The same with a code.
-    pub fn login_with(&self, code: PresentedCode) -> CheckLogin {
+    pub fn login_with(&self, code: PresentedProof) -> CheckLogin {
         CheckLogin { answer: Some(code), ..self.login() }
     }
 
@@ -304,7 +304,7 @@ impl World {
     }
 
     /// Logs in with a code that must do.
-    pub fn log_in(&mut self, code: PresentedCode) -> Allowed {
+    pub fn log_in(&mut self, code: PresentedProof) -> Allowed {
         match self.check(&self.login_with(code)) {
             Ok(Verdict::Allowed(allowed)) => allowed,
             other => panic!("{other:?}"),
@@ -319,14 +319,14 @@ impl World {
         }
     }
 
-    pub fn answer(&mut self, challenge: &SecretString, code: PresentedCode) -> Result<Verdict, Denial> {
+    pub fn answer(&mut self, challenge: &SecretString, code: PresentedProof) -> Result<Verdict, Denial> {
         self.answer_and(challenge, code, false)
     }
 
     pub fn answer_and(
         &mut self,
         challenge: &SecretString,
-        code: PresentedCode,
+        code: PresentedProof,
         remember_client: bool,
     ) -> Result<Verdict, Denial> {
         let challenge = token::open_challenge(&self.digests.tokens, challenge.expose()).expect("one of ours");
@@ -337,7 +337,7 @@ impl World {
     }
 
     /// Proofs with a fresh password and that code.
-    pub fn proofs(&self, code: Option<PresentedCode>) -> Proofs {
+    pub fn proofs(&self, code: Option<PresentedProof>) -> Proofs {
         Proofs { first_factor: Some(password(self.now)), code }
     }
 

@@ -14,7 +14,7 @@ use countersign_domain::enrollment::{self, Authority, BeginTotp, Confirm};
 use countersign_domain::ids::{AuthenticatorId, ClientId, EnrollmentId, ResetRequestId, TicketId};
 use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::policy::{Policy, PolicyDocument};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::IssuedCodes;
 use countersign_domain::recovery_code::RecoveryCode;
@@ -325,7 +325,7 @@ impl History {
 
     // What is typed and shown.
 
-    fn code(&mut self, code: &Code) -> (PresentedCode, Typed) {
+    fn code(&mut self, code: &Code) -> (PresentedProof, Typed) {
         let digits = self.world.policy.totp.parameters.digits.count();
         let presented = match code {
             Code::App { back, ahead } => match nth_back(self.phones.len(), *back) {
@@ -333,7 +333,7 @@ impl History {
                 None => typed(&"1".repeat(digits)),
             },
             Code::Paper { back } => match nth_back(self.papers.len(), *back) {
-                Some(index) => PresentedCode::Recovery(self.papers[index].clone()),
+                Some(index) => PresentedProof::Recovery(self.papers[index].clone()),
                 None => typed(&"0".repeat(25)),
             },
             Code::Guess(guess) => typed(&guess.to_string().repeat(digits)),
@@ -341,9 +341,9 @@ impl History {
             Code::OtherDigits => typed(&"1".repeat(14 - digits)),
         };
         let seen = match presented.clone() {
-            PresentedCode::Otp(code) => Typed::Digits(code),
-            PresentedCode::Recovery(code) => Typed::Paper(code),
-            PresentedCode::SecurityKey(_) => unreachable!("no command of the model presents a security key"),
+            PresentedProof::Otp(code) => Typed::Digits(code),
+            PresentedProof::Recovery(code) => Typed::Paper(code),
+            PresentedProof::SecurityKey(_) => unreachable!("no command of the model presents a security key"),
         };
         (presented, seen)
     }
@@ -360,7 +360,7 @@ impl History {
         }
     }
 
-    fn proofs(&self, first: First, code: Option<(PresentedCode, Typed)>) -> Proofs {
+    fn proofs(&self, first: First, code: Option<(PresentedProof, Typed)>) -> Proofs {
         Proofs { first_factor: self.first(first), code: code.map(|(presented, _)| presented) }
     }
 

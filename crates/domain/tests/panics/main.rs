@@ -20,7 +20,7 @@ use countersign_domain::explain::Expected;
 use countersign_domain::ids::CallerId;
 use countersign_domain::login::{self, AnswerChallenge, CheckLogin, LoginFresh, Verdict};
 use countersign_domain::policy::{DelegatedAction, Policy, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, FreshSet};
 use countersign_domain::secret::{SecretBytes, SecretString};
@@ -186,14 +186,14 @@ fn proofs(source: &mut Source<'_>) -> Proofs {
     Proofs { first_factor: source.maybe(Source::first_factor), code: source.maybe(code) }
 }
 
-fn code(source: &mut Source<'_>) -> PresentedCode {
+fn code(source: &mut Source<'_>) -> PresentedProof {
     let number = source.number();
     let text = match source.below(3) {
         0 => format!("{:06}", number % 1_000_000),
         1 => format!("{:08}", number % 100_000_000),
         _ => format!("{number:025}"),
     };
-    PresentedCode::parse(&text).expect("one of the shapes")
+    PresentedProof::parse(&text).expect("one of the shapes")
 }
 
 fn logins(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {

@@ -6,7 +6,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::ChallengeId;
 use countersign_domain::login::{self, AnswerChallenge, Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::policy::Preset;
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::token::{self, Opened};
 use countersign_domain::user::ChallengePurpose;
 
@@ -96,7 +96,7 @@ fn a_raised_epoch_kills_open_challenges() {
     let mut world = World::new(Preset::SelfServiceCode);
     let (phone, codes) = world.enroll_with_codes();
     let (first, second) = (world.challenged(), world.challenged());
-    let code = PresentedCode::Recovery(codes.unwrap().codes[0].clone());
+    let code = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
     assert!(matches!(world.answer(&first.challenge, code), Ok(Verdict::Allowed(_))));
     assert_eq!(world.answer(&second.challenge, phone.code(world.now)), DEAD);
 }

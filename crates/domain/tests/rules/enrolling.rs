@@ -9,7 +9,7 @@ use countersign_domain::ids::{AuthenticatorId, TicketId};
 use countersign_domain::login::{Assurance, RefusedReason, Verdict};
 use countersign_domain::otp::{Algorithm, Digits, Period, TotpParameters};
 use countersign_domain::policy::{AuthenticatorType, Preset, Replace};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::token::Opened;
 
@@ -475,7 +475,7 @@ fn a_raised_epoch_ends_the_enrollment() {
     let mut world = World::new(Preset::MandatoryManaged);
     let (_, codes) = world.enroll_with_codes();
     let (begun, phone) = world.begun();
-    let recovery = PresentedCode::Recovery(codes.unwrap().codes[0].clone());
+    let recovery = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
     world.log_in(recovery);
     let denied = world.confirm(&world.confirm_command(&begun, phone.code(world.now)));
     assert_eq!(denied, Err(Denial::EnrollmentExpired));

@@ -7,7 +7,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::otp::Digits;
 use countersign_domain::policy::{PolicyDocument, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::user::Standing;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ enum Fate {
 }
 
 /// Logs in with a code and says what became of it.
-fn check(world: &mut World, code: PresentedCode) -> Fate {
+fn check(world: &mut World, code: PresentedProof) -> Fate {
     match world.check(&world.login_with(code)) {
         Ok(Verdict::LockedOut(locked)) => Fate::Locked(locked.retry_after),
         Ok(Verdict::Allowed(_) | Verdict::Refused(_)) => Fate::Evaluated,
@@ -108,7 +108,7 @@ fn a_lock_kills_open_challenges() {
 /// R10, R12: failures count per user, over every challenge, device and path that evaluates a code.
 #[test]
 fn there_is_one_budget_for_every_path() {
-    type Path = fn(&mut World, PresentedCode);
+    type Path = fn(&mut World, PresentedProof);
     let paths: [(&str, Path); 8] = [
         ("login", |world, code| drop(world.check(&world.login_with(code)))),
         ("login elsewhere", |world, code| {
@@ -154,7 +154,7 @@ fn there_is_one_budget_for_every_path() {
 fn a_retyped_code_is_charged_once() {
     let (mut world, _) = World::on_with(Preset::SelfServicePassword, every_path);
     let wrong = world.wrong();
-    let PresentedCode::Otp(digits) = &wrong else { panic!("digits") };
+    let PresentedProof::Otp(digits) = &wrong else { panic!("digits") };
     let text = String::from_utf8(digits.as_bytes().to_vec()).unwrap();
     let spaced = typed(&format!("{} {}", &text[..3], &text[3..]));
     for code in [&wrong, &spaced, &wrong] {
@@ -316,7 +316,7 @@ fn the_owner_gets_out_of_the_hard_cap() {
     let mut world = World::with(Preset::SelfServicePassword, |p| p.enrollment.max_authenticators = 1);
     let (_, codes) = world.enroll_with_codes();
     world.guess_until_disabled();
-    let code = PresentedCode::Recovery(codes.unwrap().codes[0].clone());
+    let code = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
     assert_eq!(world.log_in(code).assurance, Assurance::Recovered);
     let replaces = Some(world.state.authenticators[0].id);
     let begun = world.begin(&BeginTotp { replaces, ..world.begin_command() }).unwrap();
@@ -476,7 +476,7 @@ fn a_success_keeps_the_lock_of_a_full_window() {
         world.pass(delay.filter(|delay| *delay < HOUR).unwrap_or_default());
     }
     world.set_policy(|policy| policy.lockout.rolling_window = 2 * DAY);
-    world.log_in(PresentedCode::Recovery(codes.unwrap().codes[0].clone()));
+    world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
     assert_eq!(world.status().locked_until, Some(start.plus(DAY)));
 }
 

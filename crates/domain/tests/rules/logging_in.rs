@@ -10,7 +10,7 @@ use countersign_domain::ids::{AuthenticatorId, ResetRequestId};
 use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::otp::{Step, TotpKey, TotpParameters, Window};
 use countersign_domain::policy::{FirstFactorMethod, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::user::{
     ChallengePurpose, Credential, DirectoryEntry, FirstFactor, ResetRequest, Standing,
 };
@@ -203,7 +203,7 @@ fn one_field_takes_every_kind_of_code() {
             (Assurance::Verified, Some(world.id_of(&phone)))
         );
     }
-    let allowed = world.log_in(PresentedCode::Recovery(codes.unwrap().codes[0].clone()));
+    let allowed = world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
     assert_eq!((allowed.assurance, allowed.authenticator), (Assurance::Recovered, None));
 }
 
@@ -217,11 +217,11 @@ fn a_foreign_code_never_works() {
         let (phone, codes) = other.enroll_with_codes();
         world.now = other.now;
         assert_eq!(world.check(&world.login_with(phone.code(world.now))), Ok(REFUSED), "{tenant} {user}");
-        let foreign = PresentedCode::Recovery(codes.unwrap().codes[0].clone());
+        let foreign = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
         assert_eq!(world.check(&world.login_with(foreign)), Ok(REFUSED), "{tenant} {user}");
         // R28: nor where the digests themselves were copied over.
         other.state.recovery = world.state.recovery.clone();
-        let planted = PresentedCode::Recovery(own_codes.unwrap().codes[0].clone());
+        let planted = PresentedProof::Recovery(own_codes.unwrap().codes[0].clone());
         assert_eq!(other.check(&other.login_with(planted)), Ok(REFUSED), "{tenant} {user}");
     }
 }
@@ -233,7 +233,7 @@ fn an_answer_without_a_factor_is_ignored() {
     for preset in Preset::ALL {
         let world = World::new(preset);
         let fresh = world.clone().fresh_login();
-        let decide = |answer: Option<PresentedCode>| {
+        let decide = |answer: Option<PresentedProof>| {
             let command = CheckLogin { answer, ..world.login() };
             countersign_domain::login::check(&world.state, &world.ctx(), &command, &fresh)
         };
@@ -310,7 +310,7 @@ fn the_challenge_lists_the_ways_that_are_open() {
 fn the_amr_names_both_factors() {
     let mut world = World::new(Preset::SelfServiceCode);
     let (phone, codes) = world.enroll_with_codes();
-    let recovery = PresentedCode::Recovery(codes.unwrap().codes[0].clone());
+    let recovery = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
     let by = |method| FirstFactor { method, ..password(world.now) };
     for (first, expected) in [
         (by(FirstFactorMethod::Password), vec!["pwd", "otp", "mfa"]),

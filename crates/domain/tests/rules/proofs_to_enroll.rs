@@ -233,7 +233,7 @@ fn a_recovery_code_serves_to_add_another() {
             p.disable.required_proofs = vec![SECOND];
         });
         let (_, codes) = world.enroll_with_codes();
-        let code = countersign_domain::presented::PresentedCode::Recovery(codes.unwrap().codes[3].clone());
+        let code = countersign_domain::presented::PresentedProof::Recovery(codes.unwrap().codes[3].clone());
         let epoch = world.state.epoch;
         let at_begin = stage == ProofStage::Begin;
         let start = BeginTotp { code: at_begin.then(|| code.clone()), ..world.begin_command() };

@@ -5,7 +5,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::policy::{AuthenticatorType, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::recovery::IssuedCodes;
 use countersign_domain::user::Failures;
 use std::collections::BTreeSet;
@@ -26,8 +26,8 @@ fn on_with(
     (world, phone, codes.expect("switching on returns recovery codes"))
 }
 
-fn nth(codes: &IssuedCodes, index: usize) -> PresentedCode {
-    PresentedCode::Recovery(codes.codes[index].clone())
+fn nth(codes: &IssuedCodes, index: usize) -> PresentedProof {
+    PresentedProof::Recovery(codes.codes[index].clone())
 }
 
 /// Locks the user with wrong codes.

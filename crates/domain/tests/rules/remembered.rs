@@ -7,7 +7,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::ClientId;
 use countersign_domain::login::{Allowed, Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::policy::{ChallengeMode, PolicyDocument, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::{SecretBytes, SecretString};
 use std::collections::BTreeMap;
 
@@ -301,7 +301,7 @@ fn a_raised_epoch_forgets_clients() {
     let mut world = World::new(Preset::MandatoryManaged);
     let (phone, codes) = world.enroll_with_codes();
     let token = remember(&mut world, &phone, "web").token;
-    world.log_in(PresentedCode::Recovery(codes.unwrap().codes[0].clone()));
+    world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
     assert_eq!(check(&mut world, &token), None);
 }
 

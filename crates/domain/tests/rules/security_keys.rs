@@ -8,7 +8,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId};
 use countersign_domain::login::{Allowed, CheckLogin, Offer, RefusedReason, Verdict};
 use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, RequirementMode};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::security_key::PresentedCredential;
 use countersign_domain::team::{self, Delegated, Party};
@@ -28,8 +28,8 @@ fn world() -> (World, Phone) {
     World::on_with(Preset::SelfServicePassword, with_keys)
 }
 
-fn shown(json: &str) -> PresentedCode {
-    PresentedCode::SecurityKey(PresentedCredential::new(json).unwrap())
+fn shown(json: &str) -> PresentedProof {
+    PresentedProof::SecurityKey(PresentedCredential::new(json).unwrap())
 }
 
 fn begin_command(world: &World) -> BeginSecurityKey {
@@ -62,7 +62,7 @@ fn options(offer: &Offer) -> &str {
     offer.methods.iter().find_map(|method| method.request_options.as_ref()).unwrap().expose()
 }
 
-fn sign(key: &mut SoftwareKey, offer: &Offer) -> PresentedCode {
+fn sign(key: &mut SoftwareKey, offer: &Offer) -> PresentedProof {
     shown(&key.sign(options(offer), &Page::at(ORIGIN)))
 }
 

@@ -6,7 +6,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::login::CheckLogin;
 use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, ProofStage, Replace};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::status::{Advice, OwnAction, TwoFactorState};
 use countersign_domain::user::Standing;
@@ -55,7 +55,7 @@ fn situations(preset: Preset) -> Vec<(&'static str, World, Vec<Phone>)> {
 }
 
 /// Exactly the proofs named, each of them good.
-fn exactly(world: &World, required: &[ProofKind], code: Option<PresentedCode>) -> Proofs {
+fn exactly(world: &World, required: &[ProofKind], code: Option<PresentedProof>) -> Proofs {
     let all = world.proofs(code);
     Proofs {
         first_factor: all.first_factor.filter(|_| required.contains(&FIRST)),

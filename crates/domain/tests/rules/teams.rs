@@ -9,7 +9,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{TeamId, TicketId};
 use countersign_domain::login::{CheckLogin, RefusedReason, Verdict};
 use countersign_domain::policy::{DelegatedAction, Delegation, FirstEnrollment, Grant, Preset};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::user::{DirectoryEntry, Failures, Role, Standing, TeamMembership};
@@ -232,7 +232,7 @@ fn a_reset_leaves_nothing_old_alive() {
     assert_eq!(target.confirm(&confirm), Err(Denial::EnrollmentExpired));
     for command in [
         target.login_with(phone.code(target.now)),
-        target.login_with(PresentedCode::Recovery(codes.unwrap().codes[0].clone())),
+        target.login_with(PresentedProof::Recovery(codes.unwrap().codes[0].clone())),
         CheckLogin { client_token, ..target.login() },
     ] {
         let verdict = target.check(&command);
@@ -306,7 +306,7 @@ fn checks_stand_in_the_order_of_the_ruling() {
         p.delegation = vec![fresh_proof(DelegatedAction::ResetMember)];
     });
     let mut admin = colleague(&target, "adam", &[]);
-    let told = |target: &mut World, admin: &World, permissions: &[&str], code: Option<&PresentedCode>| {
+    let told = |target: &mut World, admin: &World, permissions: &[&str], code: Option<&PresentedProof>| {
         let actor = actor(admin, permissions);
         let command = Delegated { actor_code: code, ..command(&actor, admin) };
         act(target, DelegatedAction::ResetMember, &command).0.unwrap_err()
@@ -336,7 +336,7 @@ fn the_actors_code_is_the_actors_own() {
     let own = admin.enroll();
     target.now = admin.now;
     let actor = actor(&admin, &BOTH);
-    let with = |target: &mut World, admin: &World, code: &PresentedCode| {
+    let with = |target: &mut World, admin: &World, code: &PresentedProof| {
         let command = Delegated { actor_code: Some(code), ..command(&actor, admin) };
         act(target, DelegatedAction::ResetMember, &command)
     };
@@ -369,7 +369,7 @@ fn the_actors_failures_are_told_to_the_actor() {
     let own = admin.enroll();
     target.now = admin.now;
     let actor = actor(&admin, &BOTH);
-    let with = |target: &mut World, admin: &World, code: &PresentedCode| {
+    let with = |target: &mut World, admin: &World, code: &PresentedProof| {
         let command = Delegated { actor_code: Some(code), ..command(&actor, admin) };
         act(target, DelegatedAction::ResetMember, &command).1.expect("the actor's part")
     };

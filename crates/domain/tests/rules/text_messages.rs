@@ -9,7 +9,7 @@ use countersign_domain::ids::{AuthenticatorId, CallerId, EnrollmentId, RequestId
 use countersign_domain::login::{Assurance, Offer, RefusedReason, Verdict};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, SmsDelivery};
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::{SecretBytes, SecretString};
 use countersign_domain::sms::budget::{SendCounts, SendLimits};
 use countersign_domain::sms::sending::{self, Means, Message, SendCode};
@@ -55,20 +55,20 @@ fn begin(world: &mut World) -> BegunSms {
     begin_with(world, &number("+5511987654321"), &MEANS).unwrap()
 }
 
-fn confirm(world: &mut World, begun: &BegunSms, code: PresentedCode) -> Result<Confirmed, Denial> {
+fn confirm(world: &mut World, begun: &BegunSms, code: PresentedProof) -> Result<Confirmed, Denial> {
     let authority = world.authority();
     world.confirm(&Confirm { id: begun.id, authority, code, existing_code: None, display_name: None })
 }
 
-fn code(message: &Message) -> PresentedCode {
-    PresentedCode::Otp(message.code.clone())
+fn code(message: &Message) -> PresentedProof {
+    PresentedProof::Otp(message.code.clone())
 }
 
 /// Another code of the same length.
-fn other(message: &Message) -> PresentedCode {
+fn other(message: &Message) -> PresentedProof {
     let first = message.code.as_bytes()[0];
     let rest = std::str::from_utf8(&message.code.as_bytes()[1..]).unwrap();
-    PresentedCode::parse(&format!("{}{rest}", (first - b'0' + 1) % 10)).unwrap()
+    PresentedProof::parse(&format!("{}{rest}", (first - b'0' + 1) % 10)).unwrap()
 }
 
 /// A user whose only second factor is a telephone.
@@ -216,7 +216,7 @@ fn wrong_codes_are_charged_to_the_one_budget() {
     for guess in 1..=3 {
         assert_eq!(world.answer(&challenge, wrong.clone()), Ok(REFUSED), "guess {guess}");
         assert_eq!(world.state.authenticator(id).unwrap().consecutive_failures, guess);
-        wrong = PresentedCode::parse(&format!("0000000{guess}")).unwrap();
+        wrong = PresentedProof::parse(&format!("0000000{guess}")).unwrap();
     }
     assert!(world.state.failures.locked_until(world.now).is_some());
     assert_eq!(world.answer(&challenge, code(&sent)), Err(Denial::ChallengeInvalid));

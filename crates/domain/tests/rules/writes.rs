@@ -6,7 +6,7 @@ use countersign_domain::change::{UserCore, Write, accepted_step_offset, writes};
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::login::CheckLogin;
 use countersign_domain::policy::Preset;
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::user::UserState;
 
 /// The kinds of the writes of what is done to a copy of the world.
@@ -39,10 +39,10 @@ fn kind(write: &Write) -> &'static str {
 }
 
 /// A user with an app that may have a second one, and the recovery codes.
-fn on() -> (World, Phone, PresentedCode) {
+fn on() -> (World, Phone, PresentedProof) {
     let mut world = World::with(Preset::MandatoryManaged, |p| p.disable.required_proofs = vec![SECOND]);
     let (phone, codes) = world.enroll_with_codes();
-    (world, phone, PresentedCode::Recovery(codes.unwrap().codes[2].clone()))
+    (world, phone, PresentedProof::Recovery(codes.unwrap().codes[2].clone()))
 }
 
 /// Nothing is written where nothing changed, and a charge alone is the core's.

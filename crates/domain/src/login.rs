@@ -14,8 +14,8 @@ use crate::enrollment;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, TicketId};
 use crate::policy::{AuthenticatorType, ChallengeMode};
-use crate::presented::PresentedCode;
-use crate::proof::{self, Finding, Presented};
+use crate::presented::PresentedProof;
+use crate::proof::{self, Evaluated, Presented, ProofField};
 use crate::recovery::{self, FreshSet};
 use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
@@ -39,7 +39,7 @@ pub struct CheckLogin {
     /// The token of a remembered client.
     pub client_token: Option<SecretString>,
     /// A code that the login form carried already.
-    pub answer: Option<PresentedCode>,
+    pub answer: Option<PresentedProof>,
     /// Whether the user chose to have this client remembered.
     pub remember_client: bool,
     /// What it is for.
@@ -65,7 +65,7 @@ pub struct AnswerChallenge {
     /// The opened challenge.
     pub challenge: Opened<ChallengeId>,
     /// The code.
-    pub answer: PresentedCode,
+    pub answer: PresentedProof,
     /// Whether the user chose to have this client remembered.
     pub remember_client: bool,
 }
@@ -87,12 +87,12 @@ fn check_on(
     fresh: &LoginFresh,
 ) -> Result<Verdict, Denial> {
     let first = proof::first_factor(ctx, command.first_factor.as_ref())?;
-    if let Some(PresentedCode::SecurityKey(_)) = &command.answer {
+    if let Some(PresentedProof::SecurityKey(_)) = &command.answer {
         let problem = "answers a challenge, and none was asked yet: call without it, then AnswerChallenge";
-        return Err(Denial::FieldInvalid { field: "answer.webauthn_credential_json", problem });
+        return Err(Denial::FieldInvalid { field: ProofField::Answer.credential(), problem });
     }
     if let Some(answer) = &command.answer {
-        proof::check_digits(draft, ctx, answer, "answer.code")?;
+        proof::check_shape(draft, ctx, answer, ProofField::Answer)?;
     }
     draft.step("first_factor.max_age", "the first factor is fresh and of an accepted kind");
     if draft.next.is_account_disabled() {
@@ -144,7 +144,7 @@ fn answer_on(
     }
     let id = command.challenge.id;
     let open = draft.next.challenge(id).cloned().ok_or(Denial::ChallengeInvalid)?;
-    proof::check_digits(draft, ctx, &command.answer, "answer.code")?;
+    proof::check_shape(draft, ctx, &command.answer, ProofField::Answer)?;
     if draft.next.is_account_disabled() {
         return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
     }
@@ -289,15 +289,15 @@ fn answered(
     draft: &mut Draft,
     ctx: &Context<'_>,
     asked: &Asked<'_>,
-    answer: &PresentedCode,
+    answer: &PresentedProof,
     remember: bool,
     fresh: &LoginFresh,
 ) -> Verdict {
     let authenticator = match proof::evaluate(draft, ctx, answer, asked.presented) {
-        Finding::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
-        Finding::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
-        Finding::Verified { id, kind } => Some((id, kind)),
-        Finding::Recovered => None,
+        Evaluated::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
+        Evaluated::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
+        Evaluated::Verified { id, kind } => Some((id, kind)),
+        Evaluated::Recovered => None,
     };
     let allowed = proved(draft, ctx, asked.first, authenticator);
     let remembered_client = (remember && allowed.assurance == Assurance::Verified)
