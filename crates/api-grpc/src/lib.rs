@@ -30,7 +30,7 @@ mod status;
 mod trace;
 
 pub use options::{
-    Callers, Grants, Options, Peer, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier,
+    CallLimits, Callers, Grants, Options, Peer, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier,
 };
 pub use service::{GrpcService, Health, service};
 

@@ -105,21 +105,22 @@ impl Permit {
 
 impl Limits {
     pub(crate) fn new(options: &Options) -> Self {
+        let limits = &options.limits;
         let bounds = Bounds {
-            at_work: options.max_at_work,
-            share: options.max_at_work_per_tenant,
-            of_one: options.max_in_flight_per_tenant,
+            at_work: limits.max_at_work,
+            share: limits.max_at_work_per_tenant,
+            of_one: limits.max_in_flight_per_tenant,
         };
-        let in_flight = options.max_in_flight.min(Semaphore::MAX_PERMITS);
+        let in_flight = limits.max_in_flight.min(Semaphore::MAX_PERMITS);
         // No tenant is known yet that they could count towards, so they count towards their caller as they would there.
-        let of_caller = options.max_in_flight_per_tenant.min(in_flight.div_ceil(2));
+        let of_caller = limits.max_in_flight_per_tenant.min(in_flight.div_ceil(2));
         let unfinished = options.caller_ids().map(|id| (id, Semaphore::new(of_caller)));
         let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
         Self {
-            max_deadline: options.max_deadline,
-            default_deadline: options.default_deadline,
-            max_request_bytes: options.max_request_bytes,
-            max_wait: options.max_wait,
+            max_deadline: limits.max_deadline,
+            default_deadline: limits.default_deadline,
+            max_request_bytes: limits.max_request_bytes,
+            max_wait: limits.max_wait,
             in_flight: Arc::new(Semaphore::new(in_flight)),
             unfinished: unfinished.collect(),
             unfinished_denied: Shares::new(UNFINISHED_DENIED),
@@ -256,17 +257,18 @@ fn timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Callers;
+    use crate::options::{CallLimits, Callers};
     use tonic::codegen::http::HeaderValue;
 
     fn limits(max_in_flight: usize) -> Limits {
-        Limits::new(&Options {
+        let limits = CallLimits {
             max_request_bytes: 100,
             max_in_flight,
             default_deadline: Duration::from_secs(5),
             max_deadline: Duration::from_secs(30),
-            ..Options::new(Callers::Loopback)
-        })
+            ..CallLimits::default()
+        };
+        Limits::new(&Options { limits, ..Options::new(Callers::Loopback) })
     }
 
     /// R66: a caller's deadline is honoured up to the bound; a malformed one counts as absent.

@@ -70,28 +70,28 @@ enum Kind {
 
 /// A place of an open call. A question that has come whole needs none: whoever has begun as many as there are places and ends
 /// none must not keep the probes of others from their answer.
-pub(crate) struct Place {
+pub(crate) struct OpenPlace {
     kind: Kind,
     held: Option<Share<Asker>>,
 }
 
 impl Open {
     pub(crate) fn new(routes: Routes, options: &Options) -> Self {
-        let nameless = options.max_open_streams.div_ceil(NAMELESS);
-        let named = options.max_open_streams.saturating_sub(nameless).max(1);
+        let nameless = options.limits.max_open_streams.div_ceil(NAMELESS);
+        let named = options.limits.max_open_streams.saturating_sub(nameless).max(1);
         Self {
             routes,
-            calls: Semaphore::new(options.max_open_calls.min(Semaphore::MAX_PERMITS)),
+            calls: Semaphore::new(options.limits.max_open_calls.min(Semaphore::MAX_PERMITS)),
             named: Shares::new(named),
             nameless: Shares::new(nameless),
         }
     }
 
     /// A place for this call, or the answer that there is none.
-    pub(crate) fn place(&self, gate: &Gate, request: &Request<Body>) -> Result<Place, Status> {
+    pub(crate) fn place(&self, gate: &Gate, request: &Request<Body>) -> Result<OpenPlace, Status> {
         let kind = match request.uri().path().strip_prefix(HEALTH) {
             Some(WATCH) => Kind::Watch,
-            Some(_) => return Ok(Place { kind: Kind::Check, held: None }),
+            Some(_) => return Ok(OpenPlace { kind: Kind::Check, held: None }),
             None => Kind::Reflection,
         };
         let shown = Shown::of(request);
@@ -99,13 +99,13 @@ impl Open {
             Some(caller) => self.named.take(&Asker::Named(caller)),
             None => self.nameless.take(&Asker::nameless(shown.remote)),
         };
-        held.map(|held| Place { kind, held: Some(held) }).ok_or_else(|| overloaded().into_status())
+        held.map(|held| OpenPlace { kind, held: Some(held) }).ok_or_else(|| overloaded().into_status())
     }
 
     /// Answers a call that has its place. A stream keeps it until it ends or its caller is gone.
     pub(crate) async fn answer(
         &self,
-        Place { kind, held }: Place,
+        OpenPlace { kind, held }: OpenPlace,
         limits: &Limits,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {

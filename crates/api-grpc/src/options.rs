@@ -134,13 +134,9 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// Who may call, and the limits.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Who may call.
-    pub callers: Callers,
-    /// Who judges tokens; without, certificates alone say who calls.
-    pub tokens: Option<Arc<dyn TokenVerifier>>,
+/// What is refused as too much, and what is waited for at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
     /// The largest request message in bytes; 32 KiB by contract (R47).
     pub max_request_bytes: usize,
     /// Calls read, waiting or worked on at the same time; one more is turned away at once (R66).
@@ -161,22 +157,16 @@ pub struct Options {
     pub max_wait: Duration,
     /// How often each caller may call; `None` for as often as it likes.
     pub rate: Option<Rate>,
-    /// How often these callers may call, by name, in the place of `rate`.
-    pub rates: HashMap<String, Rate>,
     /// The deadline of a call that names none.
     pub default_deadline: Duration,
-    /// The longest deadline that a call may name.
+    /// The longest deadline that a call may name; longer ones are shortened to it.
     pub max_deadline: Duration,
-    /// Whether reflection is offered; in development only (R46).
-    pub reflection: bool,
 }
 
-impl Options {
-    /// The limits that a node has unless it is told otherwise; no tokens, no reflection.
-    pub fn new(callers: Callers) -> Self {
+impl Default for CallLimits {
+    /// What a node has unless it is told otherwise.
+    fn default() -> Self {
         Self {
-            callers,
-            tokens: None,
             max_request_bytes: 32 * 1024,
             max_in_flight: 4_096,
             max_at_work: 256,
@@ -186,9 +176,53 @@ impl Options {
             max_open_streams: 1_024,
             max_wait: Duration::from_secs(1),
             rate: None,
-            rates: HashMap::new(),
             default_deadline: Duration::from_secs(5),
             max_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl CallLimits {
+    /// The first limit that would refuse everything, by its name.
+    fn zero(&self) -> Option<&'static str> {
+        let zero = [
+            ("max_request_bytes", self.max_request_bytes == 0),
+            ("max_in_flight", self.max_in_flight == 0),
+            ("max_at_work", self.max_at_work == 0),
+            ("max_at_work_per_tenant", self.max_at_work_per_tenant == 0),
+            ("max_in_flight_per_tenant", self.max_in_flight_per_tenant == 0),
+            ("max_open_calls", self.max_open_calls == 0),
+            ("max_open_streams", self.max_open_streams == 0),
+            ("default_deadline", self.default_deadline.is_zero()),
+            ("max_deadline", self.max_deadline.is_zero()),
+        ];
+        zero.into_iter().find_map(|(limit, zero)| zero.then_some(limit))
+    }
+}
+
+/// Who may call, and the limits.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who may call.
+    pub callers: Callers,
+    /// Who judges tokens; without, certificates alone say who calls.
+    pub tokens: Option<Arc<dyn TokenVerifier>>,
+    /// What calls are refused for.
+    pub limits: CallLimits,
+    /// How often these callers may call, by name, in the place of the rate of all.
+    pub rates: HashMap<String, Rate>,
+    /// Whether reflection is offered; in development only (R46).
+    pub reflection: bool,
+}
+
+impl Options {
+    /// These callers within the limits that a node has by default; no tokens, no reflection.
+    pub fn new(callers: Callers) -> Self {
+        Self {
+            callers,
+            tokens: None,
+            limits: CallLimits::default(),
+            rates: HashMap::new(),
             reflection: false,
         }
     }
@@ -209,7 +243,7 @@ impl Options {
             Callers::Certificates(callers) => Some(callers.keys()),
         };
         names.into_iter().flatten().filter_map(|name| {
-            let rate = self.rates.get(name).copied().or(self.rate)?;
+            let rate = self.rates.get(name).copied().or(self.limits.rate)?;
             Some((CallerId::parse(name).ok()?, rate))
         })
     }
@@ -250,19 +284,9 @@ pub enum SetupError {
 impl Options {
     /// Refuses what could not work.
     pub(crate) fn check(&self) -> Result<(), SetupError> {
-        let zero = [
-            ("max_request_bytes", self.max_request_bytes == 0),
-            ("max_in_flight", self.max_in_flight == 0),
-            ("max_at_work", self.max_at_work == 0),
-            ("max_at_work_per_tenant", self.max_at_work_per_tenant == 0),
-            ("max_in_flight_per_tenant", self.max_in_flight_per_tenant == 0),
-            ("max_open_calls", self.max_open_calls == 0),
-            ("max_open_streams", self.max_open_streams == 0),
-            ("rate", self.rates().any(|(_, rate)| rate.per_second == 0 || rate.burst == 0)),
-            ("default_deadline", self.default_deadline.is_zero()),
-            ("max_deadline", self.max_deadline.is_zero()),
-        ];
-        if let Some((option, _)) = zero.into_iter().find(|(_, zero)| *zero) {
+        let stands_still = |rate: Rate| rate.per_second == 0 || rate.burst == 0;
+        let rate = self.rates().any(|(_, rate)| stands_still(rate)).then_some("rate");
+        if let Some(option) = self.limits.zero().or(rate) {
             return Err(SetupError::ZeroLimit { option });
         }
         let Callers::Certificates(callers) = &self.callers else { return Ok(()) };

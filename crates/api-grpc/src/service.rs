@@ -82,7 +82,7 @@ pub fn service(app: Application, options: Options) -> Result<GrpcService, SetupE
     let health = Health { reporter, said: Arc::default() };
     // Nobody else has the reporter yet, so its lock is free and the future is ready at once.
     let _ = health.set_serving(false).now_or_never();
-    let max_bytes = options.max_request_bytes;
+    let max_bytes = options.limits.max_request_bytes;
     let mut open = Routes::builder();
     open.add_service(health_server);
     if options.reflection {

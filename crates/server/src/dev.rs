@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::problem::Problem;
 use crate::root_key;
 use crate::secret_file::read_root_key;
+use countersign_api_grpc::CallLimits;
 use countersign_application::{AppError, Application, Meta};
 use countersign_domain::actor::Principal;
 use countersign_domain::digest::KeyId;
@@ -58,8 +59,13 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
 
 /// Whoever develops is alone: one tenant may have all places, and a call waits for its turn as long as its deadline lets it.
 fn limits() -> Limits {
-    let default = Limits::default();
-    Limits { max_in_flight_per_tenant: default.max_in_flight, max_wait: default.max_deadline, ..default }
+    let default = CallLimits::default();
+    let calls = CallLimits {
+        max_in_flight_per_tenant: default.max_in_flight,
+        max_wait: default.max_deadline,
+        ..default
+    };
+    Limits { calls, ..Limits::default() }
 }
 
 /// Everybody who can connect may do everything, so nobody from elsewhere may connect.

@@ -4,8 +4,7 @@
 use crate::adapters::SystemClock;
 use crate::config::AuditConfig;
 use crate::failure::{Failure, chain};
-use crate::jobs::every;
-use crate::lifecycle::Job;
+use crate::jobs::{Job, every};
 use crate::problem::Problem;
 use crate::stores::Stores;
 use countersign_application::audit::{Evidence, Export, ExportFailure, SealKey};

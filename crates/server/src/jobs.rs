@@ -1,15 +1,20 @@
 //! What the service does without being asked: delivers notices, deletes what expired, looks after the store. Each job is
 //! a loop that the stop token ends between two rounds.
 
+mod of_node;
+
+pub(crate) use of_node::Work;
+
 use crate::failure::chain;
 use crate::standing::{ALARM_AFTER, Standing};
 use crate::vault;
 use countersign_application::audit::{Evidence, SealWhen, seal_next};
 use countersign_application::{AppError, Application, NoticeRules};
 use countersign_ports::{
-    ClaimErasure, Clock, DeadLetters, Erasing, Maintenance, Notifier, StoreError, Told, Vault,
+    ClaimErasure, Clock, DeadLetters, Erasing, Maintenance, Notifier, StoreError, ToldOnce, Vault,
 };
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -39,6 +44,9 @@ const SEAL_EVERY: Duration = Duration::from_secs(10);
 const SEAL_EVENTS: u32 = 1_000;
 /// Tenants read at once.
 const SEAL_TENANTS: u32 = 200;
+
+/// A job that ends by itself when the node stops.
+pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs `round` at once and then every `period` until `stop`. A round that panics is told, and the next one comes.
 pub(crate) async fn every<F>(
@@ -110,7 +118,7 @@ async fn every_told<F, E>(
 }
 
 /// Delivers notices (R57).
-pub(crate) async fn dispatch(
+async fn dispatch(
     app: Application,
     notifier: Arc<dyn Notifier>,
     rules: NoticeRules,
@@ -127,7 +135,7 @@ pub(crate) async fn dispatch(
 
 /// Tells of denied callers (R42), those of the last minute too when the node stops. Who is denied while it drains is told
 /// of by the life cycle: a drain that takes too long must not take these with it.
-pub(crate) async fn tell_denials(app: Application, stop: CancellationToken) {
+async fn tell_denials(app: Application, stop: CancellationToken) {
     let told = app.clone();
     every(DENIALS_EVERY, stop, "denials", move || {
         let app = told.clone();
@@ -138,7 +146,7 @@ pub(crate) async fn tell_denials(app: Application, stop: CancellationToken) {
 }
 
 /// Deletes what expired (R49).
-pub(crate) async fn sweep(store: Arc<dyn Maintenance>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+async fn sweep(store: Arc<dyn Maintenance>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let stopped = stop.clone();
     let standing = Standing::new("sweep", "expired rows could not be deleted", ALARM_AFTER);
     every_told(SWEEP_EVERY, stop, standing, move || {
@@ -167,7 +175,7 @@ async fn sweep_all(
 }
 
 /// Deletes notices that were given up and that nobody wanted sent again for so long (R49).
-pub(crate) async fn sweep_dead_letters(
+async fn sweep_dead_letters(
     store: Arc<dyn DeadLetters>,
     keep: Duration,
     clock: Arc<dyn Clock>,
@@ -191,7 +199,7 @@ pub(crate) async fn sweep_dead_letters(
 }
 
 /// Keeps counting short (P9). Every node does; each change is folded by one of them.
-pub(crate) async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
+async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     let stopped = stop.clone();
     let standing = Standing::new("fold", "counts could not be folded", ALARM_AFTER);
     every_told(FOLD_EVERY, stop, standing, move || {
@@ -206,7 +214,7 @@ pub(crate) async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
 }
 
 /// Seals what is under an older root key with the newest (R52). Every node does; each row is sealed by one of them.
-pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
+async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
     let stopped = stop.clone();
     let standing = Standing::new("reseal", "rows could not be sealed again", ALARM_AFTER);
     every_told(RESEAL_EVERY, stop, standing, move || {
@@ -217,8 +225,8 @@ pub(crate) async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
 }
 
 /// Takes the claims of erased users out of the log. Several nodes may do it at once: they make the same of it.
-pub(crate) async fn erase(store: Arc<dyn ClaimErasure>, stop: CancellationToken) {
-    let (stopped, told) = (stop.clone(), Arc::new(Told::default()));
+async fn erase(store: Arc<dyn ClaimErasure>, stop: CancellationToken) {
+    let (stopped, told) = (stop.clone(), Arc::new(ToldOnce::default()));
     let standing = Standing::new("erase", "claims could not be erased", ALARM_AFTER);
     every_told(ERASE_EVERY, stop, standing, move || {
         let (store, told, stopped) = (Arc::clone(&store), Arc::clone(&told), stopped.clone());
@@ -229,7 +237,7 @@ pub(crate) async fn erase(store: Arc<dyn ClaimErasure>, stop: CancellationToken)
 
 /// Keeps the log of security events in bounds, and room for what is to come. Dropping is for the owner of the tables alone:
 /// where somebody else serves and a retention is configured, this fails until it is taken out.
-pub(crate) async fn keep_events(
+async fn keep_events(
     app: Application,
     store: Arc<dyn Maintenance>,
     retention: Option<Duration>,
@@ -252,7 +260,7 @@ pub(crate) async fn keep_events(
 
 async fn erase_all(
     store: &dyn ClaimErasure,
-    told: &Told,
+    told: &ToldOnce,
     stopped: &CancellationToken,
 ) -> Result<(), StoreError> {
     let (mut done, mut passed) = (None, None);
@@ -299,7 +307,7 @@ async fn carry_out(
 
 /// Seals the log (R56), tenant by tenant, while the clock can be relied on. Several nodes may do it at once: a seal's number
 /// is given once, and who comes later finds the events sealed.
-pub(crate) async fn seal(
+async fn seal(
     evidence: Evidence,
     after: Duration,
     alarm_after: Duration,

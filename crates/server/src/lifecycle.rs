@@ -1,21 +1,15 @@
 //! From ready to stopped: serves, and at a signal says so, closes the port, lets calls under way finish, and ends (R67).
 
-use crate::adapters::GuardedClock;
 use crate::config::Limits;
 use crate::failure::{Failure, chain};
 use crate::hangups::Hangups;
-use crate::jobs;
+use crate::jobs::Job;
 use crate::listener::Connection;
-use crate::readiness;
+use crate::readiness::{self, LookedAt};
 use crate::streams::EndStreams;
-use crate::witness::Witness;
 use countersign_api_grpc::GrpcService;
-use countersign_application::audit::Evidence;
-use countersign_application::{Application, NoticeRules};
-use countersign_ports::{ClaimErasure, Lifeline, Maintenance, Notifier, Vault};
+use countersign_application::Application;
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinError;
@@ -34,9 +28,6 @@ const MAX_STREAMS: u32 = 1_000;
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// Streams that a peer opened and cancelled before we looked at them (RUSTSEC-2024-0003, "rapid reset").
 const MAX_PENDING_RESETS: usize = 50;
-
-/// A job that ends by itself when the node stops.
-pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The signals that stop the service.
 pub(crate) struct Signals {
@@ -66,63 +57,29 @@ pub(crate) struct Node {
     pub(crate) app: Application,
     /// The contract over them.
     pub(crate) service: GrpcService,
-    /// The store's upkeep.
-    pub(crate) maintenance: Arc<dyn Maintenance>,
-    /// What stands under root keys.
-    pub(crate) vault: Arc<dyn Vault>,
-    /// Erasing from the log.
-    pub(crate) erasure: Arc<dyn ClaimErasure>,
-    /// Whether it is the store that it was.
-    pub(crate) lifeline: Arc<dyn Lifeline>,
-    /// What this node has seen of it.
-    pub(crate) witness: Arc<Witness>,
-    /// The time.
-    pub(crate) clock: Arc<GuardedClock>,
-    /// Who delivers notices.
-    pub(crate) notifier: Arc<dyn Notifier>,
-    /// When it tries again.
-    pub(crate) notice_rules: NoticeRules,
+    /// What readiness rests on.
+    pub(crate) looked_at: LookedAt,
     /// Connections to serve.
     pub(crate) connections: ReceiverStream<io::Result<Connection>>,
     /// What is waited for at most.
     pub(crate) limits: Limits,
-    /// How long security events are kept; for ever where this is `None`.
-    pub(crate) retention: Option<Duration>,
-    /// What proves the log: nothing is dropped before it does.
-    pub(crate) evidence: Evidence,
+    /// What it does without being asked.
+    pub(crate) jobs: Vec<Job>,
     /// Ends the jobs.
     pub(crate) stop: CancellationToken,
 }
 
 impl Node {
     /// Serves until a signal, drains, and returns. A second signal ends the draining at once.
-    pub(crate) async fn serve(self, mut signals: Signals, more: Vec<Job>) -> Result<(), Failure> {
+    pub(crate) async fn serve(self, mut signals: Signals) -> Result<(), Failure> {
         let health = self.service.health();
         health.set_serving(true).await;
         let jobs = TaskTracker::new();
-        jobs.spawn(jobs::dispatch(self.app.clone(), self.notifier, self.notice_rules, self.stop.clone()));
-        jobs.spawn(jobs::tell_denials(self.app.clone(), self.stop.clone()));
-        let (app, maintenance) = (self.app.clone(), Arc::clone(&self.maintenance));
-        jobs.spawn(jobs::keep_events(app, maintenance, self.retention, self.evidence, self.stop.clone()));
-        jobs.spawn(jobs::sweep(
-            Arc::clone(&self.maintenance),
-            Arc::clone(&self.clock) as _,
-            self.stop.clone(),
-        ));
-        jobs.spawn(jobs::fold(Arc::clone(&self.maintenance), self.stop.clone()));
-        jobs.spawn(jobs::reseal(self.vault, self.stop.clone()));
-        jobs.spawn(jobs::erase(self.erasure, self.stop.clone()));
-        for job in more {
+        for job in self.jobs {
             jobs.spawn(job);
         }
         let checking = CancellationToken::new();
-        let looked_at = readiness::LookedAt {
-            store: self.maintenance,
-            lifeline: self.lifeline,
-            witness: self.witness,
-            clock: self.clock,
-        };
-        let mut checker = tokio::spawn(readiness::check(looked_at, health.clone(), checking.clone()));
+        let mut checker = tokio::spawn(readiness::check(self.looked_at, health.clone(), checking.clone()));
         let closing = CancellationToken::new();
         let (ending, closed) = (closing.clone(), closing.clone().cancelled_owned());
         let mut server = tokio::spawn(

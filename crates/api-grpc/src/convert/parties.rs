@@ -5,7 +5,7 @@ use super::fields::{Fields, Parsed};
 use countersign_api::v1;
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::ids::UserId;
-use countersign_domain::presented::PresentedCode;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::SecretString;
 use countersign_domain::security_key::PresentedCredential;
 use countersign_domain::user::{ClientClaims, FirstFactor};
@@ -185,13 +185,13 @@ pub(crate) fn proof(
     fields: &mut Fields,
     field: impl Display,
     proof: Option<v1::Proof>,
-) -> Parsed<Option<PresentedCode>> {
+) -> Parsed<Option<PresentedProof>> {
     let Some(proof) = proof else { return Ok(None) };
     match proof.kind {
         None => fields.refuse(field, "must be one of code and webauthn_credential_json"),
         Some(v1::proof::Kind::Code(code)) => {
             let code = SecretString::new(code);
-            fields.take(format_args!("{field}.code"), PresentedCode::parse(code.expose())).map(Some)
+            fields.take(format_args!("{field}.code"), PresentedProof::parse(code.expose())).map(Some)
         }
         Some(v1::proof::Kind::WebauthnCredentialJson(json)) => {
             let json = SecretString::new(json);
@@ -199,7 +199,7 @@ pub(crate) fn proof(
                 let problem = "must be JSON of at most 16 KiB";
                 return fields.refuse(format_args!("{field}.webauthn_credential_json"), problem);
             };
-            Ok(Some(PresentedCode::SecurityKey(credential)))
+            Ok(Some(PresentedProof::SecurityKey(credential)))
         }
     }
 }
@@ -209,7 +209,7 @@ pub(crate) fn required_proof(
     fields: &mut Fields,
     field: impl Display + Copy,
     given: Option<v1::Proof>,
-) -> Parsed<PresentedCode> {
+) -> Parsed<PresentedProof> {
     match proof(fields, field, given)? {
         Some(code) => Ok(code),
         None => fields.refuse(field, "is required"),

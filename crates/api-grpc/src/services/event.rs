@@ -5,7 +5,7 @@ mod place;
 mod watch;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use place::{Log as FuzzedLog, Place as FuzzedPlace};
+pub(crate) use place::{Log as FuzzedLog, LogPlace as FuzzedPlace};
 
 use super::caller;
 use super::shared::{Reply, done, limit, list_arguments, tenant};

@@ -1,13 +1,13 @@
 //! Every reason of an error that these services can give, provoked once and looked at whole.
 
 use crate::support::{
-    Client, Fault, Person, Raw, Told, World, answer, callers, code, options, password, reason,
+    Client, Fault, Person, Raw, Told, World, answer, callers, code, limited, options, password, reason,
 };
 use countersign_api::v1;
 use countersign_api::v1::event_service_client::EventServiceClient;
 use countersign_api::v1::policy_service_client::PolicyServiceClient;
 use countersign_api::v1::team_service_client::TeamServiceClient;
-use countersign_api_grpc::{Options, Rate, Tenants};
+use countersign_api_grpc::{Rate, Tenants};
 use countersign_domain::policy::{FirstFactorMethod, Preset, ProofKind, SmsDelivery};
 use countersign_testkit::fixtures;
 use std::collections::BTreeSet;
@@ -390,7 +390,7 @@ async fn retention(told: &mut Collected) {
 
 async fn rates(told: &mut Collected) {
     let rate = Some(Rate { per_second: 4, burst: 1 });
-    let world = World::with(Options { rate, ..options(callers([])) });
+    let world = World::with(limited(callers([]), |limits| limits.rate = rate));
     world.tenant(Preset::SelfServiceCode).await;
     let mut client = world.client().await;
     let ann = Person::new("self-service-code", "ann");
@@ -399,7 +399,7 @@ async fn rates(told: &mut Collected) {
 }
 
 async fn faults(told: &mut Collected) {
-    let world = World::with(Options { max_in_flight: 1, ..options(callers([])) });
+    let world = World::with(limited(callers([]), |limits| limits.max_in_flight = 1));
     world.tenant(Preset::SelfServiceCode).await;
     let mut client = world.client().await;
     let ann = Person::new("self-service-code", "ann");

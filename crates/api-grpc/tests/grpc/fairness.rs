@@ -1,6 +1,6 @@
 //! Turns, shares and rates: one tenant's or caller's storm and the others (R66).
 
-use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, options, reason};
+use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, limited, reason};
 use countersign_api_grpc::{Options, Rate};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
@@ -64,9 +64,11 @@ impl Setting {
 /// behind the storm.
 #[tokio::test]
 async fn a_storm_of_one_tenant_does_not_hold_up_another() {
-    let setting =
-        Setting::new(Options { max_at_work: 1, max_wait: Duration::from_hours(1), ..options(callers([])) })
-            .await;
+    let setting = Setting::new(limited(callers([]), |limits| {
+        limits.max_at_work = 1;
+        limits.max_wait = Duration::from_hours(1);
+    }))
+    .await;
     let mut calls = vec![setting.login(STORM, "s0")];
     setting.until_committing(1).await;
     for index in 1..=5 {
@@ -91,12 +93,11 @@ async fn a_storm_of_one_tenant_does_not_hold_up_another() {
 /// R66: a tenant alone has all places; once another one was there it has no more than its share at work.
 #[tokio::test(start_paused = true)]
 async fn a_tenant_has_its_share_beside_another() {
-    let options = Options {
-        max_at_work: 4,
-        max_at_work_per_tenant: 2,
-        max_wait: Duration::from_hours(1),
-        ..options(callers([]))
-    };
+    let options = limited(callers([]), |limits| {
+        limits.max_at_work = 4;
+        limits.max_at_work_per_tenant = 2;
+        limits.max_wait = Duration::from_hours(1);
+    });
     let setting = Setting::new(options).await;
     let mut calls: Vec<_> = (0..5).map(|index| setting.login(STORM, &format!("s{index}"))).collect();
     setting.until_committing(4).await;
@@ -123,12 +124,11 @@ async fn a_tenant_has_its_share_beside_another() {
 /// R66: what one tenant has waiting is bounded; it is turned away at once with a time to come back, and others are not.
 #[tokio::test]
 async fn the_share_of_a_tenant_is_bounded() {
-    let options = Options {
-        max_at_work: 1,
-        max_in_flight_per_tenant: 3,
-        max_wait: Duration::from_hours(1),
-        ..options(callers([]))
-    };
+    let options = limited(callers([]), |limits| {
+        limits.max_at_work = 1;
+        limits.max_in_flight_per_tenant = 3;
+        limits.max_wait = Duration::from_hours(1);
+    });
     let setting = Setting::new(options).await;
     let first = setting.login(STORM, "s0");
     setting.until_committing(1).await;
@@ -150,7 +150,10 @@ async fn the_share_of_a_tenant_is_bounded() {
 /// R66: who waited for a turn that does not come in time is told so, and has changed nothing.
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_does_not_come_is_told() {
-    let options = Options { max_at_work: 1, max_wait: Duration::from_secs(1), ..options(callers([])) };
+    let options = limited(callers([]), |limits| {
+        limits.max_at_work = 1;
+        limits.max_wait = Duration::from_secs(1);
+    });
     let setting = Setting::new(options).await;
     let first = setting.login(STORM, "s0");
     setting.until_committing(1).await;
@@ -167,11 +170,9 @@ async fn a_turn_that_does_not_come_is_told() {
 async fn a_caller_has_its_rate() {
     let slow = "spiffe://test/slow";
     let grants = vec![("login", countersign_api_grpc::Tenants::All)];
-    let options = Options {
-        rate: Some(Rate { per_second: 1_000, burst: 1_000 }),
-        rates: HashMap::from([(slow.to_owned(), Rate { per_second: 2, burst: 3 })]),
-        ..options(callers([(slow, grants)]))
-    };
+    let rate = Some(Rate { per_second: 1_000, burst: 1_000 });
+    let rates = HashMap::from([(slow.to_owned(), Rate { per_second: 2, burst: 3 })]);
+    let options = Options { rates, ..limited(callers([(slow, grants)]), |limits| limits.rate = rate) };
     let world = World::with(options);
     world.tenant(Preset::SelfServiceCode).await;
     let ann = Person::new(STORM, "ann");
@@ -201,7 +202,7 @@ async fn a_caller_has_its_rate() {
 async fn requests_that_never_end_leave_room_for_others() {
     let endless = "spiffe://test/endless";
     let grants = vec![("login", countersign_api_grpc::Tenants::All)];
-    let world = World::with(Options { max_in_flight: 4, ..options(callers([(endless, grants)])) });
+    let world = World::with(limited(callers([(endless, grants)]), |limits| limits.max_in_flight = 4));
     world.tenant(Preset::SelfServiceCode).await;
     let (endless, other) = (world.connect(Some(&[endless])).await, world.client().await);
     let raw = Raw(endless.channel.clone());
@@ -223,7 +224,7 @@ async fn requests_that_never_end_leave_room_for_others() {
 /// others out of the log.
 #[tokio::test(start_paused = true)]
 async fn denied_requests_that_never_end_leave_room_for_others() {
-    let world = World::with(Options { max_in_flight: 2, ..options(callers([])) });
+    let world = World::with(limited(callers([]), |limits| limits.max_in_flight = 2));
     world.tenant(Preset::SelfServiceCode).await;
     let stranger = world.connect(Some(&["spiffe://test/stranger"])).await;
     let (another, other) = (world.connect(Some(&["spiffe://test/another"])).await, world.client().await);

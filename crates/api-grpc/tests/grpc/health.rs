@@ -1,6 +1,6 @@
 //! Health and reflection: open to everybody who can connect, and telling nothing of any tenant.
 
-use crate::support::{EVERYTHING, Fault, Person, Raw, World, callers, options, reason};
+use crate::support::{EVERYTHING, Fault, Person, Raw, World, callers, limited, options, reason};
 use countersign_api_grpc::Options;
 use countersign_domain::policy::Preset;
 use http_body_util::Full;
@@ -128,7 +128,10 @@ async fn a_question_about_health_that_never_ends_is_ended() {
 /// do other calls fill theirs.
 #[tokio::test(start_paused = true)]
 async fn health_and_calls_do_not_fill_each_other() {
-    let options = Options { max_in_flight: 1, max_open_calls: 2, ..options(callers([])) };
+    let options = limited(callers([]), |limits| {
+        limits.max_in_flight = 1;
+        limits.max_open_calls = 2;
+    });
     let world = World::with(options);
     world.tenant(Preset::SelfServiceCode).await;
     let (nobody, client) = (world.connect(None).await, world.client().await);
@@ -170,7 +173,7 @@ async fn health_and_calls_do_not_fill_each_other() {
 #[tokio::test]
 async fn watches_of_health_are_bounded() {
     // Of sixteen four are for those without a name, and one of those has no more than are free beside it.
-    let world = World::with(Options { max_open_streams: 16, ..options(callers([])) });
+    let world = World::with(limited(callers([]), |limits| limits.max_open_streams = 16));
     let mut health = HealthClient::new(world.connect(None).await.channel);
     let mut first = health.watch(everything()).await.unwrap().into_inner();
     let mut second = health.watch(everything()).await.unwrap().into_inner();
@@ -193,7 +196,7 @@ async fn watches_of_health_are_bounded() {
 #[tokio::test]
 async fn watches_of_the_nameless_leave_room_for_callers() {
     let other = [("other.internal", Vec::new())];
-    let world = World::with(Options { max_open_streams: 16, ..options(callers(other)) });
+    let world = World::with(limited(callers(other), |limits| limits.max_open_streams = 16));
     let mut held = Vec::new();
     for (address, names, expected) in [
         ("192.0.2.1:1", None, 2),

@@ -1,6 +1,6 @@
 //! Size, number and time of calls, and what becomes of those that are cut short.
 
-use crate::support::{Client, Fault, Person, Raw, World, callers, code, options, reason};
+use crate::support::{Client, Fault, Person, Raw, World, callers, code, limited, options, reason};
 use countersign_api::v1;
 use countersign_api_grpc::Options;
 use countersign_domain::event::EventType;
@@ -46,7 +46,7 @@ async fn large_requests_are_refused_with_the_limit() {
 /// R66: one call more than may be worked on is turned away at once, with a time to come back.
 #[tokio::test]
 async fn overload_is_told_at_once() {
-    let options = Options { max_in_flight: 1, ..options(callers([])) };
+    let options = limited(callers([]), |limits| limits.max_in_flight = 1);
     let (world, client, ann, wrong) = enrolled(options).await;
     let gate = Arc::new(Semaphore::new(0));
     world.fail_commits(Fault::Wait(Arc::clone(&gate)));

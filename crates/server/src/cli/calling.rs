@@ -53,9 +53,21 @@ pub(crate) struct ServiceArgs {
     pub(crate) timeout: u16,
 }
 
-/// Who acts, in the log of events.
+/// Which tenant of which service.
+#[derive(Debug, Args)]
+pub(crate) struct TenantArgs {
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    /// The tenant
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: String,
+}
+
+/// The same, and who acts there.
 #[derive(Debug, Args)]
 pub(crate) struct OperatorArgs {
+    #[command(flatten)]
+    pub(crate) of: TenantArgs,
     /// Who you are, as the log of events is to name you
     #[arg(long, value_name = "NAME", env = "COUNTERSIGN_OPERATOR")]
     pub(crate) operator: String,
@@ -72,12 +84,7 @@ pub(crate) enum TenantCommand {
 #[derive(Debug, Args)]
 pub(crate) struct CreateTenantArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-    /// The id of the new tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) by: OperatorArgs,
     /// The preset to begin with; `policy presets` lists them
     #[arg(long, value_name = "ID")]
     pub(crate) preset: String,
@@ -97,7 +104,7 @@ pub(crate) enum PolicyCommand {
     /// Tell what would be decided for a user, and by which rules, without doing it
     Explain(ExplainArgs),
     /// Print the revisions of a policy, the newest first: when, by whom, and which fields
-    Revisions(RevisionsArgs),
+    Revisions(TenantArgs),
     /// Print the presets, a line each
     Presets(ServiceArgs),
 }
@@ -120,10 +127,7 @@ pub(crate) struct GetPolicyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DiffPolicyArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) of: TenantArgs,
     /// The file (JSON): the fields that it names are compared
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
@@ -132,12 +136,7 @@ pub(crate) struct DiffPolicyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ApplyPolicyArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) by: OperatorArgs,
     /// Change nothing, and tell what would happen
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -149,10 +148,7 @@ pub(crate) struct ApplyPolicyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) of: TenantArgs,
     /// The user it would happen to
     #[arg(long, value_name = "ID")]
     pub(crate) user: String,
@@ -173,15 +169,6 @@ pub(crate) struct ExplainArgs {
     pub(crate) permissions: Vec<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct RevisionsArgs {
-    #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Print where a user stands: factors, locks, and what may be done
@@ -191,7 +178,7 @@ pub(crate) enum UserCommand {
     /// Lift the lock of a user who guessed too often
     Unlock(ChangeUserArgs),
     /// Print what the directory told of users, a JSON object a line: what `import` reads
-    Export(ExportUsersArgs),
+    Export(OperatorArgs),
     /// Tell the service of users, from a file with a JSON object a line; each replaces what was known before
     Import(ImportUsersArgs),
 }
@@ -199,12 +186,7 @@ pub(crate) enum UserCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ShowUserArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) by: OperatorArgs,
     /// The user
     #[arg(long, value_name = "ID")]
     pub(crate) user: String,
@@ -216,12 +198,7 @@ pub(crate) struct ShowUserArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ChangeUserArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) by: OperatorArgs,
     /// The user
     #[arg(long, value_name = "ID")]
     pub(crate) user: String,
@@ -234,25 +211,9 @@ pub(crate) struct ChangeUserArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ExportUsersArgs {
-    #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct ImportUsersArgs {
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-    /// The tenant
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant: String,
+    pub(crate) by: OperatorArgs,
     /// The file; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,

@@ -6,7 +6,7 @@ mod file;
 use super::service::{Service, actor, short};
 use super::{instant, json, print, tell};
 use crate::cli::{
-    ApplyPolicyArgs, DiffPolicyArgs, ExplainArgs, GetPolicyArgs, PolicyCommand, RevisionsArgs, ServiceArgs,
+    ApplyPolicyArgs, DiffPolicyArgs, ExplainArgs, GetPolicyArgs, PolicyCommand, ServiceArgs, TenantArgs,
 };
 use crate::failure::Failure;
 use crate::problem::Problem;
@@ -45,7 +45,7 @@ async fn get(args: GetPolicyArgs) -> Result<(), Failure> {
 
 async fn diff(args: DiffPolicyArgs) -> Result<(), Failure> {
     let file = read("FILE", &args.file)?;
-    let current = in_force(&Service::of(&args.service)?, &args.tenant).await?;
+    let current = in_force(&Service::of(&args.of.service)?, &args.of.tenant).await?;
     let changes = file.changes(&current);
     // The exit code is the result, also for whoever has read enough.
     tell(&lines(&changes))?;
@@ -57,7 +57,7 @@ async fn diff(args: DiffPolicyArgs) -> Result<(), Failure> {
 
 async fn apply(args: ApplyPolicyArgs) -> Result<(), Failure> {
     let file = read("FILE", &args.file)?;
-    let service = Service::of(&args.service)?;
+    let service = Service::of(&args.by.of.service)?;
     let (current, answer) = put(&service, &args, &file).await?;
     let after = answer.policy.unwrap_or_default();
     let changes = file::between(&current, &after);
@@ -82,14 +82,14 @@ async fn put(
     let own = &file.policy().etag;
     let mut tries = 1..TRIES;
     loop {
-        let current = in_force(service, &args.tenant).await?;
+        let current = in_force(service, &args.by.of.tenant).await?;
         let etag = if own.is_empty() { &current.etag } else { own };
         let request = v1::UpdatePolicyRequest {
-            tenant_id: args.tenant.clone(),
+            tenant_id: args.by.of.tenant.clone(),
             policy: Some(v1::Policy { etag: etag.clone(), ..file.policy().clone() }),
             update_mask: Some(prost_types::FieldMask { paths: file.paths() }),
             validate_only: args.dry_run,
-            actor: Some(actor(&args.operator)),
+            actor: Some(actor(&args.by)),
             ..v1::UpdatePolicyRequest::default()
         };
         let error = match service.try_call(request).await {
@@ -116,16 +116,16 @@ async fn explain(args: ExplainArgs) -> Result<(), Failure> {
         Some(name) => Question::Action(action(name)?.into()),
     };
     let at_time = args.at.as_deref().map(|text| instant("--at", text)).transpose()?.map(to_proto);
-    let service = Service::of(&args.service)?;
+    let service = Service::of(&args.of.service)?;
     let proposed_policy = match proposed {
         None => None,
         Some(file) => {
-            let whole = file.onto(&in_force(&service, &args.tenant).await?);
+            let whole = file.onto(&in_force(&service, &args.of.tenant).await?);
             Some(whole.map_err(|error| Problem::new("--proposed", error))?)
         }
     };
     let request = v1::ExplainRequest {
-        tenant_id: args.tenant,
+        tenant_id: args.of.tenant,
         user_id: args.user,
         question: Some(question),
         at_time,
@@ -139,12 +139,10 @@ async fn explain(args: ExplainArgs) -> Result<(), Failure> {
     print(&told_verdict(&service.call(request).await?))
 }
 
-async fn revisions(args: RevisionsArgs) -> Result<(), Failure> {
-    let service = Service::of(&args.service)?;
-    let mut request = v1::ListPolicyRevisionsRequest {
-        tenant_id: args.tenant,
-        ..v1::ListPolicyRevisionsRequest::default()
-    };
+async fn revisions(of: TenantArgs) -> Result<(), Failure> {
+    let service = Service::of(&of.service)?;
+    let mut request =
+        v1::ListPolicyRevisionsRequest { tenant_id: of.tenant, ..v1::ListPolicyRevisionsRequest::default() };
     loop {
         let page = service.call(request.clone()).await?;
         for revision in &page.revisions {

@@ -3,22 +3,23 @@
 use super::tell;
 use crate::adapters::{GuardedClock, SystemClock};
 use crate::cli::ServeArgs;
-use crate::config::{self, Config, Exposure, Keys, Limits, Sources, StoreConfig};
+use crate::config::{self, Config, Exposure, Keys, Sources, StoreConfig};
 use crate::dev;
 use crate::failure::{Failure, chain};
 use crate::hangups::{self, Hangups};
-use crate::lifecycle::{self, Signals};
+use crate::jobs::{Job, Work};
+use crate::lifecycle::{Node, Signals};
+use crate::readiness::LookedAt;
 use crate::stores::{self, Stores};
 use crate::tokens::Tokens;
 use crate::traces::Exporting;
 use crate::witness::{self, Witness};
-use crate::{evidence, jobs, listener, metrics, notifier, telemetry, tls, vault};
+use crate::{evidence, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
 use countersign_application::{Application, Deps};
 use countersign_ports::Clock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -75,13 +76,21 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     observe.metrics.map(|address| metrics::serve(address, stop.clone())).transpose()?;
     let Exposed { callers, rates, tokens, certificates, mut jobs } = expose(exposure, &stop)?;
-    jobs.extend(evidence::jobs(&evidence, &audit, &stop));
-    let (seal_after, alarm_after) = (audit.seal_after, audit.alarm_after);
-    let clock_of_seals = Arc::clone(&clock) as Arc<dyn Clock>;
-    let sealing = jobs::seal(evidence.clone(), seal_after, alarm_after, clock_of_seals, stop.clone());
-    jobs.push(Box::pin(sealing));
-    jobs.push(sweep_dead_letters(&stores, notices.keep_dead, &clock, &stop));
-    let options = Options { tokens, rates, reflection: development, ..options(&limits, callers) };
+    let work = Work {
+        app: &app,
+        stores: &stores,
+        clock: &clock,
+        notifier,
+        notice_rules: notices.rules,
+        keep_dead_letters: notices.keep_dead,
+        retention,
+        evidence: &evidence,
+        audit: &audit,
+        stop: &stop,
+    };
+    jobs.extend(work.jobs());
+    let options =
+        Options { tokens, rates, reflection: development, limits: limits.calls, ..Options::new(callers) };
     let service = countersign_api_grpc::service(app.clone(), options);
     let service = service.map_err(|error| Failure::Internal(chain(&error)))?;
     let listener = TcpListener::bind(listen).await.map_err(Failure::io(format!("listening on {listen}")))?;
@@ -97,24 +106,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         max_connections: limits.max_connections,
         handshake_timeout: limits.handshake_timeout,
     };
-    let node = lifecycle::Node {
-        app,
-        service,
-        maintenance: stores.maintenance,
-        vault: stores.vault,
-        erasure: stores.erasure,
-        lifeline: stores.lifeline,
-        witness,
-        clock,
-        notifier,
-        notice_rules: notices.rules,
-        connections: listener::connections(listener, rules),
-        limits,
-        retention,
-        evidence,
-        stop,
-    };
-    let served = node.serve(signals, jobs).await;
+    let looked_at = LookedAt { store: stores.maintenance, lifeline: stores.lifeline, witness, clock };
+    let connections = listener::connections(listener, rules);
+    let node = Node { app, service, looked_at, connections, limits, jobs, stop };
+    let served = node.serve(signals).await;
     if let Some(traces) = traces {
         // It waits for the collector, which other tasks of the runtime reach.
         tokio::task::block_in_place(|| traces.shut_down());
@@ -129,33 +124,6 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     let sources =
         Sources { file: args.config.clone(), listen: args.listen.clone(), store: args.store.clone() };
     Ok(config::load(&sources)?)
-}
-
-/// What calls are refused for.
-fn options(limits: &Limits, callers: Callers) -> Options {
-    Options {
-        max_request_bytes: limits.max_request_bytes,
-        max_in_flight: limits.max_in_flight,
-        max_at_work: limits.max_at_work,
-        max_at_work_per_tenant: limits.max_at_work_per_tenant,
-        max_in_flight_per_tenant: limits.max_in_flight_per_tenant,
-        max_wait: limits.max_wait,
-        rate: limits.caller,
-        default_deadline: limits.default_deadline,
-        max_deadline: limits.max_deadline,
-        ..Options::new(callers)
-    }
-}
-
-/// The job that deletes notices which were given up long ago.
-fn sweep_dead_letters(
-    stores: &Stores,
-    keep: Duration,
-    clock: &Arc<GuardedClock>,
-    stop: &CancellationToken,
-) -> lifecycle::Job {
-    let (store, clock) = (Arc::clone(&stores.dead_letters), Arc::clone(clock));
-    Box::pin(jobs::sweep_dead_letters(store, keep, clock, stop.clone()))
 }
 
 /// Refuses a database that is not the one that it was. How often it was put back.
@@ -177,7 +145,7 @@ struct Exposed {
     rates: HashMap<String, Rate>,
     tokens: Option<Arc<dyn TokenVerifier>>,
     certificates: Option<tls::Reloading>,
-    jobs: Vec<lifecycle::Job>,
+    jobs: Vec<Job>,
 }
 
 fn expose(exposure: Exposure, stop: &CancellationToken) -> Result<Exposed, Failure> {

@@ -4,7 +4,7 @@ use crate::cli::{OperatorArgs, ServiceArgs};
 use crate::failure::{Failure, chain};
 use crate::problem::{Problem, Problems};
 use countersign_api::v1;
-use countersign_client::{Call, Client, ConnectError, Error, Reason, TokenFile, Told};
+use countersign_client::{Call, Client, ConnectError, Error, Reason, Refusal, TokenFile};
 use std::path::Path;
 use std::time::Duration;
 use tonic::Code;
@@ -91,7 +91,7 @@ fn unconnectable(error: &ConnectError) -> Problem {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Told(told) => refused(&told),
+            Error::Refused(refusal) => refused(&refusal),
             Error::NoToken(_) => Problem::new("--token-file", chain(&error)).into(),
             error => Self::Unavailable(chain(&error)),
         }
@@ -99,21 +99,21 @@ impl From<Error> for Failure {
 }
 
 /// What the service says, by who can do something about it.
-fn refused(told: &Told) -> Failure {
+fn refused(refusal: &Refusal) -> Failure {
     let mut problems = Problems::default();
-    for violation in &told.violations {
+    for violation in &refusal.violations {
         problems.add(Problem::new(&*violation.field, &*violation.problem));
     }
-    if told.code == Code::InvalidArgument {
+    if refusal.code == Code::InvalidArgument {
         if problems.is_empty() {
-            problems.add(Problem::new(&*told.reason_name, &*told.message));
+            problems.add(Problem::new(&*refusal.reason_name, &*refusal.message));
         }
         return problems.into();
     }
-    let text = told_in_full(told, &problems);
+    let text = told_in_full(refusal, &problems);
     // What passes by itself is no finding, whatever its status.
-    let passes = matches!(told.reason, Some(Reason::Contended | Reason::RequestInProgress));
-    match told.code {
+    let passes = matches!(refusal.reason, Some(Reason::Contended | Reason::RequestInProgress));
+    match refusal.code {
         Code::Unauthenticated | Code::PermissionDenied => Failure::Denied(text),
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Unavailable(text),
         _ if passes => Failure::Unavailable(text),
@@ -124,12 +124,12 @@ fn refused(told: &Told) -> Failure {
 
 /// Everything that somebody can act on: the reason, the scope that is missing, when to come back, what to ask the operators of
 /// the service about, and below that the fields.
-fn told_in_full(told: &Told, problems: &Problems) -> String {
-    let scope = told.metadata.get("scope").map(|scope| format!("; it takes the scope {scope}"));
-    let when = told.retry_after.map(|after| format!("; try again in {} s", after.as_secs().max(1)));
-    let incident = told.incident_id.as_ref().map(|incident| format!("; incident {incident}"));
+fn told_in_full(refusal: &Refusal, problems: &Problems) -> String {
+    let scope = refusal.metadata.get("scope").map(|scope| format!("; it takes the scope {scope}"));
+    let when = refusal.retry_after.map(|after| format!("; try again in {} s", after.as_secs().max(1)));
+    let incident = refusal.incident_id.as_ref().map(|incident| format!("; incident {incident}"));
     let more: String = [scope, when, incident].into_iter().flatten().collect();
-    if problems.is_empty() { format!("{told}{more}") } else { format!("{told}{more}\n{problems}") }
+    if problems.is_empty() { format!("{refusal}{more}") } else { format!("{refusal}{more}\n{problems}") }
 }
 
 #[cfg(test)]
@@ -138,12 +138,12 @@ mod tests {
     use countersign_client::Violation;
     use std::collections::HashMap;
 
-    fn told(code: Code, reason: Reason) -> Told {
+    fn told(code: Code, reason: Reason) -> Refusal {
         let reason_name = countersign_api::error_reason_name(reason).to_owned();
         let message = "as it is".to_owned();
         let (metadata, violations) = (HashMap::new(), Vec::new());
         let reason = Some(reason);
-        Told {
+        Refusal {
             code,
             reason,
             reason_name,

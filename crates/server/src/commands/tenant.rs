@@ -17,14 +17,15 @@ pub(super) async fn run(command: TenantCommand) -> Result<(), Failure> {
 
 async fn create(args: CreateTenantArgs) -> Result<(), Failure> {
     let from = args.required_from.as_deref().map(|text| instant("--required-from", text)).transpose()?;
+    let service = Service::of(&args.by.of.service)?;
     let request = v1::CreateTenantRequest {
-        tenant_id: args.tenant,
+        actor: Some(actor(&args.by)),
+        tenant_id: args.by.of.tenant,
         preset: args.preset,
         required_from_time: from.map(to_proto),
-        actor: Some(actor(&args.operator)),
         ..v1::CreateTenantRequest::default()
     };
-    let tenant = Service::of(&args.service)?.call(request).await?.tenant.unwrap_or_default();
+    let tenant = service.call(request).await?.tenant.unwrap_or_default();
     tell(&line(&tenant))
 }
 

@@ -21,22 +21,23 @@ pub(super) async fn run(command: UserCommand) -> Result<(), Failure> {
 }
 
 async fn show(args: ShowUserArgs) -> Result<(), Failure> {
+    let service = Service::of(&args.by.of.service)?;
     let request = v1::BatchGetStatusesRequest {
-        tenant_id: args.tenant,
+        actor: Some(actor(&args.by)),
+        tenant_id: args.by.of.tenant,
         user_ids: vec![args.user],
-        actor: Some(actor(&args.operator)),
     };
-    let statuses = Service::of(&args.service)?.call(request).await?.statuses;
+    let statuses = service.call(request).await?.statuses;
     let status = statuses.first().cloned().unwrap_or_default();
     print(&if args.json { json::pretty(&status) } else { lines(&status) })
 }
 
 async fn reset(args: ChangeUserArgs) -> Result<(), Failure> {
-    let service = Service::of(&args.service)?;
+    let service = Service::of(&args.by.of.service)?;
     let request = v1::ResetMemberRequest {
-        tenant_id: args.tenant,
+        actor: Some(actor(&args.by)),
+        tenant_id: args.by.of.tenant,
         user_id: args.user,
-        actor: Some(actor(&args.operator)),
         justification: args.justification,
         validate_only: args.dry_run,
         ..v1::ResetMemberRequest::default()
@@ -45,11 +46,11 @@ async fn reset(args: ChangeUserArgs) -> Result<(), Failure> {
 }
 
 async fn unlock(args: ChangeUserArgs) -> Result<(), Failure> {
-    let service = Service::of(&args.service)?;
+    let service = Service::of(&args.by.of.service)?;
     let request = v1::UnlockMemberRequest {
-        tenant_id: args.tenant,
+        actor: Some(actor(&args.by)),
+        tenant_id: args.by.of.tenant,
         user_id: args.user,
-        actor: Some(actor(&args.operator)),
         justification: args.justification,
         validate_only: args.dry_run,
         ..v1::UnlockMemberRequest::default()

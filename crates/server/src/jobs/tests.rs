@@ -63,7 +63,7 @@ fn an_erasure_that_fails_holds_up_no_other() {
     metrics::with_local_recorder(&recorder, || {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(Alarms), || {
             let log = Log::of(&["ann", "corrupt", "bob", "stays", "eve"]);
-            let (told, stopped) = (Told::default(), CancellationToken::new());
+            let (told, stopped) = (ToldOnce::default(), CancellationToken::new());
             for _ in 0..3 {
                 runtime.block_on(erase_all(&log, &told, &stopped)).unwrap();
                 assert_eq!(log.left(), ["corrupt", "stays"]);

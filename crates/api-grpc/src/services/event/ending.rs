@@ -2,7 +2,7 @@
 //! times are asked for: on its way to what is wanted a look goes past events of other times, which whoever follows
 //! still wants, or never wanted.
 
-use super::place::{self, Place};
+use super::place::{self, LogPlace};
 use countersign_application::EventPosition;
 use countersign_domain::time::Timestamp;
 
@@ -64,7 +64,7 @@ pub(super) struct Ending {
     /// On the next page, where there is one.
     pub(super) next_page: Option<Mark>,
     /// In a watch.
-    pub(super) resume: Place,
+    pub(super) resume: LogPlace,
 }
 
 impl Page {
@@ -79,7 +79,7 @@ impl Page {
         Ending {
             next_page: end.filter(|_| has_next).map(|end| Mark { end, follow }),
             // Where nothing was shown, following begins where the search did.
-            resume: follow.map_or(Place::From(self.start_time), Place::After),
+            resume: follow.map_or(LogPlace::From(self.start_time), LogPlace::After),
         }
     }
 }
@@ -108,8 +108,8 @@ mod tests {
             let ending = Page { start_time, end_time, before, shown, is_cut, stopped_at }.ending();
             (ending.next_page, ending.resume)
         };
-        let (oldest, start) = (Place::From(None), Place::From(Some(START)));
-        let after = |position| Place::After(at(position));
+        let (oldest, start) = (LogPlace::From(None), LogPlace::From(Some(START)));
+        let after = |position| LogPlace::After(at(position));
         let all = (false, false);
         let [from, until, within] = [(true, false), (false, true), (true, true)];
         for (times, before, found, expected) in [

@@ -14,7 +14,7 @@ const MAX_LEN: usize = 128;
 
 /// Where to go on reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum LogPlace {
     /// With the first event at or after this time; with the oldest where there is none.
     From(Option<Timestamp>),
     /// Behind this event.
@@ -46,7 +46,7 @@ const POSITION: u8 = 2;
 /// One in a log that was put back so many times.
 const RESTORED: u8 = 3;
 
-impl Place {
+impl LogPlace {
     /// The token of this place.
     pub(crate) fn token(self, keys: &DigestKeys, log: Log<'_>) -> String {
         let bytes = self.fields(log.restores);
@@ -130,20 +130,20 @@ mod tests {
         let keys = DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap();
         let [acme, other] = ["acme", "other"].map(|id| TenantId::parse(id).unwrap());
         let places = [
-            Place::From(None),
-            Place::From(Some(Timestamp::from_unix_micros(-5))),
-            Place::After(EventPosition { transaction: u64::MAX, number: 3 }),
+            LogPlace::From(None),
+            LogPlace::From(Some(Timestamp::from_unix_micros(-5))),
+            LogPlace::After(EventPosition { transaction: u64::MAX, number: 3 }),
         ];
         let log = |tenant| Log { tenant, restores: 3 };
         for place in places {
             let token = place.token(&keys, log(&acme));
             assert!(token.len() <= MAX_LEN);
-            assert_eq!(Place::open(&keys, log(&acme), &token), Ok(place));
-            assert_eq!(Place::open(&keys, log(&other), &token), Err(Refused::Foreign));
-            assert_eq!(Place::open(&keys, log(&acme), &token[1..]), Err(Refused::Foreign));
+            assert_eq!(LogPlace::open(&keys, log(&acme), &token), Ok(place));
+            assert_eq!(LogPlace::open(&keys, log(&other), &token), Err(Refused::Foreign));
+            assert_eq!(LogPlace::open(&keys, log(&acme), &token[1..]), Err(Refused::Foreign));
         }
         for bad in ["", "x", "!!!!", &"A".repeat(129)] {
-            assert_eq!(Place::open(&keys, log(&acme), bad), Err(Refused::Foreign), "{bad}");
+            assert_eq!(LogPlace::open(&keys, log(&acme), bad), Err(Refused::Foreign), "{bad}");
         }
     }
 
@@ -155,10 +155,10 @@ mod tests {
         for [before, after] in
             [[0, 1], [3, 4], [1, 0]].map(|pair| pair.map(|restores| Log { tenant, restores }))
         {
-            let position = Place::After(EventPosition { transaction: 7, number: 1 }).token(&keys, before);
-            assert_eq!(Place::open(&keys, after, &position), Err(Refused::Restored));
-            let time = Place::From(Some(Timestamp::from_unix_micros(5))).token(&keys, before);
-            assert!(Place::open(&keys, after, &time).is_ok());
+            let position = LogPlace::After(EventPosition { transaction: 7, number: 1 }).token(&keys, before);
+            assert_eq!(LogPlace::open(&keys, after, &position), Err(Refused::Restored));
+            let time = LogPlace::From(Some(Timestamp::from_unix_micros(5))).token(&keys, before);
+            assert!(LogPlace::open(&keys, after, &time).is_ok());
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
     fn tokens_of_the_version_before_are_good() {
         let keys = DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap();
         let tenant = &TenantId::parse("acme").unwrap();
-        let place = Place::After(EventPosition { transaction: 7, number: 1 });
+        let place = LogPlace::After(EventPosition { transaction: 7, number: 1 });
         let token =
             BASE64URL_NOPAD.decode(place.token(&keys, Log { tenant, restores: 0 }).as_bytes()).unwrap();
         let fields = [[2].as_slice(), &7_u64.to_be_bytes(), &1_u64.to_be_bytes()].concat();

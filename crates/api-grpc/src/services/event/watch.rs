@@ -4,7 +4,7 @@
 //! A stream ends when its caller leaves and is dropped with it. That the node stops is the server's to tell.
 
 use super::log;
-use super::place::{Place, Refused};
+use super::place::{LogPlace, Refused};
 use crate::caller::CallerContext;
 use crate::convert::event::{Filter, filter, security_event};
 use crate::convert::fields::{Fields, Parsed};
@@ -49,7 +49,7 @@ struct Watch {
     caller: CallerContext,
     tenant: TenantId,
     filter: Filter,
-    place: Place,
+    place: LogPlace,
     /// How far a look went that stopped on its way, as long as the place is a time.
     looked: Option<EventPosition>,
     checkpoint: Duration,
@@ -87,9 +87,9 @@ pub(super) async fn watch(
 
     let (tenant, filter, checkpoint) = (tenant?, filter?, checkpoint?);
     let place = match start? {
-        From::Place(place) => place,
+        From::LogPlace(place) => place,
         From::Token(token) => {
-            let place = Place::open(&app.digests().tokens, log(app, &tenant), &token);
+            let place = LogPlace::open(&app.digests().tokens, log(app, &tenant), &token);
             place.map_err(|refused| match refused {
                 Refused::Foreign => resume_token_invalid(),
                 Refused::Restored => taken_back(),
@@ -124,7 +124,7 @@ pub(super) async fn watch(
 
 /// Where a request wants to start.
 enum From {
-    Place(Place),
+    LogPlace(LogPlace),
     Token(String),
 }
 
@@ -140,9 +140,9 @@ fn start(fields: &mut Fields, start: Option<Start>, now: Timestamp) -> Parsed<Fr
             if time > now {
                 return fields.refuse("start_time", "must not be a time to come");
             }
-            Ok(From::Place(Place::From(Some(time))))
+            Ok(From::LogPlace(LogPlace::From(Some(time))))
         }
-        Some(Start::Oldest(true)) => Ok(From::Place(Place::From(None))),
+        Some(Start::Oldest(true)) => Ok(From::LogPlace(LogPlace::From(None))),
         Some(Start::Oldest(false)) => fields.refuse("oldest", "must be true"),
     }
 }
@@ -178,7 +178,7 @@ impl Watch {
             committed.as_mut().enable();
             let (asked, began) = (self.app.trusted_now(), Instant::now());
             let is_due = self.due <= began;
-            let goes_through_others = self.filter.is_some() || matches!(self.place, Place::From(Some(_)));
+            let goes_through_others = self.filter.is_some() || matches!(self.place, LogPlace::From(Some(_)));
             let advances = is_due || (goes_through_others && self.advance <= began);
             let head = if advances { self.head().await? } else { None };
             let Look { events, stopped_at } =
@@ -209,8 +209,8 @@ impl Watch {
     fn advance_to(&mut self, stopped_at: Option<EventPosition>) {
         let Some(position) = stopped_at else { return };
         match self.place {
-            Place::From(Some(_)) => self.looked = Some(position),
-            Place::From(None) | Place::After(_) => self.place = self.place.forward(position),
+            LogPlace::From(Some(_)) => self.looked = Some(position),
+            LogPlace::From(None) | LogPlace::After(_) => self.place = self.place.forward(position),
         }
     }
 
@@ -221,8 +221,8 @@ impl Watch {
 
     fn query(&self) -> EventQuery {
         let (start_time, after) = match self.place {
-            Place::From(time) => (time, self.looked),
-            Place::After(position) => (None, Some(position)),
+            LogPlace::From(time) => (time, self.looked),
+            LogPlace::After(position) => (None, Some(position)),
         };
         EventQuery {
             tenant: self.tenant.clone(),

@@ -11,12 +11,12 @@ use std::time::Duration;
 const LONG_RESEND: Duration = Duration::from_mins(5);
 
 /// Whether it applies, the field that it is about, and what to think about.
-type Finding = (bool, &'static str, &'static str);
+type Warning = (bool, &'static str, &'static str);
 
 /// The warnings of a policy that takes the place of `old`, in the order of the contract.
 pub(super) fn of(old: &PolicyDocument, new: &PolicyDocument) -> Vec<PolicyWarning> {
     let found = [asking(new).as_slice(), &kinds(old, new), &keeping(new), &guarding(new)].concat();
-    let warning = |(_, policy_field, text): Finding| PolicyWarning {
+    let warning = |(_, policy_field, text): Warning| PolicyWarning {
         policy_field: policy_field.to_owned(),
         text: text.to_owned(),
     };
@@ -24,7 +24,7 @@ pub(super) fn of(old: &PolicyDocument, new: &PolicyDocument) -> Vec<PolicyWarnin
 }
 
 /// Whom the tenant asks, and when.
-fn asking(policy: &PolicyDocument) -> [Finding; 2] {
+fn asking(policy: &PolicyDocument) -> [Warning; 2] {
     let required = policy.requirement.mode == RequirementMode::Required;
     [
         (
@@ -41,7 +41,7 @@ fn asking(policy: &PolicyDocument) -> [Finding; 2] {
 }
 
 /// What users enroll.
-fn kinds(old: &PolicyDocument, new: &PolicyDocument) -> [Finding; 8] {
+fn kinds(old: &PolicyDocument, new: &PolicyDocument) -> [Warning; 8] {
     let usual = TotpParameters::default();
     let chosen = new.totp.parameters;
     let allows = |policy: &PolicyDocument, kind| policy.allowed_types.contains(&kind);
@@ -98,7 +98,7 @@ fn kinds(old: &PolicyDocument, new: &PolicyDocument) -> [Finding; 8] {
 }
 
 /// How users keep their second factor, and lose it.
-fn keeping(policy: &PolicyDocument) -> [Finding; 3] {
+fn keeping(policy: &PolicyDocument) -> [Warning; 3] {
     // Nothing else that is done to others leads to another phone.
     let somebody_helps = policy
         .delegation
@@ -129,7 +129,7 @@ fn keeping(policy: &PolicyDocument) -> [Finding; 3] {
 }
 
 /// How guesses are held off, and which first factors count.
-fn guarding(policy: &PolicyDocument) -> [Finding; 2] {
+fn guarding(policy: &PolicyDocument) -> [Warning; 2] {
     [
         (
             policy.lockout.consecutive_limit <= policy.lockout.free_failures,

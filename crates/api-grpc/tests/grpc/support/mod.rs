@@ -10,4 +10,4 @@ pub(crate) use faults::Fault;
 pub(crate) use person::{Enrolled, Person, answer, code, password};
 pub(crate) use raw::Raw;
 pub(crate) use told::{Told, reason};
-pub(crate) use world::{Client, EVERYTHING, World, callers, options};
+pub(crate) use world::{Client, EVERYTHING, World, callers, limited, options};

@@ -3,7 +3,9 @@
 use super::faults::{Fault, FaultyStore, SlowLog};
 use countersign_api::v1::account_service_client::AccountServiceClient;
 use countersign_api::v1::login_service_client::LoginServiceClient;
-use countersign_api_grpc::{Callers, Grants, GrpcService, Options, Peer, PeerCertificate, Tenants, service};
+use countersign_api_grpc::{
+    CallLimits, Callers, Grants, GrpcService, Options, Peer, PeerCertificate, Tenants, service,
+};
 use countersign_application::{Application, Deps};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::{PolicyDocument, Preset};
@@ -67,12 +69,20 @@ pub(crate) fn callers(
 
 /// The options that most tests use.
 pub(crate) fn options(callers: Callers) -> Options {
-    Options {
+    let limits = CallLimits {
         max_in_flight: 64,
         default_deadline: Duration::from_secs(10),
         max_deadline: Duration::from_secs(30),
-        ..Options::new(callers)
-    }
+        ..CallLimits::default()
+    };
+    Options { limits, ..Options::new(callers) }
+}
+
+/// The same with other limits.
+pub(crate) fn limited(callers: Callers, change: impl FnOnce(&mut CallLimits)) -> Options {
+    let mut options = options(callers);
+    change(&mut options.limits);
+    options
 }
 
 impl World {

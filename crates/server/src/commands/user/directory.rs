@@ -1,6 +1,6 @@
 //! What the directory told of users, as a file with a JSON object a line.
 
-use crate::cli::{ExportUsersArgs, ImportUsersArgs};
+use crate::cli::{ImportUsersArgs, OperatorArgs};
 use crate::commands::service::{Service, actor};
 use crate::commands::{json, print, tell};
 use crate::failure::{Failure, chain};
@@ -24,18 +24,18 @@ const AT_ONCE: usize = 16;
 const MOST_PROBLEMS: usize = 20;
 
 /// Prints the users whom the directory told of, by their ids. Who only logged in is not among them.
-pub(super) async fn export(args: ExportUsersArgs) -> Result<(), Failure> {
-    let service = Service::of(&args.service)?;
+pub(super) async fn export(by: OperatorArgs) -> Result<(), Failure> {
+    let service = Service::of(&by.of.service)?;
     let mut request = v1::ListStatusesRequest {
-        tenant_id: args.tenant.clone(),
-        actor: Some(actor(&args.operator)),
+        tenant_id: by.of.tenant.clone(),
+        actor: Some(actor(&by)),
         page_size: 200,
         ..v1::ListStatusesRequest::default()
     };
     loop {
         let page = service.call(request.clone()).await?;
         let ids = page.statuses.into_iter().map(|status| status.user_id);
-        let found = stream::iter(ids).map(|user| user_told(&service, &args.tenant, user)).buffered(AT_ONCE);
+        let found = stream::iter(ids).map(|user| user_told(&service, &by.of.tenant, user)).buffered(AT_ONCE);
         let found: Vec<_> = found.try_collect().await?;
         for user in found.iter().flatten() {
             print(&json::line(user))?;
@@ -65,13 +65,13 @@ pub(super) async fn import(args: ImportUsersArgs) -> Result<(), Failure> {
         let unreadable = |error| Problem::new("FILE", format!("{}: {error}", args.file.display()));
         read(BufReader::new(File::open(&args.file).map_err(unreadable)?))?
     };
-    let service = Service::of(&args.service)?;
+    let service = Service::of(&args.by.of.service)?;
     let mut done = 0;
     for batch in batches(&users) {
         let request = v1::BatchPutUsersRequest {
-            tenant_id: args.tenant.clone(),
+            tenant_id: args.by.of.tenant.clone(),
             users: batch.iter().map(|(_, user)| user.clone()).collect(),
-            actor: Some(actor(&args.operator)),
+            actor: Some(actor(&args.by)),
             ..v1::BatchPutUsersRequest::default()
         };
         if let Err(error) = service.try_call(request).await {
@@ -133,9 +133,9 @@ fn batches(mut users: &[(usize, v1::User)]) -> Vec<&[(usize, v1::User)]> {
 
 /// What the service says of a batch, by the lines of the file.
 fn by_line(batch: &[(usize, v1::User)], error: Error) -> Failure {
-    let Error::Told(told) = &error else { return error.into() };
+    let Error::Refused(refusal) = &error else { return error.into() };
     let mut problems = Problems::default();
-    for violation in &told.violations {
+    for violation in &refusal.violations {
         let Some((index, field)) =
             violation.field.strip_prefix("users[").and_then(|rest| rest.split_once(']'))
         else {
@@ -151,7 +151,7 @@ fn by_line(batch: &[(usize, v1::User)], error: Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_client::{Told, Violation};
+    use countersign_client::{Refusal, Violation};
     use tonic::Code;
 
     /// Every line that is wrong is told with its number; a file of which one is wrong puts nobody.
@@ -191,7 +191,7 @@ mod tests {
     fn what_the_service_refuses_is_told_by_line() {
         let batch = [(7, v1::User::default()), (9, v1::User::default())];
         let refused = |field: &str| {
-            Error::Told(Box::new(Told {
+            Error::Refused(Box::new(Refusal {
                 code: Code::InvalidArgument,
                 reason: Some(Reason::FieldInvalid),
                 reason_name: "FIELD_INVALID".to_owned(),

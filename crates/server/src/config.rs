@@ -37,7 +37,7 @@ use crate::problem::{Problem, Problems};
 use crate::secret_file::{Readers, read as read_secret, read_root_key};
 use crate::tls;
 use crate::tokens::Settings;
-use countersign_api_grpc::{Callers, Grants, Options, Rate};
+use countersign_api_grpc::{CallLimits, Grants, Rate};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -96,24 +96,8 @@ pub(crate) enum Exposure {
 /// What is refused as too much, and what is waited for at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Bytes of a request.
-    pub(crate) max_request_bytes: usize,
-    /// Requests read, waiting or at work at the same time, over all connections.
-    pub(crate) max_in_flight: usize,
-    /// Requests at work at the same time; more wait for their turn.
-    pub(crate) max_at_work: usize,
-    /// Requests at work of one tenant while another one is there; alone it may have all of them.
-    pub(crate) max_at_work_per_tenant: usize,
-    /// Requests waiting or at work of one tenant.
-    pub(crate) max_in_flight_per_tenant: usize,
-    /// How long a request waits for its turn.
-    pub(crate) max_wait: Duration,
-    /// How often each caller may call; `None` for as often as it likes.
-    pub(crate) caller: Option<Rate>,
-    /// For callers who name no deadline.
-    pub(crate) default_deadline: Duration,
-    /// Longer deadlines are shortened to this one.
-    pub(crate) max_deadline: Duration,
+    /// Of calls.
+    pub(crate) calls: CallLimits,
     /// Connections open at the same time.
     pub(crate) max_connections: usize,
     /// From the accepted connection to the first bytes of HTTP/2.
@@ -126,18 +110,8 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        // Those of calls are the adapter's, whoever calls.
-        let calls = Options::new(Callers::Loopback);
         Self {
-            max_request_bytes: calls.max_request_bytes,
-            max_in_flight: calls.max_in_flight,
-            max_at_work: calls.max_at_work,
-            max_at_work_per_tenant: calls.max_at_work_per_tenant,
-            max_in_flight_per_tenant: calls.max_in_flight_per_tenant,
-            max_wait: calls.max_wait,
-            caller: calls.rate,
-            default_deadline: calls.default_deadline,
-            max_deadline: calls.max_deadline,
+            calls: CallLimits::default(),
             max_connections: 1_000,
             handshake_timeout: Duration::from_secs(5),
             max_connection_age: Duration::from_hours(1),
