@@ -3,7 +3,7 @@
 //! A verdict is data: only [`Verdict::Allowed`] starts a session. Everything that is not a verdict (a missing or stale
 //! first factor, a malformed code, a dead challenge) is a [`Denial`].
 
-use amr::{add_amr, amr, amr_of, trusts_federated_mfa};
+use amr::{amr, trusts_federated_mfa};
 use offer::{challenge, lock_out, without_way};
 
 use crate::change::Decision;
@@ -21,9 +21,10 @@ use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
 use crate::token::{self, Opened};
 use crate::user::{ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
-use std::borrow::Cow;
 
-pub use verdict::{Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict};
+pub use verdict::{
+    Allowed, Assurance, EnrollmentRequired, Ground, LockedOut, Method, Named, Offer, RefusedReason, Verdict,
+};
 
 mod amr;
 mod offer;
@@ -105,9 +106,9 @@ fn check_on(
     }
     draft.step("", "the user has a second factor");
     if command.purpose == ChallengePurpose::Login
-        && let Some(allowed) = spared(draft, ctx, command, first)
+        && let Some(ground) = spared(draft, ctx, command, first)
     {
-        return Ok(Verdict::Allowed(allowed));
+        return Ok(allow(draft, ctx, first, ground));
     }
     let asked =
         Asked { purpose: command.purpose, first, client: &command.client, presented: Presented::WithLogin };
@@ -184,34 +185,29 @@ fn without_factor(
         return refuse(draft, RefusedReason::TwoFactorNotEnabled, "two_factor_not_enabled");
     }
     let demand = requirement::demand(&draft.next, ctx);
-    let allowed = |assurance, due| Allowed {
-        enrollment_due_time: due,
-        enrollment_recommended: true,
-        ..plain(assurance, amr(ctx, first))
-    };
     let (field, finding) = requirement::finding(demand);
     draft.step(field, finding);
-    match demand {
+    let ground = match demand {
         Demand::Now if trusts_federated_mfa(ctx, first) => {
             draft.step(
                 "first_factor.trust_federated_mfa",
                 "the identity provider's own second factor is trusted",
             );
-            allow(draft, allowed(Assurance::FederatedMfa, None), None)
+            Ground::FederatedMfa { enrolled: false }
         }
-        Demand::None => allow(draft, allowed(Assurance::NotRequired, None), None),
+        Demand::None => Ground::NotRequired { due: None },
         Demand::Later { from } => {
             // A grace period that began already is not begun anew (B46).
             let begun = draft.next.requirement.grace_started.unwrap_or(from);
-            let due = from.max(begun.plus(ctx.policy.requirement.grace_period));
-            allow(draft, allowed(Assurance::NotRequired, Some(due)), None)
+            Ground::NotRequired { due: Some(from.max(begun.plus(ctx.policy.requirement.grace_period))) }
         }
         Demand::Grace { until } => {
             draft.next.requirement.grace_started.get_or_insert(ctx.now);
-            allow(draft, allowed(Assurance::Grace, Some(until)), None)
+            Ground::Grace { until }
         }
-        Demand::Now => stop(draft, ctx, command, first, fresh.ticket),
-    }
+        Demand::Now => return stop(draft, ctx, command, first, fresh.ticket),
+    };
+    allow(draft, ctx, first, ground)
 }
 
 /// Stops a login until the user has enrolled, with a ticket where policy lets the login issue one.
@@ -257,32 +253,23 @@ pub(crate) fn add_ticket(draft: &mut Draft, ticket: Ticket) {
 }
 
 /// What spares a login its challenge: trust in the identity provider, or a remembered client.
-fn spared(
-    draft: &mut Draft,
-    ctx: &Context<'_>,
-    command: &CheckLogin,
-    first: &FirstFactor,
-) -> Option<Allowed> {
+fn spared(draft: &mut Draft, ctx: &Context<'_>, command: &CheckLogin, first: &FirstFactor) -> Option<Ground> {
     if trusts_federated_mfa(ctx, first) {
         draft
             .step("first_factor.trust_federated_mfa", "the identity provider's own second factor is trusted");
-        draft.lead(allowed_event(Assurance::FederatedMfa, None));
-        return Some(with_remaining(draft, ctx, plain(Assurance::FederatedMfa, amr(ctx, first))));
+        return Some(Ground::FederatedMfa { enrolled: true });
     }
     if ctx.policy.challenge.mode != ChallengeMode::NewClient {
         draft.step("challenge.mode", "every login is challenged");
         return None;
     }
     let token = command.client_token.as_ref();
-    let Some(rotated) = token.and_then(|token| clients::recognise(draft, ctx, &command.client, token)) else {
+    let Some(token) = token.and_then(|token| clients::recognise(draft, ctx, &command.client, token)) else {
         draft.step("challenge.mode", "the client is not remembered");
         return None;
     };
     draft.step("challenge.mode", "the client is remembered");
-    draft.lead(allowed_event(Assurance::Remembered, None));
-    let allowed =
-        Allowed { remembered_client: Some(rotated), ..plain(Assurance::Remembered, amr(ctx, first)) };
-    Some(with_remaining(draft, ctx, allowed))
+    Some(Ground::Remembered { token })
 }
 
 fn answered(
@@ -293,20 +280,20 @@ fn answered(
     remember: bool,
     fresh: &LoginFresh,
 ) -> Verdict {
-    let authenticator = match proof::evaluate(draft, ctx, answer, asked.presented) {
+    let ground = match proof::evaluate(draft, ctx, answer, asked.presented) {
         Evaluated::Refused => return Verdict::Refused(RefusedReason::CodeNotAccepted),
         Evaluated::Locked { until } => return lock_out(draft, ctx, asked, until, fresh.challenge),
-        Evaluated::Verified { id, kind } => Some((id, kind)),
-        Evaluated::Recovered => None,
+        Evaluated::Verified { id, kind } => {
+            let remembered = remember.then(|| clients::remember(draft, ctx, asked.client, fresh.client));
+            Ground::Verified { authenticator: id, kind, time: ctx.now, remembered: remembered.flatten() }
+        }
+        Evaluated::Recovered => {
+            let reissue = ctx.policy.recovery_codes.reissue_on_use;
+            let reissued = reissue.then(|| recovery::reissue(draft, ctx, &fresh.recovery));
+            Ground::Recovered { time: ctx.now, reissued }
+        }
     };
-    let allowed = proved(draft, ctx, asked.first, authenticator);
-    let remembered_client = (remember && allowed.assurance == Assurance::Verified)
-        .then(|| clients::remember(draft, ctx, asked.client, fresh.client))
-        .flatten();
-    let reissue = allowed.assurance == Assurance::Recovered && ctx.policy.recovery_codes.reissue_on_use;
-    let recovery_codes = reissue.then(|| recovery::reissue(draft, ctx, &fresh.recovery));
-    let allowed = with_remaining(draft, ctx, Allowed { remembered_client, recovery_codes, ..allowed });
-    allow(draft, allowed, authenticator)
+    allow(draft, ctx, asked.first, ground)
 }
 
 /// A verified login that an enrollment brought along (B47).
@@ -317,33 +304,9 @@ pub(crate) fn verified_by_enrollment(
     id: AuthenticatorId,
     kind: AuthenticatorType,
 ) -> Allowed {
-    let allowed = proved(draft, ctx, first, Some((id, kind)));
-    draft.tell(allowed_event(allowed.assurance, Some((id, kind))));
-    with_remaining(draft, ctx, allowed)
-}
-
-/// A login that was proved by this authenticator, or where there is none by a recovery code.
-fn proved(
-    draft: &mut Draft,
-    ctx: &Context<'_>,
-    first: &FirstFactor,
-    authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
-) -> Allowed {
-    // The owner is here: a request for help is answered (ruling 15).
-    draft.next.reset_request = None;
-    let (assurance, method) = match authenticator {
-        Some((id, kind)) => (Assurance::Verified, amr_of(draft, id, kind)),
-        None => (Assurance::Recovered, "otp"),
-    };
-    let mut amr = amr(ctx, first);
-    add_amr(&mut amr, method);
-    add_amr(&mut amr, "mfa");
-    Allowed {
-        phishing_resistant: authenticator.is_some_and(|(_, kind)| kind == AuthenticatorType::SecurityKey),
-        second_factor_verify_time: Some(ctx.now),
-        authenticator: authenticator.map(|(id, _)| id),
-        ..plain(assurance, amr)
-    }
+    let ground = Ground::Verified { authenticator: id, kind, time: ctx.now, remembered: None };
+    draft.tell(allowed_event(&ground));
+    allowed(draft, ctx, first, ground)
 }
 
 fn refuse(draft: &mut Draft, reason: RefusedReason, finding: &'static str) -> Verdict {
@@ -351,48 +314,22 @@ fn refuse(draft: &mut Draft, reason: RefusedReason, finding: &'static str) -> Ve
     Verdict::Refused(reason)
 }
 
-fn allow(
-    draft: &mut Draft,
-    allowed: Allowed,
-    authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
-) -> Verdict {
-    draft.lead(allowed_event(allowed.assurance, authenticator));
-    Verdict::Allowed(allowed)
+fn allow(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Ground) -> Verdict {
+    draft.lead(allowed_event(&ground));
+    Verdict::Allowed(allowed(draft, ctx, first, ground))
+}
+
+fn allowed(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Ground) -> Allowed {
+    if ground.verify_time().is_some() {
+        // The owner is here: a request for help is answered (ruling 15).
+        draft.next.reset_request = None;
+    }
+    let amr = amr(draft, ctx, first, &ground);
+    Allowed { ground, amr, recovery_codes_remaining: recovery::remaining(&draft.next, ctx) }
 }
 
 /// The event of a login that may go ahead, with the authenticator that proved it.
-fn allowed_event(assurance: Assurance, authenticator: Option<(AuthenticatorId, AuthenticatorType)>) -> Event {
-    let event = Event::new(EventType::LoginAllowed).with("assurance", assurance_name(assurance));
-    Event { authenticator, ..event }
-}
-
-const fn assurance_name(assurance: Assurance) -> &'static str {
-    match assurance {
-        Assurance::NotRequired => "not_required",
-        Assurance::FederatedMfa => "federated_mfa",
-        Assurance::Grace => "grace",
-        Assurance::Remembered => "remembered",
-        Assurance::Verified => "verified",
-        Assurance::Recovered => "recovered",
-    }
-}
-
-fn plain(assurance: Assurance, amr: Vec<Cow<'static, str>>) -> Allowed {
-    Allowed {
-        assurance,
-        amr,
-        phishing_resistant: false,
-        second_factor_verify_time: None,
-        authenticator: None,
-        remembered_client: None,
-        enrollment_due_time: None,
-        enrollment_recommended: false,
-        recovery_codes_remaining: None,
-        recovery_codes: None,
-    }
-}
-
-fn with_remaining(draft: &Draft, ctx: &Context<'_>, allowed: Allowed) -> Allowed {
-    let remaining = recovery::remaining(&draft.next, ctx);
-    Allowed { recovery_codes_remaining: remaining, ..allowed }
+fn allowed_event(ground: &Ground) -> Event {
+    let event = Event::new(EventType::LoginAllowed).with("assurance", ground.assurance().name());
+    Event { authenticator: ground.authenticator(), ..event }
 }

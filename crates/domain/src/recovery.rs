@@ -76,9 +76,9 @@ pub(crate) fn generated(issued: &IssuedCodes) -> Event {
     Event::new(EventType::RecoveryCodesGenerated).with("count", issued.codes.len().to_string())
 }
 
-/// How many codes are left; `None` where there are none to have, or where the user has no set (B30).
+/// How many codes are left; `None` where there are none to have, or where the user has no second factor or no set (B30).
 pub(crate) fn remaining(state: &UserState, ctx: &Context<'_>) -> Option<usize> {
-    let owns = ctx.policy.recovery_codes.enabled && state.recovery.is_some();
+    let owns = ctx.policy.recovery_codes.enabled && state.is_on() && state.recovery.is_some();
     owns.then(|| state.recovery_codes_remaining())
 }
 

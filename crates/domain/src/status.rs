@@ -129,7 +129,7 @@ pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
             Demand::Now => TwoFactorState::EnrollmentRequired,
             _ => TwoFactorState::Off,
         },
-        recovery_codes_remaining: recovery::remaining(&user, ctx).filter(|_| user.is_on()),
+        recovery_codes_remaining: recovery::remaining(&user, ctx),
         required: matches!(demand, Demand::Now | Demand::Grace { .. }),
         required_from,
         grace_until,

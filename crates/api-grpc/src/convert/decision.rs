@@ -6,19 +6,15 @@ use super::recovery::recovery_codes;
 use super::time::{count, timestamp, whole_seconds};
 use countersign_api::v1::{self, login_decision};
 use countersign_application::Done;
-use countersign_domain::ids::{AuthenticatorId, TenantId};
+use countersign_domain::ids::TenantId;
 use countersign_domain::login::{
     Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict,
 };
 use countersign_domain::recovery::LOW;
 use countersign_domain::user::ChallengePurpose;
 
-/// The decision with what stands around it. `purpose` is what the login was checked for.
-pub(crate) fn login_decision(
-    done: &Done<Verdict>,
-    tenant: &TenantId,
-    purpose: ChallengePurpose,
-) -> v1::LoginDecision {
+/// The decision with what stands around it.
+pub(crate) fn login_decision(done: &Done<Verdict>, tenant: &TenantId) -> v1::LoginDecision {
     v1::LoginDecision {
         verdict: Some(match &done.value {
             Verdict::Allowed(login) => login_decision::Verdict::Allowed(allowed(login, tenant)),
@@ -33,16 +29,16 @@ pub(crate) fn login_decision(
             }
             Verdict::LockedOut(locked) => login_decision::Verdict::LockedOut(locked_out(locked)),
         }),
-        reason: reason(&done.value, purpose).into(),
+        reason: reason(&done.value).into(),
         policy_revision: revision(done.policy_revision),
         event_id: done.event.to_text(),
     }
 }
 
-fn reason(verdict: &Verdict, purpose: ChallengePurpose) -> v1::LoginReason {
+fn reason(verdict: &Verdict) -> v1::LoginReason {
     use v1::LoginReason as R;
     match verdict {
-        Verdict::Allowed(allowed) => match allowed.assurance {
+        Verdict::Allowed(allowed) => match allowed.ground.assurance() {
             Assurance::NotRequired => R::NotRequired,
             Assurance::FederatedMfa => R::FederatedMfaTrusted,
             Assurance::Grace => R::InGrace,
@@ -50,7 +46,7 @@ fn reason(verdict: &Verdict, purpose: ChallengePurpose) -> v1::LoginReason {
             Assurance::Verified => R::ProofVerified,
             Assurance::Recovered => R::RecoveryCodeUsed,
         },
-        Verdict::ChallengeRequired(_) => match purpose {
+        Verdict::ChallengeRequired(offer) => match offer.purpose {
             ChallengePurpose::Login => R::TwoFactorOn,
             ChallengePurpose::StepUp => R::StepUp,
         },
@@ -64,21 +60,22 @@ fn reason(verdict: &Verdict, purpose: ChallengePurpose) -> v1::LoginReason {
 
 /// A login that may go ahead, also the one that a confirmed enrollment finishes (B47).
 pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
+    let Allowed { ground, amr, recovery_codes_remaining } = login;
     v1::Allowed {
-        assurance: assurance(login.assurance).into(),
-        amr: login.amr.iter().map(|method| method.clone().into_owned()).collect(),
-        phishing_resistant: login.phishing_resistant,
-        second_factor_verify_time: login.second_factor_verify_time.map(timestamp),
-        authenticator_id: login.authenticator.map(AuthenticatorId::to_text),
-        remembered_client: login.remembered_client.as_ref().map(|client| v1::RememberedClientToken {
+        assurance: assurance(ground.assurance()).into(),
+        amr: amr.iter().map(|method| method.clone().into_owned()).collect(),
+        phishing_resistant: ground.is_phishing_resistant(),
+        second_factor_verify_time: ground.verify_time().map(timestamp),
+        authenticator_id: ground.authenticator().map(|(id, _)| id.to_text()),
+        remembered_client: ground.remembered_client().map(|client| v1::RememberedClientToken {
             token: client.token.expose().to_owned(),
             expire_time: Some(timestamp(client.expire_time)),
         }),
-        enrollment_due_time: login.enrollment_due_time.map(timestamp),
-        enrollment_recommended: login.enrollment_recommended,
-        recovery_codes_remaining: login.recovery_codes_remaining.map(count),
-        recovery_codes_low: login.recovery_codes_remaining.is_some_and(|remaining| remaining < LOW),
-        recovery_codes: login.recovery_codes.as_ref().map(|issued| recovery_codes(issued, tenant)),
+        enrollment_due_time: ground.due_time().map(timestamp),
+        enrollment_recommended: ground.recommends_enrollment(),
+        recovery_codes_remaining: recovery_codes_remaining.map(count),
+        recovery_codes_low: recovery_codes_remaining.is_some_and(|remaining| remaining < LOW),
+        recovery_codes: ground.reissued_codes().map(|issued| recovery_codes(issued, tenant)),
     }
 }
 
@@ -102,20 +99,18 @@ fn challenge_required(offer: &Offer) -> v1::ChallengeRequired {
 }
 
 fn method(method: &Method) -> v1::ChallengeMethod {
-    let (authenticator_id, display_name) = match &method.authenticator {
-        Some((id, name)) => (id.to_text(), name.clone()),
-        None => (String::new(), String::new()),
+    let (number, options) = match method {
+        Method::Totp(_) | Method::RecoveryCode => ("", ""),
+        Method::Sms { obfuscated_number, .. } => (obfuscated_number.as_str(), ""),
+        Method::SecurityKey { request_options, .. } => ("", request_options.expose()),
     };
+    let own = method.authenticator();
     v1::ChallengeMethod {
-        r#type: enums::authenticator_type(method.kind).into(),
-        authenticator_id,
-        display_name,
-        obfuscated_phone_number: method.obfuscated_number.clone(),
-        webauthn_request_options_json: method
-            .request_options
-            .as_ref()
-            .map(|options| options.expose().to_owned())
-            .unwrap_or_default(),
+        r#type: enums::authenticator_type(method.kind()).into(),
+        authenticator_id: own.map(|own| own.id.to_text()).unwrap_or_default(),
+        display_name: own.map(|own| own.display_name.clone()).unwrap_or_default(),
+        obfuscated_phone_number: number.to_owned(),
+        webauthn_request_options_json: options.to_owned(),
     }
 }
 

@@ -20,7 +20,6 @@ use countersign_domain::ids::{AuthenticatorId, ChallengeId};
 use countersign_domain::login::{AnswerChallenge, CheckLogin};
 use countersign_domain::sms::sending::SendCode;
 use countersign_domain::token::{MAX_TOKEN_LEN, Opened};
-use countersign_domain::user::ChallengePurpose;
 use tonic::{Request, Response, Status};
 
 /// The service over the use cases.
@@ -75,20 +74,20 @@ impl LoginService for LoginHandlers {
         let purpose = fields.take("purpose", purpose);
         fields.finish()?;
 
-        let (user, client, purpose) = (user?, client?, purpose?);
+        let (user, client) = (user?, client?);
         let command = CheckLogin {
             first_factor: first_factor?,
             client: client.claims,
             client_token: client.token,
             answer: answer?,
             remember_client: message.remember_client,
-            purpose,
+            purpose: purpose?,
         };
         let tenant = user.tenant.clone();
         Change::new(&caller, Site::LOGIN, retry?)
             .answer(
                 |meta, encode| self.0.check_login(meta, user, command, encode),
-                move |done| Ok(CheckLoginResponse { decision: Some(login_decision(done, &tenant, purpose)) }),
+                move |done| Ok(CheckLoginResponse { decision: Some(login_decision(done, &tenant)) }),
             )
             .await
     }
@@ -111,11 +110,7 @@ impl LoginService for LoginHandlers {
         Change::new(&caller, Site::LOGIN, retry?)
             .answer(
                 |meta, encode| self.0.answer_challenge(meta, command, encode),
-                move |done| {
-                    // An answer is never told to come back with a challenge, so that its purpose does not matter.
-                    let decision = login_decision(done, &tenant, ChallengePurpose::Login);
-                    Ok(AnswerChallengeResponse { decision: Some(decision) })
-                },
+                move |done| Ok(AnswerChallengeResponse { decision: Some(login_decision(done, &tenant)) }),
             )
             .await
     }

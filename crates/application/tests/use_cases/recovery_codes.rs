@@ -17,8 +17,8 @@ fn nth(codes: &IssuedCodes, index: usize) -> PresentedProof {
 /// The set that a login by recovery code brought along: ten different codes.
 fn renewed(verdict: Verdict) -> IssuedCodes {
     let Verdict::Allowed(allowed) = verdict else { panic!("{verdict:?}") };
-    assert_eq!(allowed.assurance, Assurance::Recovered);
-    let codes = allowed.recovery_codes.expect("a fresh set");
+    assert_eq!(allowed.ground.assurance(), Assurance::Recovered);
+    let codes = allowed.ground.reissued_codes().expect("a fresh set").clone();
     let different: BTreeSet<_> = codes.codes.iter().map(RecoveryCode::as_bytes).collect();
     assert_eq!((codes.codes.len(), different.len()), (10, 10));
     codes

@@ -29,7 +29,7 @@ async fn events(world: &World, kind: EventType) -> usize {
 
 fn assurance(verdict: &Verdict) -> Option<Assurance> {
     match verdict {
-        Verdict::Allowed(allowed) => Some(allowed.assurance),
+        Verdict::Allowed(allowed) => Some(allowed.ground.assurance()),
         _ => None,
     }
 }

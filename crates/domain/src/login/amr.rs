@@ -1,5 +1,6 @@
 //! Methods that passed, in the terms of RFC 8176 ("amr").
 
+use super::verdict::Ground;
 use crate::context::{Context, Draft};
 use crate::ids::AuthenticatorId;
 use crate::policy::{AuthenticatorType, FirstFactorMethod};
@@ -13,8 +14,29 @@ pub(super) fn trusts_federated_mfa(ctx: &Context<'_>, first: &FirstFactor) -> bo
         && first.amr.iter().any(|method| method == "mfa")
 }
 
+/// What passed, first factor first.
+pub(super) fn amr(
+    draft: &Draft,
+    ctx: &Context<'_>,
+    first: &FirstFactor,
+    ground: &Ground,
+) -> Vec<Cow<'static, str>> {
+    let mut amr = of_first(ctx, first);
+    let second = match ground {
+        Ground::Verified { authenticator, kind, .. } => Some(of_authenticator(draft, *authenticator, *kind)),
+        Ground::Recovered { .. } => Some("otp"),
+        _ => None,
+    };
+    for method in second.into_iter().flat_map(|method| [method, "mfa"]) {
+        if !amr.iter().any(|known| known == method) {
+            amr.push(method.into());
+        }
+    }
+    amr
+}
+
 /// The first factor in the terms of RFC 8176. A link by e-mail has none there.
-pub(super) fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<Cow<'static, str>> {
+fn of_first(ctx: &Context<'_>, first: &FirstFactor) -> Vec<Cow<'static, str>> {
     match first.method {
         FirstFactorMethod::Password => vec!["pwd".into()],
         FirstFactorMethod::Passkey => vec!["pop".into()],
@@ -28,14 +50,8 @@ pub(super) fn amr(ctx: &Context<'_>, first: &FirstFactor) -> Vec<Cow<'static, st
     }
 }
 
-pub(super) fn add_amr(amr: &mut Vec<Cow<'static, str>>, method: &'static str) {
-    if !amr.iter().any(|known| known == method) {
-        amr.push(method.into());
-    }
-}
-
 /// The second factor in the terms of RFC 8176: a key that may leave its device is software.
-pub(super) fn amr_of(draft: &Draft, id: AuthenticatorId, kind: AuthenticatorType) -> &'static str {
+fn of_authenticator(draft: &Draft, id: AuthenticatorId, kind: AuthenticatorType) -> &'static str {
     let key = draft.next.authenticator(id).and_then(|own| own.credential.security_key());
     match (kind, key) {
         (AuthenticatorType::Sms, _) => "sms",

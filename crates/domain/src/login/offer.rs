@@ -1,17 +1,16 @@
 //! What a login is asked for: a challenge with the ways that are open to the user, or word of a lock.
 
 use super::Asked;
-use super::verdict::{LockedOut, Method, Offer, Verdict};
+use super::verdict::{LockedOut, Method, Named, Offer, Verdict};
 use crate::context::{Context, Draft};
 use crate::event::{Event, EventType};
 use crate::ids::ChallengeId;
-use crate::policy::AuthenticatorType;
 use crate::proof;
 use crate::secret::SecretString;
 use crate::security_key::{KeyChallenge, RelyingParty};
 use crate::time::Timestamp;
 use crate::token;
-use crate::user::{Authenticator, Challenge};
+use crate::user::{Authenticator, Challenge, Credential};
 use std::cmp::Reverse;
 
 /// Asks for a proof, or says that none is evaluated now.
@@ -66,7 +65,7 @@ fn open_challenge(
     let surplus = challenges.len().saturating_sub(Challenge::MAX_OPEN);
     challenges.drain(..surplus);
     let challenge = token::challenge(&ctx.digests.tokens, ctx.user, draft.next.epoch, id);
-    Offer { challenge, expire_time, methods }
+    Offer { challenge, purpose: asked.purpose, expire_time, methods }
 }
 
 pub(super) fn lock_out(
@@ -91,35 +90,23 @@ enum Codes {
 /// The ways open to this user, the one used last first; while locked only those that a lock does not close.
 fn methods(draft: &Draft, ctx: &Context<'_>, codes: Codes, id: ChallengeId) -> Vec<Method> {
     let key_options = request_options(draft, ctx, id);
-    let open = |authenticator: &&Authenticator| match authenticator.kind() {
-        AuthenticatorType::SecurityKey => key_options.is_some(),
-        kind => codes == Codes::Open || !kind.takes_codes(),
-    };
-    let mut serving: Vec<_> = draft.next.active().filter(open).collect();
-    serving.sort_by_key(|own| Reverse(own.last_use_time));
-    let mut methods: Vec<_> = serving
-        .into_iter()
-        .map(|authenticator| Method {
-            kind: authenticator.kind(),
-            authenticator: Some((authenticator.id, authenticator.display_name.as_str().to_owned())),
-            request_options: key_options
+    let open = codes == Codes::Open;
+    let method = |own: &Authenticator| {
+        let authenticator = Named { id: own.id, display_name: own.display_name.as_str().to_owned() };
+        match &own.credential {
+            Credential::Totp(_) => open.then_some(Method::Totp(authenticator)),
+            Credential::Sms(sms) => {
+                open.then(|| Method::Sms { authenticator, obfuscated_number: sms.number.obfuscated() })
+            }
+            Credential::SecurityKey(_) => key_options
                 .clone()
-                .filter(|_| authenticator.kind() == AuthenticatorType::SecurityKey),
-            obfuscated_number: authenticator
-                .credential
-                .sms()
-                .map_or_else(String::new, |sms| sms.number.obfuscated()),
-        })
-        .collect();
-    if has_recovery_code(draft, ctx) {
-        methods.push(Method {
-            kind: AuthenticatorType::RecoveryCode,
-            authenticator: None,
-            request_options: None,
-            obfuscated_number: String::new(),
-        });
-    }
-    methods
+                .map(|request_options| Method::SecurityKey { authenticator, request_options }),
+        }
+    };
+    let mut active: Vec<_> = draft.next.active().collect();
+    active.sort_by_key(|own| Reverse(own.last_use_time));
+    let recovery = has_recovery_code(draft, ctx).then_some(Method::RecoveryCode);
+    active.into_iter().filter_map(method).chain(recovery).collect()
 }
 
 /// What the browser asks the user's keys to sign for this challenge; `None` where there is no key that may serve.

@@ -6,6 +6,7 @@ use crate::policy::AuthenticatorType;
 use crate::recovery::IssuedCodes;
 use crate::secret::SecretString;
 use crate::time::Timestamp;
+use crate::user::ChallengePurpose;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -24,46 +25,154 @@ pub enum Verdict {
     LockedOut(LockedOut),
 }
 
-/// On what grounds a login is allowed, weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Assurance {
-    /// Nothing is asked of this user.
-    NotRequired,
-    /// The identity provider's own second factor is trusted by policy (B18).
-    FederatedMfa,
-    /// The user may still put off enrolling.
-    Grace,
-    /// The client is remembered; no authentication in NIST's sense (R39).
-    Remembered,
-    /// A second factor was proved.
-    Verified,
-    /// A recovery code was used.
-    Recovered,
-}
-
 /// A login that may go ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// On what grounds.
-    pub assurance: Assurance,
+    /// On what ground.
+    pub ground: Ground,
     /// Authentication methods (RFC 8176), first factor's first.
     pub amr: Vec<Cow<'static, str>>,
-    /// Whether the second factor was bound to the page's origin: safe against a look-alike page.
-    pub phishing_resistant: bool,
-    /// When the second factor was proved.
-    pub second_factor_verify_time: Option<Timestamp>,
-    /// Which authenticator proved it.
-    pub authenticator: Option<AuthenticatorId>,
-    /// The token for the user's device.
-    pub remembered_client: Option<ClientToken>,
-    /// When the user must have enrolled.
-    pub enrollment_due_time: Option<Timestamp>,
-    /// Whether to recommend a second factor to this user (B17).
-    pub enrollment_recommended: bool,
     /// Recovery codes left, where the user has a second factor and policy has recovery codes.
     pub recovery_codes_remaining: Option<usize>,
-    /// A fresh set, where policy issues one for a used code.
-    pub recovery_codes: Option<IssuedCodes>,
+}
+
+/// On what ground a login is allowed, and what it brings along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// Nothing is asked of this user.
+    NotRequired {
+        /// When the user must have enrolled, where that time will come.
+        due: Option<Timestamp>,
+    },
+    /// The identity provider's own second factor is trusted by policy (B18).
+    FederatedMfa {
+        /// Whether the user has a second factor here too.
+        enrolled: bool,
+    },
+    /// The user may still put off enrolling.
+    Grace {
+        /// When the user must have enrolled.
+        until: Timestamp,
+    },
+    /// The client is remembered; no authentication in NIST's sense (R39).
+    Remembered {
+        /// The token in the place of the one that was shown.
+        token: ClientToken,
+    },
+    /// A second factor was proved.
+    Verified {
+        /// Which authenticator proved it.
+        authenticator: AuthenticatorId,
+        /// Its kind.
+        kind: AuthenticatorType,
+        /// When.
+        time: Timestamp,
+        /// The token for the user's device, where it is remembered from now on.
+        remembered: Option<ClientToken>,
+    },
+    /// A recovery code was used.
+    Recovered {
+        /// When.
+        time: Timestamp,
+        /// A fresh set, where policy issues one for a used code.
+        reissued: Option<IssuedCodes>,
+    },
+}
+
+/// A ground by its name alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assurance {
+    /// See [`Ground::NotRequired`].
+    NotRequired,
+    /// See [`Ground::FederatedMfa`].
+    FederatedMfa,
+    /// See [`Ground::Grace`].
+    Grace,
+    /// See [`Ground::Remembered`].
+    Remembered,
+    /// See [`Ground::Verified`].
+    Verified,
+    /// See [`Ground::Recovered`].
+    Recovered,
+}
+
+impl Assurance {
+    /// The name that events use.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::NotRequired => "not_required",
+            Self::FederatedMfa => "federated_mfa",
+            Self::Grace => "grace",
+            Self::Remembered => "remembered",
+            Self::Verified => "verified",
+            Self::Recovered => "recovered",
+        }
+    }
+}
+
+impl Ground {
+    /// Its name.
+    pub const fn assurance(&self) -> Assurance {
+        match self {
+            Self::NotRequired { .. } => Assurance::NotRequired,
+            Self::FederatedMfa { .. } => Assurance::FederatedMfa,
+            Self::Grace { .. } => Assurance::Grace,
+            Self::Remembered { .. } => Assurance::Remembered,
+            Self::Verified { .. } => Assurance::Verified,
+            Self::Recovered { .. } => Assurance::Recovered,
+        }
+    }
+
+    /// Which authenticator proved the second factor, and its kind.
+    pub const fn authenticator(&self) -> Option<(AuthenticatorId, AuthenticatorType)> {
+        match self {
+            Self::Verified { authenticator, kind, .. } => Some((*authenticator, *kind)),
+            _ => None,
+        }
+    }
+
+    /// When the second factor was proved.
+    pub const fn verify_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Verified { time, .. } | Self::Recovered { time, .. } => Some(*time),
+            _ => None,
+        }
+    }
+
+    /// Whether the second factor was bound to the page's origin: safe against a look-alike page.
+    pub const fn is_phishing_resistant(&self) -> bool {
+        matches!(self, Self::Verified { kind: AuthenticatorType::SecurityKey, .. })
+    }
+
+    /// The token for the user's device.
+    pub const fn remembered_client(&self) -> Option<&ClientToken> {
+        match self {
+            Self::Remembered { token } | Self::Verified { remembered: Some(token), .. } => Some(token),
+            _ => None,
+        }
+    }
+
+    /// When the user must have enrolled.
+    pub const fn due_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::NotRequired { due } => *due,
+            Self::Grace { until } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// Whether to recommend a second factor to this user (B17).
+    pub const fn recommends_enrollment(&self) -> bool {
+        matches!(self, Self::NotRequired { .. } | Self::Grace { .. } | Self::FederatedMfa { enrolled: false })
+    }
+
+    /// A fresh set of recovery codes, where policy issues one for a used code.
+    pub const fn reissued_codes(&self) -> Option<&IssuedCodes> {
+        match self {
+            Self::Recovered { reissued, .. } => reissued.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// An open challenge and the ways to pass it.
@@ -71,6 +180,8 @@ pub struct Allowed {
 pub struct Offer {
     /// The challenge's token.
     pub challenge: SecretString,
+    /// What passing it allows.
+    pub purpose: ChallengePurpose,
     /// When it is gone.
     pub expire_time: Timestamp,
     /// The ways open to this user, at least one (B20).
@@ -79,15 +190,56 @@ pub struct Offer {
 
 /// One way to pass a challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Method {
+pub enum Method {
+    /// A code that an authenticator app shows.
+    Totp(Named),
+    /// A code that is sent to a telephone.
+    Sms {
+        /// Which.
+        authenticator: Named,
+        /// Where the code would be sent.
+        obfuscated_number: String,
+    },
+    /// What a security key signs.
+    SecurityKey {
+        /// Which.
+        authenticator: Named,
+        /// `PublicKeyCredentialRequestOptionsJSON`, for any key of the user.
+        request_options: SecretString,
+    },
+    /// A recovery code.
+    RecoveryCode,
+}
+
+/// An authenticator as its owner knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The authenticator.
+    pub id: AuthenticatorId,
+    /// Its name.
+    pub display_name: String,
+}
+
+impl Method {
     /// Its kind.
-    pub kind: AuthenticatorType,
-    /// The authenticator and its name; none for recovery codes.
-    pub authenticator: Option<(AuthenticatorId, String)>,
-    /// For a security key: `PublicKeyCredentialRequestOptionsJSON`, for any key of the user.
-    pub request_options: Option<SecretString>,
-    /// Where a code would be sent, obfuscated; empty for other kinds.
-    pub obfuscated_number: String,
+    pub const fn kind(&self) -> AuthenticatorType {
+        match self {
+            Self::Totp(_) => AuthenticatorType::Totp,
+            Self::Sms { .. } => AuthenticatorType::Sms,
+            Self::SecurityKey { .. } => AuthenticatorType::SecurityKey,
+            Self::RecoveryCode => AuthenticatorType::RecoveryCode,
+        }
+    }
+
+    /// The authenticator; none for recovery codes.
+    pub const fn authenticator(&self) -> Option<&Named> {
+        match self {
+            Self::Totp(authenticator)
+            | Self::Sms { authenticator, .. }
+            | Self::SecurityKey { authenticator, .. } => Some(authenticator),
+            Self::RecoveryCode => None,
+        }
+    }
 }
 
 /// A user who must enroll.

@@ -262,7 +262,9 @@ impl History {
         let said = match self.world.confirm(&command) {
             Ok(confirmed) => {
                 self.keep_paper(confirmed.recovery_codes.as_ref());
-                let login = confirmed.login.map(|allowed| assert_eq!(allowed.assurance, Assurance::Verified));
+                let login = confirmed
+                    .login
+                    .map(|allowed| assert_eq!(allowed.ground.assurance(), Assurance::Verified));
                 Said::Confirmed { new_paper: confirmed.recovery_codes.is_some(), login: login.is_some() }
             }
             Err(denial) => Said::Denied(reason(&denial)),
@@ -427,21 +429,21 @@ impl History {
                 Said::MustEnroll { ticket }
             }
             Ok(Verdict::Allowed(allowed)) => {
-                self.keep_paper(allowed.recovery_codes.as_ref());
+                self.keep_paper(allowed.ground.reissued_codes());
                 let named = if let Said::Allowed { token, .. } = expected { *token } else { None };
-                let token = allowed.remembered_client.map(|given| self.keep_token(given, named));
+                let token = allowed.ground.remembered_client().map(|given| self.keep_token(given, named));
                 Said::Allowed {
-                    how: allowed.assurance,
+                    how: allowed.ground.assurance(),
                     left: allowed.recovery_codes_remaining,
-                    due: allowed.enrollment_due_time.map(Timestamp::unix_seconds),
+                    due: allowed.ground.due_time().map(Timestamp::unix_seconds),
                     token,
-                    new_paper: allowed.recovery_codes.is_some(),
+                    new_paper: allowed.ground.reissued_codes().is_some(),
                 }
             }
         }
     }
 
-    fn keep_token(&mut self, given: ClientToken, named: Option<Token>) -> Token {
+    fn keep_token(&mut self, given: &ClientToken, named: Option<Token>) -> Token {
         let named = named.expect("a token where the model expects none");
         if let Some((_, same)) = self.tokens.iter().find(|(name, _)| *name == named) {
             assert_eq!(*same, given.token, "ruling 14: a lost reply gets the very same token");
@@ -451,7 +453,7 @@ impl History {
         if named.0 == self.devices.len() {
             self.devices.push(self.world.state.clients.last().expect("the client is remembered").id);
         }
-        self.tokens.push((named, given.token));
+        self.tokens.push((named, given.token.clone()));
         named
     }
 

@@ -42,7 +42,7 @@ fn a_challenge_is_passed_once() {
     let Ok(Verdict::Allowed(allowed)) = world.answer(&offer.challenge, right) else {
         panic!("{:?}", world.events)
     };
-    assert_eq!(allowed.assurance, Assurance::Verified);
+    assert_eq!(allowed.ground.assurance(), Assurance::Verified);
     world.pass(MINUTE);
     assert_eq!(world.answer(&offer.challenge, phone.code(world.now)), DEAD);
 }
@@ -141,7 +141,9 @@ fn a_step_up_is_asked() {
     let step_up = CheckLogin { purpose: ChallengePurpose::StepUp, ..world.login() };
     let Ok(Verdict::ChallengeRequired(offer)) = world.check(&step_up) else { panic!("{:?}", world.events) };
     let verdict = world.answer(&offer.challenge, phone.code(world.now));
-    assert!(matches!(verdict, Ok(Verdict::Allowed(allowed)) if allowed.assurance == Assurance::Verified));
+    assert!(
+        matches!(verdict, Ok(Verdict::Allowed(allowed)) if allowed.ground.assurance() == Assurance::Verified)
+    );
 }
 
 /// A step-up of a user without a second factor is refused, whatever the requirement: there is nothing to prove.
@@ -162,7 +164,7 @@ fn a_step_up_knows_no_remembered_client() {
     let (mut world, phone) = World::on(Preset::MandatoryManaged);
     let remember = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
     let Ok(Verdict::Allowed(allowed)) = world.check(&remember) else { panic!("{:?}", world.events) };
-    let client_token = allowed.remembered_client.map(|client| client.token);
+    let client_token = allowed.ground.remembered_client().map(|client| client.token.clone());
     assert!(client_token.is_some());
     world.pass(MINUTE);
     let step_up = CheckLogin { purpose: ChallengePurpose::StepUp, client_token, ..world.login() };
@@ -177,7 +179,7 @@ fn a_step_up_knows_no_remembered_client() {
         }),
     ] {
         let Ok(Verdict::Allowed(allowed)) = verdict else { panic!("{verdict:?}") };
-        assert_eq!((allowed.assurance, allowed.remembered_client), (Assurance::Verified, None));
+        assert_eq!((allowed.ground.assurance(), allowed.ground.remembered_client()), (Assurance::Verified, None));
     }
     assert_eq!(world.state.clients, clients, "nor is its token rotated");
 }

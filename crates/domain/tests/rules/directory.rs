@@ -81,7 +81,7 @@ fn a_changed_first_factor_kills_what_it_led_to() {
     let (mut world, phone) = World::on(Preset::MandatoryManaged);
     let remember = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
     let Ok(Verdict::Allowed(allowed)) = world.check(&remember) else { panic!("{:?}", world.events) };
-    let client_token = allowed.remembered_client.map(|client| client.token);
+    let client_token = allowed.ground.remembered_client().map(|client| client.token.clone());
     world.pass(STEP);
     let offer = world.challenged();
     let (begun, pending) = world.begun();
@@ -131,7 +131,7 @@ fn erasing_leaves_nothing_but_the_epoch() {
     world.pass(MINUTE);
     let back = world.enroll();
     assert_eq!(world.answer(&offer.challenge, back.code(world.now)), Err(Denial::ChallengeInvalid));
-    let client_token = allowed.remembered_client.map(|client| client.token);
+    let client_token = allowed.ground.remembered_client().map(|client| client.token.clone());
     let verdict = world.check(&CheckLogin { client_token, ..world.login() });
     assert!(matches!(verdict, Ok(Verdict::ChallengeRequired(_))), "{verdict:?}");
 }

@@ -110,7 +110,7 @@ fn hash_digits_and_period_are_policy() {
             assert_eq!(begun.account_label, label());
             world.confirm(&world.confirm_command(&begun, phone.code(world.now))).unwrap();
             world.pass(MINUTE);
-            assert_eq!(world.log_in(phone.code(world.now)).assurance, Assurance::Verified);
+            assert_eq!(world.log_in(phone.code(world.now)).ground.assurance(), Assurance::Verified);
         }
     }
 }
@@ -120,7 +120,7 @@ fn hash_digits_and_period_are_policy() {
 fn an_authenticator_keeps_its_parameters() {
     let (mut world, phone) = World::on(Preset::SelfServiceCode);
     world.set_policy(|p| p.totp.parameters.digits = Digits::Eight);
-    assert_eq!(world.log_in(phone.code(world.now)).assurance, Assurance::Verified);
+    assert_eq!(world.log_in(phone.code(world.now)).ground.assurance(), Assurance::Verified);
 }
 
 /// B6: while an enrollment is pending, logins go on as if there were none, whatever code they bring (ruling 2).
@@ -131,7 +131,7 @@ fn a_pending_enrollment_does_not_touch_logins() {
     for command in [world.login(), world.login_with(phone.code(world.now)), world.login_with(typed("123456"))]
     {
         let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{command:?}") };
-        assert_eq!(allowed.assurance, Assurance::NotRequired);
+        assert_eq!(allowed.ground.assurance(), Assurance::NotRequired);
         assert_eq!(allowed.amr, ["pwd"]);
     }
     assert!(!world.state.is_on());
@@ -277,7 +277,7 @@ fn beginning_again_starts_from_a_fresh_key() {
     assert_eq!((&world.state.authenticators, world.state.pending.len()), (&authenticators, 1));
     let old = world.confirm(&world.confirm_command(&first, first_phone.code(world.now)));
     assert_eq!(old, Err(Denial::EnrollmentExpired));
-    assert_eq!(world.log_in(active.code(world.now)).assurance, Assurance::Verified);
+    assert_eq!(world.log_in(active.code(world.now)).ground.assurance(), Assurance::Verified);
     world.confirm(&world.confirm_command(&second, second_phone.code(world.now))).unwrap();
 }
 
@@ -394,7 +394,11 @@ fn replacing_has_no_moment_of_being_off() {
         let (since, epoch) = (world.state.state_since, world.state.epoch);
         let recovery = world.state.recovery.clone();
         let (begun, new) = begin_replacing(&mut world);
-        assert_eq!(world.log_in(old.code(world.now)).assurance, Assurance::Verified, "the old one serves");
+        assert_eq!(
+            world.log_in(old.code(world.now)).ground.assurance(),
+            Assurance::Verified,
+            "the old one serves"
+        );
         world.confirm(&world.confirm_command(&begun, new.code(world.now))).unwrap();
         assert_eq!(world.kinds(), [EventType::AuthenticatorAdded, EventType::AuthenticatorRemoved]);
         assert!(world.detail("replaces").is_some(), "B50: the owner hears that the other one is gone");

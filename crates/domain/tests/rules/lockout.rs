@@ -317,7 +317,7 @@ fn the_owner_gets_out_of_the_hard_cap() {
     let (_, codes) = world.enroll_with_codes();
     world.guess_until_disabled();
     let code = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
-    assert_eq!(world.log_in(code).assurance, Assurance::Recovered);
+    assert_eq!(world.log_in(code).ground.assurance(), Assurance::Recovered);
     let replaces = Some(world.state.authenticators[0].id);
     let begun = world.begin(&BeginTotp { replaces, ..world.begin_command() }).unwrap();
     let phone = Phone::of(&begun);
@@ -490,11 +490,11 @@ fn a_lock_does_not_close_remembered_clients() {
         guess(&mut world);
     }
     assert!(world.status().locked_until.is_some());
-    let client_token = allowed.remembered_client.map(|client| client.token);
+    let client_token = allowed.ground.remembered_client().map(|client| client.token.clone());
     let Ok(Verdict::Allowed(allowed)) = world.check(&CheckLogin { client_token, ..world.login() }) else {
         panic!("{:?}", world.events)
     };
-    assert_eq!(allowed.assurance, Assurance::Remembered);
+    assert_eq!(allowed.ground.assurance(), Assurance::Remembered);
 }
 
 /// R11, R16: a wrong code typed again once another app was confirmed is a guess at that app's key, and is charged.

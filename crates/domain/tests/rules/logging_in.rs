@@ -9,7 +9,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, ResetRequestId};
 use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
 use countersign_domain::otp::{Step, TotpKey, TotpParameters, Window};
-use countersign_domain::policy::{FirstFactorMethod, Preset};
+use countersign_domain::policy::{AuthenticatorType, FirstFactorMethod, Preset};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::user::{
     ChallengePurpose, Credential, DirectoryEntry, FirstFactor, ResetRequest, Standing,
@@ -27,7 +27,7 @@ fn on_with_two() -> (World, Phone, Phone) {
 /// The assurance of a login, or what it was instead.
 fn check(world: &World, command: &CheckLogin) -> Result<Assurance, String> {
     match world.clone().check(command) {
-        Ok(Verdict::Allowed(allowed)) => Ok(allowed.assurance),
+        Ok(Verdict::Allowed(allowed)) => Ok(allowed.ground.assurance()),
         Ok(Verdict::ChallengeRequired(_)) => Err("challenged".to_owned()),
         other => Err(format!("{other:?}")),
     }
@@ -122,11 +122,15 @@ fn a_right_code_is_verified_in_one_round_trip() {
     let (mut world, phone) = World::on(Preset::SelfServiceCode);
     let id = world.id_of(&phone);
     let allowed = world.log_in(phone.code(world.now));
-    assert_eq!(allowed.assurance, Assurance::Verified);
-    assert_eq!((allowed.authenticator, allowed.second_factor_verify_time), (Some(id), Some(world.now)));
+    assert_eq!(allowed.ground.assurance(), Assurance::Verified);
+    let app = AuthenticatorType::Totp;
+    assert_eq!(
+        (allowed.ground.authenticator(), allowed.ground.verify_time()),
+        (Some((id, app)), Some(world.now))
+    );
     assert_eq!(allowed.recovery_codes_remaining, Some(10));
-    assert_eq!((allowed.remembered_client, allowed.recovery_codes), (None, None));
-    assert_eq!((allowed.enrollment_recommended, allowed.enrollment_due_time), (false, None));
+    assert_eq!((allowed.ground.remembered_client(), allowed.ground.reissued_codes()), (None, None));
+    assert_eq!((allowed.ground.recommends_enrollment(), allowed.ground.due_time()), (false, None));
     assert_eq!((world.kinds(), world.told), (vec![EventType::LoginAllowed], None));
     assert_eq!(world.state.authenticator(id).unwrap().last_use_time, Some(world.now));
     assert!(world.state.challenges.is_empty());
@@ -198,13 +202,10 @@ fn one_field_takes_every_kind_of_code() {
     let second = world.enroll();
     for phone in [first, second] {
         let allowed = world.log_in(phone.code(world.now));
-        assert_eq!(
-            (allowed.assurance, allowed.authenticator),
-            (Assurance::Verified, Some(world.id_of(&phone)))
-        );
+        assert_eq!(allowed.ground.authenticator(), Some((world.id_of(&phone), AuthenticatorType::Totp)));
     }
     let allowed = world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
-    assert_eq!((allowed.assurance, allowed.authenticator), (Assurance::Recovered, None));
+    assert_eq!((allowed.ground.assurance(), allowed.ground.authenticator()), (Assurance::Recovered, None));
 }
 
 /// B25: another user's or another tenant's code never works, app or recovery.
@@ -289,12 +290,11 @@ fn the_challenge_lists_the_ways_that_are_open() {
     let listed = |world: &World| -> Vec<Option<AuthenticatorId>> {
         let methods = world.clone().challenged().methods;
         for method in &methods {
-            let named = method.authenticator.as_ref();
-            assert!(named.is_none_or(|(id, name)| {
-                world.state.authenticator(*id).unwrap().display_name.as_str() == name
+            assert!(method.authenticator().is_none_or(|named| {
+                world.state.authenticator(named.id).unwrap().display_name.as_str() == named.display_name
             }));
         }
-        methods.into_iter().map(|method| method.authenticator.map(|(id, _)| id)).collect()
+        methods.iter().map(|method| method.authenticator().map(|named| named.id)).collect()
     };
     assert_eq!(listed(&world), [Some(ids[0]), Some(ids[1]), None]);
     world.state.authenticators[0].standing = Standing::Disabled { since: world.now };
@@ -346,10 +346,10 @@ fn an_untrusted_provider_says_nothing_of_mfa() {
 fn a_second_factor_is_recommended() {
     let mut world = World::new(Preset::SelfServiceCode);
     let Ok(Verdict::Allowed(allowed)) = world.check(&world.login()) else { panic!("{:?}", world.events) };
-    assert_eq!((allowed.enrollment_recommended, world.status().recommended), (true, true));
+    assert_eq!((allowed.ground.recommends_enrollment(), world.status().recommended), (true, true));
     let phone = world.enroll();
     let allowed = world.log_in(phone.code(world.now));
-    assert_eq!((allowed.enrollment_recommended, world.status().recommended), (false, false));
+    assert_eq!((allowed.ground.recommends_enrollment(), world.status().recommended), (false, false));
     // Outside of the required groups and in the grace period too.
     let mut world = World::with(Preset::MandatoryManaged, |p| {
         p.requirement.groups = vec!["staff".to_owned()];
@@ -358,7 +358,11 @@ fn a_second_factor_is_recommended() {
     for groups in [&["guests"][..], &["staff"][..]] {
         world.state.directory = Some(in_groups(groups));
         let Ok(Verdict::Allowed(allowed)) = world.check(&world.login()) else { panic!("{groups:?}") };
-        assert_eq!((allowed.enrollment_recommended, world.status().recommended), (true, true), "{groups:?}");
+        assert_eq!(
+            (allowed.ground.recommends_enrollment(), world.status().recommended),
+            (true, true),
+            "{groups:?}"
+        );
     }
 }
 

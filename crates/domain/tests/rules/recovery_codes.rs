@@ -3,7 +3,7 @@
 use crate::common::{FIRST, HOUR, MINUTE, Phone, SECOND, World, typed, user_ref};
 use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
-use countersign_domain::login::{Assurance, CheckLogin, RefusedReason, Verdict};
+use countersign_domain::login::{Assurance, CheckLogin, Method, RefusedReason, Verdict};
 use countersign_domain::policy::{AuthenticatorType, Preset};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::recovery::IssuedCodes;
@@ -57,7 +57,7 @@ fn each_code_serves_once() {
     let (mut world, _, codes) = on(Preset::SelfServiceCode);
     for index in 0..10 {
         let allowed = world.log_in(nth(&codes, index));
-        assert_eq!(allowed.assurance, Assurance::Recovered);
+        assert_eq!(allowed.ground.assurance(), Assurance::Recovered);
         assert_eq!(allowed.recovery_codes_remaining, Some(9 - index), "B30");
         assert_eq!(world.kinds(), [EventType::LoginAllowed, EventType::RecoveryCodeUsed]);
         assert_eq!(world.told, Some(EventType::RecoveryCodeUsed));
@@ -107,11 +107,11 @@ fn a_recovery_code_serves_while_locked() {
     let (mut world, phone, codes) = on(Preset::SelfServiceCode);
     lock(&mut world);
     let mut at_form = world.clone();
-    assert_eq!(at_form.log_in(nth(&codes, 0)).assurance, Assurance::Recovered);
+    assert_eq!(at_form.log_in(nth(&codes, 0)).ground.assurance(), Assurance::Recovered);
 
     let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("{:?}", world.events) };
     let offer = locked.still_open.expect("recovery codes stay open");
-    let kinds: Vec<_> = offer.methods.iter().map(|method| method.kind).collect();
+    let kinds: Vec<_> = offer.methods.iter().map(Method::kind).collect();
     assert_eq!(kinds, [AuthenticatorType::RecoveryCode]);
     assert_eq!(world.answer(&offer.challenge, typed(UNKNOWN)), Ok(REFUSED));
     assert!(matches!(world.answer(&offer.challenge, phone.code(world.now)), Ok(Verdict::LockedOut(_))));
@@ -161,7 +161,11 @@ fn a_new_set_voids_the_old_one() {
     let wrong = world.wrong();
     let with_wrong = world.proofs(Some(wrong));
     assert_eq!(world.generate(&with_wrong), Err(incorrect));
-    assert_eq!(world.log_in(nth(&codes, 0)).assurance, Assurance::Recovered, "denied calls void nothing");
+    assert_eq!(
+        world.log_in(nth(&codes, 0)).ground.assurance(),
+        Assurance::Recovered,
+        "denied calls void nothing"
+    );
 
     let right = world.proofs(Some(phone.code(world.now)));
     let epoch = world.state.epoch;
@@ -205,7 +209,11 @@ fn using_one_raises_the_epoch() {
     let Ok(Verdict::Allowed(allowed)) = world.check(&recover) else { panic!("{:?}", world.events) };
     assert_eq!(world.state.epoch, epoch.next());
     assert_eq!((world.state.clients.len(), world.state.pending.len()), (0, 0));
-    assert_eq!(allowed.remembered_client, None, "a recovered login is not one to remember a client by");
+    assert_eq!(
+        allowed.ground.remembered_client(),
+        None,
+        "a recovered login is not one to remember a client by"
+    );
     assert_eq!(allowed.amr, ["pwd", "otp", "mfa"], "ruling 14");
 }
 
@@ -214,11 +222,11 @@ fn using_one_raises_the_epoch() {
 fn a_used_code_may_bring_a_fresh_set() {
     let (mut world, _, codes) = on_with(Preset::SelfServiceCode, |p| p.recovery_codes.reissue_on_use = true);
     let allowed = world.log_in(nth(&codes, 0));
-    let renewed = allowed.recovery_codes.expect("a fresh set");
+    let renewed = allowed.ground.reissued_codes().expect("a fresh set");
     assert_eq!(allowed.recovery_codes_remaining, Some(10));
     assert!(world.kinds().contains(&EventType::RecoveryCodesGenerated));
     assert_eq!(world.check(&world.login_with(nth(&codes, 1))), Ok(REFUSED));
-    world.log_in(nth(&renewed, 1));
+    world.log_in(nth(renewed, 1));
 }
 
 /// Where policy has none, a recovery code is a wrong code, none are generated, and verdicts do not count them.

@@ -5,7 +5,7 @@ use countersign_domain::clients::{ClientToken, Revocation};
 use countersign_domain::digest::{DigestKeys, KeyId};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::ClientId;
-use countersign_domain::login::{Allowed, Assurance, CheckLogin, RefusedReason, Verdict};
+use countersign_domain::login::{Allowed, Assurance, CheckLogin, Ground, RefusedReason, Verdict};
 use countersign_domain::policy::{ChallengeMode, PolicyDocument, Preset};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::{SecretBytes, SecretString};
@@ -26,7 +26,7 @@ fn remember(world: &mut World, phone: &Phone, application: &str) -> ClientToken 
     };
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
     world.pass(MINUTE);
-    allowed.remembered_client.expect("the client is remembered")
+    allowed.ground.remembered_client().cloned().expect("the client is remembered")
 }
 
 /// A login from a client that shows a token.
@@ -43,8 +43,15 @@ fn check(world: &mut World, token: &SecretString) -> Option<Allowed> {
     }
 }
 
+fn rotated(allowed: Option<Allowed>) -> ClientToken {
+    match allowed.map(|allowed| allowed.ground) {
+        Some(Ground::Remembered { token } | Ground::Verified { remembered: Some(token), .. }) => token,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn next(allowed: Option<Allowed>) -> SecretString {
-    allowed.and_then(|allowed| allowed.remembered_client).expect("a remembered client").token
+    rotated(allowed).token
 }
 
 /// B23, R38, R39, ruling 14: a client that the user chose to have remembered is not asked again; the verdict is
@@ -55,10 +62,10 @@ fn a_remembered_client_is_not_asked() {
     let first = remember(&mut world, &phone, "web");
     assert_eq!(first.expire_time, world.now.minus(MINUTE).plus(30 * DAY));
     let allowed = check(&mut world, &first.token).expect("it is remembered");
-    assert_eq!(allowed.assurance, Assurance::Remembered);
+    assert_eq!(allowed.ground.assurance(), Assurance::Remembered);
     assert_eq!(allowed.amr, ["pwd"]);
-    assert_eq!((allowed.second_factor_verify_time, allowed.authenticator), (None, None));
-    let rotated = allowed.remembered_client.unwrap();
+    assert_eq!((allowed.ground.verify_time(), allowed.ground.authenticator()), (None, None));
+    let rotated = allowed.ground.remembered_client().unwrap();
     assert_ne!(rotated.token, first.token);
     assert_eq!(rotated.expire_time, first.expire_time, "R38: the expiry is absolute");
     assert_eq!((world.kinds(), world.told), (vec![EventType::LoginAllowed], None));
@@ -81,7 +88,7 @@ fn a_remembered_login_has_the_first_factors_amr() {
 fn only_a_verified_login_that_chose_it_is_remembered() {
     let (mut world, phone) = on();
     let plain = world.log_in(phone.code(world.now));
-    assert_eq!(plain.remembered_client, None);
+    assert_eq!(plain.ground.remembered_client(), None);
     world.pass(MINUTE);
     let wrong = world.wrong();
     let refused = CheckLogin { remember_client: true, ..world.login_with(wrong) };
@@ -99,7 +106,7 @@ fn an_answer_may_remember_the_client() {
     let Ok(Verdict::ChallengeRequired(offer)) = world.check(&command) else { panic!("{:?}", world.events) };
     let verdict = world.answer_and(&offer.challenge, phone.code(world.now), true);
     let Ok(Verdict::Allowed(allowed)) = verdict else { panic!("{verdict:?}") };
-    let token = allowed.remembered_client.unwrap().token;
+    let token = rotated(Some(allowed)).token;
     assert!(world.kinds().contains(&EventType::ClientRemembered));
     assert_eq!(world.told, Some(EventType::ClientRemembered));
     world.pass(MINUTE);
@@ -116,7 +123,7 @@ fn policy_may_ask_at_every_login() {
     assert_eq!(check(&mut world, &token), None);
     let command = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
-    assert_eq!(allowed.remembered_client, None);
+    assert_eq!(allowed.ground.remembered_client(), None);
 }
 
 /// Ruling 14: where the reply was lost, the rotated-out token is taken for 60 seconds and gets the very same current
@@ -201,7 +208,7 @@ fn a_shorter_duration_holds_for_clients_that_exist() {
     let token = remember(&mut world, &phone, "web").token;
     world.set_policy(|policy| hours(policy, 3));
     world.now = created.plus(2 * HOUR);
-    let spared = check(&mut world, &token).and_then(|allowed| allowed.remembered_client).unwrap();
+    let spared = rotated(check(&mut world, &token));
     assert_eq!(spared.expire_time, created.plus(3 * HOUR));
     assert_eq!(world.status().user.clients[0].expire_time, created.plus(3 * HOUR));
     world.set_policy(|policy| hours(policy, 1));
@@ -213,7 +220,7 @@ fn a_shorter_duration_holds_for_clients_that_exist() {
     let created = world.now;
     let token = remember(&mut world, &phone, "web").token;
     world.set_policy(|policy| hours(policy, 24));
-    let spared = check(&mut world, &token).and_then(|allowed| allowed.remembered_client).unwrap();
+    let spared = rotated(check(&mut world, &token));
     assert_eq!(spared.expire_time, created.plus(HOUR));
     world.now = created.plus(HOUR);
     assert_eq!(check(&mut world, &spared.token), None);
@@ -228,7 +235,7 @@ fn a_client_that_is_over_pushes_out_nobody() {
     world.pass(3 * DAY);
     let stays = remember(&mut world, &phone, "web").token;
     world.pass(DAY);
-    let over = check(&mut world, &over).and_then(|allowed| allowed.remembered_client).unwrap().token;
+    let over = next(check(&mut world, &over));
     world.set_policy(|policy| policy.challenge.remember_duration = 2 * DAY);
     remember(&mut world, &phone, "web");
     assert_eq!(check(&mut world, &over), None);

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// What a login is told: the assurance and the deadline, or `None` where it is stopped.
 fn check(world: &mut World) -> Option<(Assurance, Option<Timestamp>)> {
     match world.check(&world.login()) {
-        Ok(Verdict::Allowed(allowed)) => Some((allowed.assurance, allowed.enrollment_due_time)),
+        Ok(Verdict::Allowed(allowed)) => Some((allowed.ground.assurance(), allowed.ground.due_time())),
         Ok(Verdict::EnrollmentRequired(stop)) => {
             assert_eq!(stop.allowed_types, [AuthenticatorType::Totp]);
             assert_eq!(world.kinds(), [EventType::LoginRefused]);
@@ -56,7 +56,7 @@ fn without_a_date_it_begins_at_once() {
     let mut world = required(None, Duration::ZERO);
     assert_eq!(check(&mut world), None);
     let phone = world.enroll();
-    assert_eq!(world.log_in(phone.code(world.now)).assurance, Assurance::Verified);
+    assert_eq!(world.log_in(phone.code(world.now)).ground.assurance(), Assurance::Verified);
     assert_eq!((world.status().state, world.status().required), (TwoFactorState::On, true));
 }
 
@@ -157,7 +157,7 @@ fn a_trusted_providers_factor_fulfils_the_requirement() {
     assert!(matches!(world.check(&command), Ok(Verdict::EnrollmentRequired(_))));
     world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
-    assert_eq!(allowed.assurance, Assurance::FederatedMfa);
+    assert_eq!(allowed.ground.assurance(), Assurance::FederatedMfa);
     assert_eq!(check(&mut world), None, "a password is still stopped");
 }
 
@@ -208,7 +208,9 @@ fn coverage_agrees_with_logins() {
                     assert_eq!(counted.state(), world.status().state, "{case}");
                     let told = match world.check(&world.login()).unwrap() {
                         Verdict::ChallengeRequired(_) => "on",
-                        Verdict::Allowed(allowed) if allowed.assurance == Assurance::Grace => "in grace",
+                        Verdict::Allowed(allowed) if allowed.ground.assurance() == Assurance::Grace => {
+                            "in grace"
+                        }
                         Verdict::Allowed(_) => "off",
                         Verdict::EnrollmentRequired(_) => "stopped",
                         other => panic!("{other:?}"),

@@ -6,7 +6,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{self, BeginSecurityKey, BegunSecurityKey, Confirm, Confirmed};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId};
-use countersign_domain::login::{Allowed, CheckLogin, Offer, RefusedReason, Verdict};
+use countersign_domain::login::{Allowed, CheckLogin, Method, Offer, RefusedReason, Verdict};
 use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, RequirementMode};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
@@ -59,7 +59,11 @@ fn add(world: &mut World, key: &mut SoftwareKey) -> AuthenticatorId {
 
 /// What the challenge's keys are asked to sign.
 fn options(offer: &Offer) -> &str {
-    offer.methods.iter().find_map(|method| method.request_options.as_ref()).unwrap().expose()
+    let asked = offer.methods.iter().find_map(|method| match method {
+        Method::SecurityKey { request_options, .. } => Some(request_options),
+        _ => None,
+    });
+    asked.expect("a key among the methods").expose()
 }
 
 fn sign(key: &mut SoftwareKey, offer: &Offer) -> PresentedProof {
@@ -112,9 +116,9 @@ fn a_key_is_added_and_serves_at_login() {
         assert_eq!(world.told, Some(EventType::AuthenticatorAdded));
         assert_eq!(world.state.authenticator(id).unwrap().kind(), AuthenticatorType::SecurityKey);
         let login = allowed(log_in(&mut world, &mut key));
-        assert!(login.phishing_resistant);
+        assert!(login.ground.is_phishing_resistant());
         assert_eq!(login.amr, ["pwd", method, "mfa"]);
-        assert_eq!(login.authenticator, Some(id));
+        assert_eq!(login.ground.authenticator(), Some((id, AuthenticatorType::SecurityKey)));
         assert_eq!(world.state.authenticator(id).unwrap().last_use_time, Some(world.now));
     }
 }
@@ -224,10 +228,10 @@ fn locks_of_codes_and_keys_are_apart() {
     assert_eq!(world.state.authenticator(id).unwrap().consecutive_failures, 0);
     let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("codes are locked") };
     let open = locked.still_open.unwrap();
-    assert!(open.methods.iter().any(|method| method.kind == AuthenticatorType::SecurityKey));
-    assert!(!open.methods.iter().any(|method| method.kind == AuthenticatorType::Totp));
+    assert!(open.methods.iter().any(|method| method.kind() == AuthenticatorType::SecurityKey));
+    assert!(!open.methods.iter().any(|method| method.kind() == AuthenticatorType::Totp));
     let answer = sign(&mut key, &open);
-    assert!(allowed(world.answer(&open.challenge, answer)).phishing_resistant);
+    assert!(allowed(world.answer(&open.challenge, answer)).ground.is_phishing_resistant());
     assert_eq!(world.status().locked_until, None);
 
     for _ in 0..30 {
@@ -279,7 +283,7 @@ fn a_copied_key_is_closed() {
     );
     assert!(matches!(world.state.authenticator(id).unwrap().standing, Standing::Disabled { .. }));
     let offer = world.challenged();
-    assert!(offer.methods.iter().all(|method| method.request_options.is_none()));
+    assert!(offer.methods.iter().all(|method| method.kind() != AuthenticatorType::SecurityKey));
 }
 
 /// R34, R70: with a copied key everything dies that was handed out before: the epoch rises by one, an open challenge and a
@@ -295,7 +299,7 @@ fn closing_a_copied_key_raises_the_epoch() {
     let mut copy = key.clone();
     allowed(log_in(&mut world, &mut key));
     let remember = CheckLogin { remember_client: true, ..world.login_with(phone.code(world.now)) };
-    let remembered = allowed(world.check(&remember)).remembered_client.unwrap();
+    let remembered = allowed(world.check(&remember)).ground.remembered_client().unwrap().clone();
     let open = world.challenged();
     let epoch = world.state.epoch;
     assert_eq!(log_in(&mut world, &mut copy), REFUSED);
@@ -410,7 +414,7 @@ fn the_way_used_last_is_named_first() {
     let (mut world, phone) = world();
     let mut key = SoftwareKey::new(1);
     add(&mut world, &mut key);
-    let kinds = |offer: &Offer| offer.methods.iter().map(|method| method.kind).collect::<Vec<_>>();
+    let kinds = |offer: &Offer| offer.methods.iter().map(Method::kind).collect::<Vec<_>>();
     world.pass(DAY);
     world.log_in(phone.code(world.now));
     let [app, own] = [AuthenticatorType::Totp, AuthenticatorType::SecurityKey];

@@ -138,7 +138,7 @@ fn switching_off_leaves_nothing_behind() {
     let Ok(Verdict::Allowed(allowed)) = world.check(&world.login_with(old)) else {
         panic!("{:?}", world.events)
     };
-    assert_eq!(allowed.assurance, Assurance::NotRequired);
+    assert_eq!(allowed.ground.assurance(), Assurance::NotRequired);
 
     let renewed = world.enroll();
     assert_ne!(renewed.key, phone.key);
@@ -353,7 +353,7 @@ fn a_remembered_client_is_no_proof() {
         ..world.login_with(phone.code(world.now))
     };
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
-    let token = allowed.remembered_client.map(|client| client.token);
+    let token = allowed.ground.remembered_client().map(|client| client.token.clone());
     let remembered = CheckLogin { client_token: token, ..world.login() };
     assert!(matches!(world.check(&remembered), Ok(Verdict::Allowed(_))));
     let proofs = world.proofs(None);

@@ -211,7 +211,7 @@ fn a_reset_leaves_nothing_old_alive() {
     let (phone, codes) = target.enroll_with_codes();
     let remember = CheckLogin { remember_client: true, ..target.login_with(phone.code(target.now)) };
     let Ok(Verdict::Allowed(allowed)) = target.check(&remember) else { panic!("{:?}", target.events) };
-    let client_token = allowed.remembered_client.map(|client| client.token);
+    let client_token = allowed.ground.remembered_client().map(|client| client.token.clone());
     let offer = target.challenged();
     let (begun, pending) = target.begun();
     for _ in 0..3 {

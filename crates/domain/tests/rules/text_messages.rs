@@ -6,7 +6,7 @@ use countersign_domain::digest::{DigestKeys, KeyId};
 use countersign_domain::enrollment::{self, BeginSms, BegunSms, Confirm, Confirmed, FreshSms};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, CallerId, EnrollmentId, RequestId, SendId};
-use countersign_domain::login::{Assurance, Offer, RefusedReason, Verdict};
+use countersign_domain::login::{Assurance, Method, Offer, RefusedReason, Verdict};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, SmsDelivery};
 use countersign_domain::presented::PresentedProof;
@@ -104,7 +104,7 @@ fn send(world: &mut World, challenge: &SecretString) -> Message {
 fn verified(verdict: Result<Verdict, Denial>) {
     match verdict {
         Ok(Verdict::Allowed(allowed)) => {
-            assert_eq!(allowed.assurance, Assurance::Verified);
+            assert_eq!(allowed.ground.assurance(), Assurance::Verified);
             assert!(allowed.amr.ends_with(&["sms".into(), "mfa".into()]), "{:?}", allowed.amr);
         }
         other => panic!("{other:?}"),
@@ -123,8 +123,8 @@ fn a_code_by_text_message_is_a_second_factor() {
     assert!(confirmed.recovery_codes.is_some());
 
     let Offer { challenge, methods, .. } = world.challenged();
-    assert_eq!(methods[0].kind, AuthenticatorType::Sms);
-    assert_eq!(methods[0].obfuscated_number, number("+5511987654321").obfuscated());
+    let Method::Sms { obfuscated_number, .. } = &methods[0] else { panic!("{methods:?}") };
+    assert_eq!(*obfuscated_number, number("+5511987654321").obfuscated());
     let sent = send(&mut world, &challenge);
     assert_eq!(sent.number, number("+5511987654321"));
     verified(world.answer(&challenge, code(&sent)));
@@ -222,7 +222,7 @@ fn wrong_codes_are_charged_to_the_one_budget() {
     assert_eq!(world.answer(&challenge, code(&sent)), Err(Denial::ChallengeInvalid));
     let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("not locked") };
     let open = locked.still_open.unwrap();
-    assert!(open.methods.iter().all(|method| method.kind == AuthenticatorType::RecoveryCode));
+    assert!(open.methods.iter().all(|method| method.kind() == AuthenticatorType::RecoveryCode));
     let denied = send_with(&mut world, &open.challenge, &MEANS);
     assert!(matches!(denied, Err(Denial::UserLocked { .. })), "{denied:?}");
 }

@@ -5,7 +5,7 @@ use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{Authority, BeginTotp, Confirm, Confirmed};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::TicketId;
-use countersign_domain::login::{Assurance, CheckLogin, EnrollmentRequired, Verdict};
+use countersign_domain::login::{CheckLogin, EnrollmentRequired, Verdict};
 use countersign_domain::policy::{
     AuthenticatorType, DelegatedAction, Delegation, FirstEnrollment, Grant, Preset,
 };
@@ -60,12 +60,9 @@ fn an_enrollment_at_login_finishes_that_login() {
     let authority = world.by_ticket(&ticket);
     let (confirmed, _) = enroll_by(&mut world, authority).unwrap();
     let login = confirmed.login.expect("the login that was stopped");
-    assert_eq!((login.assurance, login.authenticator), (Assurance::Verified, Some(confirmed.id)));
+    assert_eq!(login.ground.authenticator(), Some((confirmed.id, AuthenticatorType::Totp)));
     assert_eq!(login.amr, ["face", "otp", "mfa"]);
-    assert_eq!(
-        (login.second_factor_verify_time, login.recovery_codes_remaining),
-        (Some(world.now), Some(10))
-    );
+    assert_eq!((login.ground.verify_time(), login.recovery_codes_remaining), (Some(world.now), Some(10)));
     assert!(world.kinds().contains(&EventType::LoginAllowed), "R55");
     assert_eq!(confirmed.recovery_codes.unwrap().codes.len(), 10);
 }
