@@ -87,7 +87,7 @@ fn remove_on(
     } else {
         let gone = all(&draft.next);
         draft.next.strip(&ctx.policy.lockout, ctx.now);
-        draft.lead(removed);
+        draft.tell(removed);
         draft.lead_owner(Event::new(EventType::TwoFactorDisabled));
         Ok(gone)
     }

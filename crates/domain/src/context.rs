@@ -29,13 +29,24 @@ pub struct Context<'a> {
 
 /// A decision in the making. Charges are made on the draft at once, so that an early return with a denial cannot drop
 /// them: whatever a command returns, [`Draft::decide`] carries what was charged.
-#[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) next: UserState,
-    events: Vec<Event>,
-    notice: Option<Notice>,
+    /// The verdict or the change itself: told before all others, whenever it is known.
+    lead: Option<Event>,
+    /// The others, in the order in which they happened.
+    rest: Vec<Event>,
+    told: Option<Told>,
+    old_address: Option<String>,
     steps: Vec<RuleStep>,
     send: Option<SendCharge>,
+}
+
+/// Which event the owner is told of.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    Lead,
+    /// The one at that place among the others.
+    Other(usize),
 }
 
 impl Draft {
@@ -52,7 +63,15 @@ impl Draft {
 
     /// Starts from the state without what has expired.
     pub(crate) fn new(state: &UserState, ctx: &Context<'_>) -> Self {
-        Self { next: state.settled(ctx.now), events: Vec::new(), notice: None, steps: Vec::new(), send: None }
+        Self {
+            next: state.settled(ctx.now),
+            lead: None,
+            rest: Vec::new(),
+            told: None,
+            old_address: None,
+            steps: Vec::new(),
+            send: None,
+        }
     }
 
     /// Notes a rule that was asked, for explanations.
@@ -67,56 +86,106 @@ impl Draft {
 
     /// Tells an event.
     pub(crate) fn tell(&mut self, event: Event) {
-        self.events.push(event);
+        self.rest.push(event);
     }
 
     /// Tells an event, and tells the owner of it unless something more important is told already.
     pub(crate) fn tell_owner(&mut self, event: Event) {
-        self.notice.get_or_insert(Notice { event: self.events.len(), old_address: None });
-        self.events.push(event);
+        self.told.get_or_insert(Told::Other(self.rest.len()));
+        self.rest.push(event);
     }
 
-    /// Tells the owner of the first event, unless something more important is told already.
+    /// Tells the owner of the event that leads, unless something more important is told already.
     pub(crate) fn tell_owner_of_lead(&mut self) {
-        self.notice.get_or_insert(Notice { event: 0, old_address: None });
+        self.told.get_or_insert(Told::Lead);
     }
 
-    /// Puts the verdict or the change itself before all events told so far, and tells the owner of it.
+    /// Puts the verdict or the change itself before all other events, and tells the owner of it.
     pub(crate) fn lead_owner(&mut self, event: Event) {
-        self.events.insert(0, event);
-        self.notice = Some(Notice { event: 0, old_address: None });
+        self.lead(event);
+        self.told = Some(Told::Lead);
     }
 
-    /// Puts the verdict before all events told so far.
+    /// Puts the verdict or the change itself before all other events. One that led is told behind them: no event is lost.
     pub(crate) fn lead(&mut self, event: Event) {
-        self.events.insert(0, event);
-        if let Some(notice) = &mut self.notice {
-            notice.event += 1;
-        }
+        self.rest.extend(self.lead.replace(event));
     }
 
-    /// Puts before all events told so far that a login or a proof was refused, and what was found.
+    /// Puts before all other events that a login or a proof was refused, and what was found.
     pub(crate) fn lead_refused(&mut self, finding: &'static str) {
         self.lead(Event::new(EventType::LoginRefused).with("finding", finding));
     }
 
     /// Tells the owner at their old address too.
     pub(crate) fn also_at(&mut self, old_address: String) {
-        if let Some(notice) = &mut self.notice {
-            notice.old_address = Some(old_address);
-        }
+        self.old_address = Some(old_address);
     }
 
     /// The decision.
     pub(crate) fn decide<T>(self, outcome: T) -> Decision<T> {
+        let leads = usize::from(self.lead.is_some());
+        let notice = self.told.map(|told| Notice {
+            event: match told {
+                Told::Lead => 0,
+                Told::Other(place) => leads + place,
+            },
+            old_address: self.old_address,
+        });
         Decision {
             outcome,
             next: self.next,
-            events: self.events,
-            notice: self.notice,
+            events: self.lead.into_iter().chain(self.rest).collect(),
+            notice,
             steps: self.steps,
             actor: None,
             send: self.send,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft() -> Draft {
+        let next = UserState::default();
+        Draft {
+            next,
+            lead: None,
+            rest: Vec::new(),
+            told: None,
+            old_address: None,
+            steps: Vec::new(),
+            send: None,
+        }
+    }
+
+    /// What is told, in its order, and which of it the owner hears of.
+    fn told(draft: Draft) -> (Vec<EventType>, Option<EventType>) {
+        let decision = draft.decide(());
+        let kinds: Vec<_> = decision.events.iter().map(|event| event.kind).collect();
+        let notice = decision.notice.map(|notice| kinds[notice.event]);
+        (kinds, notice)
+    }
+
+    /// B50, R55: the verdict comes first whenever it is known, the notice stays with its event, and no event is lost, also
+    /// where two lead.
+    #[test]
+    fn the_verdict_comes_first() {
+        use EventType::{AuthenticatorAdded, ClientRemembered, LoginAllowed, LoginRefused, TwoFactorEnabled};
+        let mut remembered = draft();
+        remembered.tell(Event::new(LoginRefused));
+        remembered.tell_owner(Event::new(ClientRemembered));
+        remembered.lead(Event::new(LoginAllowed));
+        let expected = vec![LoginAllowed, LoginRefused, ClientRemembered];
+        assert_eq!(told(remembered), (expected, Some(ClientRemembered)));
+
+        let mut enabled = draft();
+        enabled.tell_owner(Event::new(ClientRemembered));
+        enabled.lead(Event::new(AuthenticatorAdded));
+        enabled.lead_owner(Event::new(TwoFactorEnabled));
+        let expected = vec![TwoFactorEnabled, ClientRemembered, AuthenticatorAdded];
+        assert_eq!(told(enabled), (expected, Some(TwoFactorEnabled)));
+        assert_eq!(told(draft()), (vec![], None));
     }
 }

@@ -17,7 +17,7 @@ pub fn put(state: &UserState, ctx: &Context<'_>, entry: &DirectoryEntry) -> Deci
     }
     let mut draft = Draft::new(state, ctx);
     let old = draft.next.directory.replace(entry.clone());
-    draft.tell(Event::new(EventType::UserPut));
+    draft.lead(Event::new(EventType::UserPut));
     let old_address = old.map(|old| old.email).filter(|old| !old.is_empty() && *old != entry.email);
     if let Some(old_address) = old_address {
         draft.tell_owner(Event::new(EventType::ContactChanged));

@@ -239,6 +239,19 @@ fn switch_on(
                 .with("replaced_by", id.to_string()),
         );
     }
+    let added = Event::new(EventType::AuthenticatorAdded).about(id, kind);
+    let added = match pending.replaces {
+        // The owner is told of this event alone, and that another one is gone stands in it.
+        Some(replaced) => added.with("replaces", replaced.to_string()),
+        None => added,
+    };
+    if was_on {
+        draft.lead_owner(added);
+    } else {
+        draft.next.state_since = Some(ctx.now);
+        draft.lead_owner(Event::new(EventType::TwoFactorEnabled).about(id, kind));
+        draft.tell(added);
+    }
     draft.next.authenticators.push(authenticator);
     draft.next.requirement.must_enroll = false;
     // What was wrong before may be right for the new authenticator: it is a new guess.
@@ -253,19 +266,6 @@ fn switch_on(
             TicketIssuer::Manager => None,
         }
     });
-    let added = Event::new(EventType::AuthenticatorAdded).about(id, kind);
-    let added = match pending.replaces {
-        // The owner is told of this event alone, and that another one is gone stands in it.
-        Some(replaced) => added.with("replaces", replaced.to_string()),
-        None => added,
-    };
-    if was_on {
-        draft.lead_owner(added);
-    } else {
-        draft.next.state_since = Some(ctx.now);
-        draft.lead(added);
-        draft.lead_owner(Event::new(EventType::TwoFactorEnabled).about(id, kind));
-    }
     Confirmed { id, recovery_codes, login }
 }
 
