@@ -278,19 +278,21 @@ fn same_targets(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) ->
     })
 }
 
+/// Consumes what an authenticator proved. Nothing else changes before that is done: what is refused forgives nothing.
 fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, usage: Usage) -> Evaluated {
+    let own = draft.next.authenticator_mut(id);
+    let Some(own) = own.and_then(|own| own.credential.set_usage(usage).then_some(own)) else {
+        return refused(draft, "not_consumed");
+    };
+    own.last_use_time = Some(ctx.now);
+    own.consecutive_failures = 0;
+    let kind = own.kind();
     draft.next.failures.forget_streak(&ctx.policy.lockout);
     if let Usage::Sms { sent: Some(sent) } = usage {
         // The challenge that it was bound to is passed with it, wherever the code was presented.
         draft.next.challenges.retain(|challenge| challenge.id != sent.challenge);
     }
-    let Some(authenticator) = draft.next.authenticator_mut(id) else { return Evaluated::Refused };
-    if !authenticator.credential.set_usage(usage) {
-        return Evaluated::Refused;
-    }
-    authenticator.last_use_time = Some(ctx.now);
-    authenticator.consecutive_failures = 0;
-    Evaluated::Verified { id, kind: authenticator.kind() }
+    Evaluated::Verified { id, kind }
 }
 
 fn locked(draft: &mut Draft, until: Option<Timestamp>) -> Evaluated {

@@ -34,10 +34,11 @@ pub(super) fn evaluate(
     if has_regressed(stored, &assertion) {
         return regressed(draft, ctx, id, (stored, assertion.sign_count));
     }
+    let usage = Usage::SecurityKey { sign_count: assertion.sign_count, backed_up: assertion.backed_up };
+    let evaluated = verified(draft, ctx, id, usage);
     // Single use: the challenge is passed with it, wherever it was presented (R70).
     draft.next.challenges.retain(|other| other.id != challenge);
-    let usage = Usage::SecurityKey { sign_count: assertion.sign_count, backed_up: assertion.backed_up };
-    verified(draft, ctx, id, usage)
+    evaluated
 }
 
 /// The user's keys that may serve.
