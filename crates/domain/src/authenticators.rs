@@ -37,11 +37,10 @@ fn rename_on(draft: &mut Draft, id: AuthenticatorId, name: &DisplayName) -> Resu
     Ok(())
 }
 
-/// Whether this user could remove the authenticator now, proofs aside. Removing the last one that serves is switching
-/// off; a disabled one that stays behind would not do, nor a key that serves nobody.
+/// Whether this user could remove the authenticator now, proofs aside.
 pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> Result<(), Denial> {
     state.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
-    if is_another_serving(state, ctx, id) {
+    if !is_last(state, ctx, id) {
         return Ok(());
     }
     if requirement::is_mandatory(state, ctx) {
@@ -50,14 +49,21 @@ pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: Authenticator
     may_disable(state, ctx)
 }
 
-fn is_another_serving(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> bool {
-    state.serving(ctx.policy).any(|other| other.id != id)
+/// Whether removing it is switching off. The last one that serves is the last one: a disabled one that stays behind would
+/// not do, nor a key that serves nobody. Where none serves anyhow it makes no difference which of them goes, and the others
+/// stay: they may be unlocked, or serve again under another policy.
+fn is_last(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> bool {
+    let mut serving = state.serving(ctx.policy).peekable();
+    match serving.peek() {
+        Some(_) => serving.all(|own| own.id == id),
+        None => state.authenticators.iter().all(|own| own.id == id),
+    }
 }
 
 /// Kinds of the authenticators that went, one each: an entry of an app is to be deleted, a number is not (B34).
 pub type Gone = Vec<AuthenticatorType>;
 
-/// Removes an authenticator; the last one takes everything else along.
+/// Removes an authenticator; the last one, or the last one that serves, takes everything else along.
 pub fn remove(
     state: &UserState,
     ctx: &Context<'_>,
@@ -79,18 +85,17 @@ fn remove_on(
         draft.next.authenticator(id).ok_or(Denial::ResourceNotFound { what: "authenticator" })?;
     let kind = authenticator.kind();
     let removed = Event::new(EventType::AuthenticatorRemoved).about(id, kind);
-    if is_another_serving(&draft.next, ctx, id) {
-        draft.next.authenticators.retain(|other| other.id != id);
-        draft.next.raise_epoch();
-        draft.lead_owner(removed);
-        Ok(vec![kind])
-    } else {
+    if is_last(&draft.next, ctx, id) {
         let gone = all(&draft.next);
         draft.next.strip(&ctx.policy.lockout, ctx.now);
         draft.tell(removed);
         draft.lead_owner(Event::new(EventType::TwoFactorDisabled));
-        Ok(gone)
+        return Ok(gone);
     }
+    draft.next.authenticators.retain(|other| other.id != id);
+    draft.next.raise_epoch();
+    draft.lead_owner(removed);
+    Ok(vec![kind])
 }
 
 /// Proofs that switching off, removing and regenerating need. Empty means nothing more than the session.

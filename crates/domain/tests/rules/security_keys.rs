@@ -424,6 +424,30 @@ fn the_way_used_last_is_named_first() {
     assert_eq!(kinds(&world.challenged()), [own, app, AuthenticatorType::RecoveryCode]);
 }
 
+/// B53, R70: where the policy names nobody any more for whom keys sign, removing one of two keys takes the other one along
+/// no more than it would while they serve: it serves again when somebody is named. The last one is switching off.
+#[test]
+fn removing_a_key_that_serves_nobody_leaves_the_other() {
+    let (mut world, _) = world();
+    let mut keys = [1, 2].map(SoftwareKey::new);
+    let ids = [0, 1].map(|index| add(&mut world, &mut keys[index]));
+    world.state.authenticators.retain(|own| own.kind() == AuthenticatorType::SecurityKey);
+    world.set_policy(|p| {
+        p.security_key.relying_party_id.clear();
+        p.security_key.origins.clear();
+    });
+    let mut alone = world.clone();
+    let proofs = world.proofs(None);
+    assert_eq!(world.remove(ids[0], &proofs), Ok(vec![AuthenticatorType::SecurityKey]));
+    assert_eq!(world.kinds(), [EventType::AuthenticatorRemoved]);
+    world.set_policy(with_keys);
+    allowed(log_in(&mut world, &mut keys[1]));
+
+    alone.state.authenticators.retain(|own| own.id == ids[0]);
+    assert_eq!(alone.remove(ids[0], &proofs), Ok(vec![AuthenticatorType::SecurityKey]));
+    assert_eq!(alone.kinds(), [EventType::TwoFactorDisabled, EventType::AuthenticatorRemoved]);
+}
+
 /// B19, B20: where the policy names nobody any more for whom keys sign, who has nothing else is told so; a challenge
 /// without a way would be one that cannot be passed.
 #[test]

@@ -263,6 +263,31 @@ fn a_disabled_one_does_not_count_as_another() {
     assert_eq!(world.state.authenticators.len(), 1);
 }
 
+/// R37: where none serves, removing one removes that one, also where a second factor is mandatory: nobody is let in by what
+/// stays, and nothing that stays is taken away. The last one is the last one all the same.
+#[test]
+fn where_none_serves_the_others_stay() {
+    for (preset, last) in [
+        (Preset::MandatoryManaged, Err(Denial::LastAuthenticator)),
+        (Preset::AdminPermissions, Ok(vec![AuthenticatorType::Totp])),
+    ] {
+        let (mut world, first, second) = on_with_two(preset, |p| p.disable.required_proofs = vec![FIRST]);
+        let (first_id, second_id) = (world.id_of(&first), world.id_of(&second));
+        for own in &mut world.state.authenticators {
+            own.standing = Standing::Disabled { since: world.now };
+        }
+        let recovery = world.state.recovery.clone();
+        let proofs = world.proofs(None);
+        assert_eq!(world.remove(first_id, &proofs), Ok(vec![AuthenticatorType::Totp]));
+        assert_eq!(world.kinds(), [EventType::AuthenticatorRemoved], "{}", preset.id());
+        assert_eq!(world.told, Some(EventType::AuthenticatorRemoved));
+        assert_eq!((world.state.authenticators.len(), &world.state.recovery), (1, &recovery));
+        let proofs = world.proofs(None);
+        assert_eq!(world.remove(second_id, &proofs), last, "{}", preset.id());
+        assert_eq!(world.state.is_on(), last.is_err());
+    }
+}
+
 /// R37, B44: whether it is mandatory is asked at the time of the call, and of the user: before the date and outside of
 /// the groups the policy's self service decides.
 #[test]

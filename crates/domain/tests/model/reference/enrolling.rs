@@ -147,7 +147,10 @@ impl Model {
     pub(crate) fn remove(&mut self, app: Option<usize>, first: First, code: Option<&Typed>) -> Answer<Said> {
         self.tidy();
         self.find(app)?;
-        let another = |model: &Self| model.factors.iter().any(|own| Some(own.app) != app && !own.dead);
+        let another = |model: &Self| {
+            let none_serves = model.factors.iter().all(|own| own.dead);
+            model.factors.iter().any(|own| Some(own.app) != app && (none_serves || !own.dead))
+        };
         if !another(self) {
             if self.is_mandatory() {
                 return Err("last");
