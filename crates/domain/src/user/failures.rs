@@ -63,11 +63,14 @@ impl Failures {
     }
 
     /// A success: the streak is over. The rolling window is not refilled by it, so a full one keeps its lock (R13). It
-    /// starts none: nobody is locked for being right, also where policy was tightened meanwhile.
+    /// starts none: nobody is locked for being right, also where policy was tightened meanwhile. Nor does a window that is
+    /// full only since then hold up the delay of the streak, which ends with it.
     pub(crate) fn forget_streak(&mut self, policy: &LockoutPolicy) {
+        let delay = self.recent.last().zip(self.delay(policy)).map(|(last, delay)| last.plus(delay));
+        let is_delay = self.locked_until == delay && !self.is_capped(policy);
+        self.locked_until = if is_delay { None } else { self.locked_until.min(self.rolling_cap(policy)) };
         self.consecutive = 0;
         self.last_wrong = None;
-        self.locked_until = self.locked_until.min(self.rolling_cap(policy));
     }
 
     /// Lifts the lock and the window: a manager vouched for the user.
