@@ -7,7 +7,7 @@ mod road;
 
 pub use arguments::Arguments;
 pub use command::{Answer, Done, Encode, Etag, Meta, Request};
-pub(crate) use command::{Counted, Device, States, Subject};
+pub(crate) use command::{Counted, Device, Parties, States, Subject};
 pub use road::REPEAT_FOR;
 
 use crate::AppError;
@@ -154,6 +154,18 @@ impl Inner {
                 Err(error.into())
             }
         }
+    }
+
+    /// The others that a decision needs, as stored; unknown ones have the default state.
+    pub(crate) async fn parties(&self, users: &Parties<UserRef>) -> Result<Parties<Loaded>, AppError> {
+        let mut parties = Parties::NOBODY;
+        if let Some(user) = &users.actor {
+            parties.actor = Some(self.load(user, None).await?);
+        }
+        if let Some(user) = &users.second {
+            parties.second = Some(self.load(user, None).await?);
+        }
+        Ok(parties)
     }
 
     /// Reads a user without changing anything.

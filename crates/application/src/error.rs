@@ -52,6 +52,9 @@ pub enum AppError {
         /// When the oldest event was decided that still is, if there is one.
         oldest: Option<Timestamp>,
     },
+    /// A decision changes who acts, and nothing of them was read to be changed. Refused rather than not charged (R55).
+    #[error("the actor of a decision was not read")]
+    ActorNotRead,
     /// The stored policy contradicts itself: written by something else than this service.
     #[error("the stored policy is not valid")]
     PolicyCorrupt,

@@ -1,7 +1,7 @@
 //! What managers and administrators do to others.
 
 use crate::changed::{Changed, with_status};
-use crate::engine::{States, Subject};
+use crate::engine::{Parties, States, Subject};
 use crate::fresh::Source;
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::Actor;
@@ -40,31 +40,19 @@ pub struct Preview {
 impl DelegatedCommand {
     /// The actor and the second approver, where they are users and not the member: acting on oneself is denied before any
     /// state counts, and a user never stands twice in one change.
-    fn users(&self, member: &UserRef) -> [Option<UserRef>; 2] {
+    fn parties(&self, member: &UserRef) -> Parties<UserRef> {
         let user = |actor: &Actor| actor.user_in(&member.tenant).filter(|user| user != member);
-        [user(&self.actor), self.second.as_ref().and_then(user)]
+        Parties { actor: user(&self.actor), second: self.second.as_ref().and_then(user) }
     }
 
-    /// Whose states the decision needs.
-    fn parties(&self, member: &UserRef) -> Vec<UserRef> {
-        self.users(member).into_iter().flatten().collect()
-    }
-
-    /// The domain's command on the member, over the states of [`DelegatedCommand::parties`].
-    fn with<T>(
-        &self,
-        member: &UserRef,
-        states: &[UserState],
-        preview: bool,
-        f: impl FnOnce(&Delegated<'_>) -> T,
-    ) -> T {
-        let (nobody, mut states) = (UserState::default(), states.iter());
-        let [state, second] =
-            self.users(member).map(|user| user.and_then(|_| states.next()).unwrap_or(&nobody));
+    /// The domain's command, over the states of [`DelegatedCommand::parties`].
+    fn with<T>(&self, states: Parties<&UserState>, preview: bool, f: impl FnOnce(&Delegated<'_>) -> T) -> T {
+        let nobody = UserState::default();
+        let party = |actor, state: Option<_>| Party { actor, state: state.unwrap_or(&nobody) };
         f(&Delegated {
-            by: Party { actor: &self.actor, state },
+            by: party(&self.actor, states.actor),
             actor_code: self.actor_code.as_ref(),
-            second: self.second.as_ref().map(|actor| Party { actor, state: second }),
+            second: self.second.as_ref().map(|actor| party(actor, states.second)),
             justification: &self.justification,
             preview,
         })
@@ -108,8 +96,8 @@ impl Application {
     ) -> Result<Answer<Changed<()>>, AppError> {
         let subject = command.subject(user);
         self.change(meta, subject, encode, move |states, ctx, _| {
-            let decided = command
-                .with(ctx.user, states.parties, false, |command| decide(action, states.own, ctx, command));
+            let decided =
+                command.with(states.parties, false, |command| decide(action, states.own, ctx, command));
             with_status(ctx, decided)
         })
         .await
@@ -123,13 +111,11 @@ impl Application {
         command: DelegatedCommand,
     ) -> Result<Result<Preview, Denial>, AppError> {
         let snapshot = self.0.snapshot(&user).await?;
-        let mut states = Vec::new();
-        for party in command.parties(&user) {
-            states.push(self.0.snapshot(&party).await?.loaded.state);
-        }
+        let parties = self.0.parties(&command.parties(&user)).await?;
         let ctx = self.0.context(&user, &snapshot.policy, snapshot.now);
-        let decided = command
-            .with(&user, &states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
+        let states = parties.as_ref().map(|party| &party.state);
+        let decided =
+            command.with(states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
         Ok(decided.outcome.map(|()| Preview {
             status: status::status(&decided.next, &ctx),
             required_proofs: team::required_proofs(&ctx, &command.actor, action),
@@ -150,7 +136,7 @@ impl Application {
             subject,
             encode,
             move |states: &States<'_>, ctx: &Context<'_>, source: Source<'_>| {
-                command.with(ctx.user, states.parties, false, |command| {
+                command.with(states.parties, false, |command| {
                     team::issue_ticket(states.own, ctx, command, source.ticket())
                 })
             },

@@ -64,6 +64,7 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
                 None => failure,
             }
         }
+        AppError::ActorNotRead => fault("a decision changes an actor who was not read", error, caller),
         AppError::PolicyCorrupt => fault("a stored policy is not valid", error, caller),
     }
 }

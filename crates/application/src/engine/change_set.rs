@@ -1,9 +1,10 @@
 //! A decision as the change that a store commits: the user's next state, the events that tell of it, the notices.
 
-use super::command::{Meta, Subject};
+use super::command::{Meta, Parties, Subject};
+use crate::AppError;
 use crate::fresh::Source;
 use countersign_domain::actor::RecordedActor;
-use countersign_domain::change::{self, Decision, Notice, UserCore};
+use countersign_domain::change::{self, ActorChange, Decision, Notice, UserCore};
 use countersign_domain::event::Event;
 use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
 use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
@@ -14,16 +15,16 @@ use std::iter::repeat_n;
 pub(super) fn change_set(
     meta: &Meta,
     subject: &Subject,
-    (loaded, parties): (&Loaded, &[Loaded]),
+    (loaded, parties): (&Loaded, &Parties<Loaded>),
     decision: Decision<()>,
     request: Option<RequestRecord>,
     source: Source<'_>,
     first: EventId,
-) -> ChangeSet {
+) -> Result<ChangeSet, AppError> {
     let own = user_change(&subject.user, loaded, &decision.next);
-    let actor = subject.parties.first().zip(parties.first()).zip(decision.actor.as_ref());
-    let actor = actor.and_then(|((user, loaded), change)| user_change(user, loaded, &change.next));
-    let users = own.into_iter().chain(actor).collect();
+    let actor = acting(subject.parties.as_ref(), parties.as_ref(), decision.actor)?;
+    let theirs = actor.as_ref().and_then(|(user, loaded, change)| user_change(user, loaded, &change.next));
+    let users = own.into_iter().chain(theirs).collect();
 
     let behind = (subject.actor_at(&loaded.state), subject.device.claims(&loaded.state));
     let mut teller = Teller {
@@ -37,15 +38,28 @@ pub(super) fn change_set(
     };
     // A directory entry that was just put names the new address; an erased one still tells the old one.
     let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
-    match subject.parties.first().zip(decision.actor) {
+    match actor {
         None => teller.tell(&subject.user.user, directory, decision.events, decision.notice, behind),
-        Some((party, change)) => {
+        Some((actor, _, change)) => {
             teller.tell(&subject.user.user, directory, decision.events, decision.notice, behind.clone());
-            teller.tell(&party.user, change.next.directory.as_ref(), change.events, change.notice, behind);
+            teller.tell(&actor.user, change.next.directory.as_ref(), change.events, change.notice, behind);
         }
     }
     let Teller { events, notices, .. } = teller;
-    ChangeSet { tenant: subject.user.tenant.clone(), users, events, notices, request, send: decision.send }
+    let tenant = subject.user.tenant.clone();
+    Ok(ChangeSet { tenant, users, events, notices, request, send: decision.send })
+}
+
+/// What becomes of the one who acts, with who they are and how they were read; `None` where nothing does. A charge on somebody
+/// who was not read must not be lost: then nothing is committed at all.
+fn acting<'a>(
+    users: Parties<&'a UserRef>,
+    read: Parties<&'a Loaded>,
+    change: Option<ActorChange>,
+) -> Result<Option<(&'a UserRef, &'a Loaded, ActorChange)>, AppError> {
+    let Some(change) = change else { return Ok(None) };
+    let (user, loaded) = users.actor.zip(read.actor).ok_or(AppError::ActorNotRead)?;
+    Ok(Some((user, loaded, change)))
 }
 
 /// What one command tells, to whomever: one workload behind all of it.
@@ -112,4 +126,29 @@ fn user_change(user: &UserRef, loaded: &Loaded, next: &UserState) -> Option<User
         core: UserCore::of(next),
         writes: change::writes(&loaded.state, next),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_testkit::fixtures;
+
+    /// R12, R55: what a decision does to the one who acts is done to nobody else. Where only who approves was read, nothing is
+    /// committed: their row is not the place for it, and the charge is not dropped.
+    #[test]
+    fn a_charge_meets_the_actor_or_nobody() {
+        let [ada, bea] = ["ada", "bea"].map(|user| fixtures::user("acme", user));
+        let policy_revision = PolicyRevision(1);
+        let loaded = Loaded { policy_revision, version: None, state: UserState::default(), earlier: None };
+        let change = ActorChange { next: UserState::default(), events: Vec::new(), notice: None };
+        let both = Parties { actor: Some(&ada), second: Some(&bea) };
+        let read = Parties { actor: Some(&loaded), second: Some(&loaded) };
+        let charged = acting(both, read, Some(change.clone())).expect("the actor was read");
+        assert_eq!(charged.map(|(user, _, charge)| (user, charge)), Some((&ada, change.clone())));
+
+        let approver = Parties { actor: None, ..both };
+        let read = Parties { actor: None, ..read };
+        assert!(matches!(acting(approver, read, Some(change)), Err(AppError::ActorNotRead)));
+        assert!(matches!(acting(approver, read, None), Ok(None)));
+    }
 }

@@ -75,10 +75,32 @@ pub(crate) struct Subject {
     pub(crate) device: Device,
     /// What the caller looked at, where it says so.
     pub(crate) etag: Option<Etag>,
-    /// Others whose state the decision needs: the actor first, then a second approver.
-    pub(crate) parties: Vec<UserRef>,
+    /// Others whose state the decision needs.
+    pub(crate) parties: Parties<UserRef>,
     /// The telephone whose messages the decision counts, where it does.
     pub(crate) counted: Option<Counted>,
+}
+
+/// Something of each who stands beside the subject of a command, where they are users, and others than the subject.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parties<T> {
+    /// Of the one who acts: the only one of them whom a decision changes.
+    pub(crate) actor: Option<T>,
+    /// Of the one who approves.
+    pub(crate) second: Option<T>,
+}
+
+impl<T> Parties<T> {
+    /// Nobody stands beside the subject.
+    pub(crate) const NOBODY: Self = Self { actor: None, second: None };
+
+    pub(crate) const fn as_ref(&self) -> Parties<&T> {
+        Parties { actor: self.actor.as_ref(), second: self.second.as_ref() }
+    }
+
+    pub(crate) fn map<U>(self, f: impl Fn(T) -> U) -> Parties<U> {
+        Parties { actor: self.actor.map(&f), second: self.second.map(&f) }
+    }
 }
 
 /// A telephone that a message may go to.
@@ -97,8 +119,8 @@ pub struct Etag(pub Option<Version>);
 pub(crate) struct States<'a> {
     /// The subject's.
     pub(crate) own: &'a UserState,
-    /// Those of the parties, in their order.
-    pub(crate) parties: &'a [UserState],
+    /// Those of the parties.
+    pub(crate) parties: Parties<&'a UserState>,
     /// What was sent today, where the subject has it counted.
     pub(crate) sent: SendCounts,
 }
@@ -114,7 +136,7 @@ pub(crate) enum Device {
 impl Subject {
     /// A command about one user alone, whatever its caller looked at.
     pub(crate) fn new(user: UserRef, actor: RecordedActor, device: Device) -> Self {
-        Self { user, actor, device, etag: None, parties: Vec::new(), counted: None }
+        Self { user, actor, device, etag: None, parties: Parties::NOBODY, counted: None }
     }
 
     /// The same by an actor, on the device that they are at.

@@ -5,7 +5,7 @@
 
 use super::Inner;
 use super::change_set::change_set;
-use super::command::{Answer, Counted, Done, Encode, Meta, Request, States, Subject};
+use super::command::{Answer, Counted, Done, Encode, Meta, Parties, Request, States, Subject};
 use crate::AppError;
 use crate::fresh::Source;
 use crate::measure::{self, Tally};
@@ -40,8 +40,8 @@ pub(super) struct Road<T, F> {
 /// What a decision is made of.
 struct Read {
     loaded: Loaded,
-    /// The others that it needs, in their order.
-    parties: Vec<Loaded>,
+    /// The others that it needs.
+    parties: Parties<Loaded>,
     sent: SendCounts,
     /// The request to be answered again in the same way, with the digest of its arguments.
     request: Option<(RequestKey, Digest)>,
@@ -103,11 +103,11 @@ where
             return Err(AppError::EtagMismatch);
         }
         let policy = inner.policies.get(&subject.user.tenant, loaded.policy_revision).await?;
-        let parties = self.parties().await?;
+        let parties = inner.parties(&subject.parties).await?;
         let ctx = inner.context(&subject.user, &policy, now);
         let sent = self.sent(&loaded.state, &ctx).await?;
         let read = Read { loaded, parties, sent, request: key.zip(arguments) };
-        let Decided { outcome, commit } = self.decided(read, &ctx);
+        let Decided { outcome, commit } = self.decided(read, &ctx)?;
         let Some(Durable { change, event, tally }) = commit else {
             return Ok(Round::Answered(Answer::Fresh(outcome)));
         };
@@ -118,15 +118,6 @@ where
             }
             Commit::Conflict => Round::Conflicted,
         })
-    }
-
-    /// The others that the decision needs, as loaded; unknown ones have the default state.
-    async fn parties(&self) -> Result<Vec<Loaded>, AppError> {
-        let mut parties = Vec::with_capacity(self.subject.parties.len());
-        for user in &self.subject.parties {
-            parties.push(self.inner.load(user, None).await?);
-        }
-        Ok(parties)
     }
 
     /// What was sent today to the telephone that is counted.
@@ -148,12 +139,12 @@ where
     }
 
     /// Decides, and makes of the decision what is to be committed. No `async fn`: none of it is held while that is waited for.
-    fn decided(&self, read: Read, ctx: &Context<'_>) -> Decided<T> {
+    fn decided(&self, read: Read, ctx: &Context<'_>) -> Result<Decided<T>, AppError> {
         let Self { inner, meta, subject, encode, decide } = self;
         let (Read { loaded, parties, sent, request }, now) = (read, ctx.now);
         let source = Source { random: inner.deps.random.as_ref(), now };
-        let states: Vec<_> = parties.iter().map(|party| party.state.clone()).collect();
-        let decision = decide(&States { own: &loaded.state, parties: &states, sent }, ctx, source);
+        let states = States { own: &loaded.state, parties: parties.as_ref().map(|party| &party.state), sent };
+        let decision = decide(&states, ctx, source);
         let (outcome, decision) = decision.split();
         let event = source.event();
         let outcome = outcome.map(|value| Done {
@@ -166,7 +157,7 @@ where
         let told_actor = decision.actor.as_ref().is_some_and(|actor| !actor.events.is_empty());
         if decision.events.is_empty() && !told_actor {
             // A denial that charges nothing and tells nothing leaves no trace to commit.
-            return Decided { outcome, commit: None };
+            return Ok(Decided { outcome, commit: None });
         }
         let request = request.map(|(key, arguments)| RequestRecord {
             key,
@@ -175,8 +166,8 @@ where
             expire_time: now.plus(REPEAT_FOR),
         });
         let tally = Tally::of(&inner.known, &decision.events, &loaded.state, &decision.next, now);
-        let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event);
-        Decided { outcome, commit: Some(Durable { change, event, tally }) }
+        let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event)?;
+        Ok(Decided { outcome, commit: Some(Durable { change, event, tally }) })
     }
 }
 

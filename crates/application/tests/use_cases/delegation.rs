@@ -43,9 +43,13 @@ async fn disable(world: &World, member: &UserRef, by: &UserRef, code: &Presented
         second: None,
         justification: "asked for it".to_owned(),
     };
-    let action = DelegatedAction::DisableMember;
+    commanded(world, member, command).await
+}
+
+async fn commanded(world: &World, member: &UserRef, command: DelegatedCommand) -> Result<(), Denial> {
     let encode = Box::new(|_: &_| Vec::new());
-    fresh(world.app.act_on_member(meta(None), member.clone(), action, command, encode).await).map(|_| ())
+    let (member, action) = (member.clone(), DelegatedAction::DisableMember);
+    fresh(world.app.act_on_member(meta(None), member, action, command, encode).await).map(|_| ())
 }
 
 /// The events of one user since enrolling.
@@ -112,4 +116,25 @@ async fn the_actors_proof_is_written_as_the_actors() {
     let step = phone.code(world.now(), 0);
     let denied = disable(&world, &ann, &ada, &step).await;
     assert_eq!(denied, Err(Denial::ProofIncorrect { field: "actor_proof.code" }), "consumed with the action");
+}
+
+/// R55: where an operator acts, nobody's proof is looked at, and who is named beside them as the approver stays as they were
+/// stored, in every row and at their version.
+#[tokio::test]
+async fn the_approver_beside_an_operator_is_left_alone() {
+    let world = world().await;
+    let [ann, bea] = ["ann", "bea"].map(|user| fixtures::user("acme", user));
+    world.enroll(&ann).await;
+    let (phone, _) = world.enroll(&bea).await;
+    let before = world.store.load(&bea, None).await.unwrap();
+    let command = DelegatedCommand {
+        actor: Principal::Operator("ops".into()).into(),
+        actor_code: Some(phone.wrong(world.now(), 0)),
+        second: Some(world.session(&bea)),
+        justification: "asked for it".to_owned(),
+    };
+    commanded(&world, &ann, command).await.expect("operators need no rule");
+    assert!(!world.store.load(&ann, None).await.unwrap().unwrap().state.is_on());
+    assert_eq!(world.store.load(&bea, None).await.unwrap(), before);
+    assert_eq!(events(&world, &bea).await, []);
 }
