@@ -47,7 +47,7 @@ pub use engine::{Answer, Application, Arguments, Done, Encode, Etag, Meta, REPEA
 pub use error::AppError;
 pub use explain::Question;
 pub use notices::{Dispatched, NoticeRules};
-pub use team::{DelegatedCommand, Preview};
+pub use team::{DelegatedCommand, MemberAction, Preview};
 pub use tenants::{Impact, PolicyUpdate};
 
 // What use cases take and give as it crosses the ports.

@@ -63,23 +63,39 @@ impl DelegatedCommand {
     }
 }
 
-type Decided<T> = Decision<Result<T, Denial>>;
+/// What may be done to a member that is answered with their status. Handing out a ticket is answered with the ticket:
+/// [`Application::issue_enrollment_ticket`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberAction {
+    /// See [`DelegatedAction::ResetMember`].
+    Reset,
+    /// See [`DelegatedAction::DisableMember`].
+    Disable,
+    /// See [`DelegatedAction::UnlockMember`].
+    Unlock,
+}
 
-/// The domain's decision for an action that has no answer of its own.
-fn decide(
-    action: DelegatedAction,
-    state: &UserState,
-    ctx: &Context<'_>,
-    command: &Delegated<'_>,
-) -> Decided<()> {
-    match action {
-        DelegatedAction::ResetMember => team::reset_member(state, ctx, command),
-        DelegatedAction::DisableMember => team::disable_member(state, ctx, command),
-        DelegatedAction::UnlockMember => team::unlock_member(state, ctx, command),
-        // Handing out a ticket answers with the ticket: `issue_enrollment_ticket` decides it.
-        DelegatedAction::IssueTicket => {
-            let policy_field = "requirement.first_enrollment";
-            Decision::unchanged(Err(Denial::ActionNotAllowed { policy_field }), state)
+impl From<MemberAction> for DelegatedAction {
+    fn from(action: MemberAction) -> Self {
+        match action {
+            MemberAction::Reset => Self::ResetMember,
+            MemberAction::Disable => Self::DisableMember,
+            MemberAction::Unlock => Self::UnlockMember,
+        }
+    }
+}
+
+impl MemberAction {
+    fn decide(
+        self,
+        state: &UserState,
+        ctx: &Context<'_>,
+        command: &Delegated<'_>,
+    ) -> Decision<Result<(), Denial>> {
+        match self {
+            Self::Reset => team::reset_member(state, ctx, command),
+            Self::Disable => team::disable_member(state, ctx, command),
+            Self::Unlock => team::unlock_member(state, ctx, command),
         }
     }
 }
@@ -90,14 +106,14 @@ impl Application {
         &self,
         meta: Meta,
         user: UserRef,
-        action: DelegatedAction,
+        action: MemberAction,
         command: DelegatedCommand,
         encode: Encode<Changed<()>>,
     ) -> Result<Answer<Changed<()>>, AppError> {
         let subject = command.subject(user);
         self.change(meta, subject, encode, move |states, ctx, _| {
             let decided =
-                command.with(states.parties, false, |command| decide(action, states.own, ctx, command));
+                command.with(states.parties, false, |command| action.decide(states.own, ctx, command));
             with_status(ctx, decided)
         })
         .await
@@ -107,7 +123,7 @@ impl Application {
     pub async fn preview_on_member(
         &self,
         user: UserRef,
-        action: DelegatedAction,
+        action: MemberAction,
         command: DelegatedCommand,
     ) -> Result<Result<Preview, Denial>, AppError> {
         let snapshot = self.0.snapshot(&user).await?;
@@ -115,10 +131,10 @@ impl Application {
         let ctx = self.0.context(&user, &snapshot.policy, snapshot.now);
         let states = parties.as_ref().map(|party| &party.state);
         let decided =
-            command.with(states, true, |command| decide(action, &snapshot.loaded.state, &ctx, command));
+            command.with(states, true, |command| action.decide(&snapshot.loaded.state, &ctx, command));
         Ok(decided.outcome.map(|()| Preview {
             status: status::status(&decided.next, &ctx),
-            required_proofs: team::required_proofs(&ctx, &command.actor, action),
+            required_proofs: team::required_proofs(&ctx, &command.actor, action.into()),
         }))
     }
 

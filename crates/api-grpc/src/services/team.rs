@@ -12,8 +12,7 @@ use countersign_api::v1::{
     ListResetRequestsRequest, ListResetRequestsResponse, ListStatusesRequest, ListStatusesResponse,
     ResetMemberRequest, ResetMemberResponse, UnlockMemberRequest, UnlockMemberResponse,
 };
-use countersign_application::Application;
-use countersign_domain::policy::DelegatedAction;
+use countersign_application::{Application, MemberAction};
 use tonic::Request;
 
 /// The service over the use cases.
@@ -51,15 +50,15 @@ impl TeamService for TeamHandlers {
     }
 
     async fn reset_member(&self, request: Request<ResetMemberRequest>) -> Reply<ResetMemberResponse> {
-        acting::on_member(&self.0, request, DelegatedAction::ResetMember).await
+        acting::on_member(&self.0, request, MemberAction::Reset).await
     }
 
     async fn disable_member(&self, request: Request<DisableMemberRequest>) -> Reply<DisableMemberResponse> {
-        acting::on_member(&self.0, request, DelegatedAction::DisableMember).await
+        acting::on_member(&self.0, request, MemberAction::Disable).await
     }
 
     async fn unlock_member(&self, request: Request<UnlockMemberRequest>) -> Reply<UnlockMemberResponse> {
-        acting::on_member(&self.0, request, DelegatedAction::UnlockMember).await
+        acting::on_member(&self.0, request, MemberAction::Unlock).await
     }
 
     async fn issue_enrollment_ticket(

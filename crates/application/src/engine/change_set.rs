@@ -50,8 +50,8 @@ pub(super) fn change_set(
     Ok(ChangeSet { tenant, users, events, notices, request, send: decision.send })
 }
 
-/// What becomes of the one who acts, with who they are and how they were read; `None` where nothing does. A charge on somebody
-/// who was not read must not be lost: then nothing is committed at all.
+/// What becomes of the one who acts, with who they are and how they were read; `None` where nothing does. A charge on
+/// somebody who was not read must not be lost: then nothing is committed at all.
 fn acting<'a>(
     users: Parties<&'a UserRef>,
     read: Parties<&'a Loaded>,
@@ -133,8 +133,8 @@ mod tests {
     use super::*;
     use countersign_testkit::fixtures;
 
-    /// R12, R55: what a decision does to the one who acts is done to nobody else. Where only who approves was read, nothing is
-    /// committed: their row is not the place for it, and the charge is not dropped.
+    /// R12, R55: what a decision does to the one who acts is done to nobody else. Where only who approves was read, nothing
+    /// is committed: their row is not the place for it, and the charge is not dropped.
     #[test]
     fn a_charge_meets_the_actor_or_nobody() {
         let [ada, bea] = ["ada", "bea"].map(|user| fixtures::user("acme", user));

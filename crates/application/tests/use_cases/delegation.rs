@@ -1,12 +1,12 @@
 //! Acting on others: what is written about the one who acts, in the commit of the action.
 
 use crate::world::{World, fresh, meta};
-use countersign_application::DelegatedCommand;
+use countersign_application::{DelegatedCommand, MemberAction};
 use countersign_domain::actor::{Actor, Principal, RecordedActor};
 use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserRef;
-use countersign_domain::policy::{DelegatedAction, FirstFactorMethod, Preset};
+use countersign_domain::policy::{FirstFactorMethod, Preset};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::user::DirectoryEntry;
 use countersign_ports::{EventLog, EventQuery, EventRecord, Outbox, UserStore};
@@ -48,7 +48,7 @@ async fn disable(world: &World, member: &UserRef, by: &UserRef, code: &Presented
 
 async fn commanded(world: &World, member: &UserRef, command: DelegatedCommand) -> Result<(), Denial> {
     let encode = Box::new(|_: &_| Vec::new());
-    let (member, action) = (member.clone(), DelegatedAction::DisableMember);
+    let (member, action) = (member.clone(), MemberAction::Disable);
     fresh(world.app.act_on_member(meta(None), member, action, command, encode).await).map(|_| ())
 }
 

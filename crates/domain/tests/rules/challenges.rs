@@ -179,7 +179,10 @@ fn a_step_up_knows_no_remembered_client() {
         }),
     ] {
         let Ok(Verdict::Allowed(allowed)) = verdict else { panic!("{verdict:?}") };
-        assert_eq!((allowed.ground.assurance(), allowed.ground.remembered_client()), (Assurance::Verified, None));
+        assert_eq!(
+            (allowed.ground.assurance(), allowed.ground.remembered_client()),
+            (Assurance::Verified, None)
+        );
     }
     assert_eq!(world.state.clients, clients, "nor is its token rotated");
 }

@@ -480,8 +480,8 @@ fn a_success_keeps_the_lock_of_a_full_window() {
     assert_eq!(world.status().locked_until, Some(start.plus(DAY)));
 }
 
-/// R13: a success ends the delay of its streak, also where the window is full by a limit that was lowered since: that one has
-/// no lock that runs.
+/// R13: a success ends the delay of its streak, also where the window is full by a limit that was lowered since: that
+/// one has no lock that runs.
 #[test]
 fn a_success_ends_the_delay_under_a_tighter_policy() {
     let mut world = World::new(Preset::SelfServiceCode);

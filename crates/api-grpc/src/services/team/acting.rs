@@ -12,7 +12,7 @@ use crate::services::shared::{Reply, done, read, words};
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1;
-use countersign_application::{Answer, Application, DelegatedCommand, Encode};
+use countersign_application::{Answer, Application, DelegatedCommand, Encode, MemberAction};
 use countersign_domain::ids::UserRef;
 use countersign_domain::policy::DelegatedAction;
 use prost::Message;
@@ -137,11 +137,7 @@ macro_rules! repeatable {
 repeatable!(ResetMemberRequest, DisableMemberRequest, UnlockMemberRequest, IssueEnrollmentTicketRequest);
 
 /// Resets, switches off or unlocks a member, or says what would happen.
-pub(super) async fn on_member<M, R>(
-    app: &Application,
-    request: Request<M>,
-    action: DelegatedAction,
-) -> Reply<R>
+pub(super) async fn on_member<M, R>(app: &Application, request: Request<M>, action: MemberAction) -> Reply<R>
 where
     M: Repeatable,
     R: From<Outcome> + Message + Default + Clone + 'static,
@@ -151,7 +147,7 @@ where
     let abilities = done(app.abilities(&user.tenant, &command.actor).await, &caller)?;
     if validate_only {
         let preview = app.preview_on_member(user.clone(), action, command).await;
-        let preview = read(preview, &caller, site(action))?;
+        let preview = read(preview, &caller, site(action.into()))?;
         // What would be has no version, and so no etag.
         let status = member_status(&user.user, &preview.status, None, &abilities);
         let status = v1::TwoFactorStatus { etag: String::new(), ..status };
@@ -159,7 +155,7 @@ where
         return Ok(Response::new(Outcome { status, required_proofs }.into()));
     }
     let member = user.user.clone();
-    Change::new(&caller, site(action), retry)
+    Change::new(&caller, site(action.into()), retry)
         .answer(
             |meta, encode| app.act_on_member(meta, user, action, command, encode),
             move |done| {
