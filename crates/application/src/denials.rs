@@ -4,14 +4,11 @@
 //! The bound holds for each node, in memory: a denied caller must not be able to fill a tenant's log, nor to learn from
 //! the time an answer takes whether a tenant exists. So events are written beside the answer, never before it.
 
-use crate::fresh::Source;
-use crate::{AppError, Application, measure};
+use crate::{AppError, Application, Meta};
 use countersign_domain::actor::Principal;
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{CallerId, TenantId};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::ClientClaims;
-use countersign_ports::{ChangeSet, Commit, EventRecord};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -126,33 +123,13 @@ impl Application {
 
     /// Writes the event, if there is such a tenant.
     async fn tell_denial(&self, call: &DeniedCall, count: u64) -> Result<(), AppError> {
-        let deps = &self.0.deps;
-        let Some(policy) = deps.policies.policy(&call.tenant, None).await? else { return Ok(()) };
-        let now = deps.clock.now();
-        let source = Source { random: deps.random.as_ref(), now };
+        let meta = Meta { caller: call.caller.clone(), request: None, trace_id: call.trace_id.clone() };
+        let actor = Principal::job_of(&call.caller).into();
         let event = Event::new(EventType::CallerDenied)
             .with("reason", call.reason)
             .with("method", call.method.as_str())
             .with("count", count.to_string());
-        let record = EventRecord {
-            id: source.event(),
-            time: now,
-            tenant: call.tenant.clone(),
-            user: None,
-            event,
-            actor: Principal::job_of(&call.caller).into(),
-            caller: call.caller.clone(),
-            client: ClientClaims::default(),
-            policy_revision: policy.revision,
-            request_id: None,
-            trace_id: call.trace_id.clone(),
-        };
-        // It changes no user, so that there is nothing to be in conflict with.
-        if deps.users.commit(ChangeSet::telling(record.clone())).await? == Commit::Done {
-            measure::committed(&[record]);
-            self.0.committed.tell(&call.tenant);
-        }
-        Ok(())
+        self.0.record((&call.tenant, None), (&meta, &actor), event).await
     }
 }
 

@@ -1,9 +1,11 @@
-//! The use cases' engine: what they share, reads of users, and the one road of every change.
+//! The use cases' engine: what they share, reads of users, the one road of every change of a user, and how every commit
+//! is settled.
 
 mod arguments;
 mod change_set;
 mod command;
 mod road;
+mod settle;
 
 pub use arguments::Arguments;
 pub use command::{Answer, Done, Encode, Etag, Meta, Request};
@@ -149,7 +151,7 @@ impl Inner {
             Err(error) => {
                 if let StoreError::SealBroken { entity, .. } = &error {
                     // Rare and large: a future of its own, so that no load makes room for it.
-                    Box::pin(self.seal_alarms.tell((&self.deps, &self.committed), user, entity)).await;
+                    Box::pin(self.tell_broken_seal(user, entity)).await;
                 }
                 Err(error.into())
             }

@@ -1,9 +1,10 @@
 //! The use cases, a file for each matter of a kind of caller: load, decide, commit.
 //!
-//! Everything that changes state takes one road, the engine: load a snapshot, let the domain decide, commit the change
-//! set at the loaded version, and on a conflict start over. The road runs in a task of its own, so that a caller who
-//! leaves neither saves nor loses a charge (R17). What must not live here: rules (domain), SQL (stores), the contract
-//! (api-grpc).
+//! Everything that changes users takes one road, the engine: load a snapshot, let the domain decide, commit the change
+//! set at the loaded version, and on a conflict start over. Tenants and their policies have no state to decide on but the
+//! policy in force: `tenants` compares, and commits at its revision. Both commit in a task of their own, so that a caller
+//! who leaves neither saves nor loses a charge (R17), and end in `engine::settle`, as do events that change nothing. What
+//! must not live here: rules (domain), SQL (stores), the contract (api-grpc).
 //!
 //! # To add a use case
 //! 1. The decision in `domain`.

@@ -5,7 +5,6 @@ use countersign_domain::change::accepted_step_offset;
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
-use countersign_ports::EventRecord;
 use metrics::{Counter, Histogram};
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -92,11 +91,9 @@ impl Tally {
     }
 }
 
-/// Counts events that were committed outside of the road of a user's change.
-pub(crate) fn committed(events: &[EventRecord]) {
-    for record in events {
-        counter(&record.event).increment(1);
-    }
+/// Counts an event that was committed beside the road of a user's change.
+pub(crate) fn committed(event: &Event) {
+    counter(event).increment(1);
 }
 
 /// Another node was faster, and the command is decided again.

@@ -1,16 +1,12 @@
 //! Sealed rows that do not open: the call is refused, and the log of events tells that somebody's rows are not as the
 //! service wrote them (R50). How often it tells is bounded, so that whoever asks again and again fills no log.
 
-use crate::committed::Committed;
-use crate::deps::Deps;
-use crate::fresh::Source;
-use crate::measure;
+use crate::Meta;
+use crate::engine::Inner;
 use countersign_domain::actor::Principal;
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{CallerId, UserRef};
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::ClientClaims;
-use countersign_ports::{ChangeSet, Commit, EventRecord};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -37,39 +33,22 @@ impl SealAlarms {
         told.insert(user.clone(), now);
         true
     }
+}
 
+impl Inner {
     /// Tells of a row of the user that does not open, unless that was just done. Best effort: the call is refused in any
     /// case, and the alarm in the log of the service is raised where it is answered.
-    pub(crate) async fn tell(
-        &self,
-        (deps, committed): (&Deps, &Committed),
-        user: &UserRef,
-        entity: &'static str,
-    ) {
-        let now = deps.clock.now();
-        if !self.is_due(user, now) {
+    pub(crate) async fn tell_broken_seal(&self, user: &UserRef, entity: &'static str) {
+        if !self.seal_alarms.is_due(user, self.deps.clock.now()) {
             return;
         }
         let Ok(caller) = CallerId::parse(NAME) else { return };
-        let Ok(Some(policy)) = deps.policies.policy(&user.tenant, None).await else { return };
-        let event = EventRecord {
-            id: Source { random: deps.random.as_ref(), now }.event(),
-            time: now,
-            tenant: user.tenant.clone(),
-            user: Some(user.user.clone()),
-            event: Event::new(EventType::SealOpenFailed).with("row", entity),
-            actor: Principal::Job(NAME.to_owned()).into(),
-            caller,
-            client: ClientClaims::default(),
-            policy_revision: policy.revision,
-            request_id: None,
-            trace_id: String::new(),
-        };
-        if matches!(deps.users.commit(ChangeSet::telling(event.clone())).await, Ok(Commit::Done)) {
-            measure::committed(&[event]);
-            committed.tell(&user.tenant);
-        } else {
-            tracing::warn!(tenant_id = %user.tenant, "the event of a broken seal could not be written");
+        let meta = Meta { caller, request: None, trace_id: String::new() };
+        let actor = Principal::Job(NAME.to_owned()).into();
+        let event = Event::new(EventType::SealOpenFailed).with("row", entity);
+        if let Err(error) = self.record((&user.tenant, Some(&user.user)), (&meta, &actor), event).await {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::warn!(tenant_id = %user.tenant, error, "the event of a broken seal could not be written");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Tenants and their policies: create from a preset, read, revise with a look at what it does first.
 
-use crate::fresh::Source;
-use crate::{AppError, Application, Meta, measure};
+use crate::{AppError, Application, Meta};
 use countersign_domain::actor::Actor;
 use countersign_domain::coverage::{self, Coverage, FactsAt, Stopped};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{PolicyRevision, TenantId};
 use countersign_domain::policy::{self, FieldChange, PolicyDocument, Preset};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{ChangeSet, Commit, EventRecord, StoreError, Tell, TenantRecord};
+use countersign_ports::{ChangeSet, Commit, EventRecord, Tell, TenantRecord};
+use std::sync::Arc;
 
 /// A policy that was changed, or would be.
 #[derive(Debug, Clone)]
@@ -33,6 +33,13 @@ pub struct Impact {
     pub losing_all: u64,
 }
 
+/// What is committed of a tenant, beside its event.
+enum Change {
+    Put(Box<TenantRecord>, Tell),
+    /// Of the tenant whose policy in force is this one.
+    Delete(PolicyRevision),
+}
+
 impl Application {
     /// Creates a tenant with this policy as revision 1.
     pub async fn create_tenant(
@@ -52,7 +59,7 @@ impl Application {
             create_time: self.0.trusted_now()?,
         };
         let event = Event::new(EventType::TenantCreated).with("preset", preset.id());
-        match self.put(&record, meta, actor, event, Tell::Nobody).await? {
+        match self.put(&record, &meta, actor, event, Tell::Nobody).await? {
             Commit::Done => Ok(record),
             Commit::Conflict => Err(AppError::TenantExists),
         }
@@ -155,7 +162,7 @@ impl Application {
             .with("weaker", if weaker { "true" } else { "false" });
         // In the same commit, and by no choice of who changes it (R37, R58).
         let tell = if weaker { Tell::Managers } else { Tell::Nobody };
-        match self.put(&update.record, meta, actor, event, tell).await? {
+        match self.put(&update.record, &meta, actor, event, tell).await? {
             Commit::Done => Ok(()),
             Commit::Conflict => Err(AppError::EtagMismatch),
         }
@@ -168,11 +175,9 @@ impl Application {
         actor: &Actor,
         current: &TenantRecord,
     ) -> Result<(), AppError> {
-        let gone = TenantRecord { create_time: self.0.trusted_now()?, ..current.clone() };
-        let change = self.change_of(&gone, meta, actor, Event::new(EventType::TenantDeleted));
-        let events = change.events.clone();
-        let deleted = self.0.deps.policies.delete_tenant(current.revision, change).await;
-        match self.told(&events, deleted)? {
+        let (of, time) = ((&current.tenant, current.revision), self.0.trusted_now()?);
+        let event = self.0.event_of(of, (&meta, actor), Event::new(EventType::TenantDeleted), time);
+        match self.change_tenant(Change::Delete(current.revision), event).await? {
             Commit::Done => Ok(()),
             Commit::Conflict => Err(AppError::EtagMismatch),
         }
@@ -182,44 +187,27 @@ impl Application {
     async fn put(
         &self,
         record: &TenantRecord,
-        meta: Meta,
+        meta: &Meta,
         actor: &Actor,
         event: Event,
         tell: Tell,
     ) -> Result<Commit, AppError> {
-        let change = self.change_of(record, meta, actor, event);
-        let events = change.events.clone();
-        let put = self.0.deps.policies.put_policy(record.clone(), change, tell).await;
-        self.told(&events, put)
+        let of = (&record.tenant, record.revision);
+        let event = self.0.event_of(of, (meta, actor), event, record.create_time);
+        self.change_tenant(Change::Put(Box::new(record.clone()), tell), event).await
     }
 
-    /// Counts what was committed and wakes those who follow the log.
-    fn told(&self, events: &[EventRecord], commit: Result<Commit, StoreError>) -> Result<Commit, AppError> {
-        if let Some(event) = events.first() {
-            self.0.committed.tell(&event.tenant);
-        }
-        if matches!(commit, Ok(Commit::Done)) {
-            measure::committed(events);
-        }
-        Ok(commit?)
-    }
-
-    /// What goes with a change of a tenant: its event, at the time of the record.
-    fn change_of(&self, record: &TenantRecord, meta: Meta, actor: &Actor, event: Event) -> ChangeSet {
-        let source = Source { random: self.0.deps.random.as_ref(), now: record.create_time };
-        let event = EventRecord {
-            id: source.event(),
-            time: record.create_time,
-            tenant: record.tenant.clone(),
-            user: None,
-            event,
-            actor: actor.into(),
-            caller: meta.caller,
-            client: actor.client.clone(),
-            policy_revision: record.revision,
-            request_id: meta.request.map(|request| request.id),
-            trace_id: meta.trace_id,
-        };
-        ChangeSet::telling(event)
+    /// Commits a change of a tenant with its event, in a task of its own: a caller who leaves changes nothing about it (R17).
+    async fn change_tenant(&self, change: Change, event: EventRecord) -> Result<Commit, AppError> {
+        let inner = Arc::clone(&self.0);
+        self.in_own_task(async move {
+            let (policies, told) = (&inner.deps.policies, ChangeSet::telling(event.clone()));
+            let ended = match change {
+                Change::Put(record, tell) => policies.put_policy(*record, told, tell).await,
+                Change::Delete(current) => policies.delete_tenant(current, told).await,
+            };
+            inner.settle_event(&event, ended).await
+        })
+        .await
     }
 }

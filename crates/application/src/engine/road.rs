@@ -1,7 +1,6 @@
-//! The one road of every change: load, decide, commit; on a conflict once more.
+//! The one road of every change of a user: load, decide, commit; on a conflict once more.
 //!
-//! The reply leaves after the commit, negative ones included. A commit whose reply was lost is resolved by looking for
-//! its event, never by trying again (R60).
+//! The reply leaves after the commit, negative ones included.
 
 use super::Inner;
 use super::change_set::change_set;
@@ -18,7 +17,7 @@ use countersign_domain::secret::SecretBytes;
 use countersign_domain::sms::budget::{self, SendCounts};
 use countersign_domain::sms::sending;
 use countersign_domain::user::UserState;
-use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, RequestRecord, StoreError};
+use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, RequestRecord};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -172,24 +171,10 @@ where
 }
 
 impl Inner {
-    /// Commits, and finds out where the store cannot say whether it did.
     async fn commit(&self, change: ChangeSet, event: EventId) -> Result<Commit, AppError> {
         let tenant = change.tenant.clone();
-        let result = self.deps.users.commit(change).await;
-        // Whatever came of it: looking once too often harms nobody.
-        self.committed.tell(&tenant);
-        match result {
-            Err(StoreError::OutcomeUnknown(cause)) => {
-                tracing::warn!(tenant_id = %tenant, event_id = %event, "the reply to a commit was lost; looking for its event");
-                if self.deps.users.is_committed(&tenant, event).await? {
-                    Ok(Commit::Done)
-                } else {
-                    // It may still be under way: refusing is safe, deciding again would not be.
-                    Err(StoreError::Unavailable(cause).into())
-                }
-            }
-            result => Ok(result?),
-        }
+        let ended = self.deps.users.commit(change).await;
+        self.settle(&tenant, event, ended).await
     }
 }
 
