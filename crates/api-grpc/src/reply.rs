@@ -1,4 +1,4 @@
-//! One road for every change: the use case runs, its outcome becomes an answer, and a repeated request gets the very
+//! One road for every change of a user: the use case runs, its outcome becomes an answer, and a repeated request gets the very
 //! answer that the first one got, byte for byte (R60, ruling 8).
 
 use crate::caller::CallerContext;
@@ -66,12 +66,18 @@ pub(crate) struct Change<'a> {
     caller: &'a CallerContext,
     site: Site,
     retry: Option<Retry>,
+    denied_as: fn(Denial) -> Denial,
 }
 
 impl<'a> Change<'a> {
     /// A change that its caller may ask for again where there is a [`retry`].
     pub(crate) const fn new(caller: &'a CallerContext, site: Site, retry: Option<Retry>) -> Self {
-        Self { caller, site, retry }
+        Self { caller, site, retry, denied_as: |denial| denial }
+    }
+
+    /// The same, whose caller is told another denial than the use case gave.
+    pub(crate) fn denied_as(self, denied_as: fn(Denial) -> Denial) -> Self {
+        Self { denied_as, ..self }
     }
 
     /// Runs the use case and answers with what `respond` makes of its outcome.
@@ -85,12 +91,12 @@ impl<'a> Change<'a> {
         R: Message + Default + Clone + 'static,
         Run: Future<Output = Result<Answer<T>, AppError>>,
     {
-        let Self { caller, site, retry } = self;
+        let Self { caller, site, retry, denied_as } = self;
         let request = retry.map(Into::into);
         let meta = Meta { caller: caller.id.clone(), request, trace_id: caller.trace_id.clone() };
         let answer = move |outcome: &Result<Done<T>, Denial>| match outcome {
             Ok(done) => respond(done).map_err(Failure::into_status),
-            Err(denial) => Err(status::denial(denial, site).into_status()),
+            Err(denial) => Err(status::denial(&denied_as(denial.clone()), site).into_status()),
         };
         let answer = Arc::new(answer);
         // The answer that was kept is the one that is given: making it twice could order its details otherwise.

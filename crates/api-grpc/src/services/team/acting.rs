@@ -12,7 +12,7 @@ use crate::services::shared::{Reply, done, read, words};
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1;
-use countersign_application::{Answer, Application, DelegatedCommand, Encode, MemberAction};
+use countersign_application::{Application, DelegatedCommand, MemberAction};
 use countersign_domain::ids::UserRef;
 use countersign_domain::policy::DelegatedAction;
 use prost::Message;
@@ -175,20 +175,10 @@ pub(super) async fn issue_ticket(
     let (caller, message) = caller(request)?;
     let Asked { user, command, retry, .. } = parse(&caller, message)?;
     Change::new(&caller, site(ACTION), retry)
+        // A member who has a second factor is no case for a ticket.
+        .denied_as(|denial| of_action(ACTION, denial))
         .answer(
-            async |meta, encode: Encode<_>| {
-                // A member who has a second factor is no case for a ticket, in what is kept as in what is told.
-                let told = Box::new(move |outcome: &Result<_, _>| {
-                    encode(&outcome.clone().map_err(|denial| of_action(ACTION, denial)))
-                });
-                let answer = app.issue_enrollment_ticket(meta, user, command, told).await?;
-                Ok(match answer {
-                    Answer::Fresh(outcome) => {
-                        Answer::Fresh(outcome.map_err(|denial| of_action(ACTION, denial)))
-                    }
-                    repeated @ Answer::Repeated(_) => repeated,
-                })
-            },
+            |meta, encode| app.issue_enrollment_ticket(meta, user, command, encode),
             |done| {
                 Ok(v1::IssueEnrollmentTicketResponse {
                     enrollment_ticket: done.value.ticket.expose().to_owned(),
