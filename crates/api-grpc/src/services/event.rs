@@ -11,7 +11,6 @@ use super::caller;
 use super::shared::{Reply, done, limit, list_arguments, tenant};
 use crate::convert::event::{filter, security_event};
 use crate::convert::fields::Fields;
-use crate::limits::Shares;
 use crate::page::List;
 use countersign_api::v1::event_service_server::EventService;
 use countersign_api::v1::{ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse};
@@ -26,13 +25,12 @@ use tonic::{Request, Response, Status};
 #[derive(Clone)]
 pub(crate) struct EventHandlers {
     app: Application,
-    /// Who may follow the log at the same time.
-    slots: Shares,
+    places: watch::Places,
 }
 
 impl EventHandlers {
     pub(crate) fn new(app: Application) -> Self {
-        Self { app, slots: Shares::new(watch::MAX_WATCHES) }
+        Self { app, places: watch::Places::new() }
     }
 }
 
@@ -90,6 +88,6 @@ impl EventService for EventHandlers {
     type WatchEventsStream = BoxStream<'static, Result<WatchEventsResponse, Status>>;
 
     async fn watch_events(&self, request: Request<WatchEventsRequest>) -> Reply<Self::WatchEventsStream> {
-        watch::watch(&self.app, &self.slots, request).await
+        watch::watch(&self.app, &self.places, request).await
     }
 }

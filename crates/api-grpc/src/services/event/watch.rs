@@ -21,7 +21,9 @@ use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status};
 
@@ -33,7 +35,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// told of them (`NOTIFY`) would take a lock of its own at each commit, which logins would pay for.
 const POLL: Duration = Duration::from_millis(500);
 /// Watches of one node at the same time; one caller alone has half of them.
-pub(super) const MAX_WATCHES: usize = 512;
+const MAX_WATCHES: usize = 512;
+/// Looks of one node at the same time that go through much to find little. Each has a connection of the store for up to a
+/// second, and SQLite has four for all who read.
+const MAX_SEARCHES: usize = 2;
 /// How often a checkpoint is sent where the caller does not say.
 const CHECKPOINT: Duration = Duration::from_secs(15);
 const CHECKPOINT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
@@ -43,15 +48,34 @@ const MAX_TOKEN: usize = 128;
 /// exist.
 const COMMIT_TAKES: Duration = Duration::from_mins(1);
 
+/// What the watches of one node share.
+#[derive(Clone)]
+pub(super) struct Places {
+    /// Who may follow the log at the same time.
+    watches: Shares,
+    /// Who may search it at the same time: many that catch up would keep all others from the store (R66).
+    searches: Arc<Semaphore>,
+}
+
+impl Places {
+    /// All of them free.
+    pub(super) fn new() -> Self {
+        Self { watches: Shares::new(MAX_WATCHES), searches: Arc::new(Semaphore::new(MAX_SEARCHES)) }
+    }
+}
+
 /// One watch under way.
 struct Watch {
     app: Application,
+    searches: Arc<Semaphore>,
     caller: CallerContext,
     tenant: TenantId,
     filter: Filter,
     place: LogPlace,
     /// How far a look went that stopped on its way, as long as the place is a time.
     looked: Option<EventPosition>,
+    /// Whether the next look may go through much: the first one for a part of the log, and one behind a look that stopped.
+    is_search: bool,
     checkpoint: Duration,
     /// When the next checkpoint is due.
     due: Instant,
@@ -74,7 +98,7 @@ struct Looked {
 /// Begins to follow the log.
 pub(super) async fn watch(
     app: &Application,
-    slots: &Shares,
+    places: &Places,
     request: Request<WatchEventsRequest>,
 ) -> Reply<BoxStream<'static, Result<WatchEventsResponse, Status>>> {
     let (caller, message) = caller(request)?;
@@ -97,15 +121,17 @@ pub(super) async fn watch(
         }
     };
     done(app.require_log(&tenant).await, &caller)?;
-    let slot = slots.take(&caller.id).ok_or_else(too_many)?;
-    let now = Instant::now();
+    let slot = places.watches.take(&caller.id).ok_or_else(too_many)?;
+    let (now, is_search) = (Instant::now(), is_part(&filter, place));
     let watch = Watch {
         app: app.clone(),
+        searches: Arc::clone(&places.searches),
         caller,
         tenant,
         filter,
         place,
         looked: None,
+        is_search,
         checkpoint,
         due: now + checkpoint,
         advance: now,
@@ -120,6 +146,11 @@ pub(super) async fn watch(
         Some((message, rest))
     });
     Ok(Response::new(messages.boxed()))
+}
+
+/// Whether others stand between the events that are wanted from this place on.
+fn is_part(filter: &Filter, place: LogPlace) -> bool {
+    filter.is_some() || matches!(place, LogPlace::From(Some(_)))
 }
 
 /// Where a request wants to start.
@@ -178,17 +209,18 @@ impl Watch {
             committed.as_mut().enable();
             let (asked, began) = (self.app.trusted_now(), Instant::now());
             let is_due = self.due <= began;
-            let goes_through_others = self.filter.is_some() || matches!(self.place, LogPlace::From(Some(_)));
-            let advances = is_due || (goes_through_others && self.advance <= began);
+            let advances = is_due || (is_part(&self.filter, self.place) && self.advance <= began);
             let head = if advances { self.head().await? } else { None };
-            let Look { events, stopped_at } =
-                done(self.app.look_at_events(&self.query()).await, &self.caller)?;
+            let Some(look) = self.look().await? else { return Ok(self.message(&[], None)) };
+            let Look { events, stopped_at } = look;
             let is_all = events.len() < BATCH as usize && stopped_at.is_none();
+            self.is_search = stopped_at.is_some();
             self.advance_to(stopped_at);
             if !events.is_empty() || is_due {
                 return Ok(self.message(&events, is_all.then_some(Looked { at: asked, head })));
             }
-            if stopped_at.is_some() {
+            if self.is_search {
+                sleep_until(self.due.min(Instant::now() + PAUSE)).await;
                 continue;
             }
             if let Some(head) = head {
@@ -202,6 +234,20 @@ impl Watch {
                 () = committed => sleep_until(self.due.min(began + PAUSE)).await,
             }
         }
+    }
+
+    /// Looks at the log; in turn with others where that is a search. `None` where the checkpoint came before its turn.
+    async fn look(&self) -> Result<Option<Look>, Status> {
+        let _turn = if self.is_search {
+            tokio::select! {
+                biased;
+                turn = self.searches.acquire() => Some(turn),
+                () = sleep_until(self.due) => return Ok(None),
+            }
+        } else {
+            None
+        };
+        done(self.app.look_at_events(&self.query()).await, &self.caller).map(Some)
     }
 
     /// Goes on behind what was looked at. A place that is a time stays one until a look was through: events of before that

@@ -6,6 +6,8 @@ use crate::support::{Person, reason};
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{self, SecurityEventType as Type};
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 const TENANT: &str = "mandatory-managed";
 
@@ -108,7 +110,73 @@ async fn pages_of_rare_events_lead_on() {
     assert_eq!(after, ["gil"]);
 }
 
-/// R55: a watch goes through what is not wanted without waiting, from the oldest event as from a time, and a place that is a
+/// R66: a watch that goes through a long log leaves the store to others between two looks.
+#[tokio::test(start_paused = true)]
+async fn a_search_pauses_between_looks() {
+    let (world, _client, mut desk) = tenant().await;
+    for number in 0..10 {
+        desk.put(&Person::new(TENANT, &format!("user-{number}")), &[]).await;
+    }
+    erase(&mut desk, "user-0").await;
+    world.store.look_through(1);
+    let begun = Instant::now();
+    let mut stream = desk.events.watch_events(erased(Start::Oldest(true))).await.unwrap().into_inner();
+    assert_eq!(users(next(&mut stream).await.events), ["user-0"]);
+    assert!(
+        begun.elapsed() >= Duration::from_millis(200),
+        "ten looks behind the first: {:?}",
+        begun.elapsed()
+    );
+}
+
+/// R66: of many watches that search a long log few look at it at a time. The others say meanwhile that they live, and those
+/// that follow it are not held up.
+#[tokio::test(start_paused = true)]
+async fn few_watches_search_at_a_time() {
+    let (world, _client, mut desk) = tenant().await;
+    desk.put(&Person::new(TENANT, "ann"), &[]).await;
+    erase(&mut desk, "ann").await;
+    let mut live = desk.events.watch_events(watch(Start::Oldest(true))).await.unwrap().into_inner();
+    assert!(!next(&mut live).await.events.is_empty());
+    let release = world.hold_searches();
+    let mut searching = Vec::new();
+    for _ in 0..5 {
+        let rare = v1::WatchEventsRequest {
+            checkpoint_interval: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+            ..erased(Start::Oldest(true))
+        };
+        searching.push(desk.events.watch_events(rare).await.unwrap().into_inner());
+    }
+    let mut alive = 0;
+    for stream in &mut searching {
+        if let Ok(told) = tokio::time::timeout(Duration::from_secs(5), next(stream)).await {
+            assert!(told.events.is_empty());
+            alive += 1;
+        }
+    }
+    assert_eq!((world.held_up(), alive), (2, 3));
+    desk.put(&Person::new(TENANT, "bob"), &[]).await;
+    let told = loop {
+        let told = next(&mut live).await;
+        if !told.events.is_empty() {
+            break told;
+        }
+    };
+    assert_eq!(users(told.events), ["bob"]);
+
+    release.add_permits(Semaphore::MAX_PERMITS);
+    for mut stream in searching {
+        let found = loop {
+            let told = next(&mut stream).await;
+            if !told.events.is_empty() {
+                break told;
+            }
+        };
+        assert_eq!(types(&found.events), [Type::UserErased]);
+    }
+}
+
+/// R55: a watch goes through what is not wanted from look to look, from the oldest event as from a time, and a place that is a
 /// time stays one until something of its own came.
 #[tokio::test(start_paused = true)]
 async fn a_watch_goes_through_what_is_not_wanted() {
@@ -123,8 +191,7 @@ async fn a_watch_goes_through_what_is_not_wanted() {
     erase(&mut desk, "bob").await;
     world.store.look_through(2);
     for start in [Start::Oldest(true), Start::StartTime(time(of_old)), Start::StartTime(time(now))] {
-        let rare = v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) };
-        let mut stream = desk.events.watch_events(rare).await.unwrap().into_inner();
+        let mut stream = desk.events.watch_events(erased(start)).await.unwrap().into_inner();
         let first = tokio::time::timeout(Duration::from_millis(100), next(&mut stream)).await;
         assert_eq!(types(&first.expect("it does not wait").events), [Type::UserErased]);
     }
@@ -191,6 +258,11 @@ async fn to_the_end(desk: &mut Desk, mut page: v1::ListEventsRequest) -> (Vec<St
             return (seen, listed.resume_token);
         }
     }
+}
+
+/// A watch of nothing but erasures.
+fn erased(start: Start) -> v1::WatchEventsRequest {
+    v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) }
 }
 
 fn users(events: Vec<v1::SecurityEvent>) -> Vec<String> {

@@ -95,6 +95,10 @@ impl UserStore for FaultyStore {
 pub(crate) struct SlowLog {
     pub(crate) inner: Arc<MemoryStore>,
     pub(crate) takes: Mutex<Option<Duration>>,
+    /// Looks for some types alone wait until this has a permit.
+    pub(crate) held: Mutex<Option<Arc<Semaphore>>>,
+    /// Looks that had to wait.
+    pub(crate) held_up: AtomicUsize,
 }
 
 #[async_trait]
@@ -103,6 +107,11 @@ impl EventLog for SlowLog {
         let takes = *self.takes.lock().unwrap();
         if let Some(takes) = takes {
             tokio::time::advance(takes).await;
+        }
+        let held = self.held.lock().unwrap().clone();
+        if let Some(until) = held.filter(|_| !query.kinds.is_empty()) {
+            self.held_up.fetch_add(1, Ordering::SeqCst);
+            until.acquire().await.unwrap().forget();
         }
         self.inner.look(query).await
     }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -107,7 +107,12 @@ impl World {
             commit: Mutex::default(),
             commits: AtomicUsize::new(0),
         });
-        let log = Arc::new(SlowLog { inner: Arc::clone(&store), takes: Mutex::default() });
+        let log = Arc::new(SlowLog {
+            inner: Arc::clone(&store),
+            takes: Mutex::default(),
+            held: Mutex::default(),
+            held_up: AtomicUsize::new(0),
+        });
         let clock = Arc::new(ManualClock::default());
         let random = Arc::new(SeededRandom::new(1));
         let deps = deps_in_memory!(store, clock.clone(), random.clone());
@@ -194,6 +199,18 @@ impl World {
     pub(crate) fn lengthen_log(&self, takes: Duration) {
         self.store.look_through(1);
         *self.log.takes.lock().unwrap() = Some(takes);
+    }
+
+    /// From now on looks at the log for some types alone wait for a permit of the semaphore, each for one.
+    pub(crate) fn hold_searches(&self) -> Arc<Semaphore> {
+        let until = Arc::new(Semaphore::new(0));
+        *self.log.held.lock().unwrap() = Some(Arc::clone(&until));
+        until
+    }
+
+    /// Looks at the log that had to wait so far.
+    pub(crate) fn held_up(&self) -> usize {
+        self.log.held_up.load(Ordering::SeqCst)
     }
 
     /// Commits that have begun so far.
