@@ -44,11 +44,6 @@ pub(crate) fn retry(
 }
 
 impl Retry {
-    /// The id.
-    pub(crate) const fn id(&self) -> RequestId {
-        self.id
-    }
-
     /// Of many commands at once, which share the arguments and their digest.
     pub(crate) fn of_many(self) -> Request {
         Request { id: self.id, arguments: Arguments::shared(self.arguments) }

@@ -19,8 +19,8 @@ pub enum AppError {
     /// The state is not the one that the caller looked at.
     #[error("the etag does not match")]
     EtagMismatch,
-    /// Too many others changed the same user at the same time.
-    #[error("too many concurrent changes of one user")]
+    /// Too many others changed the same user, or the same policy, at the same time.
+    #[error("too many concurrent changes of one user or policy")]
     Contended,
     /// More calls wait for the same user than are kept.
     #[error("too many calls wait for one user")]

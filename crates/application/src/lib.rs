@@ -2,9 +2,9 @@
 //!
 //! Everything that changes users takes one road, the engine: load a snapshot, let the domain decide, commit the change
 //! set at the loaded version, and on a conflict start over. Tenants and their policies have no state to decide on but the
-//! policy in force: `tenants` compares, and commits at its revision. Both commit in a task of their own, so that a caller
-//! who leaves neither saves nor loses a charge (R17), and end in `engine::settle`, as do events that change nothing. What
-//! must not live here: rules (domain), SQL (stores), the contract (api-grpc).
+//! policy in force: `tenants` compares, commits at its revision, and on a conflict starts over too. Both commit in a task of
+//! their own, so that a caller who leaves neither saves nor loses a charge (R17), and end in `engine::settle`, as do
+//! events that change nothing. What must not live here: rules (domain), SQL (stores), the contract (api-grpc).
 //!
 //! # To add a use case
 //! 1. The decision in `domain`.
@@ -49,7 +49,7 @@ pub use error::AppError;
 pub use explain::Question;
 pub use notices::{Dispatched, NoticeRules};
 pub use team::{DelegatedCommand, MemberAction, Preview};
-pub use tenants::{Impact, PolicyUpdate};
+pub use tenants::{Impact, PolicyUpdate, Weakening};
 
 // What use cases take and give as it crosses the ports.
 pub use countersign_ports::{EventPosition, EventQuery, EventRecord, Look, StoredEvent, TenantRecord};

@@ -115,7 +115,9 @@ pub(crate) async fn create_demo_tenants(app: &Application) -> Result<(), Failure
         }
         let meta = Meta { caller: caller.clone(), request: None, trace_id: String::new() };
         let actor = Principal::Job(NAME.to_owned()).into();
-        match app.create_tenant(meta, &actor, tenant, preset, preset.document(issuer.clone())).await {
+        let policy = preset.document(issuer.clone()).validated();
+        let policy = policy.map_err(|_| Failure::Internal("a preset is not valid".to_owned()))?;
+        match app.create_tenant(&meta, &actor, tenant, preset, &policy).await {
             // Another process on the same database was faster.
             Ok(_) | Err(AppError::TenantExists) => {}
             Err(error) => return Err(error.into()),

@@ -4,7 +4,6 @@
 mod delete;
 mod explain;
 mod presets;
-mod repeated;
 mod revisions;
 mod tenants;
 mod update;

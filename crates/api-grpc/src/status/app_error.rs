@@ -20,8 +20,8 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
         }
         AppError::EtagMismatch => Failure::new(R::EtagMismatch, "the etag is not the present one"),
         AppError::Contended => {
-            Failure::new(R::Contended, "others changed the same user at the same moment too often")
-                .retry_after(SOON)
+            let message = "others changed the same user or policy at the same moment too often";
+            Failure::new(R::Contended, message).retry_after(SOON)
         }
         AppError::Overloaded => {
             tracing::warn!("too many calls wait for one user");

@@ -1,6 +1,6 @@
 //! Coverage, lists and previews: counted by the store and not loaded, and no more of it than the actor may see.
 
-use crate::world::{World, fresh, meta};
+use crate::world::{World, fresh, meta, operator};
 use async_trait::async_trait;
 use countersign_application::StatusFilter;
 use countersign_domain::actor::{Actor, Principal};
@@ -11,7 +11,7 @@ use countersign_domain::ids::{EventId, TeamId, TenantId, UserRef};
 use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, Replace, RequirementMode};
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{ClientClaims, DirectoryEntry, Role, TeamMembership, UserState};
+use countersign_domain::user::{DirectoryEntry, Role, TeamMembership, UserState};
 use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, StoreError, UserStore};
 use countersign_testkit::generate::Generator;
 use countersign_testkit::{MemoryStore, SeededRandom, fixtures};
@@ -65,15 +65,6 @@ async fn populated() -> (World, Arc<AtomicUsize>) {
     (world, loads)
 }
 
-fn operator() -> Actor {
-    Actor {
-        principal: Principal::Operator("ops".into()),
-        permissions: Vec::new(),
-        first_factor: None,
-        client: ClientClaims::default(),
-    }
-}
-
 async fn coverage(world: &World, actor: &Actor, at: Option<Timestamp>) -> Result<Coverage, Denial> {
     world.app.coverage(&fixtures::tenant("acme"), actor, at).await.expect("an answer")
 }
@@ -110,17 +101,16 @@ async fn coverage_of_many_users_loads_none_of_them() {
 async fn a_requirement_is_previewed_for_its_date() {
     let (world, loads) = populated().await;
     let date = world.now().plus(30 * DAY);
-    let current = world.app.policy(&fixtures::tenant("acme"), None).await.expect("the tenant is there");
-    let mut document = current.document.clone();
+    let mut document = world.policy().await;
     document.requirement.mode = RequirementMode::Required;
     // What a mandatory second factor rules out.
     document.disable.self_service = false;
     document.enrollment.replace = Replace::AnyTime;
-    let at_once = world.app.preview_policy(&current, document.clone(), true).await.expect("a valid policy");
-    assert_eq!((at_once.impact.users, at_once.impact.newly_stopped), (100_000, 8_000));
+    let at_once = world.preview(&document).await;
+    assert_eq!((at_once.users, at_once.newly_stopped), (100_000, 8_000));
     document.requirement.grace_period = 14 * DAY;
-    let graced = world.app.preview_policy(&current, document.clone(), true).await.expect("a valid policy");
-    assert_eq!((graced.impact.users, graced.impact.newly_stopped), (100_000, 0));
+    let graced = world.preview(&document).await;
+    assert_eq!((graced.users, graced.newly_stopped), (100_000, 0));
 
     // Nothing of that has happened yet.
     let stopped = async |at| coverage(&world, &operator(), at).await.expect("operators see all").stopped;
@@ -128,9 +118,7 @@ async fn a_requirement_is_previewed_for_its_date() {
     assert_eq!(stopped(Some(date)).await, 2_000);
 
     document.requirement.required_from = Some(date);
-    let dated = world.app.preview_policy(&current, document, true).await.expect("a valid policy");
-    assert_eq!(dated.impact.newly_stopped, 0);
-    world.app.update_policy(meta(None), &operator(), &dated).await.expect("the policy is put");
+    assert_eq!(world.put_policy(&document).await.newly_stopped, 0);
     assert_eq!(stopped(None).await, 2_000);
     assert_eq!(stopped(Some(date.minus(Duration::from_micros(1)))).await, 2_000);
     // Those whose grace period began with the tests have used it up by then; the others have not begun.
@@ -258,13 +246,10 @@ async fn managers_see_the_requests_of_their_teams() {
 #[tokio::test]
 async fn who_would_lose_the_only_authenticator_is_counted() {
     let world = World::new(Preset::SelfServicePassword).await;
-    let current = world.app.policy(&fixtures::tenant("acme"), None).await.expect("the tenant is there");
-    let mut document = current.document.clone();
+    let mut document = world.policy().await;
     "example.com".clone_into(&mut document.security_key.relying_party_id);
     document.security_key.origins = vec!["https://example.com".to_owned()];
-    let first = world.app.preview_policy(&current, document.clone(), true).await.expect("a valid policy");
-    world.app.update_policy(meta(None), &operator(), &first).await.expect("the policy is put");
-    let current = world.app.policy(&fixtures::tenant("acme"), None).await.expect("the tenant is there");
+    world.put_policy(&document).await;
 
     let draw = Generator::new(7);
     let alone = |state: &UserState| {
@@ -282,10 +267,7 @@ async fn who_would_lose_the_only_authenticator_is_counted() {
     assert!(expected > 0);
     assert_eq!(world.store.commit(change).await.expect("the store answers"), Commit::Done);
 
-    let losing = async |document: &PolicyDocument| {
-        let preview = world.app.preview_policy(&current, document.clone(), true).await;
-        preview.expect("a valid policy").impact.losing_all
-    };
+    let losing = async |document: &PolicyDocument| world.preview(document).await.losing_all;
     let mut other = document.clone();
     "example.org".clone_into(&mut other.security_key.relying_party_id);
     other.security_key.origins = vec!["https://example.org".to_owned()];

@@ -18,13 +18,9 @@ const BOTH: [&str; 2] = ["users.view", "users.disable-two-factor"];
 /// A tenant whose administrators need a fresh code of their own.
 async fn world() -> World {
     let world = World::new(Preset::AdminPermissions).await;
-    let tenant = fixtures::tenant("acme");
-    let current = world.app.policy(&tenant, None).await.expect("the policy");
-    let mut document = current.document.clone();
+    let mut document = world.policy().await;
     document.delegation[0].actor_needs_fresh_proof = true;
-    let update = world.app.preview_policy(&current, document, true).await.expect("a valid policy");
-    let ops = Principal::Operator("ops".into()).into();
-    world.app.update_policy(meta(None), &ops, &update).await.expect("the policy is put");
+    world.put_policy(&document).await;
     world
 }
 

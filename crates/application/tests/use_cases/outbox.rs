@@ -2,10 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
 
-use crate::world::{MockNotifier, World, meta};
+use crate::world::{MockNotifier, World};
 use async_trait::async_trait;
 use countersign_application::{AppError, Application, Deps, Dispatched, NoticeRules};
-use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
 use countersign_domain::policy::Preset;
@@ -59,17 +58,13 @@ async fn a_change_is_told_once() {
 #[tokio::test]
 async fn a_notice_says_what_the_policy_said_then() {
     let world = World::new(Preset::SelfServiceCode).await;
-    let tenant = fixtures::tenant("acme");
-    let operator = Principal::Operator("ops".into()).into();
     let named = [("ann", "First"), ("bob", "Second")];
     for (user, name) in named {
-        let current = world.app.policy(&tenant, None).await.unwrap();
-        let mut document = current.document.clone();
+        let mut document = world.policy().await;
         document.totp.issuer = Issuer::parse(name).unwrap();
         document.notices.support_contact = format!("support of {name}");
         document.notices.advice_url = format!("https://example.com/{name}");
-        let update = world.app.preview_policy(&current, document, true).await.unwrap();
-        world.app.update_policy(meta(None), &operator, &update).await.unwrap();
+        world.put_policy(&document).await;
         world.enroll(&enrolled(user)).await;
     }
     let mut notifier = MockNotifier::new();

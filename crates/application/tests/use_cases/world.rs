@@ -1,14 +1,16 @@
 //! A world for use-case tests: the memory store for state, mocks for the clock, randomness and the notifier.
 
 use async_trait::async_trait;
-use countersign_application::{Answer, AppError, Application, Begun, Changed, Deps, Meta, Request};
+use countersign_application::{
+    Answer, AppError, Application, Begun, Changed, Deps, Impact, Meta, Request, Weakening,
+};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{Authority, BeginTotp, Confirm, Confirmed};
 use countersign_domain::ids::{CallerId, RequestId, UserRef};
 use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::otp::{Step, TotpKey, TotpParameters, generate};
-use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset};
+use countersign_domain::policy::{FirstFactorMethod, Policy, PolicyDocument, Preset};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::text::{AccountLabel, Issuer};
@@ -16,6 +18,7 @@ use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ChallengePurpose, ClientClaims, FirstFactor};
 use countersign_ports::{Clock, Letter, Notifier, NotifyError, Random, UserStore};
 use countersign_testkit::{MemoryStore, deps_in_memory, fixtures};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -111,9 +114,32 @@ impl World {
     pub async fn tenant(&self, id: &str, preset: Preset, change: impl FnOnce(&mut PolicyDocument)) {
         let mut document = preset.document(Issuer::parse("Example").expect("an issuer"));
         change(&mut document);
-        let ops = Principal::Operator("ops".into()).into();
-        let created = self.app.create_tenant(meta(None), &ops, fixtures::tenant(id), preset, document);
+        let (ops, policy) = (operator(), valid(&document));
+        let meta = meta(None);
+        let created = self.app.create_tenant(&meta, &ops, fixtures::tenant(id), preset, &policy);
         created.await.expect("the tenant is created");
+    }
+
+    /// The policy in force of the tenant that is always there.
+    pub async fn policy(&self) -> PolicyDocument {
+        self.app.policy(&fixtures::tenant("acme"), None).await.expect("the tenant is there").document
+    }
+
+    /// What another policy would do in its place.
+    pub async fn preview(&self, document: &PolicyDocument) -> Impact {
+        let make = |_: &_| Ok::<_, Infallible>(valid(document));
+        let update = self.app.preview_policy(&fixtures::tenant("acme"), Weakening::Allowed, make).await;
+        let Ok(update) = update.expect("an answer");
+        update.impact()
+    }
+
+    /// Puts another policy in its place.
+    pub async fn put_policy(&self, document: &PolicyDocument) -> Impact {
+        let (tenant, make) = (fixtures::tenant("acme"), |_: &_| Ok::<_, Infallible>(valid(document)));
+        let meta = meta(None);
+        let update = self.app.update_policy(&meta, &operator(), &tenant, Weakening::Allowed, make).await;
+        let Ok(update) = update.expect("an answer");
+        update.impact()
     }
 
     /// The time that the clock shows.
@@ -199,6 +225,16 @@ impl World {
         self.advance(Duration::from_mins(1));
         (phone, confirmed.value)
     }
+}
+
+/// Somebody who operates the service.
+pub fn operator() -> Actor {
+    Principal::Operator("ops".into()).into()
+}
+
+/// A policy of which the test says that it is valid.
+pub fn valid(document: &PolicyDocument) -> Policy {
+    document.clone().validated().expect("a valid policy")
 }
 
 /// A call of one workload.

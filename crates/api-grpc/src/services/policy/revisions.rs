@@ -1,6 +1,5 @@
 //! The revisions of a policy: what it was, what changed, and who changed it.
 
-use super::repeated::before;
 use crate::caller::CallerContext;
 use crate::convert::fields::Fields;
 use crate::convert::policy::{changed_fields, policy, revision};
@@ -41,7 +40,7 @@ pub(super) async fn list(
     let list = List { keys: &app.digests().tokens, arguments: &[&arguments] };
     let after = list.after(&page_token, revision_at)?;
     let first = match after {
-        Some(after) => before(after),
+        Some(after) => PolicyRevision(after.0.saturating_sub(1)),
         None => done(app.policy(&tenant, None).await, &caller)?.revision,
     };
     // One more than asked for: the last of the page is compared with its predecessor.

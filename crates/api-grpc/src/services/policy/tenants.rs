@@ -1,13 +1,11 @@
 //! Tenants: creating one from a preset, listing them, reading the policy in force.
 
-use super::repeated;
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
-use crate::convert::policy::{policy, revision};
+use crate::convert::policy::{invalid, policy, revision};
 use crate::convert::time::timestamp;
-use crate::failure::Failure;
 use crate::page::List;
-use crate::reply::{Retry, retry};
+use crate::reply::retry;
 use crate::services::caller;
 use crate::services::shared::{Reply, actor, done, list_arguments, meta, tenant};
 use crate::status;
@@ -50,26 +48,13 @@ pub(super) async fn create(
     let starts = start(&mut fields, preset, issuer, required_from);
     fields.finish()?;
 
-    let (retry, actor) = (retry?, actor?);
-    let request_id = retry.as_ref().map(Retry::id);
+    let (actor, meta) = (actor?, meta(&caller, retry?));
     let Some((tenant, preset, document)) = starts? else {
         let missing = Denial::ResourceNotFound { what: "preset" };
         return Err(status::denial(&missing, status::Site::OWN).into_status());
     };
-    let call = meta(&caller, retry);
-    let created = app.create_tenant(call, &actor, tenant.clone(), preset, document.clone()).await;
-    let record = match created {
-        Err(AppError::TenantExists) => {
-            let earlier = done(repeated::creation(app, &caller, &tenant, request_id).await, &caller)?;
-            let same = |record: &TenantRecord| record.preset == preset.id() && record.document == document;
-            match earlier {
-                Some(earlier) if same(&earlier) => earlier,
-                Some(_) => return Err(status::app_error(&AppError::RequestIdReused, &caller).into_status()),
-                None => return Err(status::app_error(&AppError::TenantExists, &caller).into_status()),
-            }
-        }
-        created => done(created, &caller)?,
-    };
+    let first = document.validated().map_err(|violations| invalid("preset", &violations))?;
+    let record = done(app.create_tenant(&meta, &actor, tenant, preset, &first).await, &caller)?;
     let tenant = Some(tenant_of(&record, record.create_time));
     Ok(Response::new(CreateTenantResponse { tenant, policy: Some(policy(&record)) }))
 }
@@ -173,13 +158,4 @@ pub(super) async fn get_policy(
     fields.finish()?;
     let record = done(app.policy(&tenant?, None).await, &caller)?;
     Ok(Response::new(GetPolicyResponse { policy: Some(policy(&record)) }))
-}
-
-/// Tells of a policy that was changed too often by others in the meantime.
-pub(super) fn contended() -> Failure {
-    Failure::new(
-        countersign_api::v1::ErrorReason::Contended,
-        "others changed the same policy at the same moment too often",
-    )
-    .retry_after(status::SOON)
 }
