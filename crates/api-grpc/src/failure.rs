@@ -50,15 +50,6 @@ impl Failure {
         Self::fields(vec![FieldViolation::new(field, problem)])
     }
 
-    /// A policy that is invalid as a whole; at least one violation.
-    pub(crate) fn policy(violations: Vec<FieldViolation>) -> Self {
-        let first = violations.first().map(|violation| violation.field.clone()).unwrap_or_default();
-        let mut failure =
-            Self::new(ErrorReason::PolicyInvalid, "the policy is not valid").with("policy_field", first);
-        failure.details.set_bad_request(violations);
-        failure
-    }
-
     /// Adds metadata, whose keys the contract names for each reason.
     pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.metadata.insert(key.to_owned(), value.into());

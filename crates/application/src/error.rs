@@ -1,6 +1,5 @@
 //! Why a use case has no answer. Denials are answers and not here.
 
-use countersign_domain::policy::PolicyViolation;
 use countersign_domain::time::Timestamp;
 use countersign_ports::StoreError;
 
@@ -37,9 +36,6 @@ pub enum AppError {
     /// The task of the use case ended without an answer, because the service is being stopped.
     #[error("the use case was interrupted")]
     Interrupted,
-    /// The policy has fields that are out of range or contradict one another.
-    #[error("the policy is not valid")]
-    PolicyInvalid(Vec<PolicyViolation>),
     /// The change asks less of users, and the caller may not do that (R37).
     #[error("the change weakens the policy")]
     WeakeningDenied {

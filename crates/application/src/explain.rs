@@ -7,7 +7,7 @@ use countersign_domain::actor::Actor;
 use countersign_domain::explain::{self, Explanation};
 use countersign_domain::ids::UserRef;
 use countersign_domain::login::CheckLogin;
-use countersign_domain::policy::{DelegatedAction, PolicyDocument};
+use countersign_domain::policy::{DelegatedAction, Policy};
 use countersign_domain::status::OwnAction;
 use countersign_domain::time::Timestamp;
 use std::sync::Arc;
@@ -30,14 +30,11 @@ impl Application {
         user: &UserRef,
         question: &Question,
         at: Option<Timestamp>,
-        proposed: Option<PolicyDocument>,
+        proposed: Option<Policy>,
     ) -> Result<Explanation, AppError> {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let policy = match proposed {
-            Some(document) => {
-                let policy = document.validated().map_err(AppError::PolicyInvalid)?;
-                Arc::new(InForce { policy, since: now })
-            }
+            Some(policy) => Arc::new(InForce { policy, since: now }),
             None => policy,
         };
         let ctx = self.0.context(user, &policy, at.unwrap_or(now));

@@ -8,7 +8,6 @@ use crate::options::WEAKEN_SCOPE;
 use countersign_api::v1::ErrorReason as R;
 use countersign_application::{AppError, StoreError, error_chain};
 use std::error::Error;
-use tonic_types::FieldViolation;
 
 /// The failure that a caller is told of, logged where it is not theirs.
 pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
@@ -40,13 +39,6 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             let incident = caller.incident();
             tracing::error!(incident_id = incident, "a use case was interrupted");
             internal(&incident)
-        }
-        AppError::PolicyInvalid(violations) => {
-            let violations = violations
-                .iter()
-                .map(|violation| FieldViolation::new(violation.field, violation.problem))
-                .collect();
-            Failure::policy(violations)
         }
         AppError::WeakeningDenied { fields } => {
             caller.denied(R::CallerScopeMissing);

@@ -13,15 +13,17 @@ use countersign_api::v1::{
     self, ExplainLogin, ExplainRequest, ExplainResponse, ExplainStep, ExplainedVerdict, LoginPurpose,
 };
 use countersign_application::{Application, Question};
+use countersign_domain::actor::Actor;
 use countersign_domain::change::RuleStep;
 use countersign_domain::denial::Denial;
 use countersign_domain::explain::{Expected, Explanation};
 use countersign_domain::ids::UserRef;
 use countersign_domain::login::CheckLogin;
-use countersign_domain::policy::{DelegatedAction, PolicyDocument};
+use countersign_domain::policy::{DelegatedAction, Policy, PolicyDocument};
 use countersign_domain::status::OwnAction;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{ChallengePurpose, FirstFactor};
+use std::ops::Deref;
 use tonic::{Request, Response, Status};
 
 /// No etag of ours is longer.
@@ -29,9 +31,23 @@ const MAX_ETAG: usize = 64;
 
 /// A question as it was asked.
 enum Asked {
-    Login { first_factor: Option<FirstFactor>, client: parties::Client, purpose: ChallengePurpose },
+    Login(AskedLogin),
     Own(OwnAction),
     Delegated(DelegatedAction),
+}
+
+/// The same with who acts, where it is about an action.
+enum AskedBy {
+    Login(AskedLogin),
+    Own(OwnAction, Option<Actor>),
+    Delegated(DelegatedAction, Actor),
+}
+
+/// A login that is asked about.
+struct AskedLogin {
+    first_factor: Option<FirstFactor>,
+    client: parties::Client,
+    purpose: ChallengePurpose,
 }
 
 /// Tells what would be decided.
@@ -41,7 +57,7 @@ pub(super) async fn explain(app: &Application, request: Request<ExplainRequest>)
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let asked = match message.question {
-        Some(Wire::Login(login)) => asked_login(&mut fields, login),
+        Some(Wire::Login(login)) => asked_login(&mut fields, login).map(Asked::Login),
         Some(Wire::Action(action)) => asked_action(&mut fields, action),
         None => fields.refuse("question", "must be one of login and action"),
     };
@@ -54,30 +70,24 @@ pub(super) async fn explain(app: &Application, request: Request<ExplainRequest>)
     let proposed =
         message.proposed_policy.map(|given| document(&mut fields, "proposed_policy", &given)).transpose();
     let actor = message.actor.map(|actor| parties::actor(&mut fields, "actor", Some(actor))).transpose();
-    if let (Ok(Asked::Delegated(_)), Ok(None)) = (&asked, &actor) {
-        // What the violation says is told by `finish`.
-        let _ = fields.refuse::<()>("actor", "is required for an action on others");
-    }
+    let asked = asked_by(&mut fields, asked, actor);
     fields.finish()?;
 
-    let (user, asked, at, actor, proposed) = (user?, asked?, at?, actor?, proposed?);
-    if let Some(proposed) = &proposed {
-        let valid = proposed.clone().validated();
-        valid.map_err(|violations| invalid("proposed_policy", &violations).into_status())?;
-    }
-    let explanation = match (asked, actor) {
-        (Asked::Own(_), Some(actor)) if !actor.is(&user.user) => {
+    let (user, asked, at) = (user?, asked?, at?);
+    let proposed = proposed?.map(PolicyDocument::validated).transpose();
+    let proposed = proposed.map_err(|violations| invalid("proposed_policy", &violations))?;
+    let explanation = match asked {
+        AskedBy::Own(_, Some(actor)) if !actor.is(&user.user) => {
             done(app.policy(&user.tenant, None).await, &caller)?;
             not_their_own()
         }
-        (Asked::Own(action), _) => ask(app, &caller, &user, &Question::Own(action), at, proposed).await?,
-        (Asked::Delegated(action), actor) => {
-            let actor = actor.ok_or_else(|| Status::invalid_argument("an actor is required"))?;
+        AskedBy::Own(action, _) => ask(app, &caller, &user, &Question::Own(action), at, proposed).await?,
+        AskedBy::Delegated(action, actor) => {
             let question = Question::Delegated(action, actor);
             let explained = ask(app, &caller, &user, &question, at, proposed).await?;
             Explanation { blocked: explained.blocked.map(|denial| of_action(action, denial)), ..explained }
         }
-        (Asked::Login { first_factor, client, purpose }, _) => {
+        AskedBy::Login(AskedLogin { first_factor, client, purpose }) => {
             let first_factor = match first_factor {
                 Some(first_factor) => first_factor,
                 None => accepted(app, &caller, &user, at, proposed.as_ref()).await?,
@@ -102,7 +112,7 @@ async fn ask(
     user: &UserRef,
     question: &Question,
     at: Option<Timestamp>,
-    proposed: Option<PolicyDocument>,
+    proposed: Option<Policy>,
 ) -> Result<Explanation, Status> {
     done(app.explain(user, question, at, proposed).await, caller)
 }
@@ -113,17 +123,17 @@ async fn accepted(
     caller: &CallerContext,
     user: &UserRef,
     at: Option<Timestamp>,
-    proposed: Option<&PolicyDocument>,
+    proposed: Option<&Policy>,
 ) -> Result<FirstFactor, Status> {
     let current = done(app.policy(&user.tenant, None).await, caller)?;
-    let policy = proposed.unwrap_or(&current.document);
+    let policy = proposed.map_or(&current.document, Deref::deref);
     let method = policy.first_factor.allowed_methods.first().copied();
     let method = method.unwrap_or(countersign_domain::policy::FirstFactorMethod::Password);
     let verify_time = at.unwrap_or_else(|| app.now());
     Ok(FirstFactor { method, verify_time, identity_provider: String::new(), amr: Vec::new() })
 }
 
-fn asked_login(fields: &mut Fields, login: ExplainLogin) -> Parsed<Asked> {
+fn asked_login(fields: &mut Fields, login: ExplainLogin) -> Parsed<AskedLogin> {
     let first_factor = parties::first_factor(fields, "login.first_factor", login.first_factor);
     let client = parties::client(fields, "login.client", login.client);
     let purpose = match LoginPurpose::try_from(login.purpose) {
@@ -131,12 +141,22 @@ fn asked_login(fields: &mut Fields, login: ExplainLogin) -> Parsed<Asked> {
         _ => to_purpose(login.purpose),
     };
     let purpose = fields.take("login.purpose", purpose.ok_or("must be LOGIN or STEP_UP"));
-    Ok(Asked::Login { first_factor: first_factor?, client: client?, purpose: purpose? })
+    Ok(AskedLogin { first_factor: first_factor?, client: client?, purpose: purpose? })
 }
 
 fn asked_action(fields: &mut Fields, action: i32) -> Parsed<Asked> {
     let asked = to_delegated_action(action).map(Asked::Delegated).or_else(|| own(action).map(Asked::Own));
     fields.take("action", asked.ok_or("must be an action"))
+}
+
+/// The question with who acts: an action on others has somebody.
+fn asked_by(fields: &mut Fields, asked: Parsed<Asked>, actor: Parsed<Option<Actor>>) -> Parsed<AskedBy> {
+    Ok(match (asked?, actor?) {
+        (Asked::Login(login), _) => AskedBy::Login(login),
+        (Asked::Own(action), actor) => AskedBy::Own(action, actor),
+        (Asked::Delegated(action), Some(actor)) => AskedBy::Delegated(action, actor),
+        (Asked::Delegated(_), None) => return fields.refuse("actor", "is required for an action on others"),
+    })
 }
 
 fn own(action: i32) -> Option<OwnAction> {
