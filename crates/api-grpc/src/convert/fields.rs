@@ -21,10 +21,16 @@ pub(crate) struct Invalid;
 /// A field as a domain value.
 pub(crate) type Parsed<T> = Result<T, Invalid>;
 
-impl From<Invalid> for Status {
+impl From<Invalid> for Failure {
     /// Reached only if a handler takes a value before [`Fields::finish`]; then the request is refused as a whole.
     fn from(_: Invalid) -> Self {
-        Failure::field("", "the request is not valid").into_status()
+        Self::field("", "the request is not valid")
+    }
+}
+
+impl From<Invalid> for Status {
+    fn from(invalid: Invalid) -> Self {
+        Failure::from(invalid).into_status()
     }
 }
 
@@ -40,9 +46,14 @@ pub(crate) struct Fields {
 impl Fields {
     /// Refuses the request if anything was wrong with it.
     pub(crate) fn finish(self) -> Result<(), Status> {
+        Ok(self.checked()?)
+    }
+
+    /// The same as a failure, which is told of and counted only where it becomes a status.
+    pub(crate) fn checked(self) -> Result<(), Failure> {
         let Self { mut found, of_request_id } = self;
         found.extend(of_request_id);
-        if found.is_empty() { Ok(()) } else { Err(Failure::fields(found).into_status()) }
+        if found.is_empty() { Ok(()) } else { Err(Failure::fields(found)) }
     }
 
     /// Tells of a field. It is written down only here, so that naming a nested one costs a right request nothing.

@@ -5,6 +5,7 @@ use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::parties;
 use crate::convert::policy::{document, etag, invalid, policy, policy_of, take_over};
+use crate::failure::Failure;
 use crate::options::WEAKEN_SCOPE;
 use crate::reply::retry;
 use crate::services::caller;
@@ -13,7 +14,7 @@ use crate::status;
 use countersign_api::v1::{Policy, PolicyImpact, UpdatePolicyRequest, UpdatePolicyResponse};
 use countersign_application::{AppError, Application, PolicyUpdate, TenantRecord, Weakening};
 use prost_types::FieldMask;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 /// Changes a policy, or says what would happen.
 pub(super) async fn update(
@@ -46,21 +47,22 @@ pub(super) async fn update(
     Ok(respond(&update, policy(update.after())))
 }
 
-/// The policy in force with what was asked for in it, if it is the one that the caller looked at.
+/// The policy in force with what was asked for in it, if it is the one that the caller looked at. A failure and no status: it
+/// may say no more than that this is another request.
 fn changed(
     caller: &CallerContext,
     given: &Policy,
     mask: Option<&FieldMask>,
     current: &TenantRecord,
-) -> Result<countersign_domain::policy::Policy, Status> {
+) -> Result<countersign_domain::policy::Policy, Failure> {
     if !given.etag.is_empty() && given.etag != etag(current.revision) {
-        return Err(status::app_error(&AppError::EtagMismatch, caller).into_status());
+        return Err(status::app_error(&AppError::EtagMismatch, caller));
     }
     let mut fields = Fields::default();
     let merged = take_over(&mut fields, policy_of(&current.document), given, mask);
     let document = merged.and_then(|merged| document(&mut fields, "policy", &merged));
-    fields.finish()?;
-    document?.validated().map_err(|violations| invalid("policy", &violations).into_status())
+    fields.checked()?;
+    document?.validated().map_err(|violations| invalid("policy", &violations))
 }
 
 fn respond(update: &PolicyUpdate, policy: Policy) -> Response<UpdatePolicyResponse> {

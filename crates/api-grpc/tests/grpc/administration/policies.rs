@@ -8,6 +8,7 @@ use countersign_api_grpc::Tenants;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use countersign_testkit::VirtualAuthenticator;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -186,9 +187,12 @@ async fn a_change_reaches_enrollments_that_were_begun_before() {
     client.account.clone().confirm_enrollment(confirm).await.unwrap();
 }
 
-/// R60: a repeated change is one revision, also with the etag of before; other arguments are refused.
+/// R60, R53: a repeated change is one revision, also with the etag of before; other arguments are refused, and counted as
+/// nothing else.
 #[tokio::test]
 async fn a_repeated_change_is_one_revision() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let (world, mut desk) = tenant().await;
     let mut policy = desk.policy(TENANT).await;
     policy.lockout.as_mut().unwrap().free_failures = 2;
@@ -196,9 +200,15 @@ async fn a_repeated_change_is_one_revision() {
     let first = desk.policy.update_policy(ask.clone()).await.unwrap().into_inner();
     let again = desk.policy.update_policy(ask.clone()).await.unwrap().into_inner();
     assert_eq!(first, again);
-    let mut other = ask;
+    let (mut other, mut looked_elsewhere) = (ask.clone(), ask);
     other.policy.as_mut().unwrap().lockout.as_mut().unwrap().free_failures = 1;
-    assert_eq!(denied(desk.policy.update_policy(other).await), "REQUEST_ID_REUSED");
+    looked_elsewhere.policy.as_mut().unwrap().etag = "of another life".to_owned();
+    for other in [other, looked_elsewhere] {
+        assert_eq!(denied(desk.policy.update_policy(other).await), "REQUEST_ID_REUSED");
+    }
+    let counted = recorder.handle().render();
+    let told: Vec<_> = counted.lines().filter(|line| line.starts_with("countersign_errors_total{")).collect();
+    assert_eq!(told, ["countersign_errors_total{reason=\"REQUEST_ID_REUSED\"} 2"]);
     assert_eq!(world.events(TENANT, &[EventType::PolicyUpdated]).await.len(), 1);
 }
 
