@@ -253,6 +253,8 @@ fn switch_on(
         draft.tell(added);
     }
     draft.next.authenticators.push(authenticator);
+    // The owner has helped themself: a reset would take the new authenticator (ruling 15).
+    draft.next.reset_request = None;
     draft.next.requirement.must_enroll = false;
     // What was wrong before may be right for the new authenticator: it is a new guess.
     draft.next.failures.last_wrong = None;

@@ -188,7 +188,10 @@ fn without_factor(
     let (field, finding) = requirement::finding(demand);
     draft.step(field, finding);
     let ground = match demand {
-        Demand::Now if trusts_federated_mfa(ctx, first) => {
+        // Who was reset enrolls, whoever vouches for them (B41, B45). Who is let in by trust puts nothing off (B46).
+        Demand::Now | Demand::Grace { .. }
+            if !draft.next.requirement.must_enroll && trusts_federated_mfa(ctx, first) =>
+        {
             draft.step(
                 "first_factor.trust_federated_mfa",
                 "the identity provider's own second factor is trusted",

@@ -65,7 +65,6 @@ pub fn reset_member(
         draft.next.strip(&ctx.policy.lockout, ctx.now);
         draft.next.failures.forgive();
         draft.next.requirement.must_enroll = true;
-        draft.next.reset_request = None;
         draft.lead_owner(Event::new(EventType::MemberReset).with("justification", command.justification));
         Ok(())
     })
@@ -85,7 +84,6 @@ pub fn disable_member(
             return Err(Denial::TwoFactorMandatory);
         }
         draft.next.strip(&ctx.policy.lockout, ctx.now);
-        draft.next.reset_request = None;
         draft.lead_owner(Event::new(EventType::MemberDisabled).with("justification", command.justification));
         Ok(())
     })

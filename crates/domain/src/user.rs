@@ -167,6 +167,8 @@ impl UserState {
         // The rolling window stays: switching off and on again must not refill the budget.
         self.failures.forget_streak(policy);
         self.state_since = Some(now);
+        // Whoever switched off, the request is answered: a later reset would take what was set up since (ruling 15).
+        self.reset_request = None;
         self.raise_epoch();
     }
 

@@ -185,6 +185,7 @@ impl Model {
         self.factors.clear();
         self.paper = None;
         self.streak_is_over();
+        self.help_since = None;
         self.kill_everything_old();
     }
 
@@ -220,7 +221,6 @@ impl Model {
         self.wipe();
         self.forgive();
         self.obliged = true;
-        self.help_since = None;
         Ok(Said::Done)
     }
 
@@ -233,7 +233,6 @@ impl Model {
             return Err("mandatory");
         }
         self.wipe();
-        self.help_since = None;
         Ok(Said::Done)
     }
 
@@ -292,7 +291,6 @@ impl Model {
         self.forgive();
         self.grace_from = None;
         self.obliged = false;
-        self.help_since = None;
         self.disabled = false;
         self.staff = false;
     }

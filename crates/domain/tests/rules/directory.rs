@@ -1,10 +1,11 @@
 //! What the tenant's directory tells: who a user is, that their first factor changed, that they are gone; and that a
 //! member asks for help.
 
-use crate::common::{MINUTE, STEP, World, in_groups};
+use crate::common::{MINUTE, Phone, STEP, World, document, in_groups};
 use countersign_domain::change::{Decision, Notice};
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
+use countersign_domain::enrollment::BeginTotp;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::ResetRequestId;
 use countersign_domain::login::{CheckLogin, Verdict};
@@ -173,6 +174,28 @@ fn a_member_asks_for_a_reset() {
     // It closes seven days after the first asking (ruling 15); then asking makes a new one.
     world.now = again.create_time.plus(RESET_REQUEST_LIFETIME);
     assert_ne!(ask(&mut world, "again").unwrap().id, again.id);
+}
+
+/// B42, ruling 15: who helped themself asks no longer, so that no manager takes a new phone away: by a phone that replaces the
+/// lost one, by switching off, by removing the only one.
+#[test]
+fn who_helps_themself_asks_no_longer() {
+    let (mut world, lost) = World::on(Preset::MandatoryManaged);
+    ask(&mut world, "lost").unwrap();
+    let replaces = Some(world.id_of(&lost));
+    let begun = world.begin(&BeginTotp { replaces, ..world.begin_command() }).unwrap();
+    assert!(world.state.reset_request.is_some(), "it is not confirmed yet");
+    world.confirm(&world.confirm_command(&begun, Phone::of(&begun).code(world.now))).unwrap();
+    assert_eq!(world.state.reset_request, None);
+
+    let (mut world, phone) = World::on_with(Preset::AdminPermissions, |p| {
+        p.delegation = document(Preset::MandatoryManaged).delegation;
+    });
+    ask(&mut world, "lost").unwrap();
+    let (mut other, id, proofs) = (world.clone(), world.id_of(&phone), world.proofs(None));
+    world.disable(&proofs).unwrap();
+    other.remove(id, &proofs).unwrap();
+    assert_eq!((world.state.reset_request, other.state.reset_request), (None, None));
 }
 
 /// B42: where no team manager may reset anybody, there is nobody to ask.

@@ -127,7 +127,8 @@ fn a_requirement_may_name_groups() {
     }
 }
 
-/// B45, R35: a user whom a reset left obliged to enroll is stopped, whatever the mode, date, grace or group.
+/// B45, R35, ruling 18: a user whom a reset left obliged to enroll is stopped, whatever the mode, date, grace or group, and
+/// whoever vouches for them.
 #[test]
 fn an_obliged_user_is_stopped_in_any_mode() {
     let worlds = [
@@ -139,6 +140,9 @@ fn an_obliged_user_is_stopped_in_any_mode() {
     for mut world in worlds {
         world.state.requirement.must_enroll = true;
         assert_eq!(check(&mut world), None);
+        world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
+        let trusted = CheckLogin { first_factor: Some(federated(world.now, &["mfa"])), ..world.login() };
+        assert!(matches!(world.check(&trusted), Ok(Verdict::EnrollmentRequired(_))));
         let status = world.status();
         assert_eq!((status.state, status.recommended), (TwoFactorState::EnrollmentRequired, false));
         let phone = world.enroll();
@@ -159,6 +163,20 @@ fn a_trusted_providers_factor_fulfils_the_requirement() {
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
     assert_eq!(allowed.ground.assurance(), Assurance::FederatedMfa);
     assert_eq!(check(&mut world), None, "a password is still stopped");
+}
+
+/// B18, B46, ruling 18: a login that the provider's second factor lets in puts nothing off: no grace begins, and no deadline
+/// is told. The first login by password begins it.
+#[test]
+fn a_trusted_providers_factor_begins_no_grace() {
+    let mut world = required(None, 7 * DAY);
+    world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
+    let trusted = CheckLogin { first_factor: Some(federated(world.now, &["mfa"])), ..world.login() };
+    let Ok(Verdict::Allowed(allowed)) = world.check(&trusted) else { panic!("{:?}", world.events) };
+    assert_eq!((allowed.assurance, allowed.enrollment_due_time), (Assurance::FederatedMfa, None));
+    assert_eq!(world.state.requirement.grace_started, None);
+    world.pass(30 * DAY);
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(world.now.plus(7 * DAY)))));
 }
 
 /// Optional modes stop nobody and tell no deadline.

@@ -101,9 +101,7 @@ impl Model {
         self.last_miss = None;
         let spent = self.tickets.iter().position(|own| Some(own.number) == ticket);
         let login = spent.is_some_and(|index| self.tickets.remove(index).verified.is_some());
-        if login {
-            self.help_since = None;
-        }
+        self.help_since = None;
         let rule = &self.rules.recovery_codes;
         Ok(Said::Confirmed { new_paper: !was_on && rule.enabled && rule.issue_on_enable, login })
     }

@@ -69,14 +69,14 @@ impl Model {
                 });
                 return allowed(Assurance::NotRequired, due);
             }
+            if trusted {
+                return allowed(Assurance::FederatedMfa, None);
+            }
             let until = self.grace_from.unwrap_or(self.now) + grace;
             if until > self.now {
                 self.grace_from.get_or_insert(self.now);
                 return allowed(Assurance::Grace, Some(until));
             }
-        }
-        if trusted {
-            return allowed(Assurance::FederatedMfa, None);
         }
         let ticket = self.rules.requirement.first_enrollment == FirstEnrollment::AtLogin;
         if ticket {
