@@ -270,10 +270,10 @@ fn used(before: &Authenticator, after: &Authenticator) -> Option<Write> {
 
 fn pending(old: &UserState, next: &UserState, writes: &mut Vec<Write>) {
     let put = |row: &PendingEnrollment| {
-        let charged = old
-            .pending(row.id)
-            .is_some_and(|before| PendingEnrollment { tries_left: row.tries_left, ..before.clone() } == *row);
-        if charged {
+        let charged = |before: &PendingEnrollment| {
+            PendingEnrollment { tries_left: row.tries_left, ..before.clone() } == *row
+        };
+        if old.pending.iter().any(charged) {
             Write::ChargePending { id: row.id, tries_left: row.tries_left }
         } else {
             Write::PutPending(row.clone())

@@ -223,11 +223,10 @@ fn switch_on(
 ) -> Confirmed {
     let (id, kind) = (authenticator.id, authenticator.kind());
     let was_on = draft.next.is_on();
-    if was_on {
-        draft.next.pending.retain(|other| other.id != pending.id);
-    } else {
+    draft.next.pending.retain(|other| other.id != pending.id);
+    if !was_on {
         // The others were begun while nothing was needed for it; what adding one needs now, nobody has proved (R23).
-        draft.next.pending.clear();
+        draft.next.close_pending();
     }
     if let Some(replaced) = pending.replaces {
         let old_kind = draft.next.authenticator(replaced).map_or(kind, Authenticator::kind);
@@ -318,12 +317,13 @@ fn wrong(
     clock_offset_seconds: Option<i64>,
 ) -> Denial {
     let tries_left = pending.tries_left.saturating_sub(1);
-    if tries_left == 0 {
-        draft.next.pending.retain(|other| other.id != pending.id);
-    }
-    for other in draft.next.pending.iter_mut().filter(|other| other.id == pending.id) {
+    draft.next.pending.retain_mut(|other| {
+        if other.id != pending.id {
+            return true;
+        }
         other.tries_left = tries_left;
-    }
+        tries_left > 0 || other.close()
+    });
     draft.lead(
         Event::new(EventType::LoginRefused)
             .with("finding", finding)

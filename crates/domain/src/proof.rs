@@ -155,7 +155,7 @@ fn matches(draft: &Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presente
             (Standing::Active, Fit::Expired) => found.expired = true,
         }
     }
-    for pending in &draft.next.pending {
+    for pending in draft.next.open_pending() {
         found.pending |= waits_for(ctx, pending, code);
     }
     found

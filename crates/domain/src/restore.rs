@@ -13,7 +13,7 @@ use crate::user::{Credential, UserState};
 /// is told: they miss them (B50, R58).
 pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> Decision<()> {
     let owns_nothing = state.authenticators.is_empty()
-        && state.pending.is_empty()
+        && state.open_pending().next().is_none()
         && state.challenges.is_empty()
         && state.tickets.is_empty()
         && state.clients.is_empty()

@@ -20,6 +20,9 @@ pub const DIGITS: Digits = Digits::Eight;
 /// How long a code lives at most (R71; NIST SP 800-63B-4 §3.1.3.2). It dies earlier with what it is bound to.
 pub const LIFETIME: Duration = Duration::from_mins(10);
 
+/// The longest interval between two messages that a policy may ask for: for so long it is remembered when one was sent.
+pub const MAX_RESEND_INTERVAL: Duration = Duration::from_hours(1);
+
 /// The code that answers one challenge. `None` where its key is gone.
 pub(crate) fn login_code(ctx: &Context<'_>, id: AuthenticatorId, sent: &SentCode) -> Option<OtpCode> {
     make(ctx, sent.key, [b"login", id.as_bytes(), sent.challenge.as_bytes()], sent.id)

@@ -9,7 +9,7 @@ use crate::policy::{AuthenticatorType, ChallengeMode, ProofKind, Replace};
 use crate::recovery;
 use crate::requirement::{self, Demand};
 use crate::time::Timestamp;
-use crate::user::UserState;
+use crate::user::{PendingEnrollment, UserState};
 
 /// The second factor in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,7 @@ impl Status {
 /// The status of a user now.
 pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
     let mut user = state.settled(ctx.now);
+    user.pending.retain(PendingEnrollment::is_open);
     let rule = &ctx.policy.challenge;
     if rule.mode == ChallengeMode::NewClient {
         for client in &mut user.clients {

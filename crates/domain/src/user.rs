@@ -21,6 +21,7 @@ pub use login_state::{
 
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch};
 use crate::policy::{AuthenticatorType, LockoutPolicy, PolicyDocument};
+use crate::sms::MAX_RESEND_INTERVAL;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub struct UserState {
     pub state_since: Option<Timestamp>,
     /// Active and disabled authenticators, oldest first; at most 20 by policy.
     pub authenticators: Vec<Authenticator>,
-    /// Pending enrollments, at most one a kind (R20).
+    /// Pending enrollments, at most one a kind (R20), and closed ones of telephones.
     pub pending: Vec<PendingEnrollment>,
     /// The current set of recovery codes.
     pub recovery: Option<RecoverySet>,
@@ -72,7 +73,10 @@ impl UserState {
     pub fn settled(&self, now: Timestamp) -> Self {
         let mut state = self.clone();
         let epoch = state.epoch;
-        state.pending.retain(|pending| pending.expire_time > now && pending.epoch == epoch);
+        state.pending.retain_mut(|pending| {
+            let live = pending.expire_time > now && pending.epoch == epoch;
+            live || pending.close() && pending.create_time.plus(MAX_RESEND_INTERVAL) > now
+        });
         state.challenges.retain(|challenge| challenge.expire_time > now && challenge.epoch == epoch);
         state.tickets.retain(|ticket| ticket.expire_time > now && ticket.epoch == epoch);
         state.clients.retain(|client| client.expire_time > now && client.epoch == epoch);
@@ -120,9 +124,14 @@ impl UserState {
         self.authenticators.iter().find(|authenticator| authenticator.id == id)
     }
 
-    /// The pending enrollment with that id.
+    /// The pending enrollments that may be confirmed.
+    pub fn open_pending(&self) -> impl Iterator<Item = &PendingEnrollment> {
+        self.pending.iter().filter(|pending| pending.is_open())
+    }
+
+    /// The one with that id.
     pub fn pending(&self, id: EnrollmentId) -> Option<&PendingEnrollment> {
-        self.pending.iter().find(|pending| pending.id == id)
+        self.open_pending().find(|pending| pending.id == id)
     }
 
     /// The open challenge with that id.
@@ -154,10 +163,15 @@ impl UserState {
     /// Raises the epoch: every challenge, ticket, remembered client and pending enrollment is dead (R34).
     pub(crate) fn raise_epoch(&mut self) {
         self.epoch = self.epoch.next();
-        self.pending.clear();
+        self.close_pending();
         self.challenges.clear();
         self.tickets.clear();
         self.clients.clear();
+    }
+
+    /// Ends every pending enrollment.
+    pub(crate) fn close_pending(&mut self) {
+        self.pending.retain_mut(PendingEnrollment::close);
     }
 
     /// Takes away everything that could pass a challenge, and raises the epoch (B29, B41).

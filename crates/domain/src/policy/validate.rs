@@ -4,6 +4,7 @@ use super::{
     AuthenticatorType, ChallengeMode, DelegatedAction, FirstEnrollment, Grant, PolicyDocument, ProofKind,
     Replace, RequirementMode,
 };
+use crate::sms::MAX_RESEND_INTERVAL;
 use std::time::Duration;
 
 /// A field of a policy that cannot be accepted, and why.
@@ -120,7 +121,7 @@ fn authenticators(policy: &PolicyDocument, findings: &mut Findings) {
         "false takes no issue_on_enable or reissue_on_use: clear them",
     );
     findings.require(
-        (MINUTE / 6..=60 * MINUTE).contains(&policy.sms.resend_interval),
+        (MINUTE / 6..=MAX_RESEND_INTERVAL).contains(&policy.sms.resend_interval),
         "sms.resend_interval",
         "must be 10 seconds to 1 hour",
     );

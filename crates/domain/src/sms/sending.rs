@@ -174,10 +174,9 @@ pub(crate) fn may_send(draft: &Draft, ctx: &Context<'_>, means: &Means) -> Resul
     let interval = ctx.policy.sms.resend_interval;
     let telephones = draft.next.authenticators.iter().filter_map(|own| own.credential.sms()?.sent);
     let unused = telephones.filter(|sent| sent.used_time.is_none()).map(|sent| sent.send_time);
-    let pending = draft.next.pending.iter().filter_map(|pending| match pending.credential {
-        PendingCredential::Sms(_) => Some(pending.create_time),
-        PendingCredential::Totp { .. } | PendingCredential::SecurityKey => None,
-    });
+    // Closed ones too: they stay for this (B52).
+    let pending = draft.next.pending.iter().filter(|pending| pending.kind() == AuthenticatorType::Sms);
+    let pending = pending.map(|pending| pending.create_time);
     let early = unused.chain(pending).max().map(|last| last.plus(interval).since(ctx.now));
     let wait = early.filter(|wait| *wait > Duration::ZERO);
     if let Some(retry_after) = wait.max(budget::wait(ctx, &means.limits, &means.counts)) {
@@ -228,7 +227,7 @@ pub fn still_good(
         Credential::Sms(_) | Credential::Totp(_) | Credential::SecurityKey(_) => None,
     });
     let of_enrollment = || {
-        state.pending.iter().find_map(|pending| match &pending.credential {
+        state.open_pending().find_map(|pending| match &pending.credential {
             PendingCredential::Sms(sms) if asked_for(sms.send, sms.key) => {
                 let code = super::enrollment_code(ctx, pending.id, sms)?;
                 Some(message(ctx, &sms.number, sms.send, code, pending.expire_time))

@@ -197,11 +197,11 @@ pub struct PendingEnrollment {
     pub credential: PendingCredential,
     /// The authenticator that confirmation takes away in the same commit, if any (ruling 9).
     pub replaces: Option<AuthenticatorId>,
-    /// Wrong codes still allowed before it is gone (ruling 5).
+    /// Wrong codes still allowed before it ends (ruling 5).
     pub tries_left: u32,
     /// When it began.
     pub create_time: Timestamp,
-    /// When it is gone.
+    /// When it ends; [`PendingEnrollment::create_time`] where it was ended before.
     pub expire_time: Timestamp,
     /// The epoch it belongs to.
     pub epoch: Epoch,
@@ -218,6 +218,18 @@ impl PendingEnrollment {
             PendingCredential::Sms(_) => AuthenticatorType::Sms,
             PendingCredential::SecurityKey => AuthenticatorType::SecurityKey,
         }
+    }
+
+    /// Whether it may still be confirmed. A closed one tells when its message was sent, and is good for nothing else.
+    pub fn is_open(&self) -> bool {
+        self.expire_time > self.create_time
+    }
+
+    /// Ends it. False where nothing is left to be told; what a telephone was sent holds back the next message (R71). It is
+    /// the time that ends, because a node of the version before, beside this one, goes by that too.
+    pub(crate) fn close(&mut self) -> bool {
+        self.expire_time = self.create_time;
+        self.kind() == AuthenticatorType::Sms
     }
 }
 

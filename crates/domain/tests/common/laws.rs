@@ -30,7 +30,7 @@ pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
         let kept = |kept: bool| assert!(!kept, "R34: something old outlived the epoch");
         kept(next.challenges.iter().any(|row| row.epoch != next.epoch || old.challenges.contains(row)));
         kept(next.tickets.iter().any(|row| row.epoch != next.epoch || old.tickets.contains(row)));
-        kept(next.pending.iter().any(|row| row.epoch != next.epoch || old.pending.contains(row)));
+        kept(next.open_pending().any(|row| row.epoch != next.epoch || old.pending.contains(row)));
         kept(next.clients.iter().any(|row| row.epoch != next.epoch || old.client(row.id).is_some()));
     }
     bounded(next);
@@ -69,7 +69,7 @@ fn bounded(state: &UserState) {
     kinds.sort_unstable();
     kinds.dedup();
     assert_eq!(kinds.len(), state.pending.len(), "R20: one pending enrollment a kind");
-    assert!(state.pending.iter().all(|row| (1..=PendingEnrollment::MAX_TRIES).contains(&row.tries_left)));
+    assert!(state.open_pending().all(|row| (1..=PendingEnrollment::MAX_TRIES).contains(&row.tries_left)));
     assert!(state.challenges.len() <= Challenge::MAX_OPEN);
     assert!(state.tickets.len() <= Ticket::MAX_OPEN);
     assert!(state.authenticators.len() <= 20);

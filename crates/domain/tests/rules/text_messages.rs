@@ -1,5 +1,7 @@
 //! Codes by text message: enrolling a telephone, sending a code for a challenge, and what that code is good for.
 
+mod withheld;
+
 use crate::common::{MINUTE, World, secs};
 use countersign_domain::denial::Denial;
 use countersign_domain::digest::{DigestKeys, KeyId};
@@ -252,27 +254,6 @@ fn tries_to_confirm_are_counted() {
         assert_eq!(wrong, Err(denial));
     }
     assert_eq!(confirm(&mut world, &begun, code(&begun.message)), Err(Denial::EnrollmentExpired));
-}
-
-/// R71: a day's limits, per user, number and tenant, deny what would go beyond, until the day is over.
-#[test]
-fn a_days_limits_hold() {
-    let (mut world, _) = on();
-    let challenge = world.challenged().challenge;
-    for counts in [
-        SendCounts { user: 10, ..MEANS.counts },
-        SendCounts { number: 10, ..MEANS.counts },
-        SendCounts { tenant: 100, ..MEANS.counts },
-    ] {
-        let means = Means { counts, ..MEANS };
-        let Err(Denial::SendTooSoon { retry_after }) = send_with(&mut world, &challenge, &means) else {
-            panic!("{counts:?}");
-        };
-        assert_eq!(world.now.plus(retry_after).unix_seconds() % 86_400, 0);
-        let begun = begin_with(&mut world, &number("+4915112345678"), &means);
-        assert!(matches!(begun, Err(Denial::SendTooSoon { .. })), "{counts:?}");
-    }
-    send(&mut world, &challenge);
 }
 
 /// Without anybody to deliver nothing is sent, unless it is the caller who does.

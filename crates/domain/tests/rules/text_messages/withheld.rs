@@ -1,0 +1,100 @@
+//! When no message is sent: too soon after another one, or too many in a day.
+
+use super::{
+    MEANS, again, begin, begin_as, begin_with, code, confirm, id_of, number, on, other, send, send_with,
+    world,
+};
+use crate::common::{HOUR, MINUTE, World, secs};
+use countersign_domain::denial::Denial;
+use countersign_domain::directory;
+use countersign_domain::enrollment::BegunSms;
+use countersign_domain::ids::RequestId;
+use countersign_domain::policy::Preset;
+use countersign_domain::sms::budget::SendCounts;
+use countersign_domain::sms::sending::Means;
+use std::time::Duration;
+
+/// B52: the interval holds between messages that confirm enrollments, and between one of these and one for a login.
+#[test]
+fn the_interval_holds_for_messages_of_enrollments() {
+    let mut world = world();
+    begin(&mut world);
+    world.pass(secs(20));
+    let other = number("+4915112345678");
+    let denied = begin_with(&mut world, &other, &MEANS);
+    assert_eq!(denied, Err(Denial::SendTooSoon { retry_after: secs(40) }));
+    world.pass(secs(40));
+    begin_with(&mut world, &other, &MEANS).unwrap();
+
+    let (mut world, _) = on();
+    begin_with(&mut world, &other, &MEANS).unwrap();
+    let challenge = world.challenged().challenge;
+    let denied = send_with(&mut world, &challenge, &MEANS);
+    assert_eq!(denied, Err(Denial::SendTooSoon { retry_after: MINUTE }));
+    world.pass(MINUTE);
+    send(&mut world, &challenge);
+    let denied = begin_with(&mut world, &other, &MEANS);
+    assert_eq!(denied, Err(Denial::SendTooSoon { retry_after: MINUTE }));
+}
+
+/// B52, R23, R34: an enrollment that has ended, however it did, still holds back the next message, and is good for nothing else.
+#[test]
+fn an_enrollment_that_ended_holds_back_the_next_message() {
+    type End = fn(&mut World, &BegunSms);
+    let ends: [(&str, End); 4] = [
+        ("ten wrong codes", |world, begun| {
+            for _ in 0..10 {
+                confirm(world, begun, other(&begun.message)).unwrap_err();
+            }
+        }),
+        ("another kind", |world, _| {
+            world.enroll();
+        }),
+        ("another epoch", |world, _| {
+            let decision = directory::first_factor_changed(&world.state, &world.ctx(), None);
+            world.commit(decision);
+        }),
+        ("time", |world, _| world.pass(Duration::from_mins(10))),
+    ];
+    for (how, end) in ends {
+        let mut world = World::with(Preset::SelfServicePassword, |p| p.sms.resend_interval = HOUR);
+        let request = RequestId::from_uuid(world.draw_id());
+        let id = id_of(&world, request);
+        let begun = begin_as(&mut world, id, &number("+5511987654321"), &MEANS).unwrap();
+        assert!(again(&world, request).is_some());
+        end(&mut world, &begun);
+        assert_eq!(world.status().user.pending, [], "{how}");
+        assert_eq!(again(&world, request), None, "{how}");
+        let confirmed = confirm(&mut world, &begun, code(&begun.message));
+        assert_eq!(confirmed, Err(Denial::EnrollmentExpired), "{how}");
+
+        let other = number("+4915112345678");
+        world.now = begun.message.next_send_time.minus(secs(1));
+        let denied = begin_with(&mut world, &other, &MEANS);
+        assert_eq!(denied, Err(Denial::SendTooSoon { retry_after: secs(1) }), "{how}");
+        world.pass(secs(1));
+        assert_eq!(world.state.settled(world.now).pending, [], "{how}: nothing is left to be told");
+        begin_with(&mut world, &other, &MEANS).unwrap();
+    }
+}
+
+/// R71: a day's limits, per user, number and tenant, deny what would go beyond, until the day is over.
+#[test]
+fn a_days_limits_hold() {
+    let (mut world, _) = on();
+    let challenge = world.challenged().challenge;
+    for counts in [
+        SendCounts { user: 10, ..MEANS.counts },
+        SendCounts { number: 10, ..MEANS.counts },
+        SendCounts { tenant: 100, ..MEANS.counts },
+    ] {
+        let means = Means { counts, ..MEANS };
+        let Err(Denial::SendTooSoon { retry_after }) = send_with(&mut world, &challenge, &means) else {
+            panic!("{counts:?}");
+        };
+        assert_eq!(world.now.plus(retry_after).unix_seconds() % 86_400, 0);
+        let begun = begin_with(&mut world, &number("+4915112345678"), &means);
+        assert!(matches!(begun, Err(Denial::SendTooSoon { .. })), "{counts:?}");
+    }
+    send(&mut world, &challenge);
+}
