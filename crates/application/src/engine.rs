@@ -198,7 +198,8 @@ impl Inner {
     ) -> Context<'a> {
         let InForce { policy, since } = policy;
         let (digests, keys) = (&self.deps.digests, &*self.deps.keys);
-        Context { user, policy, policy_since: *since, digests, keys, now }
+        let gateway = self.deps.text_messages.is_some();
+        Context { user, policy, policy_since: *since, digests, keys, gateway, now }
     }
 
     /// The time to decide at. Refused while the clock cannot be relied on: a time ahead would consume steps that have not

@@ -19,6 +19,7 @@ use countersign_domain::policy::SmsDelivery;
 use countersign_domain::secret::SecretString;
 use countersign_domain::sms::budget::{self, SendCharge};
 use countersign_domain::sms::sending::{self, Means, Message, SendCode};
+use countersign_domain::time::Timestamp;
 use countersign_ports::{Commit, SmsError, TextMessage};
 
 impl Application {
@@ -44,7 +45,7 @@ impl Application {
             });
             let answer = answer.await?;
             match &answer {
-                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value, true).await?,
+                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value, Some(done.time)).await?,
                 Answer::Fresh(Err(_)) => {}
                 Answer::Repeated(_) => app.deliver_again(&user, asked).await?,
             }
@@ -74,7 +75,7 @@ impl Application {
             });
             let answer = answer.await?;
             match &answer {
-                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value.message, true).await?,
+                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value.message, Some(done.time)).await?,
                 Answer::Fresh(Err(_)) => {}
                 Answer::Repeated(_) => app.deliver_again(&user, asked).await?,
             }
@@ -85,9 +86,7 @@ impl Application {
 
     /// Without the counts, which are read with the user.
     fn means(&self) -> Means {
-        let deps = &self.0.deps;
-        let gateway = deps.text_messages.is_some();
-        Means { gateway, limits: deps.send_limits, counts: budget::SendCounts::default() }
+        Means { limits: self.0.deps.send_limits, counts: budget::SendCounts::default() }
     }
 
     fn id_of(&self, asked: &Asked, user: &UserRef) -> SendId {
@@ -101,22 +100,29 @@ impl Application {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let ctx = self.0.context(user, &policy, now);
         match sending::still_good(&loaded.state, &ctx, &caller, request) {
-            Some(message) => self.deliver(user, &message, false).await,
+            Some(message) => self.deliver(user, &message, None).await,
             None => Ok(()),
         }
     }
 
-    /// Hands the message to the gateway, where it is this service that delivers; `first` where it was counted just now. What
-    /// was counted for this try and the gateway did not take is taken out of the counts: nobody pays for it with a message of
-    /// theirs.
-    async fn deliver(&self, user: &UserRef, message: &Message, first: bool) -> Result<(), AppError> {
+    /// Hands the message to the gateway, where it is this service that delivers; `decided` is when it was counted, if that was
+    /// just now. What was counted for this try and the gateway did not take is taken out of the counts, of that day and not of
+    /// the next: nobody pays for it with a message of theirs.
+    async fn deliver(
+        &self,
+        user: &UserRef,
+        message: &Message,
+        decided: Option<Timestamp>,
+    ) -> Result<(), AppError> {
         if message.delivery == SmsDelivery::Caller {
             return Ok(());
         }
         let Some(gateway) = &self.0.deps.text_messages else { return Err(AppError::DeliveryUnavailable) };
         let Snapshot { policy, now, .. } = self.0.snapshot(user).await?;
         let (sends, limits) = (&self.0.deps.sends, self.0.deps.send_limits);
-        let counters = budget::counters(&self.0.context(user, &policy, now), &message.number);
+        let first = decided.is_some();
+        let ctx = self.0.context(user, &policy, decided.unwrap_or(now));
+        let counters = budget::counters(&ctx, &message.number);
         let counted = match self.0.handed.next(message.id, now, first) {
             Next::HandOver { counted } => counted,
             Next::Taken => return Ok(()),

@@ -53,7 +53,7 @@ pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: Authenticator
 /// not do, nor a key that serves nobody. Where none serves anyhow it makes no difference which of them goes, and the others
 /// stay: they may be unlocked, or serve again under another policy.
 fn is_last(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> bool {
-    let mut serving = state.serving(ctx.policy).peekable();
+    let mut serving = state.serving(ctx).peekable();
     match serving.peek() {
         Some(_) => serving.all(|own| own.id == id),
         None => state.authenticators.iter().all(|own| own.id == id),

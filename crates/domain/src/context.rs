@@ -4,7 +4,7 @@ use crate::change::{Decision, Notice, RuleStep};
 use crate::digest::Digests;
 use crate::event::{Event, EventType};
 use crate::ids::UserRef;
-use crate::policy::Policy;
+use crate::policy::{Policy, SmsDelivery};
 use crate::security_key::SecurityKeys;
 use crate::sms::budget::SendCharge;
 use crate::time::Timestamp;
@@ -23,8 +23,17 @@ pub struct Context<'a> {
     pub digests: &'a Digests,
     /// Web Authentication: pure functions, as the digests are.
     pub keys: &'a dyn SecurityKeys,
+    /// Whether this service has a gateway for text messages.
+    pub gateway: bool,
     /// The server's time.
     pub now: Timestamp,
+}
+
+impl Context<'_> {
+    /// Whether somebody delivers text messages: this service or, where the policy says so, the caller.
+    pub(crate) fn delivers_text_messages(&self) -> bool {
+        self.gateway || self.policy.sms.delivery == SmsDelivery::Caller
+    }
 }
 
 /// A decision in the making. Charges are made on the draft at once, so that an early return with a denial cannot drop

@@ -173,10 +173,16 @@ fn may_enroll_any(user: &UserState, ctx: &Context<'_>) -> Result<(), Denial> {
         .first()
         .map(|first| first.id)
         .filter(|_| ctx.policy.enrollment.replace == Replace::AnyTime);
-    // The first kind that the policy names stands for the others: what differs between them is told by the call itself.
-    let kind = ctx.policy.allowed_types.first().copied().unwrap_or(AuthenticatorType::Totp);
-    enrollment::may_enroll(user, ctx, kind, None)
-        .or_else(|full| replaces.map_or(Err(full), |id| enrollment::may_enroll(user, ctx, kind, Some(id))))
+    let may_enroll = |kind| {
+        enrollment::may_enroll(user, ctx, kind, None).or_else(|full| {
+            replaces.map_or(Err(full), |id| enrollment::may_enroll(user, ctx, kind, Some(id)))
+        })
+    };
+    let kinds = ctx.policy.allowed_types.iter().map(|kind| may_enroll(*kind));
+    // Where none is open, the first kind that the policy names tells why: what differs between them is told by the call.
+    kinds
+        .reduce(|first, other| if other.is_ok() { other } else { first })
+        .unwrap_or(Err(Denial::AuthenticatorTypeNotAllowed { kind: AuthenticatorType::Totp }))
 }
 
 fn may_remove_any(user: &UserState, ctx: &Context<'_>) -> Result<(), Denial> {

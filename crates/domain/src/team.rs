@@ -238,7 +238,7 @@ fn eligible(
         }
     }
     // One that serves: a key that signs for nobody any more proves nothing of its owner.
-    if rule.actor_needs_two_factor && party.state.serving(ctx.policy).next().is_none() {
+    if rule.actor_needs_two_factor && party.state.serving(ctx).next().is_none() {
         return Err(Denial::ActorTwoFactorMissing);
     }
     Ok(())

@@ -19,8 +19,9 @@ pub use login_state::{
     TicketIssuer,
 };
 
+use crate::context::Context;
 use crate::ids::{AuthenticatorId, ChallengeId, ClientId, EnrollmentId, Epoch};
-use crate::policy::{AuthenticatorType, LockoutPolicy, PolicyDocument};
+use crate::policy::{AuthenticatorType, LockoutPolicy};
 use crate::sms::MAX_RESEND_INTERVAL;
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -112,11 +113,16 @@ impl UserState {
         self.authenticators.iter().filter(|authenticator| authenticator.is_active())
     }
 
-    /// The active authenticators that could pass a challenge under the policy: keys serve nobody where it names nobody for
-    /// whom they sign.
-    pub(crate) fn serving(&self, policy: &PolicyDocument) -> impl Iterator<Item = &Authenticator> {
-        let keys_serve = policy.security_key.is_named();
-        self.active().filter(move |own| own.kind().takes_codes() || keys_serve)
+    /// The active authenticators that could pass a challenge: keys serve nobody where the policy names nobody for whom they
+    /// sign, nor telephones where nobody delivers.
+    pub(crate) fn serving(&self, ctx: &Context<'_>) -> impl Iterator<Item = &Authenticator> {
+        let keys_serve = ctx.policy.security_key.is_named();
+        let telephones_serve = ctx.delivers_text_messages();
+        self.active().filter(move |own| match own.kind() {
+            AuthenticatorType::SecurityKey => keys_serve,
+            AuthenticatorType::Sms => telephones_serve,
+            AuthenticatorType::Totp | AuthenticatorType::RecoveryCode => true,
+        })
     }
 
     /// The authenticator with that id, active or disabled.

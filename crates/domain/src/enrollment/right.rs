@@ -83,6 +83,9 @@ pub(crate) fn may_enroll(
     if !ctx.policy.allows(kind) {
         return Err(Denial::AuthenticatorTypeNotAllowed { kind });
     }
+    if kind == AuthenticatorType::Sms && !ctx.delivers_text_messages() {
+        return Err(Denial::DeliveryUnavailable);
+    }
     if kind == AuthenticatorType::SecurityKey {
         security_key::party(ctx)?;
         let other = |own: &Authenticator| own.kind().takes_codes() && Some(own.id) != replaces;

@@ -28,15 +28,18 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
 }
 
-/// The verdict for a user whose second factor serves nobody: security keys alone, and a policy that names nobody any more
-/// for whom they sign. A challenge could not be passed, nor does waiting help. `None` where there is a way.
+/// The verdict for a user whose second factor serves nobody: security keys, and a policy that names nobody any more for
+/// whom they sign; telephones, and nobody who delivers. A challenge could not be passed, nor does waiting help. `None` where
+/// there is a way.
 pub(super) fn without_way(draft: &mut Draft, ctx: &Context<'_>) -> Option<Verdict> {
-    let serves = draft.next.serving(ctx.policy).next().is_some();
+    let serves = draft.next.serving(ctx).next().is_some();
     if !draft.next.has_active() || serves || has_recovery_code(draft, ctx) {
         return None;
     }
     draft.lead_refused("no_method");
-    draft.step("security_key.relying_party_id", "what the user has serves nobody");
+    let telephone = draft.next.active().any(|own| own.kind() == AuthenticatorType::Sms);
+    let field = if telephone { "sms.delivery" } else { "security_key.relying_party_id" };
+    draft.step(field, "what the user has serves nobody");
     Some(Verdict::LockedOut(LockedOut { retry_after: None, still_open: None }))
 }
 
@@ -96,7 +99,8 @@ fn methods(draft: &Draft, ctx: &Context<'_>, codes: Codes, id: ChallengeId) -> V
         match &own.credential {
             Credential::Totp(_) => open.then_some(Method::Totp(authenticator)),
             Credential::Sms(sms) => {
-                open.then(|| Method::Sms { authenticator, obfuscated_number: sms.number.obfuscated() })
+                let sendable = open && ctx.delivers_text_messages();
+                sendable.then(|| Method::Sms { authenticator, obfuscated_number: sms.number.obfuscated() })
             }
             Credential::SecurityKey(_) => key_options
                 .clone()

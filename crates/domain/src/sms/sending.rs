@@ -28,11 +28,9 @@ pub struct SendCode {
     pub authenticator: Option<AuthenticatorId>,
 }
 
-/// What stands around a message: who could deliver it, and what may be spent.
+/// What may be spent on messages, and what was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {
-    /// Whether this service has a gateway.
-    pub gateway: bool,
     /// What may be sent in a day.
     pub limits: SendLimits,
     /// What was sent today.
@@ -168,7 +166,7 @@ pub fn number_of(state: &UserState, command: &SendCode) -> Option<PhoneNumber> {
 /// Whether another message may be sent to this user now: somebody can deliver it, the last one is long enough ago or was
 /// used, and the day has room.
 pub(crate) fn may_send(draft: &Draft, ctx: &Context<'_>, means: &Means) -> Result<(), Denial> {
-    if ctx.policy.sms.delivery == SmsDelivery::Gateway && !means.gateway {
+    if !ctx.delivers_text_messages() {
         return Err(Denial::DeliveryUnavailable);
     }
     let interval = ctx.policy.sms.resend_interval;

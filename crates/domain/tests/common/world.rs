@@ -37,6 +37,8 @@ pub struct World {
     /// Since when the policy is in force.
     pub policy_since: Timestamp,
     pub digests: Digests,
+    /// Whether the service has a gateway for text messages.
+    pub gateway: bool,
     pub now: Timestamp,
     pub state: UserState,
     /// Events of the last decision.
@@ -72,6 +74,7 @@ impl World {
             policy,
             policy_since: super::START,
             digests,
+            gateway: true,
             now: super::START,
             state: UserState::default(),
             events: Vec::new(),
@@ -115,6 +118,7 @@ impl World {
             policy_since: self.policy_since,
             digests: &self.digests,
             keys: &countersign_webauthn::WebAuthn,
+            gateway: self.gateway,
             now: self.now,
         }
     }

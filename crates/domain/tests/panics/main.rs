@@ -49,7 +49,7 @@ proptest! {
         let source = &mut Source::new(&numbers);
         let world = World::under(policy(source), user_ref("acme", "ann"));
         let (state, now) = (source.state(), source.time());
-        let ctx = Context { now, ..world.ctx() };
+        let ctx = Context { now, gateway: source.below(2) == 0, ..world.ctx() };
         logins(&state, &ctx, source);
         enrollments(&state, &ctx, source);
         text_messages(&state, &ctx, source);
@@ -248,7 +248,7 @@ fn enrollments(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
 
 fn text_messages(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
     let counts = SendCounts { user: source.count(), number: source.count(), tenant: source.count() };
-    let means = Means { gateway: source.below(2) == 0, limits: SendLimits::default(), counts };
+    let means = Means { limits: SendLimits::default(), counts };
     let command = BeginSms {
         authority: Authority::Session(common::session(ctx.user, source.maybe(Source::first_factor))),
         number: source::number(),

@@ -10,7 +10,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, CallerId, EnrollmentId, RequestId, SendId};
 use countersign_domain::login::{Assurance, Method, Offer, RefusedReason, Verdict};
 use countersign_domain::phone_number::PhoneNumber;
-use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, SmsDelivery};
+use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::secret::{SecretBytes, SecretString};
 use countersign_domain::sms::budget::{SendCounts, SendLimits};
@@ -21,7 +21,6 @@ use std::time::Duration;
 
 const REFUSED: Verdict = Verdict::Refused(RefusedReason::CodeNotAccepted);
 const MEANS: Means = Means {
-    gateway: true,
     limits: SendLimits { user: 10, number: 10, tenant: 100 },
     counts: SendCounts { user: 0, number: 0, tenant: 0 },
 };
@@ -254,17 +253,6 @@ fn tries_to_confirm_are_counted() {
         assert_eq!(wrong, Err(denial));
     }
     assert_eq!(confirm(&mut world, &begun, code(&begun.message)), Err(Denial::EnrollmentExpired));
-}
-
-/// Without anybody to deliver nothing is sent, unless it is the caller who does.
-#[test]
-fn somebody_must_deliver() {
-    let nobody = Means { gateway: false, ..MEANS };
-    let mut world = world();
-    let denied = begin_with(&mut world, &number("+5511987654321"), &nobody);
-    assert_eq!(denied, Err(Denial::DeliveryUnavailable));
-    world.set_policy(|p| p.sms.delivery = SmsDelivery::Caller);
-    begin_with(&mut world, &number("+5511987654321"), &nobody).unwrap();
 }
 
 /// Policy decides whether telephones may be enrolled at all; one number is one authenticator.

@@ -7,7 +7,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::TicketId;
 use countersign_domain::login::{CheckLogin, EnrollmentRequired, Verdict};
 use countersign_domain::policy::{
-    AuthenticatorType, DelegatedAction, Delegation, FirstEnrollment, Grant, Preset,
+    AuthenticatorType, DelegatedAction, Delegation, FirstEnrollment, Grant, Preset, SmsDelivery,
 };
 use countersign_domain::secret::SecretString;
 use countersign_domain::token;
@@ -266,7 +266,7 @@ fn a_ticket_serves_under_the_policy_of_now() {
 }
 
 /// B47: a stopped login names the kinds that can be enrolled now, and none that needs another one first or that nobody
-/// delivers.
+/// delivers to.
 #[test]
 fn only_kinds_that_can_be_enrolled_are_named() {
     let mut world = World::with(Preset::MandatoryManaged, |p| {
@@ -276,9 +276,15 @@ fn only_kinds_that_can_be_enrolled_are_named() {
         p.security_key.origins = vec!["https://example.com".to_owned()];
         p.security_key.requires_other_type = true;
     });
-    let Ok(Verdict::EnrollmentRequired(stop)) = world.check(&world.login()) else { panic!("not stopped") };
-    assert_eq!(stop.allowed_types, [AuthenticatorType::Totp, AuthenticatorType::Sms]);
+    let named = |world: &mut World| match world.check(&world.login()) {
+        Ok(Verdict::EnrollmentRequired(stop)) => stop.allowed_types,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named(&mut world), [AuthenticatorType::Totp, AuthenticatorType::Sms]);
+    world.gateway = false;
+    assert_eq!(named(&mut world), [AuthenticatorType::Totp]);
+    world.set_policy(|p| p.sms.delivery = SmsDelivery::Caller);
+    assert_eq!(named(&mut world), [AuthenticatorType::Totp, AuthenticatorType::Sms]);
     world.set_policy(|p| p.security_key.requires_other_type = false);
-    let Ok(Verdict::EnrollmentRequired(stop)) = world.check(&world.login()) else { panic!("not stopped") };
-    assert_eq!(stop.allowed_types.len(), 3);
+    assert_eq!(named(&mut world).len(), 3);
 }

@@ -4,6 +4,7 @@ use super::desk::{Desk, denied, operator, reset, status, time};
 use crate::support::{Client, Person, World, code};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::{self, TeamRole, TwoFactorState};
+use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, RequirementMode, SmsDelivery};
 use countersign_domain::time::Timestamp;
 use std::time::Duration;
 
@@ -114,4 +115,52 @@ async fn nobody_is_let_off() {
     let done = desk.team.reset_member(reset(&ann, mia.actor(&world))).await.unwrap().into_inner();
     assert_eq!(done.status.unwrap().state(), TwoFactorState::EnrollmentRequired);
     assert!(matches!(ann.login(&world, &client, None).await, Verdict::EnrollmentRequired(_)));
+}
+
+/// B20, B47: where nobody delivers text messages, a stopped login does not name them among what can be enrolled, and a
+/// telephone that was enrolled before is no open method: whoever has nothing else is told that waiting does not help.
+#[tokio::test]
+async fn what_nobody_delivers_is_not_offered() {
+    let world = World::new();
+    let edit = |policy: &mut PolicyDocument| {
+        policy.requirement.mode = RequirementMode::Required;
+        policy.allowed_types = vec![AuthenticatorType::Totp, AuthenticatorType::Sms];
+        policy.sms.delivery = SmsDelivery::Caller;
+        policy.disable.self_service = false;
+        policy.recovery_codes.enabled = false;
+        policy.recovery_codes.issue_on_enable = false;
+    };
+    world.tenant_with(TENANT, Preset::SelfServicePassword, edit).await;
+    let client = world.client().await;
+    let desk = Desk::of(&client);
+    let [ann, bob] = ["ann", "bob"].map(|user| Person::new(TENANT, user));
+    let begin = v1::BeginSmsEnrollmentRequest {
+        tenant_id: TENANT.to_owned(),
+        user_id: ann.user.clone(),
+        authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(ann.actor(&world))),
+        phone_number: "+5511987654321".to_owned(),
+        ..Default::default()
+    };
+    let begun = client.account.clone().begin_sms_enrollment(begin).await.unwrap().into_inner();
+    let confirm = ann.confirm(&world, &begun.enrollment_id, code(begun.code));
+    client.account.clone().confirm_enrollment(confirm).await.unwrap();
+
+    let named = async || match bob.login(&world, &client, None).await {
+        Verdict::EnrollmentRequired(stop) => stop.allowed_types().collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named().await, [v1::AuthenticatorType::Totp, v1::AuthenticatorType::Sms]);
+    let Verdict::ChallengeRequired(asked) = ann.login(&world, &client, None).await else {
+        panic!("not asked")
+    };
+    let kinds: Vec<_> = asked.methods.iter().map(v1::ChallengeMethod::r#type).collect();
+    assert_eq!(kinds, [v1::AuthenticatorType::Sms]);
+
+    let by_service = |policy: &mut v1::Policy| {
+        policy.sms.as_mut().unwrap().set_delivery(v1::SmsDelivery::Service);
+    };
+    desk.update(TENANT, &["sms.delivery"], by_service).await.unwrap();
+    assert_eq!(named().await, [v1::AuthenticatorType::Totp]);
+    let Verdict::LockedOut(locked) = ann.login(&world, &client, None).await else { panic!("not told") };
+    assert_eq!(locked, v1::LockedOut::default());
 }

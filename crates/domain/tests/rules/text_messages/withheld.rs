@@ -1,4 +1,5 @@
-//! When no message is sent: too soon after another one, or too many in a day.
+//! When no message is sent: too soon after another one, too many in a day, nobody who delivers; and what that means for what
+//! is offered.
 
 use super::{
     MEANS, again, begin, begin_as, begin_with, code, confirm, id_of, number, on, other, send, send_with,
@@ -8,10 +9,13 @@ use crate::common::{HOUR, MINUTE, World, secs};
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
 use countersign_domain::enrollment::BegunSms;
+use countersign_domain::explain;
 use countersign_domain::ids::RequestId;
-use countersign_domain::policy::Preset;
+use countersign_domain::login::{LockedOut, Verdict};
+use countersign_domain::policy::{AuthenticatorType, Preset, RequirementMode, SmsDelivery};
 use countersign_domain::sms::budget::SendCounts;
 use countersign_domain::sms::sending::Means;
+use countersign_domain::status::OwnAction;
 use std::time::Duration;
 
 /// B52: the interval holds between messages that confirm enrollments, and between one of these and one for a login.
@@ -97,4 +101,78 @@ fn a_days_limits_hold() {
         assert!(matches!(begun, Err(Denial::SendTooSoon { .. })), "{counts:?}");
     }
     send(&mut world, &challenge);
+}
+
+/// Without anybody to deliver nothing is sent nor switched on, unless it is the caller who does.
+#[test]
+fn somebody_must_deliver() {
+    let mut world = world();
+    world.gateway = false;
+    let denied = begin_with(&mut world, &number("+5511987654321"), &MEANS);
+    assert_eq!(denied, Err(Denial::DeliveryUnavailable));
+    world.set_policy(|p| p.sms.delivery = SmsDelivery::Caller);
+    let begun = begin(&mut world);
+    world.set_policy(|p| p.sms.delivery = SmsDelivery::Gateway);
+    assert_eq!(confirm(&mut world, &begun, code(&begun.message)), Err(Denial::DeliveryUnavailable));
+    world.gateway = true;
+    confirm(&mut world, &begun, code(&begun.message)).unwrap();
+}
+
+/// B2: enrolling is shown as open where one kind is, whichever the policy names first.
+#[test]
+fn the_status_knows_whether_somebody_delivers() {
+    let blocked = |gateway: bool, kinds: &[AuthenticatorType]| {
+        let mut world = World::with(Preset::SelfServiceCode, |p| p.allowed_types = kinds.to_vec());
+        world.gateway = gateway;
+        let status = world.status();
+        let enroll = status.actions.iter().find(|own| own.action == OwnAction::Enroll).unwrap();
+        enroll.blocked.clone()
+    };
+    assert_eq!(blocked(true, &[AuthenticatorType::Sms]), None);
+    assert_eq!(blocked(false, &[AuthenticatorType::Sms]), Some(Denial::DeliveryUnavailable));
+    assert_eq!(blocked(false, &[AuthenticatorType::Sms, AuthenticatorType::Totp]), None);
+}
+
+/// B20: a telephone that nobody delivers to is no way to answer a challenge. Where there is no other, the login is told so and
+/// why, instead of being asked for what cannot come.
+#[test]
+fn a_telephone_that_nobody_delivers_to_is_no_way() {
+    let kinds = |world: &mut World| -> Vec<_> {
+        world.challenged().methods.into_iter().map(|method| method.kind).collect()
+    };
+    let (mut world, _) = on();
+    world.gateway = false;
+    assert_eq!(kinds(&mut world), [AuthenticatorType::RecoveryCode]);
+    let mut with_app = world.clone();
+    with_app.enroll();
+    assert_eq!(kinds(&mut with_app), [AuthenticatorType::Totp, AuthenticatorType::RecoveryCode]);
+
+    world.set_policy(|p| {
+        p.recovery_codes.enabled = false;
+        p.recovery_codes.issue_on_enable = false;
+    });
+    let nothing = LockedOut { retry_after: None, still_open: None };
+    assert_eq!(world.check(&world.login()), Ok(Verdict::LockedOut(nothing)));
+    assert_eq!(world.detail("finding"), Some("no_method"));
+    let explained = explain::login(&world.state, &world.ctx(), &world.login());
+    assert_eq!(explained.steps.last().map(|step| step.field), Some("sms.delivery"));
+    world.set_policy(|p| p.sms.delivery = SmsDelivery::Caller);
+    assert_eq!(kinds(&mut world), [AuthenticatorType::Sms]);
+}
+
+/// B45, R37: nor is it one that stays behind when the last app is removed.
+#[test]
+fn a_telephone_that_nobody_delivers_to_serves_nobody() {
+    let (mut world, _) = on();
+    let phone = world.enroll();
+    let app = world.id_of(&phone);
+    world.set_policy(|p| {
+        p.requirement.mode = RequirementMode::Required;
+        p.disable.self_service = false;
+    });
+    world.gateway = false;
+    let proofs = world.proofs(None);
+    assert_eq!(world.remove(app, &proofs), Err(Denial::LastAuthenticator));
+    world.gateway = true;
+    world.remove(app, &proofs).unwrap();
 }
