@@ -97,6 +97,9 @@ fn a_manager_acts_on_members_of_their_own_teams() {
     assert_eq!(check(&manager, &[], true), denied);
     assert_eq!(check(&manager, &manager, false), denied);
     assert_eq!(check(&manager, &manager, true), Ok(()));
+    // What either is in a team that the other is not in says nothing.
+    assert_eq!(check(&manager, &[("one", Member), ("two", Manager)], false), Ok(()));
+    assert_eq!(check(&manager, &[("one", Manager), ("two", Member)], false), denied);
 }
 
 /// B37: the directory's word counts: who is not in it manages nobody, and neither does a disabled account.
