@@ -101,6 +101,7 @@ fn client(client: &ClientClaims) -> Option<v1::RecordedClient> {
         ip_address: client.ip_address.clone(),
         user_agent: client.user_agent.clone(),
         application: client.application.clone(),
+        language_code: client.language_code.clone(),
     };
     (recorded != v1::RecordedClient::default()).then_some(recorded)
 }

@@ -118,6 +118,7 @@ struct Client<'a> {
     ip_address: &'a str,
     user_agent: &'a str,
     application: &'a str,
+    language_code: &'a str,
 }
 
 fn actor(principal: &Principal) -> Actor<'_> {
@@ -142,6 +143,7 @@ fn json(record: &EventRecord) -> Result<String, Failure> {
             ip_address: &record.client.ip_address,
             user_agent: &record.client.user_agent,
             application: &record.client.application,
+            language_code: &record.client.language_code,
         },
         authenticator_id: event.authenticator.map(|(id, _)| id.to_string()).unwrap_or_default(),
         authenticator_type: event.authenticator.map_or("", |(_, kind)| kind.name()),
@@ -176,4 +178,27 @@ fn line(record: &EventRecord) -> String {
     }
     words.push(format!("event {}\n", record.id));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_testkit::{SeededRandom, fixtures};
+    use std::collections::BTreeSet;
+
+    /// R55: what is printed has every field of the contract, and no other.
+    #[test]
+    fn an_event_is_printed_whole() {
+        let user = fixtures::user("acme", "ann");
+        let record = fixtures::event_record(&SeededRandom::new(7), &user, EventType::LoginAllowed);
+        let printed: serde_json::Value = serde_json::from_str(&json(&record).unwrap()).unwrap();
+        let names = |object: &serde_json::Value| object.as_object().unwrap().keys().cloned().collect();
+        for (name, object) in [("SecurityEvent", &printed), ("RecordedClient", &printed["client"])] {
+            let message = format!("countersign.v1.{name}");
+            let message = countersign_api::descriptor_pool().get_message_by_name(&message).unwrap();
+            let fields: BTreeSet<String> = message.fields().map(|field| field.name().to_owned()).collect();
+            let printed: BTreeSet<String> = names(object);
+            assert_eq!(printed, fields);
+        }
+    }
 }

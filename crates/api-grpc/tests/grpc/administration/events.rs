@@ -49,9 +49,10 @@ async fn an_event_tells_everything_but_secrets() {
     let login = v1::CheckLoginRequest {
         client: Some(v1::ClientContext {
             ip_address: "192.0.2.7".to_owned(),
+            user_agent: "Mozilla/5.0".to_owned(),
             application: "shop".to_owned(),
             remembered_client_token: "a-token-of-nobody".to_owned(),
-            ..Default::default()
+            language_code: "pt-BR".to_owned(),
         }),
         remember_client: true,
         ..ann.check(&world, Some(code(enrolled.app.code_at(world.now()))))
@@ -65,7 +66,13 @@ async fn an_event_tells_everything_but_secrets() {
     let of = |kind: Type| all.events.iter().rfind(|event| event.r#type() == kind).unwrap();
     let allowed = of(Type::LoginAllowed);
     assert_eq!(allowed.actor.as_ref().unwrap().first_factor_method(), v1::FirstFactorMethod::Password);
-    assert_eq!(allowed.client.as_ref().unwrap().ip_address, "192.0.2.7");
+    let device = v1::RecordedClient {
+        ip_address: "192.0.2.7".to_owned(),
+        user_agent: "Mozilla/5.0".to_owned(),
+        application: "shop".to_owned(),
+        language_code: "pt-BR".to_owned(),
+    };
+    assert_eq!(allowed.client, Some(device));
     assert_eq!(allowed.authenticator_id, enrolled.id());
     assert_eq!(allowed.authenticator_type(), v1::AuthenticatorType::Totp);
     let reset = of(Type::MemberReset);
