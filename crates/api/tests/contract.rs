@@ -2,7 +2,7 @@
 //! the contract checks (names, comments, unique requests) is not repeated here.
 
 use countersign_api::{descriptor_pool, error_reason_name, method_scopes, v1};
-use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{FileDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value};
 
 /// Every scope a method may name; `policy.weaken` is checked inside `UpdatePolicy` and named by none.
 const SCOPES: [&str; 9] = [
@@ -16,6 +16,35 @@ const SCOPES: [&str; 9] = [
     "policy.write",
     "events.read",
 ];
+
+/// What a field of a request can make a method answer: every method with such a field says so in its comment.
+const ERRORS_BY_FIELD: [(&str, &[&str]); 19] = [
+    ("etag", &["ETAG_MISMATCH"]),
+    ("page_token", &["PAGE_TOKEN_INVALID"]),
+    ("resume_token", &["RESUME_TOKEN_INVALID", "RESUME_TOKEN_EXPIRED"]),
+    ("challenge", &["CHALLENGE_INVALID"]),
+    ("first_factor", &["PROOF_REQUIRED"]),
+    ("first_factor", &FIRST_FACTOR),
+    ("proof", &SECOND_FACTOR),
+    ("proof", &FIRST_FACTOR),
+    ("actor_proof", &SECOND_FACTOR),
+    ("actor_proof", &["ACTOR_IS_SUBJECT", "ACTOR_PERMISSION_MISSING", "ACTOR_NOT_TEAM_MANAGER"]),
+    ("actor_proof", &["ACTOR_TWO_FACTOR_MISSING", "ACTION_NOT_ALLOWED"]),
+    ("second_approver", &["SECOND_APPROVER_REQUIRED"]),
+    (
+        "enrollment_ticket",
+        &["ENROLLMENT_TICKET_INVALID", "AUTHENTICATOR_TYPE_NOT_ALLOWED", "ACTOR_NOT_SUBJECT"],
+    ),
+    ("enrollment_id", &["ENROLLMENT_EXPIRED", "OTHER_AUTHENTICATOR_REQUIRED", "AUTHENTICATOR_EXISTS"]),
+    ("authenticator_id", &["RESOURCE_NOT_FOUND"]),
+    ("replaces_authenticator_id", &["RESOURCE_NOT_FOUND", "AUTHENTICATOR_LIMIT_REACHED"]),
+    ("phone_number", &["SEND_TOO_SOON", "DELIVERY_UNAVAILABLE", "AUTHENTICATOR_EXISTS"]),
+    ("display_name", &["DISPLAY_NAME_EXISTS"]),
+    ("policy", &["POLICY_INVALID"]),
+];
+const FIRST_FACTOR: [&str; 3] =
+    ["FIRST_FACTOR_STALE", "FIRST_FACTOR_NOT_ALLOWED", "FIRST_FACTOR_TIME_INVALID"];
+const SECOND_FACTOR: [&str; 3] = ["PROOF_REQUIRED", "PROOF_INCORRECT", "USER_LOCKED"];
 
 /// How the name of a method begins that changes nothing.
 const READING_VERBS: [&str; 5] = ["Get", "List", "BatchGet", "Watch", "Explain"];
@@ -46,6 +75,62 @@ fn is_reading(method: &MethodDescriptor) -> bool {
 
 fn has_field(message: &MessageDescriptor, name: &str, kind: &Kind) -> bool {
     message.get_field_by_name(name).is_some_and(|field| field.kind() == *kind && !field.is_list())
+}
+
+/// The comment before the thing with this path in its file.
+fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let info = file.file_descriptor_proto().source_code_info.as_ref().expect("comments are kept");
+    let location = info.location.iter().find(|location| location.path == path);
+    location.and_then(|location| location.leading_comments.clone()).unwrap_or_default()
+}
+
+/// What a text names in capitals.
+fn names_in_capitals(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+    words.filter(|word| word.contains('_') && !word.starts_with('_') && !word.ends_with('_'))
+}
+
+/// What the comment of a method says of its errors; also what it says by naming another method, or its service.
+fn errors(method: &MethodDescriptor) -> String {
+    let service = method.parent_service();
+    let file = service.parent_file();
+    let (own, all) = (comment(&file, method.path()), comment(&file, service.path()));
+    let Some((_, own)) = own.split_once("Errors:") else { return String::new() };
+    let (_, of_every) = all.split_once("Errors of every method:").unwrap_or_default();
+    let mut errors = format!("{own} {of_every}");
+    if own.contains("as the service says") {
+        errors.push_str(&all);
+    }
+    if let Some((_, other)) = own.split_once("those of ") {
+        let other = service.methods().find(|method| other.starts_with(method.name())).expect("a method");
+        errors.push_str(&self::errors(&other));
+    }
+    errors
+}
+
+/// R47: whoever calls a method knows from its comment what it may answer; each name there is a reason.
+#[test]
+fn every_method_tells_its_errors() {
+    let mut offenders = Vec::new();
+    for method in methods() {
+        let (told, request) = (errors(&method), method.input());
+        let has = |field: &str| request.get_field_by_name(field).is_some();
+        let told: Vec<_> = names_in_capitals(&told).collect();
+        for (_, reasons) in ERRORS_BY_FIELD.iter().filter(|(field, _)| has(field)) {
+            let missing = reasons.iter().filter(|reason| !told.contains(reason));
+            offenders
+                .extend(missing.map(|reason| format!("{} does not tell of {reason}", method.full_name())));
+        }
+        let is_reason =
+            |name: &str| v1::ErrorReason::from_str_name(&format!("ERROR_REASON_{name}")).is_some();
+        // The one status that a comment names.
+        let unknown = told.iter().filter(|name| !is_reason(name) && **name != "OUT_OF_RANGE");
+        offenders.extend(unknown.map(|name| format!("{}: {name} is no reason", method.full_name())));
+        if told.is_empty() {
+            offenders.push(format!("{} tells of none", method.full_name()));
+        }
+    }
+    check("comments of methods are to be completed", &offenders);
 }
 
 /// R42: default deny is decided by the contract alone, so no method may be without a known scope.
