@@ -77,6 +77,14 @@ async fn environment_and_flags_override_the_file() {
     assert!(told.contains("COUNTERSIGN__LISTEN__PORT"), "{told}");
     let number = "countersign: limits.max_in_flight: is a text";
     check(serve().env("COUNTERSIGN__LIMITS__MAX_IN_FLIGHT", "canary"), 64, number).await;
+    let text =
+        "countersign: sms.twilio.from: is a whole number that does not fit here; write it in double quotes";
+    let from = "COUNTERSIGN__SMS__TWILIO__FROM";
+    let told = check(serve().env(from, "+15005550006"), 64, text).await;
+    assert!(told.contains("'\"…\"'") && told.contains(from), "{told}");
+    assert!(!told.contains("15005550006"), "{told}");
+    let told = check(serve().env(from, "\"+15005550006\""), 64, "countersign: tls.").await;
+    assert!(!told.contains("sms.twilio.from"), "{told}");
     let mut all = serve();
     all.env("COUNTERSIGN__STORE__SQLITE__PATH", "countersign.db")
         .env("COUNTERSIGN__KEYS__FILES__7", "none.key");

@@ -91,6 +91,7 @@ fn parse_table(text: &str) -> Result<toml::Table, Problem> {
 /// What figment says, as a problem with its key and without the value.
 fn problem(error: Error) -> Problem {
     let mut path = error.path;
+    let from_environment = error.metadata.is_some_and(|metadata| metadata.name.contains("environment"));
     let text = match error.kind {
         Kind::UnknownField(name, known) => {
             // The path may end with the field already.
@@ -98,6 +99,11 @@ fn problem(error: Error) -> Problem {
                 path.push(name);
             }
             format!("is not a key of this version; known here: {}", known.join(", "))
+        }
+        // A variable has no type: what looks like a number is read as one, also in a place for texts.
+        Kind::InvalidType(actual, expected) if from_environment && expected.contains("string") => {
+            let kind = kind_of(&actual);
+            format!("is {kind}; write it in double quotes, inside those of the shell: '\"…\"'")
         }
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
             format!("is {}; write {expected}", kind_of(&actual))
@@ -110,7 +116,6 @@ fn problem(error: Error) -> Problem {
         _ => "cannot be read; compare it with the example in the documentation".to_owned(),
     };
     let key = path.join(".");
-    let from_environment = error.metadata.is_some_and(|metadata| metadata.name.contains("environment"));
     if from_environment {
         let variable = format!("{ENV_PREFIX}{}", path.join(ENV_SEPARATOR).to_uppercase());
         return Problem::new(key, format!("{text} (from the environment, {variable})"));
