@@ -67,9 +67,34 @@ pub struct Violation {
     pub problem: String,
 }
 
+/// Fields that a text names at most, so that a log stays readable; `violations` has all.
+const FIELDS_TOLD: usize = 8;
+
+/// What somebody can act on, in one line: the reason, the scope that is missing, when to come back, what to ask the operators
+/// of the service about, and the first fields that are wrong. Nothing of it is a value that was sent.
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.reason_name, self.message)
+        write!(f, "{}: {}", self.reason_name, self.message)?;
+        if let Some(scope) = self.metadata.get("scope") {
+            write!(f, "; it takes the scope {scope}")?;
+        }
+        if let Some(after) = self.retry_after {
+            write!(f, "; try again in {} s", after.as_millis().div_ceil(1_000).max(1))?;
+        }
+        if let Some(incident) = &self.incident_id {
+            write!(f, "; incident {incident}")?;
+        }
+        for Violation { field, problem } in self.violations.iter().take(FIELDS_TOLD) {
+            if *problem == self.message {
+                write!(f, "; {field}")?;
+            } else {
+                write!(f, "; {field}: {problem}")?;
+            }
+        }
+        match self.violations.len().saturating_sub(FIELDS_TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 
@@ -95,4 +120,51 @@ pub(crate) fn of(status: Status) -> Error {
         retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
         incident_id: details.request_info().map(|request| request.request_id.clone()),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_types::{ErrorDetails, FieldViolation};
+
+    fn told(reason: &str, message: &str, mut details: ErrorDetails) -> String {
+        let scope = HashMap::from([("scope".to_owned(), "policy.weaken".to_owned())]);
+        let metadata = if reason == "CALLER_SCOPE_MISSING" { scope } else { HashMap::new() };
+        details.set_error_info(reason, countersign_api::ERROR_DOMAIN, metadata);
+        of(Status::with_error_details(Code::InvalidArgument, message, details)).to_string()
+    }
+
+    /// R53: a developer who logs an error reads which fields are wrong, a few of them, and never what was sent.
+    #[test]
+    fn an_error_names_the_fields_that_are_wrong() {
+        let fields = |count: usize| {
+            let violations = (1..=count).map(|n| FieldViolation::new(format!("field_{n}"), "is required"));
+            ErrorDetails::with_bad_request(violations.collect::<Vec<_>>())
+        };
+        assert_eq!(
+            told("FIELD_INVALID", "a field is not valid", fields(2)),
+            "FIELD_INVALID: a field is not valid; field_1: is required; field_2: is required"
+        );
+        let many = told("FIELD_INVALID", "a field is not valid", fields(11));
+        assert!(many.ends_with("; field_8: is required; and 3 more"), "{many}");
+        // One that is about a single field says the same of it.
+        let one = ErrorDetails::with_bad_request_violation("proof.code", "the code is not right");
+        assert_eq!(
+            told("PROOF_INCORRECT", "the code is not right", one),
+            "PROOF_INCORRECT: the code is not right; proof.code"
+        );
+    }
+
+    /// What somebody can act on is told: a scope, a time to come back, an id to ask with.
+    #[test]
+    fn an_error_says_what_to_do() {
+        assert_eq!(
+            told("CALLER_SCOPE_MISSING", "not granted", ErrorDetails::new()),
+            "CALLER_SCOPE_MISSING: not granted; it takes the scope policy.weaken"
+        );
+        let soon = ErrorDetails::with_retry_info(Some(Duration::from_millis(1_200)));
+        assert_eq!(told("OVERLOADED", "too much", soon), "OVERLOADED: too much; try again in 2 s");
+        let fault = ErrorDetails::with_request_info("i-7", "");
+        assert_eq!(told("INTERNAL_ERROR", "a fault", fault), "INTERNAL_ERROR: a fault; incident i-7");
+    }
 }

@@ -61,20 +61,31 @@ def short(secret):
     return f"{secret[:4]}…"
 
 
+# How many fields a text names at most.
+FIELDS_TOLD = 8
+
+
 class Refusal(Exception):
-    """An error of the service: its status, the reason to decide by, and what belongs to it."""
+    """An error of the service: its status, the reason to decide by, and what belongs to it.
+
+    Its text names the fields that are wrong. Nothing of it is a value that was sent.
+    """
 
     def __init__(self, error):
         self.status = error.code().name
         self.reason = ""
         self.metadata = {}
+        self.violations = []
         rich = rpc_status.from_call(error)
         for detail in rich.details if rich else ():
-            info = error_details_pb2.ErrorInfo()
+            info, wrong = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
             if detail.Unpack(info) and info.domain == "countersign":
                 self.reason = info.reason
                 self.metadata = dict(info.metadata)
-        super().__init__(f"{self.status} {self.reason or error.details()}")
+            elif detail.Unpack(wrong):
+                self.violations = [(one.field, one.description) for one in wrong.field_violations]
+        fields = "".join(f"; {field}: {problem}" for field, problem in self.violations[:FIELDS_TOLD])
+        super().__init__(f"{self.status} {self.reason or error.details()}{fields}")
 
 
 def certificates(authority, certificate, key):

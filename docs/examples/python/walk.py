@@ -51,6 +51,8 @@ def refused(what, reason, call, **metadata):
         told = {key: refusal.metadata.get(key) for key in metadata}
         if told != metadata:
             raise Surprise(f"{what}: the metadata is {refusal.metadata}") from refusal
+        if metadata.get("field", "") not in str(refusal):
+            raise Surprise(f"{what}: its text does not name the field: {refusal}") from refusal
         say(f"  {what}: {refusal.status} {refusal.reason}")
         return refusal
     raise Surprise(f"{what}: answered, where {reason} was due")

@@ -100,17 +100,17 @@ impl From<Error> for Failure {
 
 /// What the service says, by who can do something about it.
 fn refused(refusal: &Refusal) -> Failure {
-    let mut problems = Problems::default();
-    for violation in &refusal.violations {
-        problems.add(Problem::new(&*violation.field, &*violation.problem));
-    }
     if refusal.code == Code::InvalidArgument {
+        let mut problems = Problems::default();
+        for violation in &refusal.violations {
+            problems.add(Problem::new(&*violation.field, &*violation.problem));
+        }
         if problems.is_empty() {
             problems.add(Problem::new(&*refusal.reason_name, &*refusal.message));
         }
         return problems.into();
     }
-    let text = told_in_full(refusal, &problems);
+    let text = refusal.to_string();
     // What passes by itself is no finding, whatever its status.
     let passes = matches!(refusal.reason, Some(Reason::Contended | Reason::RequestInProgress));
     match refusal.code {
@@ -118,18 +118,8 @@ fn refused(refusal: &Refusal) -> Failure {
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Unavailable(text),
         _ if passes => Failure::Unavailable(text),
         Code::Internal | Code::Unknown => Failure::Internal(text),
-        _ => Failure::Found(text.lines().map(str::to_owned).collect()),
+        _ => Failure::Found(vec![text]),
     }
-}
-
-/// Everything that somebody can act on: the reason, the scope that is missing, when to come back, what to ask the operators of
-/// the service about, and below that the fields.
-fn told_in_full(refusal: &Refusal, problems: &Problems) -> String {
-    let scope = refusal.metadata.get("scope").map(|scope| format!("; it takes the scope {scope}"));
-    let when = refusal.retry_after.map(|after| format!("; try again in {} s", after.as_secs().max(1)));
-    let incident = refusal.incident_id.as_ref().map(|incident| format!("; incident {incident}"));
-    let more: String = [scope, when, incident].into_iter().flatten().collect();
-    if problems.is_empty() { format!("{refusal}{more}") } else { format!("{refusal}{more}\n{problems}") }
 }
 
 #[cfg(test)]
@@ -162,14 +152,9 @@ mod tests {
         missing.metadata.insert("scope".to_owned(), "policy.weaken".to_owned());
         let problem = "asks less".to_owned();
         missing.violations.push(Violation { field: "totp.past_steps".to_owned(), problem });
-        let lines = refused(&missing).lines();
-        assert_eq!(
-            lines,
-            [
-                "CALLER_SCOPE_MISSING: as it is; it takes the scope policy.weaken",
-                "totp.past_steps: asks less"
-            ]
-        );
+        let told_in_full =
+            "CALLER_SCOPE_MISSING: as it is; it takes the scope policy.weaken; totp.past_steps: asks less";
+        assert_eq!(refused(&missing).lines(), [told_in_full]);
         let mut fault = told(Code::Internal, Reason::InternalError);
         fault.incident_id = Some("i-7".to_owned());
         assert_eq!(refused(&fault).lines(), ["INTERNAL_ERROR: as it is; incident i-7"]);
