@@ -2,10 +2,12 @@
 
 use super::*;
 use countersign_application::NoticeRules;
+use countersign_notify::SmtpTls;
 use std::collections::BTreeSet;
 
 const LONG: &str = include_str!("../../../../../docs/operations/countersign.example.toml");
 const SMALL: &str = include_str!("../../../../../docs/operations/countersign.small.toml");
+const KEYS: &str = include_str!("../../../../../docs/operations/running.md");
 const SHAPE: &str = include_str!("../raw.rs");
 
 /// What an example says, with the files of a folder in the place of those that it names.
@@ -47,6 +49,17 @@ fn the_example_is_a_configuration() {
     assert_eq!(config.sms.limits, check(GOOD).unwrap().sms.limits);
     assert_eq!(config.observe.traces.map(|traces| traces.sample_ratio), Some(1.0));
     assert!(config.observe.metrics.is_some());
+}
+
+/// The table of keys and the long example know the port of mail that each kind of TLS takes.
+#[test]
+fn the_ports_of_mail_are_told() {
+    let [starttls, implicit, none] =
+        [SmtpTls::StartTls, SmtpTls::Implicit, SmtpTls::None].map(SmtpTls::default_port);
+    let row = KEYS.lines().find(|line| line.starts_with("| `notices.smtp.host`, `.port`, `.tls` |")).unwrap();
+    assert!(row.contains(&format!("{starttls}, {implicit} or {none}")), "{row}");
+    let line = format!("# Default {starttls} with starttls, {implicit} with implicit, {none} with none.\n");
+    assert!(LONG.contains(&line), "{line}");
 }
 
 /// The small example is a configuration that serves production.
