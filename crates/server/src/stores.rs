@@ -8,7 +8,7 @@ use countersign_domain::sms::budget::SendLimits;
 use countersign_keyring::Keyring;
 use countersign_ports::{
     AuditLog, AuditProgress, ClaimErasure, Clock, DeadLetters, EventLog, Lifeline, Maintenance, Outbox,
-    PolicyStore, SendLedger, StoreError, UserQueries, UserStore, Vault,
+    PolicyStore, SendLedger, SmsSender, StoreError, UserQueries, UserStore, Vault,
 };
 use countersign_store_postgres::PostgresStore;
 use countersign_store_sqlite::SqliteStore;
@@ -44,6 +44,14 @@ pub(crate) struct Stores {
     pub(crate) lifeline: Arc<dyn Lifeline>,
     /// What stands under root keys.
     pub(crate) vault: Arc<dyn Vault>,
+}
+
+/// Who delivers text messages, and how many a day allows.
+pub(crate) struct Sending {
+    /// Who; none where nobody is configured.
+    pub(crate) text_messages: Option<Arc<dyn SmsSender>>,
+    /// How many.
+    pub(crate) limits: SendLimits,
 }
 
 impl Stores {
@@ -82,8 +90,15 @@ impl Stores {
         }
     }
 
-    /// What the use cases need, without text messages.
-    pub(crate) fn deps(&self, digests: Digests, clock: Arc<dyn Clock>) -> Deps {
+    /// What the use cases need in a node. `restores` is how often a backup of the store was put back: by that, tokens of
+    /// the log from before are refused (R64).
+    pub(crate) fn deps(
+        &self,
+        digests: Digests,
+        clock: Arc<dyn Clock>,
+        Sending { text_messages, limits }: Sending,
+        restores: u64,
+    ) -> Deps {
         Deps {
             users: Arc::clone(&self.users),
             policies: Arc::clone(&self.policies),
@@ -95,10 +110,16 @@ impl Stores {
             digests,
             keys: Arc::new(WebAuthn),
             sends: Arc::clone(&self.sends),
-            text_messages: None,
-            send_limits: SendLimits::default(),
-            restores: 0,
+            text_messages,
+            send_limits: limits,
+            restores,
         }
+    }
+
+    /// What the use cases need in a command of an operator, which nobody calls: it sends no message, and neither gives nor
+    /// takes a token of the log, so that it does not matter how often a backup was put back.
+    pub(crate) fn deps_of_command(&self, digests: Digests, clock: Arc<dyn Clock>) -> Deps {
+        self.deps(digests, clock, Sending { text_messages: None, limits: SendLimits::default() }, 0)
     }
 }
 

@@ -108,7 +108,7 @@ impl Dropping {
         // where it is another than it was, and remembered, so that no other can take its id later (R52).
         vault::admit(stores.vault.as_ref(), &keyring, &retired, clock.now()).await?;
         let evidence = evidence::of(&stores, &keyring, exporters);
-        let app = Application::new(stores.deps(keyring.digests(), clock));
+        let app = Application::new(stores.deps_of_command(keyring.digests(), clock));
         Ok(app.keep_sealed_events(stores.maintenance.as_ref(), Some(age), &evidence).await?)
     }
 }

@@ -71,8 +71,7 @@ impl Restore {
     }
 
     async fn all_users(&self, clock: &Arc<GuardedClock>) -> Result<Counts, Failure> {
-        let deps = self.stores.deps(self.keyring.digests(), Arc::clone(clock) as Arc<dyn Clock>);
-        let app = Application::new(deps);
+        let app = Application::new(self.stores.deps_of_command(self.keyring.digests(), clock.clone()));
         let (mut after, mut counts) = (None, Counts::default());
         let mut under_way: JoinSet<Result<(), AppError>> = JoinSet::new();
         loop {

@@ -10,15 +10,17 @@ use crate::hangups::{self, Hangups};
 use crate::jobs::{Job, Work};
 use crate::lifecycle::{Node, Signals};
 use crate::readiness::LookedAt;
-use crate::stores::{self, Stores};
+use crate::stores::{self, Sending, Stores};
 use crate::tokens::Tokens;
 use crate::traces::Exporting;
 use crate::witness::{self, Witness};
 use crate::{evidence, listener, metrics, notifier, telemetry, tls, vault};
 use countersign_api_grpc::{Callers, Options, Rate, TokenVerifier};
-use countersign_application::{Application, Deps};
+use countersign_application::Application;
+use countersign_keyring::Keyring;
 use countersign_ports::Clock;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -50,26 +52,12 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     let exporters = evidence::exporters(&audit)?;
     let notifier = notifier::of(notices.channel, Arc::new(SystemClock))?;
     let kind = store.kind();
-    if let (true, StoreConfig::Postgres(options)) = (development, &store) {
-        countersign_store_postgres::migrate(&options.url).await?;
-    }
-    let Keys { keyring, retired } = keys;
-    let keyring = Arc::new(keyring);
-    let stores = stores::open(store, Arc::clone(&keyring)).await?;
-    vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
-    if witness.is_none() && !development {
-        tracing::warn!("this node would not notice a restored database; give it a store.witness_file");
-    }
-    let witness = Arc::new(Witness::open(witness)?);
-    let restores = goes_on(&stores, &witness).await?;
-    let clock = Arc::new(GuardedClock::start());
-    clock.compare_with(stores.maintenance.as_ref()).await?;
-    let digests = keyring.digests();
+    let Admitted { stores, keyring, witness, restores, clock } =
+        admit(store, keys, witness, development).await?;
     let evidence = evidence::of(&stores, &keyring, exporters);
-    let send_limits = sms.limits;
     let text_messages = sms.gateway.map(|gateway| gateway.sender(Arc::new(SystemClock))).transpose()?;
-    let deps = stores.deps(digests, Arc::clone(&clock) as Arc<dyn Clock>);
-    let app = Application::new(Deps { text_messages, send_limits, restores, ..deps });
+    let sending = Sending { text_messages, limits: sms.limits };
+    let app = Application::new(stores.deps(keyring.digests(), clock.clone(), sending, restores));
     if development {
         dev::create_demo_tenants(&app).await?;
     }
@@ -115,6 +103,40 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Failure> {
         tokio::task::block_in_place(|| traces.shut_down());
     }
     served
+}
+
+/// A store that may be served from.
+struct Admitted {
+    stores: Stores,
+    keyring: Arc<Keyring>,
+    /// What this node has seen of the store.
+    witness: Arc<Witness>,
+    /// How often a backup of the store was put back.
+    restores: u64,
+    clock: Arc<GuardedClock>,
+}
+
+/// Opens the store, and refuses it where a root key is missing or another one, and where it is not the database that it was.
+async fn admit(
+    store: StoreConfig,
+    Keys { keyring, retired }: Keys,
+    witness: Option<PathBuf>,
+    development: bool,
+) -> Result<Admitted, Failure> {
+    if let (true, StoreConfig::Postgres(options)) = (development, &store) {
+        countersign_store_postgres::migrate(&options.url).await?;
+    }
+    let keyring = Arc::new(keyring);
+    let stores = stores::open(store, Arc::clone(&keyring)).await?;
+    vault::admit(stores.vault.as_ref(), &keyring, &retired, SystemClock.now()).await?;
+    if witness.is_none() && !development {
+        tracing::warn!("this node would not notice a restored database; give it a store.witness_file");
+    }
+    let witness = Arc::new(Witness::open(witness)?);
+    let restores = goes_on(&stores, &witness).await?;
+    let clock = Arc::new(GuardedClock::start());
+    clock.compare_with(stores.maintenance.as_ref()).await?;
+    Ok(Admitted { stores, keyring, witness, restores, clock })
 }
 
 fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
