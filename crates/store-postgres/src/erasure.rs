@@ -4,11 +4,12 @@ use crate::convert::RowId;
 use crate::error::from_sql;
 use crate::event_log::{bounds, horizon_now, position};
 use crate::store::PostgresStore;
+use async_trait::async_trait;
 use countersign_domain::actor::Principal;
 use countersign_domain::audit::ERASED_CLIENT;
 use countersign_domain::ids::{TenantId, UserId};
 use countersign_ports::document::encode_principal;
-use countersign_ports::{Erasing, EventPosition, StoreError};
+use countersign_ports::{ClaimErasure, Erasing, EventPosition, StoreError};
 use sqlx::postgres::PgConnection;
 
 /// Erasures looked at at once; the first that reads is the one.
@@ -28,10 +29,10 @@ struct Reached {
     number: i64,
 }
 
-impl PostgresStore {
-    /// See [`countersign_ports::ClaimErasure::pending_erasure`]. Below the horizon, so that nothing can still come
-    /// before it.
-    pub(crate) async fn next_erasure(&self, after: Option<&Erasing>) -> Result<Option<Erasing>, StoreError> {
+#[async_trait]
+impl ClaimErasure for PostgresStore {
+    /// Below the horizon, so that nothing can still come before it.
+    async fn pending_erasure(&self, after: Option<&Erasing>) -> Result<Option<Erasing>, StoreError> {
         let mut after = after.map_or_else(Pending::before_all, Pending::of);
         loop {
             let mut checkout = self.pool.checkout().await?;
@@ -53,12 +54,7 @@ impl PostgresStore {
         }
     }
 
-    /// See [`countersign_ports::ClaimErasure::erase_claims`].
-    pub(crate) async fn erase_page(
-        &self,
-        erasing: &Erasing,
-        limit: u32,
-    ) -> Result<Option<Erasing>, StoreError> {
+    async fn erase_claims(&self, erasing: &Erasing, limit: u32) -> Result<Option<Erasing>, StoreError> {
         let (after, told) = (bounds(erasing.after), bounds(Some(erasing.told)));
         // The rows are found by position and changed by key. Nothing else changes a row of the log, so no lock is
         // needed between the two; another node that erases the same makes the same of it.

@@ -8,10 +8,11 @@ use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;
 use crate::rows::EventRow;
 use crate::store::PostgresStore;
+use async_trait::async_trait;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{EventPosition, EventQuery, Look, StoreError, StoredEvent};
+use countersign_ports::{EventLog, EventPosition, EventQuery, Look, StoreError, StoredEvent};
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
 use time::{OffsetDateTime, Time};
@@ -40,9 +41,9 @@ struct Horizon {
     uncertain: bool,
 }
 
-impl PostgresStore {
-    /// See [`countersign_ports::EventLog::look`].
-    pub(crate) async fn look_at_events(&self, query: &EventQuery) -> Result<Look, StoreError> {
+#[async_trait]
+impl EventLog for PostgresStore {
+    async fn look(&self, query: &EventQuery) -> Result<Look, StoreError> {
         let mut checkout = self.pool.checkout_for(&query.tenant).await?;
         let looked = self.pool.within(below_horizon(checkout.connection(), query)).await;
         let (rows, stopped_at) = checkout.conclude(looked).map_err(|error| from_sql(&error))?;
@@ -53,8 +54,7 @@ impl PostgresStore {
         Ok(Look { events, stopped_at })
     }
 
-    /// See [`countersign_ports::EventLog::made_between`].
-    pub(crate) async fn events_made_between(
+    async fn made_between(
         &self,
         tenant: &TenantId,
         kinds: &[EventType],
@@ -83,8 +83,7 @@ impl PostgresStore {
         rows.into_iter().map(EventRow::into_event).collect()
     }
 
-    /// See [`countersign_ports::EventLog::floor`].
-    pub(crate) async fn event_floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+    async fn floor(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
         let query = sqlx::query!(
             "SELECT transaction_id, number FROM event_floors WHERE tenant_id = $1",
             tenant.as_str()
@@ -96,25 +95,12 @@ impl PostgresStore {
         floor.map(|floor| position(&row, floor.transaction_id, floor.number)).transpose()
     }
 
-    /// See [`countersign_ports::EventLog::head`].
-    pub(crate) async fn event_head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
+    async fn head(&self, tenant: &TenantId) -> Result<Option<EventPosition>, StoreError> {
         let mut checkout = self.pool.checkout_for(tenant).await?;
         let head = self.pool.within(head_below_horizon(checkout.connection(), tenant)).await;
         let head = checkout.conclude(head).map_err(|error| from_sql(&error))?;
         let row = RowId { entity: "last event", id: tenant };
         head.map(|(transaction, number)| position(&row, transaction, number)).transpose()
-    }
-
-    /// See [`countersign_ports::UserStore::is_committed`].
-    pub(crate) async fn event_exists(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM events WHERE tenant_id = $1 AND event_id = $2) AS "exists!""#,
-            tenant.as_str(),
-            event.uuid(),
-        );
-        let mut checkout = self.pool.checkout_for(tenant).await?;
-        let exists = self.pool.within(query.fetch_one(checkout.connection())).await;
-        checkout.conclude(exists).map_err(|error| from_sql(&error))
     }
 }
 

@@ -4,7 +4,7 @@
 //! `countersign-testkit`. Sealing is the keyring's, JSON documents are `countersign_ports::document`'s.
 //!
 //! # Where to look
-//! - [`PostgresStore`] in `store`: which module keeps which promise.
+//! - [`PostgresStore`] in `store`: what it is made of. Each port is implemented in the module of its matter.
 //! - `migrations/`: the schema. `schema` runs them; `.sqlx/` is what the query macros know of it, written by
 //!   `cargo xtask db prepare`, so that a build needs no database.
 //! - `load`: the statements that load a user, which `users` and `loader` send. `rows`: from columns to domain types.

@@ -4,9 +4,10 @@ use crate::convert::{RowId, time_bound, time_in, time_out};
 use crate::error::{Failure, from_sql};
 use crate::rows::EventRow;
 use crate::store::PostgresStore;
+use async_trait::async_trait;
 use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, OutboxEntry, StoreError};
+use countersign_ports::{MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError};
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -30,9 +31,9 @@ struct NoticeRow {
     attempts: i64,
 }
 
-impl PostgresStore {
-    /// See [`countersign_ports::Outbox::lease`].
-    pub(crate) async fn lease_notices(
+#[async_trait]
+impl Outbox for PostgresStore {
+    async fn lease(
         &self,
         now: Timestamp,
         lease_until: Timestamp,
@@ -54,6 +55,42 @@ impl PostgresStore {
         Ok(entries)
     }
 
+    async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
+        let ids: Vec<_> = notices.iter().map(|id| id.0).collect();
+        let query = sqlx::query!("DELETE FROM outbox WHERE notice_id = ANY($1)", &ids);
+        let mut checkout = self.pool.checkout().await?;
+        let done = self.pool.within(query.execute(checkout.connection())).await;
+        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
+    }
+
+    async fn failed(
+        &self,
+        notice: &NoticeRecord,
+        retry_time: Option<Timestamp>,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
+        // The user's later ones wait for it, and are due with it: else each lease would go through all of them.
+        let query = sqlx::query!(
+            "WITH put_off AS (
+                UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1
+                RETURNING tenant_id, user_id, create_time, notice_id
+            )
+            UPDATE outbox AS later SET due_time = $2 FROM put_off
+            WHERE later.tenant_id = put_off.tenant_id AND later.user_id = put_off.user_id
+                AND (later.create_time, later.notice_id) > (put_off.create_time, put_off.notice_id)
+                AND later.due_time < $2",
+            notice.id.0,
+            due_time,
+            why,
+        );
+        let mut checkout = self.pool.checkout().await?;
+        let done = self.pool.within(query.execute(checkout.connection())).await;
+        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
+    }
+}
+
+impl PostgresStore {
     /// What becomes of a leased notice that is not as it must be: the others leave without it.
     async fn unreadable(
         &self,
@@ -78,42 +115,6 @@ impl PostgresStore {
             id,
             UNREADABLE,
             time_bound(now),
-        );
-        let mut checkout = self.pool.checkout().await?;
-        let done = self.pool.within(query.execute(checkout.connection())).await;
-        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
-    }
-
-    /// See [`countersign_ports::Outbox::delivered`].
-    pub(crate) async fn delete_notices(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
-        let ids: Vec<_> = notices.iter().map(|id| id.0).collect();
-        let query = sqlx::query!("DELETE FROM outbox WHERE notice_id = ANY($1)", &ids);
-        let mut checkout = self.pool.checkout().await?;
-        let done = self.pool.within(query.execute(checkout.connection())).await;
-        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
-    }
-
-    /// See [`countersign_ports::Outbox::failed`].
-    pub(crate) async fn postpone_notice(
-        &self,
-        id: NoticeId,
-        retry_time: Option<Timestamp>,
-        why: &str,
-    ) -> Result<(), StoreError> {
-        let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
-        // The user's later ones wait for it, and are due with it: else each lease would go through all of them.
-        let query = sqlx::query!(
-            "WITH put_off AS (
-                UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1
-                RETURNING tenant_id, user_id, create_time, notice_id
-            )
-            UPDATE outbox AS later SET due_time = $2 FROM put_off
-            WHERE later.tenant_id = put_off.tenant_id AND later.user_id = put_off.user_id
-                AND (later.create_time, later.notice_id) > (put_off.create_time, put_off.notice_id)
-                AND later.due_time < $2",
-            id.0,
-            due_time,
-            why,
         );
         let mut checkout = self.pool.checkout().await?;
         let done = self.pool.within(query.execute(checkout.connection())).await;

@@ -1,10 +1,12 @@
-//! Reading tenants and their policies. Writing them is a commit like any other.
+//! Tenants and their policies. Writing them is a commit like any other.
 
+use crate::commit::{TenantWork, Work};
 use crate::convert::{RowId, time_out};
 use crate::error::from_sql;
 use crate::store::PostgresStore;
+use async_trait::async_trait;
 use countersign_domain::ids::{PolicyRevision, TenantId};
-use countersign_ports::{StoreError, TenantRecord, document};
+use countersign_ports::{ChangeSet, Commit, PolicyStore, StoreError, Tell, TenantRecord, document};
 use time::OffsetDateTime;
 
 struct PolicyRow {
@@ -30,9 +32,9 @@ impl PolicyRow {
     }
 }
 
-impl PostgresStore {
-    /// See [`countersign_ports::PolicyStore::policy`].
-    pub(crate) async fn load_policy(
+#[async_trait]
+impl PolicyStore for PostgresStore {
+    async fn policy(
         &self,
         tenant: &TenantId,
         revision: Option<PolicyRevision>,
@@ -51,12 +53,22 @@ impl PostgresStore {
         checkout.conclude(row).map_err(|error| from_sql(&error))?.map(PolicyRow::into_record).transpose()
     }
 
-    /// See [`countersign_ports::PolicyStore::tenants`].
-    pub(crate) async fn list_tenants(
+    async fn put_policy(
         &self,
-        after: Option<&TenantId>,
-        limit: u32,
-    ) -> Result<Vec<TenantRecord>, StoreError> {
+        record: TenantRecord,
+        change: ChangeSet,
+        tell: Tell,
+    ) -> Result<Commit, StoreError> {
+        let tenant = Some(TenantWork::Put(&record, tell));
+        self.committer.commit_work(Work { change: &change, tenant }).await
+    }
+
+    async fn delete_tenant(&self, current: PolicyRevision, change: ChangeSet) -> Result<Commit, StoreError> {
+        let tenant = Some(TenantWork::Delete(current));
+        self.committer.commit_work(Work { change: &change, tenant }).await
+    }
+
+    async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<TenantRecord>, StoreError> {
         // No id is empty, so all are after the empty one.
         let query = sqlx::query_as!(
             PolicyRow,

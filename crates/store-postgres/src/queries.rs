@@ -1,4 +1,5 @@
-//! Lists of the users of a tenant, one statement each, without loading a user. Counts are not here.
+//! Lists of the users of a tenant, one statement each, without loading a user. Counts by facts are in `tallies`, lists of
+//! requests for a reset in `reset_requests`.
 //!
 //! What facts mean is the domain's. Here a combination of facts is a number, its place in [`Facts::all`], so that a
 //! statement compares numbers and its text is the same for any combinations.
@@ -9,9 +10,11 @@
 use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;
 use crate::store::PostgresStore;
-use countersign_domain::coverage::Facts;
-use countersign_domain::ids::{TenantId, UserId};
-use countersign_ports::{StoreError, UserQuery};
+use async_trait::async_trait;
+use countersign_domain::coverage::{Facts, FactsAt};
+use countersign_domain::ids::{TeamId, TenantId, UserId};
+use countersign_domain::user::ResetRequest;
+use countersign_ports::{ResetRequestQuery, StoreError, UserQueries, UserQuery};
 use sqlx::postgres::{PgArguments, PgConnection, Postgres};
 use sqlx::query::QueryAs;
 use sqlx::{Error, Execute};
@@ -21,9 +24,9 @@ use time::OffsetDateTime;
 /// Users of one answer at most.
 const MOST: u32 = 1_000;
 
-impl PostgresStore {
-    /// See [`countersign_ports::UserQueries::list`].
-    pub(crate) async fn list_users(&self, query: &UserQuery) -> Result<Vec<UserId>, StoreError> {
+#[async_trait]
+impl UserQueries for PostgresStore {
+    async fn list(&self, query: &UserQuery) -> Result<Vec<UserId>, StoreError> {
         let mut checkout = self.pool.checkout_for(&query.tenant).await?;
         let rows = self.pool.within(list(checkout.connection(), query)).await;
         let rows = checkout.conclude(rows).map_err(|error| from_sql(&error))?;
@@ -33,11 +36,17 @@ impl PostgresStore {
         };
         rows.into_iter().map(user).collect()
     }
-}
 
-impl PostgresStore {
-    /// See [`countersign_ports::UserQueries::with_keys_alone`].
-    pub(crate) async fn count_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+    async fn count(
+        &self,
+        tenant: &TenantId,
+        at: &FactsAt,
+        teams: Option<&[TeamId]>,
+    ) -> Result<Vec<(Facts, u64)>, StoreError> {
+        self.count_users(tenant, at, teams).await
+    }
+
+    async fn with_keys_alone(&self, tenant: &TenantId) -> Result<u64, StoreError> {
         let mut checkout = self.pool.checkout_for(tenant).await?;
         let count = sqlx::query_scalar!(
             r#"SELECT count(DISTINCT k.user_id) AS "count!" FROM authenticators AS k
@@ -52,6 +61,13 @@ impl PostgresStore {
         let count = self.pool.within(count.fetch_one(checkout.connection())).await;
         let count = checkout.conclude(count).map_err(|error| from_sql(&error))?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn reset_requests(
+        &self,
+        query: &ResetRequestQuery,
+    ) -> Result<Vec<(UserId, ResetRequest)>, StoreError> {
+        self.list_reset_requests(query).await
     }
 }
 

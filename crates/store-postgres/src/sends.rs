@@ -4,19 +4,16 @@ use crate::commit::sends;
 use crate::convert::RowId;
 use crate::error::from_sql;
 use crate::store::PostgresStore;
+use async_trait::async_trait;
 use countersign_domain::ids::TenantId;
 use countersign_domain::sms::budget::{SendCharge, SendCounters, SendCounts};
-use countersign_ports::{Commit, StoreError};
+use countersign_ports::{Commit, SendLedger, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-impl PostgresStore {
-    /// See [`countersign_ports::SendLedger::counts`].
-    pub(crate) async fn send_counts(
-        &self,
-        tenant: &TenantId,
-        counters: &SendCounters,
-    ) -> Result<SendCounts, StoreError> {
+#[async_trait]
+impl SendLedger for PostgresStore {
+    async fn counts(&self, tenant: &TenantId, counters: &SendCounters) -> Result<SendCounts, StoreError> {
         let query = sqlx::query!(
             r#"SELECT
                 (SELECT count FROM text_message_counts
@@ -43,23 +40,13 @@ impl PostgresStore {
         })
     }
 
-    /// See [`countersign_ports::SendLedger::give_back`].
-    pub(crate) async fn give_back_send(
-        &self,
-        tenant: &TenantId,
-        counters: &SendCounters,
-    ) -> Result<(), StoreError> {
+    async fn give_back(&self, tenant: &TenantId, counters: &SendCounters) -> Result<(), StoreError> {
         let mut checkout = self.pool.checkout_for(tenant).await?;
         let done = self.pool.within(give_back(checkout.connection(), tenant, counters)).await;
         checkout.conclude(done).map_err(|error| from_sql(&error))
     }
 
-    /// See [`countersign_ports::SendLedger::charge`].
-    pub(crate) async fn charge_send(
-        &self,
-        tenant: &TenantId,
-        charge: &SendCharge,
-    ) -> Result<Commit, StoreError> {
+    async fn charge(&self, tenant: &TenantId, charge: &SendCharge) -> Result<Commit, StoreError> {
         let mut checkout = self.pool.checkout_for(tenant).await?;
         let done = self.pool.within(charge_alone(checkout.connection(), tenant, charge)).await;
         checkout.conclude(done).map_err(|error| from_sql(&error))

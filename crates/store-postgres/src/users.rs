@@ -1,19 +1,17 @@
-//! Loading a user: with those who are loaded at the same time, or alone where that is switched off.
+//! Loading and committing users: with others at the same time, or alone where that is switched off.
 
+use crate::commit::Work;
 use crate::error::from_sql;
 use crate::load;
 use crate::rows::LoadRow;
 use crate::store::PostgresStore;
-use countersign_domain::ids::UserRef;
-use countersign_ports::{Loaded, RequestKey, StoreError};
+use async_trait::async_trait;
+use countersign_domain::ids::{EventId, TenantId, UserRef};
+use countersign_ports::{ChangeSet, Commit, Loaded, RequestKey, StoreError, UserStore};
 
-impl PostgresStore {
-    /// See [`countersign_ports::UserStore::load`].
-    pub(crate) async fn load_user(
-        &self,
-        user: &UserRef,
-        request: Option<&RequestKey>,
-    ) -> Result<Option<Loaded>, StoreError> {
+#[async_trait]
+impl UserStore for PostgresStore {
+    async fn load(&self, user: &UserRef, request: Option<&RequestKey>) -> Result<Option<Loaded>, StoreError> {
         let row = if let Some(group) = &self.group {
             group.loader.load(user, request).await?
         } else {
@@ -23,6 +21,26 @@ impl PostgresStore {
         row.map(|row| row.into_loaded(user, request, &self.keyring)).transpose()
     }
 
+    async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
+        match &self.group {
+            Some(group) => group.writer.commit(change).await,
+            None => self.committer.commit_work(Work { change: &change, tenant: None }).await,
+        }
+    }
+
+    async fn is_committed(&self, tenant: &TenantId, event: EventId) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM events WHERE tenant_id = $1 AND event_id = $2) AS "exists!""#,
+            tenant.as_str(),
+            event.uuid(),
+        );
+        let mut checkout = self.pool.checkout_for(tenant).await?;
+        let exists = self.pool.within(query.fetch_one(checkout.connection())).await;
+        checkout.conclude(exists).map_err(|error| from_sql(&error))
+    }
+}
+
+impl PostgresStore {
     async fn load_alone(
         &self,
         user: &UserRef,
