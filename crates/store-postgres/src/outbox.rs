@@ -1,7 +1,7 @@
 //! The outbox: leasing the oldest notice of each user, and what became of it. Commits fill it.
 
 use crate::convert::{RowId, time_bound, time_in, time_out};
-use crate::error::{Failure, from_sql};
+use crate::error::{Failure, from_sql, is_transient};
 use crate::rows::EventRow;
 use crate::store::PostgresStore;
 use async_trait::async_trait;
@@ -70,23 +70,13 @@ impl Outbox for PostgresStore {
         why: &str,
     ) -> Result<(), StoreError> {
         let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
-        // The user's later ones wait for it, and are due with it: else each lease would go through all of them.
-        let query = sqlx::query!(
-            "WITH put_off AS (
-                UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1
-                RETURNING tenant_id, user_id, create_time, notice_id
-            )
-            UPDATE outbox AS later SET due_time = $2 FROM put_off
-            WHERE later.tenant_id = put_off.tenant_id AND later.user_id = put_off.user_id
-                AND (later.create_time, later.notice_id) > (put_off.create_time, put_off.notice_id)
-                AND later.due_time < $2",
-            notice.id.0,
-            due_time,
-            why,
-        );
         let mut checkout = self.pool.checkout().await?;
-        let done = self.pool.within(query.execute(checkout.connection())).await;
-        checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
+        let mut done = self.pool.within(put_off(checkout.connection(), notice.id, due_time, why)).await;
+        // Another notice of the user may be put off at the same time, with the same later ones in another order.
+        if done.as_ref().is_err_and(is_transient) {
+            done = self.pool.within(put_off(checkout.connection(), notice.id, due_time, why)).await;
+        }
+        checkout.conclude(done).map_err(|error| from_sql(&error))
     }
 }
 
@@ -120,6 +110,30 @@ impl PostgresStore {
         let done = self.pool.within(query.execute(checkout.connection())).await;
         checkout.conclude(done).map(drop).map_err(|error| from_sql(&error))
     }
+}
+
+/// The user's later notices wait for this one, and are due with it: else each lease would go through those of every user
+/// who waits.
+async fn put_off(
+    connection: &mut PgConnection,
+    id: NoticeId,
+    due_time: Option<OffsetDateTime>,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query!(
+        "WITH put_off AS (
+            UPDATE outbox SET due_time = $2, last_error = $3 WHERE notice_id = $1
+            RETURNING tenant_id, user_id, create_time, notice_id
+        )
+        UPDATE outbox AS later SET due_time = $2 FROM put_off
+        WHERE later.tenant_id = put_off.tenant_id AND later.user_id = put_off.user_id
+            AND (later.create_time, later.notice_id) > (put_off.create_time, put_off.notice_id)
+            AND later.due_time < $2",
+        id.0,
+        due_time,
+        why,
+    );
+    query.execute(connection).await.map(drop)
 }
 
 /// Leases and reads the events that the notices tell of.

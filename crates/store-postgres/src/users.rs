@@ -1,7 +1,7 @@
 //! Loading and committing users: with others at the same time, or alone where that is switched off.
 
 use crate::commit::Work;
-use crate::error::from_sql;
+use crate::error::{from_sql, is_transient};
 use crate::load;
 use crate::rows::LoadRow;
 use crate::store::PostgresStore;
@@ -47,7 +47,11 @@ impl PostgresStore {
         request: Option<&RequestKey>,
     ) -> Result<Option<LoadRow>, StoreError> {
         let mut checkout = self.pool.checkout().await?;
-        let row = self.pool.within(load::select(checkout.connection(), user, request)).await;
+        let mut row = self.pool.within(load::select(checkout.connection(), user, request)).await;
+        // As for those who share a statement: a migration may have ended it.
+        if row.as_ref().is_err_and(is_transient) {
+            row = self.pool.within(load::select(checkout.connection(), user, request)).await;
+        }
         checkout.conclude(row).map_err(|error| from_sql(&error))
     }
 }

@@ -10,7 +10,9 @@ use countersign_ports::MAX_UNREADABLE_LEASES;
 use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
+use sqlx::Executor;
 use sqlx::postgres::PgConnection;
+use std::sync::Arc;
 use support::run;
 
 /// So many minutes after the notices were committed.
@@ -66,6 +68,35 @@ async fn later_notices_are_put_off_with_the_first() {
     let dues = sqlx::query_as::<_, (String, i64, i64)>(dues).fetch_all(&mut connection).await.unwrap();
     let of = |name: &str, due: Timestamp, notices| (name.to_owned(), due.unix_micros(), notices);
     assert_eq!(dues, [of("ann", at(50), 3), of("bob", at(1), 1)]);
+}
+
+/// R57, R66: a notice is put off also where the server ends that because somebody holds a later one and waits for this one.
+#[tokio::test]
+async fn putting_off_survives_a_deadlock() {
+    let (store, database) = support::fresh().await;
+    store.create_tenant("acme").await;
+    tell(&store, &["ann", "ann"]).await;
+    let first = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
+    let mut other = database.connect().await;
+    run(&mut other, "BEGIN").await;
+    // So that it is not the one that is ended; if it is, there is nothing to survive.
+    run(&mut other, "SET LOCAL deadlock_timeout = '10s'").await;
+    run(&mut other, "SELECT FROM outbox WHERE attempts = 0 FOR UPDATE").await;
+    let outbox = Arc::clone(&store.outbox);
+    let putting_off = tokio::spawn(async move { outbox.failed(&first, Some(at(50)), "refused").await });
+    let mut observer = database.connect().await;
+    loop {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() > 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let _ = other.execute("SELECT FROM outbox WHERE attempts = 1 FOR UPDATE").await;
+    run(&mut other, "ROLLBACK").await;
+    putting_off.await.unwrap().unwrap();
+    assert_eq!(store.outbox.lease(at(49), at(51), 10).await.unwrap(), []);
 }
 
 /// R48, R57: a notice with a time that no calendar has is a dead letter in the end as well, which is listed like any

@@ -121,18 +121,20 @@ async fn loads_whose_session_ends_are_refused() {
     assert_eq!(group.version(0).await, Some(Version(1)));
 }
 
-/// R66: loads that the server ends because they and a migration wait for each other are done once more.
+/// R66: loads that the server ends because they and a migration wait for each other are done once more, shared or not.
 #[tokio::test]
 async fn loads_survive_a_deadlock() {
-    for size in [1, 6] {
+    for (size, shared) in [(1, true), (6, true), (1, false)] {
         let group = Group::of(size).await;
+        let options = PostgresOptions { group_commit: shared, ..group.database.options() };
+        let store = Arc::new(group.database.store_with(options).await.unwrap());
         let mut migration = group.database.connect().await;
         run(&mut migration, "BEGIN").await;
         // So that a load is the one that is ended; if it is not, it has nothing to survive.
         run(&mut migration, "SET LOCAL deadlock_timeout = '10s'").await;
         run(&mut migration, "LOCK TABLE authenticators IN ACCESS EXCLUSIVE MODE").await;
         let load = |user: UserRef| {
-            let store = Arc::clone(&group.store);
+            let store = Arc::clone(&store);
             tokio::spawn(async move { store.load(&user, None).await })
         };
         let tasks: Vec<_> = group.users.iter().map(|(user, _)| load(user.clone())).collect();
@@ -140,7 +142,7 @@ async fn loads_survive_a_deadlock() {
         let _ = migration.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await;
         run(&mut migration, "ROLLBACK").await;
         for task in tasks {
-            assert!(task.await.unwrap().unwrap().is_some(), "among {size}");
+            assert!(task.await.unwrap().unwrap().is_some(), "among {size}, shared: {shared}");
         }
     }
 }
