@@ -1,16 +1,15 @@
 //! A change set as a script: guards first, then users, events, notices and the answer to repeat.
 
-use crate::error::{Trouble, signed};
+mod core;
+
+use crate::error::Trouble;
 use crate::script::{Changes, Script, add};
 use crate::seal::Sealer;
 use crate::stop::Stop;
 use crate::writer::{Done, Work};
 use crate::writes::{self, records, sends};
 use async_trait::async_trait;
-use countersign_domain::ids::Version;
-use countersign_domain::time::Timestamp;
-use countersign_ports::document::encode_failure_times;
-use countersign_ports::{ChangeSet, Commit, StoreError, UserChange};
+use countersign_ports::{ChangeSet, Commit, StoreError};
 use sqlx::SqliteConnection;
 
 /// A change set as work for the writer.
@@ -47,7 +46,7 @@ fn script(seal: &Sealer, change: &ChangeSet) -> Result<Script, StoreError> {
         tenant
     );
     for user in &change.users {
-        put_user(&mut script, user)?;
+        core::put(&mut script, user)?;
         for write in &user.writes {
             writes::apply(&mut script, seal, &user.user, write)?;
         }
@@ -65,56 +64,4 @@ fn script(seal: &Sealer, change: &ChangeSet) -> Result<Script, StoreError> {
         records::queue(&mut script, &change.tenant, notice);
     }
     Ok(script)
-}
-
-/// Inserts or updates the user's own row where its version is the expected one.
-fn put_user(script: &mut Script, change: &UserChange) -> Result<(), StoreError> {
-    let UserChange { user, expected, core, .. } = change;
-    let (tenant, user) = (user.tenant.as_str(), user.user.as_str());
-    let version = signed(expected.map_or(Version(1), Version::next).0)?;
-    let expected = expected.map(|version| signed(version.0)).transpose()?;
-    let epoch = signed(core.epoch.0)?;
-    let failures = &core.failures;
-    let recent = encode_failure_times(&failures.recent);
-    let wrong = failures.last_wrong.as_ref();
-    let reset = core.reset_request.as_ref();
-    let micros = |time: Option<Timestamp>| time.map(Timestamp::unix_micros);
-    let (state_since, locked_until) = (micros(core.state_since), micros(failures.locked_until));
-    let wrong_key = wrong.map(|wrong| wrong.digest.key.0);
-    let wrong_digest = wrong.map(|wrong| wrong.digest.value.as_slice());
-    let wrong_time = wrong.map(|wrong| wrong.time.unix_micros());
-    let grace_started = micros(core.requirement.grace_started);
-    let reset_id = reset.map(|reset| reset.id.uuid());
-    let reset_reason = reset.map(|reset| reset.reason.as_str());
-    let reset_time = reset.map(|reset| reset.create_time.unix_micros());
-    // One list of values for both: an insertion must find no row, an update its row at the expected version.
-    match expected {
-        None => {
-            add!(
-                script,
-                Changes::Row,
-                "INSERT INTO users (tenant_id, user_id, version, epoch, is_on, state_since, consecutive_failures,
-                    locked_until, failure_times, last_wrong_key, last_wrong_digest, last_wrong_time, grace_started, must_enroll,
-                    reset_request_id, reset_reason, reset_create_time)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, user_id) DO NOTHING",
-                tenant, user, version, epoch, core.on, state_since, failures.consecutive, locked_until,
-                recent, wrong_key, wrong_digest, wrong_time, grace_started, core.requirement.must_enroll,
-                reset_id, reset_reason, reset_time
-            );
-        }
-        Some(expected) => {
-            add!(
-                script,
-                Changes::Row,
-                "UPDATE users SET version = ?, epoch = ?, is_on = ?, state_since = ?, consecutive_failures = ?,
-                    locked_until = ?, failure_times = ?, last_wrong_key = ?, last_wrong_digest = ?, last_wrong_time = ?,
-                    grace_started = ?, must_enroll = ?, reset_request_id = ?, reset_reason = ?, reset_create_time = ?
-                WHERE tenant_id = ? AND user_id = ? AND version = ?",
-                version, epoch, core.on, state_since, failures.consecutive, locked_until, recent,
-                wrong_key, wrong_digest, wrong_time, grace_started, core.requirement.must_enroll, reset_id,
-                reset_reason, reset_time, tenant, user, expected
-            );
-        }
-    }
-    Ok(())
 }
