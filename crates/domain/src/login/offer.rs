@@ -5,6 +5,7 @@ use super::verdict::{LockedOut, Method, Named, Offer, Verdict};
 use crate::context::{Context, Draft};
 use crate::event::{Event, EventType};
 use crate::ids::ChallengeId;
+use crate::policy::AuthenticatorType;
 use crate::proof;
 use crate::secret::SecretString;
 use crate::security_key::{KeyChallenge, RelyingParty};

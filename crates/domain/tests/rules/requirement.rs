@@ -173,7 +173,7 @@ fn a_trusted_providers_factor_begins_no_grace() {
     world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
     let trusted = CheckLogin { first_factor: Some(federated(world.now, &["mfa"])), ..world.login() };
     let Ok(Verdict::Allowed(allowed)) = world.check(&trusted) else { panic!("{:?}", world.events) };
-    assert_eq!((allowed.assurance, allowed.enrollment_due_time), (Assurance::FederatedMfa, None));
+    assert_eq!((allowed.ground.assurance(), allowed.ground.due_time()), (Assurance::FederatedMfa, None));
     assert_eq!(world.state.requirement.grace_started, None);
     world.pass(30 * DAY);
     assert_eq!(check(&mut world), Some((Assurance::Grace, Some(world.now.plus(7 * DAY)))));

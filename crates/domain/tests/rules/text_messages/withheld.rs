@@ -138,7 +138,7 @@ fn the_status_knows_whether_somebody_delivers() {
 #[test]
 fn a_telephone_that_nobody_delivers_to_is_no_way() {
     let kinds = |world: &mut World| -> Vec<_> {
-        world.challenged().methods.into_iter().map(|method| method.kind).collect()
+        world.challenged().methods.into_iter().map(|method| method.kind()).collect()
     };
     let (mut world, _) = on();
     world.gateway = false;
