@@ -1,8 +1,10 @@
 //! The database file of the service under test, for rules about somebody who has it.
 
+use super::within;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::path::Path;
+use tokio::process::Command;
 
 const FILE: &str = "countersign.db";
 
@@ -20,13 +22,21 @@ pub(crate) async fn back_up(folder: &Path) {
     assert!(execute(&folder.join(FILE), &format!("VACUUM INTO '{}'", copy.display())).await);
 }
 
-/// Puts what was copied aside in its place.
-pub(crate) fn put_back(folder: &Path) {
-    std::fs::copy(folder.join("backup.db"), folder.join(FILE)).expect("it can be copied");
-    for beside in ["-wal", "-shm"] {
-        // They are there only where somebody was killed.
-        let _ = std::fs::remove_file(folder.join(format!("{FILE}{beside}")));
-    }
+/// The page for operators, and the folder of its examples.
+const PAGE: &str = include_str!("../../../../../docs/operations/backup.md");
+const FOLDER_OF_THE_PAGE: &str = "/var/lib/countersign";
+
+/// Puts what was copied aside in its place, by the commands of the page. There must be a log to put away, as somebody leaves
+/// who was killed.
+pub(crate) async fn put_back(folder: &Path) {
+    assert!(folder.join(format!("{FILE}-wal")).exists(), "nobody was killed");
+    let (_, commands) = PAGE.split_once("2. Put the database back.").expect("the step");
+    let (_, commands) = commands.split_once("```sh\n").expect("its commands");
+    let (commands, _) = commands.split_once("```").expect("their end");
+    assert!(commands.contains(FOLDER_OF_THE_PAGE), "{commands}");
+    let commands = commands.replace(FOLDER_OF_THE_PAGE, folder.to_str().expect("a plain path"));
+    let done = within(Command::new("sh").args(["-ec", &commands]).output()).await.expect("a shell");
+    assert!(done.status.success(), "{commands}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// Whether a statement was taken. One that is refused must be refused by a guard, not misspelled.
