@@ -256,7 +256,7 @@ pub(crate) struct SealsArgs {
 pub(crate) enum KeysCommand {
     /// Draw a fresh root key from the operating system
     New(NewKeyArgs),
-    /// Say what in the store needs which root key, and until when
+    /// Say what in the store needs which root key and until when, and print the public keys that the log is sealed with
     Status(VaultArgs),
     /// Seal everything in the store with the newest root key; `serve` does it by itself too
     Rotate(VaultArgs),

@@ -210,7 +210,10 @@ async fn a_seal_that_changes_meanwhile_is_found() {
         (|_| None, Problem::SealMissing),
         // By somebody who has the key.
         (|seal| Some(edited(seal, |statement| statement.time = fixtures::START)), Problem::SealEdited),
-        (|seal| Some(edited(seal, |statement| statement.public_key = [8; 32])), Problem::UnknownKey),
+        (
+            |seal| Some(edited(seal, |statement| statement.public_key = [8; 32])),
+            Problem::UnknownKey(KeyId(1)),
+        ),
     ];
     for (change, problem) in changes {
         let log = Changing { world: &world, looks: AtomicU32::new(0), change };

@@ -117,7 +117,7 @@ impl<'a> ExportJudge<'a> {
         let chain = Chain::new(&manifest.tenant, keys, check, part);
         let refuse = |problem| Err(chain.finding(manifest.seals.0, problem));
         if (keys)(manifest.key) != Some(manifest.public_key) {
-            return refuse(Problem::UnknownKey);
+            return refuse(Problem::UnknownKey(manifest.key));
         }
         if !(check)(&manifest.public_key, manifest.text().as_bytes(), signature) {
             return refuse(Problem::BadSignature);

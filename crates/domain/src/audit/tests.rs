@@ -124,10 +124,13 @@ fn the_first_bad_seal_is_named() {
     let edit = |seals: &mut Vec<Seal>| seals[1].statement = seals[1].statement.replace("time: 1", "time: 2");
     assert_eq!(judge(edit), Err((2, Problem::BadSignature)));
     assert_eq!(judge(|seals| seals[1].signature[0] ^= 1), Err((2, Problem::BadSignature)));
-    assert_eq!(judge(|seals| forge(&mut seals[1], |it| it.key = KeyId(4))), Err((2, Problem::UnknownKey)));
+    assert_eq!(
+        judge(|seals| forge(&mut seals[1], |it| it.key = KeyId(4))),
+        Err((2, Problem::UnknownKey(KeyId(4))))
+    );
     assert_eq!(
         judge(|seals| forge(&mut seals[1], |it| it.public_key = [0; 32])),
-        Err((2, Problem::UnknownKey))
+        Err((2, Problem::UnknownKey(KEY.0)))
     );
     assert_eq!(judge(|seals| forge(&mut seals[1], |it| it.time = at(61))), Err((3, Problem::BrokenChain)));
     assert_eq!(

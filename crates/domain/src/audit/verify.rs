@@ -32,8 +32,8 @@ pub enum Problem {
     SealEdited,
     /// The signature does not fit the statement.
     BadSignature,
-    /// The seal is signed by a key that is not trusted.
-    UnknownKey,
+    /// The seal is signed by this key, which is not trusted.
+    UnknownKey(KeyId),
     /// The statement does not follow on the one before.
     BrokenChain,
     /// The seal is another one than was exported under its number.
@@ -53,7 +53,7 @@ impl Problem {
             Self::SealMissing => "seal missing",
             Self::SealEdited => "seal edited",
             Self::BadSignature => "bad signature",
-            Self::UnknownKey => "unknown key",
+            Self::UnknownKey(_) => "unknown key",
             Self::BrokenChain => "broken chain",
             Self::Rewritten => "seal differs from the exported one",
         }
@@ -84,7 +84,8 @@ impl fmt::Display for Finding {
         if let Some(event) = self.event {
             write!(f, " event {event}")?;
         }
-        write!(f, ": {}", self.problem.name())
+        write!(f, ": {}", self.problem.name())?;
+        if let Problem::UnknownKey(KeyId(id)) = self.problem { write!(f, " {id}") } else { Ok(()) }
     }
 }
 
@@ -133,7 +134,7 @@ impl<'a> Chain<'a> {
             return Err(problem(Problem::SealEdited));
         }
         if (self.keys)(statement.key) != Some(statement.public_key) {
-            return Err(problem(Problem::UnknownKey));
+            return Err(problem(Problem::UnknownKey(statement.key)));
         }
         if !(self.check)(&statement.public_key, seal.statement.as_bytes(), &seal.signature) {
             return Err(problem(Problem::BadSignature));

@@ -229,6 +229,41 @@ fn tampered(good: &[String]) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
+/// R52, R56: seals of a root key that was taken out are told apart from forged ones: the finding names the key and what to
+/// give, which `keys status` told while the key was there.
+async fn seals_of_a_key_that_was_taken_out_are_believed_by_its_public_half(store: Store) {
+    let mut scene = Scene::new(store).await;
+    scene.log_in((0..3).map(|number| format!("user-{number}"))).await;
+    scene.all_left().await;
+    assert!(scene.node.terminate().await.success());
+    let (config, second) = (scene.path("countersign.toml"), scene.path("root-2.key"));
+    let (first, made) = (scene.path("root.key"), countersign(&["keys", "new", "--out", &second]).await);
+    assert_eq!(made.0, Some(0), "{}", made.1);
+    let write = |keys: &str| {
+        production::write(config.as_ref(), &production::configuration(&scene.data, keys));
+    };
+    write(&format!("1 = \"{first}\"\n2 = \"{second}\""));
+    let (code, told) = countersign(&["keys", "rotate", "--config", &config]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let (_, told) = countersign(&["keys", "status", "--config", &config]).await;
+    let public = told.lines().find_map(|line| line.strip_prefix("public key ")).expect("a key").to_owned();
+    assert!(public.starts_with("1:") && told.contains("\npublic key 2:"), "{told}");
+
+    write(&format!("2 = \"{second}\""));
+    let verify = ["audit", "verify", "--config", &config];
+    let (code, told) = countersign(&verify).await;
+    assert_eq!(code, Some(1), "{told}");
+    let hint = "unknown key 1; if it is one of yours that was taken out, give --public-key 1:…";
+    assert!(told.contains(hint), "{told}");
+    let (code, told) = countersign(&[verify.as_slice(), &["--public-key", &public]].concat()).await;
+    assert_eq!(code, Some(0), "{told}");
+    // Under its id another key is no more believed than before.
+    let foreign = format!("1:{}", "ab".repeat(32));
+    let (code, told) = countersign(&[verify.as_slice(), &["--public-key", &foreign]].concat()).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("unknown key 1") && !told.contains(hint), "{told}");
+}
+
 /// `events tail` prints what is in the log, filtered as a watch is, without anything secret; and waits for more.
 async fn an_operator_reads_along(store: Store) {
     let mut scene = Scene::new(store).await;
@@ -262,5 +297,6 @@ async fn an_operator_reads_along(store: Store) {
 on_both_stores!(
     a_running_service_seals_and_hands_seals_out,
     an_outsider_proves_an_export,
+    seals_of_a_key_that_was_taken_out_are_believed_by_its_public_half,
     an_operator_reads_along,
 );

@@ -14,10 +14,10 @@ use crate::cli::{SealsArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::problem::Problem;
 use countersign_application::audit::{Judge, Sound};
-use countersign_domain::audit::{Seal, Statement};
+use countersign_domain::audit::{self as log, Finding, Seal, Statement, TrustedKeys};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::TenantId;
-use countersign_keyring::audit_signature_holds;
+use countersign_keyring::{Keyring, audit_signature_holds};
 use countersign_notify::SealLine;
 use countersign_ports::{AuditLog, StoreError};
 use data_encoding::HEXLOWER;
@@ -93,10 +93,27 @@ async fn verdict(
     tenant: &TenantId,
 ) -> Result<Result<Sound, String>, StoreError> {
     match judge.judge(audit, tenant).await {
-        Ok(judged) => Ok(judged.map_err(|finding| finding.to_string())),
+        Ok(judged) => Ok(judged.map_err(|finding| told(&finding, judge.keys))),
         Err(error @ StoreError::Corrupt { .. }) => Ok(Err(format!("tenant {tenant}: {error}"))),
         Err(error) => Err(error),
     }
+}
+
+/// A finding in words, with what to do where the key may be one that was taken out.
+fn told(finding: &Finding, keys: TrustedKeys<'_>) -> String {
+    match finding.problem {
+        log::Problem::UnknownKey(key) if keys(key).is_none() => {
+            let give = format!("give --public-key {}:…", key.0);
+            format!("{finding}; if it is one of yours that was taken out, {give}")
+        }
+        _ => finding.to_string(),
+    }
+}
+
+/// The public halves of these root keys, which seals of the log are checked with, a line each.
+pub(super) fn public_keys(keyring: &Keyring) -> String {
+    let keys = keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?)));
+    keys.map(|(id, key)| format!("public key {}:{}\n", id.0, HEXLOWER.encode(&key))).collect()
 }
 
 /// The tenant that is asked for, or all.

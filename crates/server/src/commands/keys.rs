@@ -1,6 +1,7 @@
 //! `countersign keys`: a fresh root key, what needs which key, and sealing everything with the newest. Where keys are read
 //! and judged is `config`.
 
+use super::audit::public_keys;
 use super::opened::Opened;
 use super::{print, tell};
 use crate::adapters::SystemClock;
@@ -29,7 +30,7 @@ pub(super) fn new(args: &NewKeyArgs) -> Result<(), Failure> {
     ))
 }
 
-/// Says what needs which key.
+/// Says what needs which key, and which public keys the log is sealed with: they are needed when the keys are gone.
 pub(super) async fn status(args: VaultArgs) -> Result<(), Failure> {
     let Opened { stores, keyring, .. } = Opened::open(&args).await?;
     say(&stores, &keyring).await
@@ -38,7 +39,7 @@ pub(super) async fn status(args: VaultArgs) -> Result<(), Failure> {
 async fn say(stores: &Stores, keyring: &Keyring) -> Result<(), Failure> {
     let now = SystemClock.now();
     let uses = stores.vault.key_uses(now).await?;
-    print(&Table { keyring, uses: &uses, now }.to_string())
+    print(&format!("{}{}", Table { keyring, uses: &uses, now }, public_keys(keyring)))
 }
 
 /// Seals everything with the newest key, as the service does by itself, and says how far it is. Refuses the keys that the

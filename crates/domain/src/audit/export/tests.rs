@@ -157,7 +157,7 @@ fn a_manifest_cannot_be_cut_to_fit() {
     assert_eq!(judged(|it| it.seals.1 = 3), Err((3, Problem::Rewritten)));
     assert_eq!(judged(|it| it.last[0] ^= 1), Err((4, Problem::Rewritten)));
     assert_eq!(judged(|it| it.events_through = 2), Err((3, Problem::Extra)));
-    assert_eq!(judged(|it| it.key = KeyId(4)), Err((1, Problem::UnknownKey)));
+    assert_eq!(judged(|it| it.key = KeyId(4)), Err((1, Problem::UnknownKey(KeyId(4)))));
     let (manifest, _) = export(1, 3);
     let (keys, check) = (|_: KeyId| Some(KEY.1), |_: &[u8; 32], _: &[u8], _: &[u8; 64]| false);
     let refused = ExportJudge::begin(manifest, &[0; 64], (&keys, &check), BTreeMap::new());

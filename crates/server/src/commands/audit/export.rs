@@ -2,7 +2,7 @@
 //! service. What an export is made of is `application::audit`'s, how it is judged the domain's.
 
 use super::lines::{EntriesLine, Line, ManifestLine};
-use super::{Exported, tenants};
+use super::{Exported, public_keys, tenants, told};
 use crate::adapters::SystemClock;
 use crate::cli::ExportArgs;
 use crate::commands::opened::Opened;
@@ -52,11 +52,7 @@ pub(crate) async fn export(args: &ExportArgs) -> Result<(), Failure> {
     }
     let file = file.into_inner().map_err(|error| written(error.into_error()))?;
     file.sync_all().map_err(written)?;
-    let keys = keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?)));
-    for (id, key) in keys {
-        tell(&format!("public key {}:{}\n", id.0, HEXLOWER.encode(&key)))?;
-    }
-    Ok(())
+    tell(&public_keys(&keyring))
 }
 
 /// Keys by their ids.
@@ -157,7 +153,7 @@ impl<'a> Checked<'a> {
             Ok(Proved { seals, events, dropped, without_claims }) => tell(&format!(
                 "tenant {tenant}: good: {seals} seals, {events} events ({without_claims} without claims), {dropped} dropped by retention\n"
             ))?,
-            Err(finding) => self.found.push(finding.to_string()),
+            Err(finding) => self.found.push(told(&finding, self.keys)),
         }
         if !self.seen.insert(tenant.clone()) {
             self.found.push(format!("tenant {tenant}: is in the export twice"));
