@@ -71,7 +71,7 @@ pub struct Violation {
 const FIELDS_TOLD: usize = 8;
 
 /// What somebody can act on, in one line: the reason, the scope that is missing, when to come back, what to ask the operators
-/// of the service about, and the first fields that are wrong. Nothing of it is a value that was sent.
+/// of the service about, the field of the policy that decides, and the first fields that are wrong. Nothing of it is a value that was sent.
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.reason_name, self.message)?;
@@ -83,6 +83,9 @@ impl std::fmt::Display for Refusal {
         }
         if let Some(incident) = &self.incident_id {
             write!(f, "; incident {incident}")?;
+        }
+        if let Some(field) = self.metadata.get("policy_field").filter(|_| self.violations.is_empty()) {
+            write!(f, "; {field} decides")?;
         }
         for Violation { field, problem } in self.violations.iter().take(FIELDS_TOLD) {
             if *problem == self.message {
@@ -128,8 +131,11 @@ mod tests {
     use tonic_types::{ErrorDetails, FieldViolation};
 
     fn told(reason: &str, message: &str, mut details: ErrorDetails) -> String {
-        let scope = HashMap::from([("scope".to_owned(), "policy.weaken".to_owned())]);
-        let metadata = if reason == "CALLER_SCOPE_MISSING" { scope } else { HashMap::new() };
+        let metadata = match reason {
+            "CALLER_SCOPE_MISSING" => HashMap::from([("scope".to_owned(), "policy.weaken".to_owned())]),
+            "ACTION_NOT_ALLOWED" => HashMap::from([("policy_field".to_owned(), "delegation".to_owned())]),
+            _ => HashMap::new(),
+        };
         details.set_error_info(reason, countersign_api::ERROR_DOMAIN, metadata);
         of(Status::with_error_details(Code::InvalidArgument, message, details)).to_string()
     }
@@ -161,6 +167,10 @@ mod tests {
         assert_eq!(
             told("CALLER_SCOPE_MISSING", "not granted", ErrorDetails::new()),
             "CALLER_SCOPE_MISSING: not granted; it takes the scope policy.weaken"
+        );
+        assert_eq!(
+            told("ACTION_NOT_ALLOWED", "nobody may", ErrorDetails::new()),
+            "ACTION_NOT_ALLOWED: nobody may; delegation decides"
         );
         let soon = ErrorDetails::with_retry_info(Some(Duration::from_millis(1_200)));
         assert_eq!(told("OVERLOADED", "too much", soon), "OVERLOADED: too much; try again in 2 s");

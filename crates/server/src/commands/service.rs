@@ -114,6 +114,8 @@ fn refused(refusal: &Refusal) -> Failure {
     // What passes by itself is no finding, whatever its status.
     let passes = matches!(refusal.reason, Some(Reason::Contended | Reason::RequestInProgress));
     match refusal.code {
+        // The caller may, and policy lets nobody.
+        _ if refusal.reason == Some(Reason::ActionNotAllowed) => Failure::Found(vec![text]),
         Code::Unauthenticated | Code::PermissionDenied => Failure::Denied(text),
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Unavailable(text),
         _ if passes => Failure::Unavailable(text),
@@ -160,6 +162,15 @@ mod tests {
         assert_eq!(refused(&fault).lines(), ["INTERNAL_ERROR: as it is; incident i-7"]);
         let token = told(Code::InvalidArgument, Reason::PageTokenInvalid);
         assert_eq!(refused(&token).lines(), ["PAGE_TOKEN_INVALID: as it is"]);
+    }
+
+    /// What policy lets nobody do is no fault of the caller's certificate.
+    #[test]
+    fn what_nobody_may_is_a_finding() {
+        let nobody = told(Code::PermissionDenied, Reason::ActionNotAllowed);
+        assert!(matches!(refused(&nobody), Failure::Found(_)));
+        let scope = told(Code::PermissionDenied, Reason::CallerScopeMissing);
+        assert!(matches!(refused(&scope), Failure::Denied(_)));
     }
 
     /// What passes by itself is told apart from what does not: a script tries the one again.
