@@ -155,6 +155,49 @@ async fn users_are_helped(store: Store) {
     assert!(helped.len() >= 2 && helped.iter().all(|who| *who == operator), "{helped:?}");
 }
 
+/// Somebody is switched off where policy lets them be without, and somebody gets a ticket where they must ask for one; both
+/// are told where they stand otherwise, and the log names who did it.
+async fn users_are_switched_off_and_let_in(store: Store) {
+    let node = Node::start(store).await;
+    let channel = node.channel().await;
+    let desk = Terminal::at(&node);
+    let because = ["--justification", "ticket 4712"];
+    let on = |command: &'static str, tenant: &'static str| {
+        [&["user", command, "--tenant", tenant, "--user", "bob"], because.as_slice()].concat()
+    };
+    let user = User::new(channel.clone(), TENANT, "bob");
+    let Enrolled { app, .. } = user.enrol().await.unwrap();
+    let told = desk.done(&[on("disable", TENANT).as_slice(), &["--dry-run"]].concat()).await;
+    assert!(told.starts_with("nothing is changed yet; it would be\nbob OFF"), "{told}");
+    assert!(matches!(user.login_with(&app.code(1)).await.unwrap(), Verdict::Allowed(_)));
+    assert!(desk.done(&on("disable", TENANT)).await.starts_with("bob OFF"));
+    let told = desk.ends(1, &on("disable", TENANT)).await;
+    assert!(told.contains("TWO_FACTOR_NOT_ENABLED"), "{told}");
+    let told = desk.ends(1, &on("ticket", TENANT)).await;
+    let why = "; requirement.first_enrollment decides";
+    assert!(told.contains("ACTION_NOT_ALLOWED") && told.contains(why), "{told}");
+    let log = events::of_user(&channel, TENANT, "bob").await;
+    assert_eq!(events::count(&log, SecurityEventType::MemberDisabled), 1);
+
+    let managed = "mandatory-managed";
+    let rule = r#"{"requirement": {"first_enrollment": "FIRST_ENROLLMENT_MANAGER_TICKET"},
+        "delegation": [{"action": "ACTION_ISSUE_TICKET", "grant": "DELEGATION_GRANT_TEAM_MANAGER"}]}"#;
+    let by_ticket = desk.file("by-ticket.json", rule);
+    desk.done(&["policy", "apply", "--tenant", managed, &by_ticket]).await;
+    let told = desk.done(&on("ticket", managed)).await;
+    let [ticket, until] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(until.starts_with("good until 20"), "{until}");
+    let user = User::new(channel.clone(), managed, "bob");
+    let right = v1::begin_totp_enrollment_request::Authority::EnrollmentTicket(ticket.to_owned());
+    let begin = v1::BeginTotpEnrollmentRequest { authority: Some(right), ..user.to_begin() };
+    user.begin(begin).await.unwrap();
+    let log = events::of_user(&channel, managed, "bob").await;
+    assert_eq!(events::count(&log, SecurityEventType::TicketIssued), 1);
+    user.enrol().await.unwrap();
+    let told = desk.ends(1, &on("disable", managed)).await;
+    assert!(told.contains("TWO_FACTOR_MANDATORY"), "{told}");
+}
+
 /// What the directory told goes from one tenant to another as a file; a file of which a line is wrong puts nobody.
 async fn a_directory_is_a_file(store: Store) {
     let node = Node::start(store).await;
@@ -237,6 +280,7 @@ on_both_stores!(
     a_policy_is_a_file,
     a_decision_is_explained,
     users_are_helped,
+    users_are_switched_off_and_let_in,
     a_directory_is_a_file,
     operators_are_callers,
 );

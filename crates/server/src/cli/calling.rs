@@ -177,6 +177,10 @@ pub(crate) enum UserCommand {
     Reset(ChangeUserArgs),
     /// Lift the lock of a user who guessed too often
     Unlock(ChangeUserArgs),
+    /// Switch the second factor of a user off; refused where policy requires one
+    Disable(ChangeUserArgs),
+    /// Print a ticket with which a user may enrol, where policy leaves that to managers; hand it to the user alone
+    Ticket(HelpUserArgs),
     /// Print what the directory told of users, a JSON object a line: what `import` reads
     Export(OperatorArgs),
     /// Tell the service of users, from a file with a JSON object a line; each replaces what was known before
@@ -195,8 +199,9 @@ pub(crate) struct ShowUserArgs {
     pub(crate) json: bool,
 }
 
+/// Who is helped, by whom, and why.
 #[derive(Debug, Args)]
-pub(crate) struct ChangeUserArgs {
+pub(crate) struct HelpUserArgs {
     #[command(flatten)]
     pub(crate) by: OperatorArgs,
     /// The user
@@ -205,6 +210,12 @@ pub(crate) struct ChangeUserArgs {
     /// Why; it stays in the log of events, so name no personal data
     #[arg(long, value_name = "TEXT")]
     pub(crate) justification: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeUserArgs {
+    #[command(flatten)]
+    pub(crate) help: HelpUserArgs,
     /// Change nothing, and tell what would happen
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -22,6 +22,7 @@ use countersign_notify::SealLine;
 use countersign_ports::{AuditLog, StoreError};
 use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Tenants or seals read at once.
@@ -112,8 +113,11 @@ fn told(finding: &Finding, keys: TrustedKeys<'_>) -> String {
 
 /// The public halves of these root keys, which seals of the log are checked with, a line each.
 pub(super) fn public_keys(keyring: &Keyring) -> String {
-    let keys = keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?)));
-    keys.map(|(id, key)| format!("public key {}:{}\n", id.0, HEXLOWER.encode(&key))).collect()
+    let mut text = String::new();
+    for (id, key) in keyring.key_ids().filter_map(|id| Some((id, keyring.audit_public_key(id)?))) {
+        let _ = writeln!(text, "public key {}:{}", id.0, HEXLOWER.encode(&key));
+    }
+    text
 }
 
 /// The tenant that is asked for, or all.

@@ -4,17 +4,36 @@ mod directory;
 
 use super::service::{Service, actor, short};
 use super::{json, print, tell};
-use crate::cli::{ChangeUserArgs, ShowUserArgs, UserCommand};
+use crate::cli::{ChangeUserArgs, HelpUserArgs, ShowUserArgs, UserCommand};
 use crate::failure::Failure;
 use countersign_api::v1;
 use std::fmt::Write as _;
+
+/// Calls a method that changes a user and answers where they stand.
+macro_rules! change {
+    ($args:ident, $request:ident) => {{
+        let ChangeUserArgs { help: HelpUserArgs { by, user, justification }, dry_run } = $args;
+        let service = Service::of(&by.of.service)?;
+        let request = v1::$request {
+            actor: Some(actor(&by)),
+            tenant_id: by.of.tenant,
+            user_id: user,
+            justification,
+            validate_only: dry_run,
+            ..v1::$request::default()
+        };
+        done(service.call(request).await?.status, dry_run)
+    }};
+}
 
 /// Does what is asked.
 pub(super) async fn run(command: UserCommand) -> Result<(), Failure> {
     match command {
         UserCommand::Show(args) => show(args).await,
-        UserCommand::Reset(args) => reset(args).await,
-        UserCommand::Unlock(args) => unlock(args).await,
+        UserCommand::Reset(args) => change!(args, ResetMemberRequest),
+        UserCommand::Unlock(args) => change!(args, UnlockMemberRequest),
+        UserCommand::Disable(args) => change!(args, DisableMemberRequest),
+        UserCommand::Ticket(args) => ticket(args).await,
         UserCommand::Export(args) => directory::export(args).await,
         UserCommand::Import(args) => directory::import(args).await,
     }
@@ -32,30 +51,18 @@ async fn show(args: ShowUserArgs) -> Result<(), Failure> {
     print(&if args.json { json::pretty(&status) } else { lines(&status) })
 }
 
-async fn reset(args: ChangeUserArgs) -> Result<(), Failure> {
-    let service = Service::of(&args.by.of.service)?;
-    let request = v1::ResetMemberRequest {
-        actor: Some(actor(&args.by)),
-        tenant_id: args.by.of.tenant,
-        user_id: args.user,
-        justification: args.justification,
-        validate_only: args.dry_run,
-        ..v1::ResetMemberRequest::default()
+/// Prints the ticket alone on its line: whoever has it enrols as the user.
+async fn ticket(HelpUserArgs { by, user, justification }: HelpUserArgs) -> Result<(), Failure> {
+    let service = Service::of(&by.of.service)?;
+    let request = v1::IssueEnrollmentTicketRequest {
+        actor: Some(actor(&by)),
+        tenant_id: by.of.tenant,
+        user_id: user,
+        justification,
+        ..v1::IssueEnrollmentTicketRequest::default()
     };
-    done(service.call(request).await?.status, args.dry_run)
-}
-
-async fn unlock(args: ChangeUserArgs) -> Result<(), Failure> {
-    let service = Service::of(&args.by.of.service)?;
-    let request = v1::UnlockMemberRequest {
-        actor: Some(actor(&args.by)),
-        tenant_id: args.by.of.tenant,
-        user_id: args.user,
-        justification: args.justification,
-        validate_only: args.dry_run,
-        ..v1::UnlockMemberRequest::default()
-    };
-    done(service.call(request).await?.status, args.dry_run)
+    let issued = service.call(request).await?;
+    print(&format!("{}\n{}\n", issued.enrollment_ticket, at("good until", issued.expire_time)))
 }
 
 /// Tells where the user stands now, or would stand.
