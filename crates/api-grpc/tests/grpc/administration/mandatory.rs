@@ -134,14 +134,14 @@ async fn what_nobody_delivers_is_not_offered() {
     let client = world.client().await;
     let desk = Desk::of(&client);
     let [ann, bob] = ["ann", "bob"].map(|user| Person::new(TENANT, user));
-    let begin = v1::BeginSmsEnrollmentRequest {
+    let telephone = v1::BeginSmsEnrollmentRequest {
         tenant_id: TENANT.to_owned(),
         user_id: ann.user.clone(),
         authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(ann.actor(&world))),
         phone_number: "+5511987654321".to_owned(),
         ..Default::default()
     };
-    let begun = client.account.clone().begin_sms_enrollment(begin).await.unwrap().into_inner();
+    let begun = client.account.clone().begin_sms_enrollment(telephone).await.unwrap().into_inner();
     let confirm = ann.confirm(&world, &begun.enrollment_id, code(begun.code));
     client.account.clone().confirm_enrollment(confirm).await.unwrap();
 

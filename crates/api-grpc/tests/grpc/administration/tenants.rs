@@ -141,9 +141,9 @@ fn compared(presets: &[v1::PolicyPreset]) -> String {
             writeln!(page, "{path}: {first}").unwrap();
         } else {
             writeln!(page, "{path}:").unwrap();
-            policies
-                .iter()
-                .for_each(|(preset, fields)| writeln!(page, "  {preset}: {}", fields[path]).unwrap());
+            for (preset, fields) in &policies {
+                writeln!(page, "  {preset}: {}", fields[path]).unwrap();
+            }
         }
     }
     page

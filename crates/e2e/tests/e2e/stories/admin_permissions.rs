@@ -1,10 +1,10 @@
 //! `admin-permissions`: users do as they like; administrators switch off for others only with both permissions and a
 //! second factor of their own.
 
-use super::calls::{JUSTIFICATION, disable_member, lock_out, unlock_member};
+use super::calls::{JUSTIFICATION, disable_member, lock_out, reset, unlock_member};
 use super::phone::{Enrolled, Phone};
-use super::verdicts::{allowed, challenged, locked_out, refused};
-use crate::harness::policy::lock_for_an_hour;
+use super::verdicts::{allowed, challenged, locked_out, refused, stopped};
+use crate::harness::policy::{lock_for_an_hour, operator};
 use crate::harness::{Failed as _, Node, Store, User, events, failure, on_both_stores};
 use countersign_api::v1;
 use tonic::transport::Channel;
@@ -107,6 +107,20 @@ async fn an_administrator_with_all_it_takes_switches_off_for_others(store: Store
     allowed(member.login_with(&new.phone.code()).await, Assurance::Verified);
 }
 
+/// B38, B41: an operator needs no rule. Switching off forces nobody; a reset is asked of no policy and does force, here too.
+async fn an_operator_who_resets_does_force(store: Store) {
+    let node = Node::start(store).await;
+    let channel = node.channel().await;
+    let (member, _, _) = member_and_administrator(&channel).await;
+    disable_member(&channel, &member, operator()).await.unwrap();
+    allowed(member.login().await, Assurance::NotRequired);
+    Phone::set_up(&member, member.to_begin()).await.unwrap();
+    reset(&channel, member.to_reset(operator())).await.unwrap();
+    stopped(member.login().await);
+    let mut new = Phone::set_up(&member, member.to_begin()).await.unwrap();
+    allowed(member.login_with(&new.phone.code()).await, Assurance::Verified);
+}
+
 /// B38, B39, R15: an administrator without both permissions and a second factor lifts no lock. One who has them does, without
 /// the member's code, and then the code passes that was right all the time.
 async fn an_administrator_with_all_it_takes_lifts_a_lock(store: Store) {
@@ -149,6 +163,7 @@ on_both_stores!(
     users_switch_off_with_nothing_more,
     an_administrator_without_all_it_takes_is_refused,
     an_administrator_with_all_it_takes_switches_off_for_others,
+    an_operator_who_resets_does_force,
     an_administrator_with_all_it_takes_lifts_a_lock,
     a_lost_phone_is_replaced_without_an_administrator,
 );
