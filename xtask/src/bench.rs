@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: how fast the service is, as ratios within one run on one machine, against named references.
 //! The method and its reasons stand in docs/performance.md.
 //!
-//! - [`stage`] is everything that is measured, [`plan`] what is measured of it, [`measure`] does it.
+//! - [`cast`] says which services and users there are, [`stage`] is everything that is measured, [`plan`] what is measured of it, [`measure`] does it.
 //! - [`soak`] goes on for minutes.
 //! - [`goals`] are the ratios, [`report`] and [`svg`] show them.
 
+mod cast;
 mod database;
 mod figures;
 mod goals;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use self::cast::Server;
 use self::goals::Standing;
 use self::measure::{Measure, Times};
 use self::plan::Wanted;
@@ -86,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let service = Service::build(PROFILE)?;
     let load = LOAD.build(PROFILE)?;
     let mut notes = Vec::new();
-    let slow_disk = if args.no_slow_disk || !wanted.server("slow") {
+    let slow_disk = if args.no_slow_disk || !wanted.server(Server::Slow) {
         None
     } else {
         slow_disk::start().inspect_err(|error| notes.push(format!("P4 is not measured: {error:#}"))).ok()
@@ -170,7 +172,7 @@ fn postgres(stage: &Stage) -> Result<String> {
 
 fn round(stage: &mut Stage, measure: &mut Measure, number: usize, wanted: &Wanted) -> Result<Round> {
     let mut round = Round::default();
-    let fresh = stage.start("grouped")?;
+    let fresh = stage.start(Server::Grouped)?;
     stage.load.connect("fresh", &fresh.address)?;
     round.start_millis = fresh.took.as_secs_f64() * 1e3;
     round.idle_bytes = machine::resident_bytes(fresh.pid());

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::cast::{Disk, Population, Server};
 use super::machine;
-use super::plan::{Disk, Pace, Step, What};
+use super::plan::{Pace, Step, What};
 use super::sample::{self, Answers, Cpu, Remarks, Sample};
-use super::stage::{STORMED, Stage, each};
+use super::stage::{Stage, each};
 
 /// A tenant has no more calls at work than this while another tenant is there, which it is for so long after its last
 /// call: as the service comes (`limits.max_at_work_per_tenant`).
@@ -49,7 +50,7 @@ pub(super) struct Measure {
     /// The last rate of each step, to know how many codes it will need.
     rates: BTreeMap<&'static str, f64>,
     /// The population that each server saw last, and until when.
-    seen: BTreeMap<&'static str, (&'static str, Instant)>,
+    seen: BTreeMap<Server, (Population, Instant)>,
     /// What there is to say, each line with its step.
     pub(super) remarks: Remarks,
 }
@@ -100,7 +101,7 @@ impl Measure {
         let before = clock(stage, step);
         let (answers, resident_bytes) = match &step.what {
             What::Baseline { disk, clients } => (baseline(stage, *disk, *clients, times)?, None),
-            What::Load { server, .. } => self.load(stage, step, server, times, per_second)?,
+            What::Load { server, .. } => self.load(stage, step, *server, times, per_second)?,
         };
         let cpu = before.zip(clock(stage, step)).map(|(before, after)| used(&before, &after));
         Ok(Sample { answers, cpu, resident_bytes })
@@ -118,11 +119,12 @@ impl Measure {
         &mut self,
         stage: &mut Stage,
         step: &Step,
-        server: &'static str,
+        server: Server,
         times: Times,
         per_second: u32,
     ) -> Result<(Answers, Option<u64>)> {
-        let pid = stage.running.get(server).with_context(|| format!("{server} does not run"))?.pid();
+        let running = stage.running.get(&server);
+        let pid = running.with_context(|| format!("{} does not run", server.name()))?.pid();
         let command = command(step, times, per_second)?;
         let (running, is_running) = mpsc::channel::<()>();
         let watcher = thread::spawn(move || {
@@ -136,7 +138,7 @@ impl Measure {
         drop(running);
         let most = watcher.join().ok().flatten();
         if let What::Load { population, .. } = &step.what {
-            self.seen.insert(server, (population, now()));
+            self.seen.insert(server, (*population, now()));
         }
         let (answers, remarks) = sample::read(&told?)?;
         let of_step = |what| format!("{}: {what}", step.name);
@@ -160,9 +162,10 @@ impl Measure {
     /// Has those log in who will be guessed at: what they were guessed at before then locks nobody.
     fn clear_for_storm(&mut self, stage: &mut Stage, step: &Step) -> Result<()> {
         let What::Load { server, storm: true, .. } = &step.what else { return Ok(()) };
-        let users = stage.users.get(STORMED).copied().unwrap_or_default();
-        stage.load.tell(&json!({ "do": "await", "population": STORMED, "codes": users }))?;
-        let told = stage.load.tell(&each(server, STORMED, "check"))?;
+        let users = stage.users.get(&Population::Stormed).copied().unwrap_or_default();
+        let stormed = Population::Stormed.name();
+        stage.load.tell(&json!({ "do": "await", "population": stormed, "codes": users }))?;
+        let told = stage.load.tell(&each(*server, Population::Stormed, "check"))?;
         let wrong = sample::wrong(&told).into_iter();
         self.remarks.wrong.extend(wrong.map(|what| format!("{}, before it: {what}", step.name)));
         Ok(())
@@ -186,6 +189,7 @@ impl Measure {
         let needed = rate * self.times.all().as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred thousand")]
         let codes = (needed * 1.2).min(f64::from(users) * 2.5) as u64;
+        let population = population.name();
         stage.load.tell(&json!({ "do": "await", "population": population, "codes": codes })).map(|_| ())
     }
 }
@@ -207,12 +211,13 @@ fn command(step: &Step, times: Times, per_second: u32) -> Result<Value> {
         Pace::Open => (0, Some(per_second)),
     };
     Ok(json!({
-        "do": "run", "server": server, "population": population, "flow": flow, "in_flight": in_flight,
+        "do": "run", "server": server.name(), "population": population.name(), "flow": flow,
+        "in_flight": in_flight,
         "millis": u64::try_from(times.measured.as_millis())?,
         "warm_up_millis": u64::try_from(times.warm_up.as_millis())?,
         "pause_millis": pause_millis, "per_second": per_second,
         "beside": storm.then(|| json!({
-            "population": STORMED, "flow": "guess", "in_flight": STORM,
+            "population": Population::Stormed.name(), "flow": "guess", "in_flight": STORM,
         })),
     }))
 }
@@ -230,7 +235,7 @@ fn clock(stage: &Stage, step: &Step) -> Option<Clock> {
         .iter()
         .filter_map(|(disk, it)| Some((*disk, machine::cpu_seconds_of_family(it.server.pid())?)))
         .collect();
-    let servers: BTreeMap<&str, f64> = stage
+    let servers: BTreeMap<Server, f64> = stage
         .running
         .iter()
         .filter_map(|(name, it)| Some((*name, machine::cpu_seconds(it.pid())?)))
@@ -239,11 +244,7 @@ fn clock(stage: &Stage, step: &Step) -> Option<Clock> {
         // `pgbench` has ended by then, and counts to us.
         What::Baseline { disk, .. } => (0.0, Some(*disk), own),
         What::Load { server, .. } => {
-            let disk = match *server {
-                "sqlite" => None,
-                "slow" => Some(Disk::Slow),
-                _ => Some(Disk::AsIs),
-            };
+            let disk = server.place().map(|(disk, _)| disk);
             (*servers.get(server)?, disk, load)
         }
     };

@@ -3,12 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-/// Which PostgreSQL: with the disk as it is, or with flushes that take longer.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Disk {
-    AsIs,
-    Slow,
-}
+use super::cast::{Disk, Population, Server};
 
 /// A thing to measure.
 pub(super) struct Step {
@@ -21,10 +16,8 @@ pub(super) enum What {
     Baseline { disk: Disk, clients: u32 },
     /// The load generator.
     Load {
-        /// A service of [`super::stage`].
-        server: &'static str,
-        /// Its users.
-        population: &'static str,
+        server: Server,
+        population: Population,
         /// A flow of the load generator.
         flow: &'static str,
         in_flight: u32,
@@ -48,8 +41,8 @@ pub(super) enum Pace {
 /// One after another without a pause.
 const fn load(
     name: &'static str,
-    server: &'static str,
-    population: &'static str,
+    server: Server,
+    population: Population,
     flow: &'static str,
     in_flight: u32,
 ) -> Step {
@@ -63,18 +56,18 @@ const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
 /// Everything with the disk as it is.
 pub(super) const STEPS: [Step; 18] = [
     baseline("pgbench-64", Disk::AsIs, 64),
-    load("login-256", "grouped", "users", "check", 256),
-    load("one-by-one-256", "one-by-one", "users", "check", 256),
-    load("login-64", "grouped", "users", "check", 64),
+    load("login-256", Server::Grouped, Population::Users, "check", 256),
+    load("one-by-one-256", Server::OneByOne, Population::Users, "check", 256),
+    load("login-64", Server::Grouped, Population::Users, "check", 64),
     baseline("pgbench-8", Disk::AsIs, 8),
-    load("login-8", "grouped", "users", "check", 8),
+    load("login-8", Server::Grouped, Population::Users, "check", 8),
     baseline("pgbench-1", Disk::AsIs, 1),
-    load("login-1", "grouped", "users", "check", 1),
+    load("login-1", Server::Grouped, Population::Users, "check", 1),
     Step {
         name: "login-idle",
         what: What::Load {
-            server: "grouped",
-            population: "users",
+            server: Server::Grouped,
+            population: Population::Users,
             flow: "check",
             in_flight: 1,
             pace: Pace::Paused(20),
@@ -84,8 +77,8 @@ pub(super) const STEPS: [Step; 18] = [
     Step {
         name: "login-open",
         what: What::Load {
-            server: "grouped",
-            population: "users",
+            server: Server::Grouped,
+            population: Population::Users,
             flow: "check",
             // As many as the service works on at a time: where the disk stalls, further calls begin late and are not refused.
             in_flight: 256,
@@ -93,39 +86,39 @@ pub(super) const STEPS: [Step; 18] = [
             storm: false,
         },
     },
-    load("challenge-256", "grouped", "users", "challenge", 256),
-    load("mixed-256", "grouped", "users", "mixed", 256),
-    load("calm-32", "grouped", "calm-users", "check", 32),
+    load("challenge-256", Server::Grouped, Population::Users, "challenge", 256),
+    load("mixed-256", Server::Grouped, Population::Users, "mixed", 256),
+    load("calm-32", Server::Grouped, Population::Calm, "check", 32),
     Step {
         name: "storm-32",
         what: What::Load {
-            server: "grouped",
-            population: "calm-users",
+            server: Server::Grouped,
+            population: Population::Calm,
             flow: "check",
             in_flight: 32,
             pace: Pace::Closed,
             storm: true,
         },
     },
-    load("enroll-32", "grouped", "newcomers", "enroll", 32),
-    load("sqlite-256", "sqlite", "sqlite-users", "check", 256),
-    load("sqlite-1", "sqlite", "sqlite-users", "check", 1),
-    load("remembered-256", "grouped", "remembered-users", "remembered", 256),
+    load("enroll-32", Server::Grouped, Population::Newcomers, "enroll", 32),
+    load("sqlite-256", Server::Sqlite, Population::Sqlite, "check", 256),
+    load("sqlite-1", Server::Sqlite, Population::Sqlite, "check", 1),
+    load("remembered-256", Server::Grouped, Population::Remembered, "remembered", 256),
 ];
 
 /// The same statements where every flush takes longer.
 pub(super) const SLOW_STEPS: [Step; 3] = [
     baseline("slow-pgbench-64", Disk::Slow, 64),
-    load("slow-login-64", "slow", "slow-users", "check", 64),
-    load("slow-login-1024", "slow", "slow-users", "check", 1_024),
+    load("slow-login-64", Server::Slow, Population::Slow, "check", 64),
+    load("slow-login-1024", Server::Slow, Population::Slow, "check", 1_024),
 ];
 
 /// The same statements with fewer users, and beside many more users and events. `login-256` stands between them.
 pub(super) const GROWTH_STEPS: [Step; 4] = [
-    load("small-login-256", "small", "small-users", "check", 256),
-    load("grown-login-256", "grown", "users", "check", 256),
-    load("grown-list-1", "grown", "users", "list", 1),
-    load("grown-coverage-1", "grown", "users", "coverage", 1),
+    load("small-login-256", Server::Small, Population::Small, "check", 256),
+    load("grown-login-256", Server::Grown, Population::Users, "check", 256),
+    load("grown-list-1", Server::Grown, Population::Users, "list", 1),
+    load("grown-coverage-1", Server::Grown, Population::Users, "coverage", 1),
 ];
 
 /// All steps there are.
@@ -164,21 +157,23 @@ impl Wanted {
     }
 
     /// Whether users are guessed at in any step.
-    pub(super) fn storm(&self) -> bool {
+    fn storm(&self) -> bool {
         self.0.iter().any(|step| matches!(step.what, What::Load { storm: true, .. }))
     }
 
-    /// Whether any step asks that service. `slow` stands for the slow database as well.
-    pub(super) fn server(&self, name: &str) -> bool {
+    /// Whether any step asks that service. The slow one stands for its database as well.
+    pub(super) fn server(&self, wanted: Server) -> bool {
         self.0.iter().any(|step| match step.what {
-            What::Load { server, .. } => server == name,
-            What::Baseline { disk, .. } => disk == Disk::Slow && name == "slow",
+            What::Load { server, .. } => server == wanted,
+            What::Baseline { disk, .. } => disk == Disk::Slow && wanted == Server::Slow,
         })
     }
 
-    /// Whether any step logs these users in.
-    pub(super) fn population(&self, name: &str) -> bool {
-        self.0.iter().any(|step| matches!(step.what, What::Load { population, .. } if population == name))
+    /// Whether any step needs these users.
+    pub(super) fn population(&self, wanted: Population) -> bool {
+        let logs_in =
+            |step: &&Step| matches!(step.what, What::Load { population, .. } if population == wanted);
+        self.0.iter().any(logs_in) || (wanted == Population::Stormed && self.storm())
     }
 
     /// The step that a soak goes on with, and whose users it needs.
@@ -229,9 +224,13 @@ mod tests {
         let two = named(&["login-256", "pgbench-64"]).unwrap();
         let order: Vec<_> = two.round(0).iter().map(|step| step.name).collect();
         assert_eq!(order, ["pgbench-64", "login-256"]);
-        assert!(two.server("grouped") && two.population("users"));
-        assert!(!two.server("sqlite") && !two.server("slow") && !two.population("remembered-users"));
-        assert!(named(&["slow-pgbench-64"]).unwrap().server("slow"));
+        assert!(two.server(Server::Grouped) && two.population(Population::Users));
+        assert!(
+            !two.server(Server::Sqlite)
+                && !two.server(Server::Slow)
+                && !two.population(Population::Remembered)
+        );
+        assert!(named(&["slow-pgbench-64"]).unwrap().server(Server::Slow));
         assert!(named(&["login-open"]).unwrap().require_soak().is_ok());
         assert!(two.require_soak().unwrap_err().to_string().contains("login-open"));
         let error = named(&["login-265"]).err().unwrap().to_string();

@@ -1,37 +1,23 @@
 //! Everything that is measured, set up: databases, services, users, and the load generator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::database::{DATABASE, Database};
+use super::cast::{Disk, Population, Server};
+use super::database::Database;
 use super::growth;
 use super::load::Load;
 use super::machine;
-use super::plan::{Disk, Wanted};
+use super::plan::Wanted;
 use super::sample;
 use super::service::{CALLER, Running, SERVICE_ROLE, Service, Store};
 use super::slow_disk::SlowDisk;
 use crate::preload::Preload;
 
-/// A copy of our database with many more users and events.
-const GROWN: &str = "grown";
-/// One with few users.
-const SMALL: &str = "small";
-/// The tenant whose users are always asked for a code, and its preset.
-const TENANT: (&str, &str) = ("always-asked", "self-service-code");
-/// The tenant whose users are asked on unknown clients only, and its preset.
-const REMEMBERING: (&str, &str) = ("remembering", "mandatory-managed");
-/// The tenant whose users log in beside a storm, and the one that is stormed.
-const CALM: (&str, &str) = ("calm", "self-service-code");
-const STORMY: (&str, &str) = ("stormy", "self-service-code");
-/// The users who are guessed at.
-pub(super) const STORMED: &str = "stormed-users";
-/// The tenant that users join while it is measured, and its preset.
-const JOINED: (&str, &str) = ("joined", "self-service-code");
 /// In flight while users are made, and where each gets a turn.
 const PREPARING: u32 = 256;
 /// A second in which the services took less CPU time than this is quiet, and so many of them are enough.
@@ -54,13 +40,28 @@ pub(super) struct Users {
     pub(super) small: u32,
 }
 
+impl Users {
+    const fn of(self, population: Population) -> u32 {
+        match population {
+            Population::Users => self.postgres,
+            Population::Remembered => self.remembered,
+            Population::Sqlite => self.sqlite,
+            Population::Slow => self.slow,
+            Population::Calm => self.calm,
+            Population::Stormed => self.stormed,
+            Population::Newcomers => 0,
+            Population::Small => self.small,
+        }
+    }
+}
+
 /// Everything. Fields are dropped in this order: who uses something goes before it.
 pub(super) struct Stage {
     pub(super) load: Load,
-    pub(super) running: BTreeMap<&'static str, Running>,
+    pub(super) running: BTreeMap<Server, Running>,
     pub(super) databases: BTreeMap<Disk, Database>,
-    pub(super) users: BTreeMap<&'static str, u32>,
-    services: BTreeMap<&'static str, Service>,
+    pub(super) users: BTreeMap<Population, u32>,
+    services: BTreeMap<Server, Service>,
     /// For the database that has grown, until there is one.
     grown: Option<Service>,
     _slow_library: Option<Preload>,
@@ -85,36 +86,39 @@ impl Stage {
             databases.insert(Disk::Slow, database);
             library
         });
-        let postgres = |disk: Disk, name, group_commit| {
-            let url = databases.get(&disk).map(|it| it.server.url_of(SERVICE_ROLE, name));
-            url.map(|url| Store::Postgres { url, group_commit })
-        };
-        let grown = postgres(Disk::AsIs, GROWN, true);
-        let grown = grown.map(|store| Service::configure(service, path, "grown", &store)).transpose()?;
-        let small = if wanted.server("small") { databases.get(&Disk::AsIs) } else { None };
-        if let Some(database) = small {
-            database.server.query("postgres", &format!("CREATE DATABASE {SMALL}"))?;
-        }
-        let stores = [
-            ("grouped", postgres(Disk::AsIs, DATABASE, true)),
-            ("one-by-one", postgres(Disk::AsIs, DATABASE, false)),
-            ("sqlite", Some(Store::Sqlite(path.join("countersign.db")))),
-            ("slow", postgres(Disk::Slow, DATABASE, true)),
-            ("small", small.and_then(|_| postgres(Disk::AsIs, SMALL, true))),
-        ];
-        let mut services = BTreeMap::new();
-        for (name, store) in stores {
-            if let Some(store) = store {
-                services.insert(name, Service::configure(service, path, name, &store)?);
+        let (mut services, mut places) = (BTreeMap::new(), BTreeSet::new());
+        for server in Server::ALL {
+            if server == Server::Small && !wanted.server(server) {
+                continue;
             }
-        }
-        for (name, disk, database) in
-            [("grouped", Disk::AsIs, DATABASE), ("slow", Disk::Slow, DATABASE), ("small", Disk::AsIs, SMALL)]
-        {
-            if let (Some(service), Some(it)) = (services.get(name), databases.get(&disk)) {
-                service.migrate(&it.server.database_url(database))?;
+            let place = match server.place() {
+                None => None,
+                Some((disk, name)) => match databases.get(&disk) {
+                    None => continue,
+                    Some(it) => Some((disk, name, &it.server)),
+                },
+            };
+            let store = match place {
+                None => Store::Sqlite(path.join("countersign.db")),
+                Some((_, name, it)) => Store::Postgres {
+                    url: it.url_of(SERVICE_ROLE, name),
+                    group_commit: server != Server::OneByOne,
+                },
+            };
+            let configured = Service::configure(service, path, server.name(), &store)?;
+            // The database that has grown will be a copy.
+            if let Some((disk, name, it)) = place
+                && server != Server::Grown
+                && places.insert((disk, name))
+            {
+                if server == Server::Small {
+                    it.query("postgres", &format!("CREATE DATABASE {name}"))?;
+                }
+                configured.migrate(&it.database_url(name))?;
             }
+            services.insert(server, configured);
         }
+        let grown = services.remove(&Server::Grown);
         let (running, users) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self {
             load,
@@ -131,43 +135,32 @@ impl Stage {
     /// Makes the users through the API that any step logs in, then starts every service afresh.
     pub(super) fn populate(&mut self, users: Users, wanted: &Wanted) -> Result<()> {
         self.start_all()?;
-        let populations = [
-            ("grouped", "users", TENANT, users.postgres),
-            ("grouped", "remembered-users", REMEMBERING, users.remembered),
-            ("sqlite", "sqlite-users", TENANT, users.sqlite),
-            ("slow", "slow-users", TENANT, users.slow),
-            ("grouped", "calm-users", CALM, users.calm),
-            ("grouped", STORMED, STORMY, users.stormed),
-            ("grouped", "newcomers", JOINED, 0),
-            ("small", "small-users", TENANT, users.small),
-        ];
-        for (server, population, tenant, count) in populations {
-            let is_wanted = wanted.population(population) || (population == STORMED && wanted.storm());
-            if self.services.contains_key(server) && is_wanted {
-                self.enroll(server, population, tenant, count)?;
+        for population in Population::ALL {
+            if self.services.contains_key(&population.server()) && wanted.population(population) {
+                self.enroll(population, users.of(population))?;
             }
         }
-        if wanted.population("remembered-users") {
-            let told = self.load.tell(&each("grouped", "remembered-users", "remember"))?;
+        if wanted.population(Population::Remembered) {
+            let remembered = Population::Remembered;
+            let told = self.load.tell(&each(remembered.server(), remembered, "remember"))?;
             let wrong = sample::wrong(&told);
             ensure!(wrong.is_empty(), "not every user is remembered: {}", wrong.join(", "));
         }
         self.settle()?;
         let before = self.as_is()?.flushes()?;
-        if wanted.server("grown") {
+        if wanted.server(Server::Grown) {
             self.grow()?;
         }
         // What so much writing leaves to be tidied must not fall into the first rounds.
         for (disk, database) in &self.databases {
-            database.server.query(DATABASE, "VACUUM ANALYZE")?;
-            for (service, name) in [("grown", GROWN), ("small", SMALL)] {
-                if self.services.contains_key(service) && *disk == Disk::AsIs {
-                    database.server.query(name, "VACUUM ANALYZE")?;
-                }
+            let places = self.services.keys().filter_map(|server| server.place());
+            let names: BTreeSet<_> = places.filter(|(on, _)| on == disk).map(|(_, name)| name).collect();
+            for name in names {
+                database.server.query(name, "VACUUM ANALYZE")?;
             }
-            database.server.query(DATABASE, "CHECKPOINT")?;
+            database.server.query("postgres", "CHECKPOINT")?;
         }
-        if wanted.server("grown") {
+        if wanted.server(Server::Grown) {
             self.await_disk(before)?;
         }
         self.start_all()
@@ -225,38 +218,36 @@ impl Stage {
         );
         // A database that somebody is connected to cannot be copied.
         self.running.clear();
-        growth::grow(&self.as_is()?.server, DATABASE, GROWN, TENANT.0)?;
-        self.services.extend(self.grown.take().map(|service| ("grown", service)));
+        let name = |server: Server| server.place().map(|(_, name)| name).context("it is not in PostgreSQL");
+        let (from, to) = (name(Server::Grouped)?, name(Server::Grown)?);
+        growth::grow(&self.as_is()?.server, from, to, Population::Users.tenant().0)?;
+        self.services.extend(self.grown.take().map(|service| (Server::Grown, service)));
         Ok(())
     }
 
     /// Starts a service on a port of its own, whatever else runs of it.
-    pub(super) fn start(&self, name: &str) -> Result<Running> {
-        self.services.get(name).with_context(|| format!("there is no service {name}"))?.start()
+    pub(super) fn start(&self, server: Server) -> Result<Running> {
+        let service = self.services.get(&server);
+        service.with_context(|| format!("there is no service {}", server.name()))?.start()
     }
 
     fn start_all(&mut self) -> Result<()> {
         self.running.clear();
-        for (name, service) in &self.services {
+        for (server, service) in &self.services {
             let running = service.start()?;
-            self.load.connect(name, &running.address)?;
-            self.running.insert(name, running);
+            self.load.connect(server.name(), &running.address)?;
+            self.running.insert(*server, running);
         }
         Ok(())
     }
 
-    fn enroll(
-        &mut self,
-        server: &'static str,
-        population: &'static str,
-        (tenant, preset): (&str, &str),
-        count: u32,
-    ) -> Result<()> {
-        println!("  {count} users for {population}");
+    fn enroll(&mut self, population: Population, count: u32) -> Result<()> {
+        let (server, (tenant, preset)) = (population.server().name(), population.tenant());
+        println!("  {count} users for {}", population.name());
         let create = json!({ "do": "create_tenant", "server": server, "tenant": tenant, "preset": preset });
         self.load.tell(&create)?;
         let enroll = json!({
-            "do": "enroll", "server": server, "population": population, "tenant": tenant,
+            "do": "enroll", "server": server, "population": population.name(), "tenant": tenant,
             "count": count, "in_flight": PREPARING,
         });
         self.load.tell(&enroll)?;
@@ -266,6 +257,7 @@ impl Stage {
 }
 
 /// Has the load generator give each user of a population a turn.
-pub(super) fn each(server: &str, population: &str, flow: &str) -> Value {
+pub(super) fn each(server: Server, population: Population, flow: &str) -> Value {
+    let (server, population) = (server.name(), population.name());
     json!({ "do": "each", "server": server, "population": population, "flow": flow, "in_flight": PREPARING })
 }
