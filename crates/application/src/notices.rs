@@ -320,3 +320,15 @@ fn spread(id: NoticeId, attempts: u32, pause: Duration) -> Duration {
     let drawn = u32::from(id.0.as_bytes()[15]).wrapping_add(attempts.wrapping_mul(97)) % 256;
     pause / 1024 * drawn
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_ports::MIN_UNREADABLE_AGE;
+
+    /// R57: a notice that nobody can read yet lives as long as one whose delivery fails.
+    #[test]
+    fn an_unreadable_notice_is_not_given_up_sooner_than_one_that_fails() {
+        assert!(MIN_UNREADABLE_AGE >= NoticeRules::default().shortest_life());
+    }
+}

@@ -31,7 +31,10 @@ pub use erasure::{ClaimErasure, Erasing};
 pub use error::{StoreError, error_chain};
 pub use event_log::{EventLog, EventPosition, EventQuery, Look, StoredEvent};
 pub use lifeline::Lifeline;
-pub use outbox::{Letter, MAX_UNREADABLE_LEASES, Notifier, NotifyError, Outbox, OutboxEntry};
+pub use outbox::{
+    Letter, MAX_UNREADABLE_LEASES, MIN_UNREADABLE_AGE, Notifier, NotifyError, Outbox, OutboxEntry,
+    is_given_up_unread,
+};
 pub use policies::{MAX_MANAGERS_TOLD, PolicyStore, Tell, TenantRecord};
 pub use queries::{ResetRequestQuery, UserQueries, UserQuery};
 pub use seal_export::{AuditProgress, ExportError, Exported, Kept, SealExporter};

@@ -3,6 +3,7 @@
 use crate::{EventRecord, NoticeId, NoticeRecord, StoreError};
 use async_trait::async_trait;
 use countersign_domain::time::Timestamp;
+use std::time::Duration;
 
 /// A notice with what its text needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +16,17 @@ pub struct OutboxEntry {
     pub attempts: u32,
 }
 
-/// How often a notice that cannot be read is leased before it is a dead letter. During an upgrade a newer node may be
-/// able to read it, so it is not given up at once.
+/// How often a notice that cannot be read is leased before it is a dead letter; see [`is_given_up_unread`].
 pub const MAX_UNREADABLE_LEASES: u32 = 30;
+
+/// How old it is then at least: about as old as one whose delivery fails is given up.
+pub const MIN_UNREADABLE_AGE: Duration = Duration::from_hours(48);
+
+/// Whether a notice that cannot be read is given up, after so many leases. During an upgrade a newer node may be able to read
+/// it, and an upgrade may take a day or two; leases end after minutes. One whose time does not read has no age.
+pub fn is_given_up_unread(leases: u32, create_time: Option<Timestamp>, now: Timestamp) -> bool {
+    leases >= MAX_UNREADABLE_LEASES && create_time.is_none_or(|time| now.since(time) >= MIN_UNREADABLE_AGE)
+}
 
 /// The outbox: filled by commits, emptied by a dispatcher. At least once, in order per user (R57).
 #[async_trait]
@@ -25,8 +34,8 @@ pub trait Outbox: Send + Sync {
     /// Leases at most `limit` notices that are due at `now` until `lease_until`: only the oldest of each user, so that
     /// order is kept while several nodes share the work.
     ///
-    /// One that cannot be read holds up nobody but its user: it is logged, left out and leased all the same, and a dead
-    /// letter after [`MAX_UNREADABLE_LEASES`].
+    /// One that cannot be read holds up nobody but its user: it is logged, left out and leased all the same, until it
+    /// [is given up](is_given_up_unread).
     async fn lease(
         &self,
         now: Timestamp,

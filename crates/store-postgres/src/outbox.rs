@@ -7,7 +7,7 @@ use crate::store::PostgresStore;
 use async_trait::async_trait;
 use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError};
+use countersign_ports::{NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, is_given_up_unread};
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -46,10 +46,10 @@ impl Outbox for PostgresStore {
         let leased = checkout.conclude(leased).map_err(|error| from_sql(&error))?;
         let mut entries = Vec::with_capacity(leased.len());
         for (notice, event) in leased {
-            let (id, attempts) = (notice.notice_id, notice.attempts + 1);
+            let broken = Broken::of(&notice);
             match entry(notice, event) {
                 Ok(entry) => entries.push(entry),
-                Err(error) => self.unreadable(id, attempts, now, &error).await?,
+                Err(error) => self.unreadable(&broken, now, &error).await?,
             }
         }
         Ok(entries)
@@ -80,16 +80,34 @@ impl Outbox for PostgresStore {
     }
 }
 
+/// What is known of a leased notice that may be unreadable.
+struct Broken {
+    id: Uuid,
+    /// Times that it was leased.
+    attempts: u32,
+    create_time: Option<Timestamp>,
+}
+
+impl Broken {
+    fn of(notice: &NoticeRow) -> Self {
+        Self {
+            id: notice.notice_id,
+            attempts: u32::try_from(notice.attempts + 1).unwrap_or(u32::MAX),
+            create_time: notice.create_time.map(time_out),
+        }
+    }
+}
+
 impl PostgresStore {
     /// What becomes of a leased notice that is not as it must be: the others leave without it.
     async fn unreadable(
         &self,
-        id: Uuid,
-        attempts: i64,
+        broken: &Broken,
         now: Timestamp,
         error: &StoreError,
     ) -> Result<(), StoreError> {
-        let dead = attempts >= i64::from(MAX_UNREADABLE_LEASES);
+        let Broken { id, attempts, create_time } = *broken;
+        let dead = is_given_up_unread(attempts, create_time, now);
         tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
         if !dead {
             return Ok(());
@@ -138,6 +156,9 @@ async fn put_off(
 
 /// Leases and reads the events that the notices tell of.
 ///
+/// What is due is gone through by time and user, and not by notice: of a user who has thousands, most fall due in a few
+/// minutes or together, and each step leads to the oldest of them all.
+///
 /// Two leases at once do not share a notice: the second skips rows that the first has locked, and looks again at
 /// `due_time` of those that it has just changed. Nor does one overtake: as long as the older notice of a user is there
 /// in the snapshot, the younger is none to lease.
@@ -149,18 +170,29 @@ async fn lease(
 ) -> Result<Vec<(NoticeRow, Option<EventRow>)>, sqlx::Error> {
     let mut notices = sqlx::query_as!(
         NoticeRow,
-        r#"WITH heads AS (
-            SELECT tenant_id, notice_id FROM outbox AS head
-            WHERE due_time <= $1 AND notice_id = (
-                SELECT notice_id FROM outbox AS oldest
-                WHERE oldest.tenant_id = head.tenant_id AND oldest.user_id = head.user_id
-                    AND oldest.due_time IS NOT NULL
-                ORDER BY oldest.create_time, oldest.notice_id
-                LIMIT 1
+        r#"WITH RECURSIVE due AS (
+            (
+                SELECT due_time, tenant_id, user_id FROM outbox WHERE due_time <= $1
+                ORDER BY due_time, tenant_id, user_id LIMIT 1
             )
-            ORDER BY due_time
+            UNION ALL
+            SELECT next.due_time, next.tenant_id, next.user_id
+            FROM due CROSS JOIN LATERAL (
+                SELECT due_time, tenant_id, user_id FROM outbox
+                WHERE due_time <= $1 AND (due_time, tenant_id, user_id) > (due.due_time, due.tenant_id, due.user_id)
+                ORDER BY due_time, tenant_id, user_id LIMIT 1
+            ) AS next
+        ), heads AS (
+            SELECT head.tenant_id, head.notice_id
+            FROM due CROSS JOIN LATERAL (
+                SELECT notice_id, due_time FROM outbox AS queued
+                WHERE queued.tenant_id = due.tenant_id AND queued.user_id = due.user_id AND queued.due_time IS NOT NULL
+                ORDER BY create_time, notice_id LIMIT 1
+            ) AS oldest
+            JOIN outbox AS head ON head.tenant_id = due.tenant_id AND head.notice_id = oldest.notice_id
+            WHERE oldest.due_time = due.due_time AND head.due_time <= $1
             LIMIT $3
-            FOR UPDATE SKIP LOCKED
+            FOR UPDATE OF head SKIP LOCKED
         )
         UPDATE outbox SET due_time = $2, attempts = attempts + 1
         FROM heads

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::{
-    MAX_UNREADABLE_LEASES, NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, StoredEvent,
+    NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, StoredEvent, is_given_up_unread,
 };
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -45,10 +45,16 @@ struct Lease {
     limit: u32,
 }
 
-/// A notice at the head of its user's queue.
-struct HeadRow {
+/// When notices of a user fall due, and whose they are.
+struct DueRow {
+    due_time: i64,
     tenant_id: String,
     user_id: String,
+}
+
+/// A notice at the head of its user's queue.
+struct HeadRow {
+    due_time: i64,
     create_time: i64,
     notice_id: Uuid,
     event_id: Uuid,
@@ -61,65 +67,109 @@ struct HeadRow {
 impl Work for Lease {
     type Answer = Vec<OutboxEntry>;
 
+    /// Goes through what is due by time and user, and not by notice: of a user who has thousands, most fall due in a few
+    /// minutes or together, and each step leads to the oldest of them all.
     async fn run(&self, at: &mut SqliteConnection, _: &Sealer) -> Result<Done<Self::Answer>, Trouble> {
-        let (now, until) = (self.now.unix_micros(), self.until.unix_micros());
-        // Dead letters have no due time and hold nobody up.
-        let heads = sqlx::query_as!(
-            HeadRow,
-            r#"
-            SELECT tenant_id, user_id, create_time AS "create_time!", notice_id AS "notice_id: uuid::Uuid",
-                event_id AS "event_id: uuid::Uuid", email, language_code,
-                attempts AS "attempts!"
-            FROM outbox
-            WHERE due_time <= ?1 AND NOT EXISTS (
-                SELECT 1 FROM outbox AS earlier
-                WHERE earlier.tenant_id = outbox.tenant_id AND earlier.user_id = outbox.user_id
-                    AND earlier.due_time IS NOT NULL
-                    AND (earlier.create_time, earlier.notice_id) < (outbox.create_time, outbox.notice_id)
-            )
-            ORDER BY due_time, create_time LIMIT ?2
-            "#,
-            now,
-            self.limit
-        );
-        let mut leased = Vec::new();
-        for head in heads.fetch_all(&mut *at).await? {
-            sqlx::query!(
-                "UPDATE outbox SET due_time = ?, attempts = attempts + 1 WHERE notice_id = ?",
-                until,
-                head.notice_id
-            )
-            .execute(&mut *at)
-            .await?;
-            let (id, attempts) = (head.notice_id, head.attempts);
-            match entry(at, head).await {
-                Ok(entry) => leased.push(entry),
-                Err(Trouble::Own(error)) => unreadable(at, id, attempts, &error).await?,
-                Err(broken) => return Err(broken),
+        let (mut leased, mut entries) = (0, Vec::new());
+        let mut after = DueRow { due_time: i64::MIN, tenant_id: String::new(), user_id: String::new() };
+        while leased < self.limit {
+            let Some(due) = next_due(at, self.now, &after).await? else { break };
+            if let Some(head) = oldest(at, &due).await?.filter(|head| head.due_time == due.due_time) {
+                leased += 1;
+                entries.extend(self.lease(at, &due, head).await?);
             }
+            after = due;
         }
-        Ok(Done::Keep(leased))
+        Ok(Done::Keep(entries))
     }
 }
 
-/// What becomes of a leased notice that is not as it must be: the others leave without it.
-async fn unreadable(
-    at: &mut SqliteConnection,
-    id: Uuid,
-    attempts: i64,
-    error: &StoreError,
-) -> Result<(), Trouble> {
-    let dead = attempts + 1 >= i64::from(MAX_UNREADABLE_LEASES);
-    tracing::error!(alarm = true, notice_id = %id, attempts = attempts + 1, dead, %error, "a notice cannot be read");
-    if dead {
-        let why = "the notice cannot be read".to_owned();
-        Failed { notice: NoticeId(id), retry_time: None, why }.write(at).await?;
+impl Lease {
+    /// Leases the notice, and gives it if it can be read.
+    async fn lease(
+        &self,
+        at: &mut SqliteConnection,
+        due: &DueRow,
+        head: HeadRow,
+    ) -> Result<Option<OutboxEntry>, Trouble> {
+        let until = self.until.unix_micros();
+        sqlx::query!(
+            "UPDATE outbox SET due_time = ?, attempts = attempts + 1 WHERE notice_id = ?",
+            until,
+            head.notice_id
+        )
+        .execute(&mut *at)
+        .await?;
+        let (id, attempts, create_time) = (head.notice_id, head.attempts, head.create_time);
+        match entry(at, due, head).await {
+            Ok(entry) => Ok(Some(entry)),
+            Err(Trouble::Own(error)) => {
+                self.unreadable(at, id, attempts, create_time, &error).await?;
+                Ok(None)
+            }
+            Err(broken) => Err(broken),
+        }
     }
-    Ok(())
+
+    /// What becomes of a leased notice that is not as it must be: the others leave without it.
+    async fn unreadable(
+        &self,
+        at: &mut SqliteConnection,
+        id: Uuid,
+        attempts: i64,
+        create_time: i64,
+        error: &StoreError,
+    ) -> Result<(), Trouble> {
+        let attempts = u32::try_from(attempts + 1).unwrap_or(u32::MAX);
+        let dead = is_given_up_unread(attempts, Some(Timestamp::from_unix_micros(create_time)), self.now);
+        tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
+        if dead {
+            let why = "the notice cannot be read".to_owned();
+            Failed { notice: NoticeId(id), retry_time: None, why }.write(at).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whose notices fall due next, and when. Dead letters have no due time.
+///
+/// The least id behind the last one is that with a zero after it. SQLite begins at what is not below a row of values; where it
+/// is asked for what is above, it begins as well at what is equal, and goes through all of that.
+async fn next_due(
+    at: &mut SqliteConnection,
+    now: Timestamp,
+    after: &DueRow,
+) -> Result<Option<DueRow>, sqlx::Error> {
+    let (now, user) = (now.unix_micros(), format!("{}\0", after.user_id));
+    let next = sqlx::query_as!(
+        DueRow,
+        r#"SELECT due_time AS "due_time!", tenant_id, user_id FROM outbox
+        WHERE due_time <= ?1 AND (due_time, tenant_id, user_id) >= (?2, ?3, ?4)
+        ORDER BY due_time, tenant_id, user_id LIMIT 1"#,
+        now,
+        after.due_time,
+        after.tenant_id,
+        user
+    );
+    next.fetch_optional(at).await
+}
+
+/// The user's oldest notice that is on its way, for which all others of theirs wait.
+async fn oldest(at: &mut SqliteConnection, due: &DueRow) -> Result<Option<HeadRow>, sqlx::Error> {
+    let head = sqlx::query_as!(
+        HeadRow,
+        r#"SELECT due_time AS "due_time!", create_time AS "create_time!", notice_id AS "notice_id: uuid::Uuid",
+            event_id AS "event_id: uuid::Uuid", email, language_code, attempts AS "attempts!"
+        FROM outbox WHERE tenant_id = ? AND user_id = ? AND due_time IS NOT NULL
+        ORDER BY create_time, notice_id LIMIT 1"#,
+        due.tenant_id,
+        due.user_id
+    );
+    head.fetch_optional(at).await
 }
 
 /// The notice with its event.
-async fn entry(at: &mut SqliteConnection, head: HeadRow) -> Result<OutboxEntry, Trouble> {
+async fn entry(at: &mut SqliteConnection, due: &DueRow, head: HeadRow) -> Result<OutboxEntry, Trouble> {
     let row = Row::new("notice", head.notice_id);
     let event = sqlx::query_as!(
         EventRow,
@@ -130,7 +180,7 @@ async fn entry(at: &mut SqliteConnection, head: HeadRow) -> Result<OutboxEntry, 
             request_id AS "request_id: uuid::Uuid", trace_id
         FROM events WHERE tenant_id = ? AND event_id = ?
         "#,
-        head.tenant_id,
+        due.tenant_id,
         head.event_id
     );
     let event = event.fetch_optional(at).await?;
@@ -138,7 +188,7 @@ async fn entry(at: &mut SqliteConnection, head: HeadRow) -> Result<OutboxEntry, 
     let event: StoredEvent = event.try_into()?;
     let notice = NoticeRecord {
         id: NoticeId(head.notice_id),
-        user: UserId::parse(&head.user_id).map_err(|_| row.corrupt("has an id that is none"))?,
+        user: UserId::parse(&due.user_id).map_err(|_| row.corrupt("has an id that is none"))?,
         event: EventId::from_uuid(head.event_id),
         email: head.email,
         language_code: head.language_code,
@@ -178,7 +228,8 @@ impl Failed {
         )
         .execute(&mut *at)
         .await?;
-        // The user's later ones wait for it, and are due with it: else each lease would go through all of them.
+        // The user's later ones wait for it, and are due with it: else each lease would go through those of every user who
+        // waits.
         if retry_time.is_some() {
             sqlx::query!(
                 "UPDATE outbox SET due_time = ?1 FROM outbox AS put_off

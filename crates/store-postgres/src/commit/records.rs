@@ -82,7 +82,7 @@ pub(super) async fn insert_event(
     Ok(())
 }
 
-/// A notice of one of the change's own events, due at once.
+/// A notice of one of the change's own events, due at once: since the minute began, so that many of a user fall due together.
 pub(super) async fn insert_notice(
     transaction: &mut PgConnection,
     notice: &NoticeRecord,
@@ -93,7 +93,7 @@ pub(super) async fn insert_notice(
     sqlx::query!(
         "INSERT INTO outbox (
             tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, due_time
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, date_trunc('minute', $8::timestamptz))",
         change.tenant.as_str(),
         notice.id.0,
         notice.user.as_str(),
@@ -117,7 +117,8 @@ pub(super) async fn tell_managers(
         "INSERT INTO outbox (
             tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, due_time
         )
-        SELECT tenant_id, gen_random_uuid(), user_id, $2, $3, entry ->> 'email', entry ->> 'language_code', $3, $3
+        SELECT tenant_id, gen_random_uuid(), user_id, $2, $3, entry ->> 'email', entry ->> 'language_code',
+            $3, date_trunc('minute', $3::timestamptz)
         FROM (
             SELECT tenant_id, user_id, entry::json AS entry FROM directory_users
             WHERE tenant_id = $1 AND EXISTS (

@@ -3,7 +3,7 @@
 use super::{folder, intruder, open};
 use countersign_domain::event::EventType;
 use countersign_domain::time::Timestamp;
-use countersign_ports::MAX_UNREADABLE_LEASES;
+use countersign_ports::{MAX_UNREADABLE_LEASES, MIN_UNREADABLE_AGE};
 use countersign_testkit::SeededRandom;
 use countersign_testkit::fixtures::{self, START, user};
 use sqlx::SqliteConnection;
@@ -18,7 +18,8 @@ async fn dead_letters(connection: &mut SqliteConnection) -> i64 {
     count.fetch_one(connection).await.unwrap()
 }
 
-/// R57: a notice that cannot be read holds up nobody but its user, and is a dead letter in the end.
+/// R57, R68: a notice that cannot be read holds up nobody but its user, and is a dead letter in the end: not before a newer
+/// version, which may be able to read it, had days to come.
 #[tokio::test]
 async fn an_unreadable_notice_holds_up_no_other_user() {
     let (_folder, path) = folder();
@@ -41,7 +42,11 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
         assert_eq!(dead_letters(&mut connection).await, 0, "after {lease}");
         assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);
     }
-    assert_eq!(dead_letters(&mut connection).await, 1);
+    let days = u32::try_from(MIN_UNREADABLE_AGE.as_secs() / 60).unwrap();
+    for (now, dead) in [(days - 2, 0), (days, 1)] {
+        assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
+        assert_eq!(dead_letters(&mut connection).await, dead, "after {now} minutes");
+    }
 }
 
 /// R57: a notice that is put off takes its user's later ones along, so that no lease before its time goes through them.

@@ -1,9 +1,13 @@
 //! P9: how lists and counts find their rows. The statements are those of the store, as `.sqlx` holds them.
 
 use super::{folder, intruder, open};
+use countersign_domain::event::EventType;
+use countersign_testkit::SeededRandom;
+use countersign_testkit::fixtures::{self, START, user};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::path::Path;
+use std::time::Duration;
 
 /// The only one of the store's statements that has all these marks in it.
 fn statement(marks: &[&str]) -> String {
@@ -140,4 +144,43 @@ async fn events_are_found_by_their_ids() {
     let index = "(tenant_id=? AND event_id>? AND event_id<?)";
     assert!(plan[0].starts_with("SEARCH events USING INDEX") && plan[0].ends_with(index), "{plan:?}");
     assert!(plan.iter().all(|line| !line.contains("TEMP B-TREE")), "{plan:?}");
+}
+
+/// R57: a lease goes through users and not through notices: each of its steps is short, however many of one user are due.
+#[tokio::test]
+async fn many_notices_of_one_user_hold_up_no_lease() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    for (number, name) in ["ann", "ann", "bob"].into_iter().enumerate() {
+        let mut change = fixtures::event_only(&random, &user("acme", name), EventType::MemberReset);
+        change.events[0].time = START.plus(Duration::from_secs(20) * u32::try_from(number).unwrap());
+        change.notices.push(fixtures::notice_record(&random, &change.events[0]));
+        store.done(change).await;
+    }
+    let mut connection = intruder(&path).await;
+    let dues = sqlx::query_scalar::<_, i64>("SELECT DISTINCT due_time FROM outbox");
+    let dues = dues.fetch_all(&mut connection).await.unwrap();
+    assert_eq!(dues, [START.unix_micros()], "those of a minute fall due together");
+    let many = "WITH RECURSIVE numbers (number) AS (VALUES (1) UNION ALL SELECT number + 1 FROM numbers LIMIT 20000)
+        INSERT INTO outbox (tenant_id, user_id, create_time, notice_id, event_id, email, language_code, due_time)
+        SELECT tenant_id, user_id, create_time + number, randomblob(16), event_id, '', '', due_time
+        FROM numbers, (SELECT * FROM outbox WHERE user_id = 'ann' ORDER BY create_time LIMIT 1)";
+    assert_eq!(sqlx::raw_sql(many).execute(&mut connection).await.unwrap().rows_affected(), 20_000);
+
+    // A statement that takes a thousand steps is ended.
+    connection.lock_handle().await.unwrap().set_progress_handler(1_000, || false);
+    let (next, oldest) = (
+        statement(&["(due_time, tenant_id, user_id) >= (?2, ?3, ?4)"]),
+        statement(&["FROM outbox WHERE tenant_id = ? AND user_id = ? AND due_time IS NOT NULL"]),
+    );
+    let start = START.unix_micros();
+    for (whose, before) in [("ann", ""), ("bob", "ann\0")] {
+        let next = sqlx::query(AssertSqlSafe(next.clone())).bind(start).bind(start).bind("acme").bind(before);
+        let next = next.fetch_one(&mut connection).await.unwrap();
+        assert_eq!(next.get::<String, _>("user_id"), whose);
+        let oldest = sqlx::query(AssertSqlSafe(oldest.clone())).bind("acme").bind(whose);
+        assert!(oldest.fetch_optional(&mut connection).await.unwrap().is_some());
+    }
 }

@@ -59,16 +59,21 @@ pub(crate) fn tell(script: &mut Script, seal: &Sealer, number: i64, record: &Eve
     );
 }
 
-/// Queues the notice, due from its own time on (R57).
+/// When a notice of that time, in microseconds, is due: since the minute began, so that many of a user fall due together.
+const fn first_due(time: i64) -> i64 {
+    time.saturating_sub(time.rem_euclid(60_000_000))
+}
+
+/// Queues the notice, due at once (R57).
 pub(crate) fn queue(script: &mut Script, tenant: &TenantId, notice: &NoticeRecord) {
     let (tenant, user, time) = (tenant.as_str(), notice.user.as_str(), notice.create_time.unix_micros());
-    let event = notice.event.uuid();
+    let (event, due) = (notice.event.uuid(), first_due(time));
     add!(
         script,
         Changes::Any,
         "INSERT INTO outbox (tenant_id, user_id, create_time, notice_id, event_id, email, language_code, due_time)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        tenant, user, time, notice.id.0, event, notice.email, notice.language_code, time
+        tenant, user, time, notice.id.0, event, notice.email, notice.language_code, due
     );
 }
 
@@ -76,9 +81,10 @@ pub(crate) fn queue(script: &mut Script, tenant: &TenantId, notice: &NoticeRecor
 /// need only be unique, so the database draws it.
 pub(crate) async fn tell_managers(at: &mut SqliteConnection, event: &EventRecord) -> Result<(), Stop> {
     let (tenant, id, time) = (event.tenant.as_str(), event.id.uuid(), event.time.unix_micros());
+    let due = first_due(time);
     sqlx::query!(
         "INSERT INTO outbox (tenant_id, user_id, create_time, notice_id, event_id, email, language_code, due_time)
-        SELECT tenant_id, user_id, ?3, randomblob(16), ?2, entry ->> 'email', entry ->> 'language_code', ?3
+        SELECT tenant_id, user_id, ?3, randomblob(16), ?2, entry ->> 'email', entry ->> 'language_code', ?5
         FROM directory_users
         WHERE tenant_id = ?1 AND NOT (entry ->> 'disabled')
             AND user_id IN (SELECT user_id FROM team_memberships WHERE tenant_id = ?1 AND role = 'MANAGER')
@@ -86,7 +92,8 @@ pub(crate) async fn tell_managers(at: &mut SqliteConnection, event: &EventRecord
         tenant,
         id,
         time,
-        MAX_MANAGERS_TOLD
+        MAX_MANAGERS_TOLD,
+        due
     )
     .execute(at)
     .await?;

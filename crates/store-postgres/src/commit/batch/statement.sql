@@ -168,7 +168,9 @@ WITH live AS MATERIALIZED (
         tenant_id, notice_id, user_id, event_id, event_time, email, language_code, create_time, due_time
     )
     SELECT ($90::text[])[at], ($91::uuid[])[at], ($92::text[])[at], ($93::uuid[])[at], ($94::timestamptz[])[at],
-        ($95::text[])[at], ($96::text[])[at], ($97::timestamptz[])[at], ($97::timestamptz[])[at]
+        ($95::text[])[at], ($96::text[])[at], ($97::timestamptz[])[at],
+        -- As one alone: since the minute began, so that many of a user fall due together.
+        date_trunc('minute', ($97::timestamptz[])[at])
     FROM generate_subscripts($89::int[], 1) AS at
     WHERE (($89::int[])[at] IN (SELECT n FROM winner)) IS TRUE
 )
