@@ -31,6 +31,17 @@ impl SealedColumn {
         Self::PendingPhoneNumber,
         Self::PendingKey,
     ];
+
+    /// What one of its values is, for people.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::SecurityKey => "security key",
+            Self::PhoneNumber => "phone number",
+            Self::AuthenticatorKey => "authenticator key",
+            Self::PendingPhoneNumber => "pending phone number",
+            Self::PendingKey => "pending key",
+        }
+    }
 }
 
 /// A row with a sealed value, and what the value is bound to.

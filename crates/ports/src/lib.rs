@@ -41,4 +41,4 @@ pub use seal_export::{AuditProgress, ExportError, Exported, Kept, SealExporter};
 pub use text_messages::{SendLedger, SmsError, SmsSender, TextMessage};
 pub use told::ToldOnce;
 pub use users::{Commit, Loaded, Maintenance, UserStore};
-pub use vault::{KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};
+pub use vault::{BrokenRow, KeyUse, KnownKey, Release, ResealFrom, Resealed, Vault};

@@ -22,8 +22,8 @@ pub const MAX_UNREADABLE_LEASES: u32 = 30;
 /// How old it is then at least: about as old as one whose delivery fails is given up.
 pub const MIN_UNREADABLE_AGE: Duration = Duration::from_hours(48);
 
-/// Whether a notice that cannot be read is given up, after so many leases. During an upgrade a newer node may be able to read
-/// it, and an upgrade may take a day or two; leases end after minutes. One whose time does not read has no age.
+/// Whether a notice that cannot be read is given up, after so many leases. During an upgrade a newer node may be able to
+/// read it, and an upgrade may take a day or two; leases end after minutes. One whose time does not read has no age.
 pub fn is_given_up_unread(leases: u32, create_time: Option<Timestamp>, now: Timestamp) -> bool {
     leases >= MAX_UNREADABLE_LEASES && create_time.is_none_or(|time| now.since(time) >= MIN_UNREADABLE_AGE)
 }

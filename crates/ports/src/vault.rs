@@ -4,7 +4,9 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use countersign_domain::digest::KeyId;
+use countersign_domain::ids::UserRef;
 use countersign_domain::time::Timestamp;
+use uuid::Uuid;
 
 /// How what needs an old key comes to need it no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,22 +41,34 @@ pub struct ResealFrom {
     pub skip: u32,
 }
 
+/// A row whose sealed value does not open (R50).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BrokenRow {
+    /// What is sealed in it, in the singular, for people.
+    pub what: &'static str,
+    /// Whose it is, unless its user or tenant is none.
+    pub user: Option<UserRef>,
+    /// The id of the authenticator or of the pending enrollment, unless it is none.
+    pub id: Option<Uuid>,
+}
+
 /// What became of one step of such a pass.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Rows that are sealed with the newest key now.
     pub resealed: u32,
-    /// Rows that do not open: an alarm each. They stay as they are.
-    pub broken: u32,
+    /// Rows that do not open. They stay as they are.
+    pub broken: Vec<BrokenRow>,
     /// Where the pass goes on, or `None` where it has been everywhere.
     pub next: Option<ResealFrom>,
 }
 
 impl Resealed {
     /// What became of a step from `from`; `full` where it saw as many rows as it was allowed to.
-    pub fn of(from: ResealFrom, full: bool, columns: usize, resealed: u32, broken: u32) -> Self {
-        let next = if full && resealed + broken > 0 {
-            Some(ResealFrom { skip: from.skip.saturating_add(broken), ..from })
+    pub fn of(from: ResealFrom, full: bool, columns: usize, resealed: u32, broken: Vec<BrokenRow>) -> Self {
+        let left_out = u32::try_from(broken.len()).unwrap_or(u32::MAX);
+        let next = if full && resealed.saturating_add(left_out) > 0 {
+            Some(ResealFrom { skip: from.skip.saturating_add(left_out), ..from })
         } else {
             Some(ResealFrom { column: from.column + 1, skip: 0 }).filter(|next| next.column < columns)
         };

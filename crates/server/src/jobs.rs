@@ -215,11 +215,11 @@ async fn fold(store: Arc<dyn Maintenance>, stop: CancellationToken) {
 
 /// Seals what is under an older root key with the newest (R52). Every node does; each row is sealed by one of them.
 async fn reseal(store: Arc<dyn Vault>, stop: CancellationToken) {
-    let stopped = stop.clone();
+    let (stopped, named) = (stop.clone(), Arc::new(ToldOnce::default()));
     let standing = Standing::new("reseal", "rows could not be sealed again", ALARM_AFTER);
     every_told(RESEAL_EVERY, stop, standing, move || {
-        let (store, stopped) = (Arc::clone(&store), stopped.clone());
-        async move { vault::reseal(store.as_ref(), &stopped).await }
+        let (store, named, stopped) = (Arc::clone(&store), Arc::clone(&named), stopped.clone());
+        async move { vault::reseal(store.as_ref(), &named, &stopped).await }
     })
     .await;
 }

@@ -4,9 +4,10 @@
 use crate::failure::Failure;
 use crate::problem::{Problem, Problems};
 use countersign_domain::digest::KeyId;
+use countersign_domain::ids::UserRef;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;
-use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, StoreError, Vault};
+use countersign_ports::{BrokenRow, KeyUse, KnownKey, Release, ResealFrom, StoreError, ToldOnce, Vault};
 use std::collections::BTreeSet;
 use std::fmt;
 use tokio_util::sync::CancellationToken;
@@ -100,7 +101,7 @@ fn removed(key: KeyId, needed: &[&KeyUse]) -> Problem {
     let counts: Vec<_> = needed.iter().map(|one| format!("{} {}", one.rows, one.what)).collect();
     let sealed = needed.iter().any(|one| one.release == Release::Resealed);
     let fix = if sealed {
-        "put it back and run `countersign keys rotate`"
+        "put it back and run `countersign keys rotate`, which names rows that do not open: these must be mended first"
     } else {
         "put it back until `countersign keys status` shows nothing, or give these up with keys.retired"
     };
@@ -152,13 +153,44 @@ impl fmt::Display for Table<'_> {
     }
 }
 
+/// Rows that do not open which are named; more of them at once is one disaster.
+const MOST_NAMED: usize = 20;
+
 /// What became of one pass over everything that is sealed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Pass {
     /// Rows that are sealed with the newest key now.
     pub(crate) resealed: u64,
     /// Rows that do not open.
     pub(crate) broken: u64,
+    /// The first of them.
+    named: Vec<BrokenRow>,
+}
+
+impl Pass {
+    /// The rows that do not open, for operators, and what to do about them.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let more = self.broken.saturating_sub(self.named.len() as u64);
+        let rows = self.named.iter().map(|row| format!("  {}\n", described(row)));
+        let rows = rows.chain((more > 0).then(|| format!("  and {more} more\n")));
+        (self.broken > 0).then(|| {
+            format!(
+                "{} rows do not open, stay as they are and still need their key; mend each of them \
+                (docs/operations/metrics.md, a seal does not open):\n{}",
+                self.broken,
+                rows.collect::<String>()
+            )
+        })
+    }
+}
+
+fn described(row: &BrokenRow) -> String {
+    let id = row.id.map_or_else(|| "without an id".to_owned(), |id| id.to_string());
+    let user = row.user.as_ref().map_or_else(
+        || "of nobody".to_owned(),
+        |UserRef { tenant, user }| format!("of user {user} of tenant {tenant}"),
+    );
+    format!("{} {id} {user}", row.what)
 }
 
 /// Seals what is under an older key with the newest, step by step. `told` hears the sum after each step that did
@@ -168,22 +200,37 @@ pub(crate) async fn pass(vault: &dyn Vault, told: impl Fn(u64) -> bool) -> Resul
     while let Some(step) = from {
         let done = vault.reseal(step, STEP_ROWS).await?;
         pass.resealed += u64::from(done.resealed);
-        pass.broken += u64::from(done.broken);
+        pass.broken += done.broken.len() as u64;
+        let room = MOST_NAMED - pass.named.len();
+        pass.named.extend(done.broken.into_iter().take(room));
         let go_on = done.resealed == 0 || told(pass.resealed);
         from = done.next.filter(|_| go_on);
     }
     Ok(pass)
 }
 
-/// One round of the job, until `stopped`.
-pub(crate) async fn reseal(vault: &dyn Vault, stopped: &CancellationToken) -> Result<(), StoreError> {
-    let Pass { resealed, broken } = pass(vault, |_| !stopped.is_cancelled()).await?;
-    if resealed > 0 {
-        tracing::info!(rows = resealed, "rows are sealed with the newest root key now");
+/// One round of the job, until `stopped`. Each row that does not open is named once, in `named`.
+pub(crate) async fn reseal(
+    vault: &dyn Vault,
+    named: &ToldOnce,
+    stopped: &CancellationToken,
+) -> Result<(), StoreError> {
+    let pass = pass(vault, |_| !stopped.is_cancelled()).await?;
+    if pass.resealed > 0 {
+        tracing::info!(rows = pass.resealed, "rows are sealed with the newest root key now");
     }
-    // They were edited, or copied from elsewhere (R50).
-    if broken > 0 {
-        tracing::error!(alarm = true, rows = broken, "sealed rows do not open; they were not sealed again");
+    // They were edited, or copied from elsewhere (R50). Whose they are `keys rotate` tells.
+    for row in pass.named.iter().filter(|row| named.is_new(row)) {
+        let tenant_id = row.user.as_ref().map_or("", |user| user.tenant.as_str());
+        let row_id = row.id.map(|id| id.to_string()).unwrap_or_default();
+        tracing::error!(tenant_id, row_id, what = row.what, "a sealed row does not open");
+    }
+    if pass.broken > 0 {
+        tracing::error!(
+            alarm = true,
+            rows = pass.broken,
+            "sealed rows do not open; they were not sealed again"
+        );
     }
     Ok(())
 }
@@ -191,8 +238,10 @@ pub(crate) async fn reseal(vault: &dyn Vault, stopped: &CancellationToken) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_domain::ids::{TenantId, UserId};
     use countersign_keyring::RootKey;
     use std::time::Duration;
+    use uuid::Uuid;
 
     fn keyring() -> Keyring {
         let root = |seed: u8| {
@@ -220,6 +269,24 @@ mod tests {
             told.contains("7 authenticator keys, 3 recovery code sets") && told.contains("keys rotate"),
             "{told}"
         );
+    }
+
+    /// R50, R52: rows that do not open are named for operators, up to a bound, with whose they are.
+    #[test]
+    fn rows_that_do_not_open_are_named() {
+        let user = UserRef { tenant: TenantId::parse("acme").unwrap(), user: UserId::parse("ann").unwrap() };
+        let row = BrokenRow { what: "phone number", user: Some(user), id: Some(Uuid::nil()) };
+        let nobodys = BrokenRow { what: "pending key", user: None, id: None };
+        let told = Pass { resealed: 5, broken: 23, named: vec![row, nobodys] }.complaint().unwrap();
+        let lines: Vec<_> = told.lines().collect();
+        assert!(lines[0].starts_with("23 rows do not open"), "{told}");
+        assert_eq!(
+            lines[1].trim(),
+            "phone number 00000000-0000-0000-0000-000000000000 of user ann of tenant acme"
+        );
+        assert_eq!(lines[2].trim(), "pending key without an id of nobody");
+        assert_eq!(lines[3].trim(), "and 21 more");
+        assert_eq!(Pass::default().complaint(), None);
     }
 
     /// R52: the table names every key, configured or not, and how long it is needed.

@@ -15,7 +15,7 @@ use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::time::Timestamp;
 use countersign_keyring::{NONCE_LEN, Nonce, SealedColumn, SealedRow};
-use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
+use countersign_ports::{BrokenRow, KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 use time::OffsetDateTime;
@@ -111,15 +111,19 @@ const fn statements(column: SealedColumn) -> Statements {
     }
 }
 
-/// A row whose value is under an older key.
-fn due_row(row: &PgRow) -> Result<SealedRow, sqlx::Error> {
-    let foreign = |name: &str| sqlx::Error::Decode(format!("{name} is none").into());
-    let tenant = TenantId::parse(row.try_get("tenant_id")?).map_err(|_| foreign("tenant_id"))?;
-    let user = UserId::parse(row.try_get("user_id")?).map_err(|_| foreign("user_id"))?;
+/// Whose a row is.
+fn user_of(row: &PgRow) -> Option<UserRef> {
+    let tenant = TenantId::parse(row.try_get("tenant_id").ok()?).ok()?;
+    let user = UserId::parse(row.try_get("user_id").ok()?).ok()?;
+    Some(UserRef { tenant, user })
+}
+
+/// A row whose value is under an older key, or `None` where it is none that the service writes.
+fn due_row(row: &PgRow) -> Option<SealedRow> {
     let app = (
-        row.try_get::<Option<&str>, _>("totp_algorithm")?,
-        row.try_get::<Option<i16>, _>("totp_digits")?,
-        row.try_get::<Option<i16>, _>("totp_period")?,
+        row.try_get::<Option<&str>, _>("totp_algorithm").ok()?,
+        row.try_get::<Option<i16>, _>("totp_digits").ok()?,
+        row.try_get::<Option<i16>, _>("totp_period").ok()?,
     );
     let parameters = match app {
         (Some(algorithm), Some(digits), Some(period)) => {
@@ -127,17 +131,13 @@ fn due_row(row: &PgRow) -> Result<SealedRow, sqlx::Error> {
         }
         _ => None,
     };
-    let (id, sealed) = (row.try_get("id")?, row.try_get("sealed")?);
-    Ok(SealedRow { user: UserRef { tenant, user }, id, sealed, parameters })
+    let (id, sealed) = (row.try_get("id").ok()?, row.try_get("sealed").ok()?);
+    Some(SealedRow { user: user_of(row)?, id, sealed, parameters })
 }
 
-impl PostgresStore {
-    /// See [`countersign_ports::Vault::know_keys`].
-    pub(crate) async fn register_keys(
-        &self,
-        keys: &[KnownKey],
-        now: Timestamp,
-    ) -> Result<Vec<KnownKey>, StoreError> {
+#[async_trait]
+impl Vault for PostgresStore {
+    async fn know_keys(&self, keys: &[KnownKey], now: Timestamp) -> Result<Vec<KnownKey>, StoreError> {
         let ids: Vec<i64> = keys.iter().map(|known| known.key.0.into()).collect();
         let checks: Vec<Vec<u8>> = keys.iter().map(|known| known.check.to_vec()).collect();
         let insert = sqlx::query!(
@@ -160,16 +160,15 @@ impl PostgresStore {
         known.into_iter().map(|row| known_key(row.key_id, &row.key_check)).collect()
     }
 
-    /// See [`countersign_ports::Vault::forget_key`].
-    pub(crate) async fn unregister_key(&self, key: KeyId) -> Result<(), StoreError> {
+    async fn forget_key(&self, key: KeyId) -> Result<(), StoreError> {
         let delete = sqlx::query!("DELETE FROM root_keys WHERE key_id = $1", i64::from(key.0));
         let mut checkout = self.pool.checkout().await?;
         let deleted = self.pool.within(delete.execute(checkout.connection())).await;
         checkout.conclude(deleted).map(drop).map_err(|error| from_sql(&error))
     }
 
-    /// See [`countersign_ports::Vault::key_uses`]. On a connection of its own, which may take its time.
-    pub(crate) async fn count_key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
+    /// On a connection of its own, which may take its time.
+    async fn key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
         let mut connection = self.pool.unhurried().await?;
         let uses = sqlx::query_file!("src/vault/uses.sql", time_bound(now));
         let uses = caught(uses.fetch_all(&mut connection)).await.map_err(|error| from_sql(&error))?;
@@ -181,8 +180,7 @@ impl PostgresStore {
         Ok(told)
     }
 
-    /// See [`countersign_ports::Vault::reseal`].
-    pub(crate) async fn reseal_rows(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
+    async fn reseal(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
         let Some(column) = SealedColumn::ALL.get(from.column).copied() else {
             return Ok(Resealed::default());
         };
@@ -191,7 +189,9 @@ impl PostgresStore {
         let (seen, resealed, broken) = checkout.conclude(done).map_err(|error| from_sql(&error))?;
         Ok(Resealed::of(from, seen >= limit, SealedColumn::ALL.len(), resealed, broken))
     }
+}
 
+impl PostgresStore {
     /// Rows seen, sealed again, and broken.
     async fn reseal_some(
         &self,
@@ -199,19 +199,20 @@ impl PostgresStore {
         column: SealedColumn,
         skip: u32,
         limit: u32,
-    ) -> Result<(u32, u32, u32), sqlx::Error> {
+    ) -> Result<(u32, u32, Vec<BrokenRow>), sqlx::Error> {
         let newest = self.keyring.newest().0.to_be_bytes();
         let Statements { due, swap } = statements(column);
         let mut transaction = at.begin().await?;
         let due = sqlx::query(due).bind(newest).bind(i64::from(limit)).bind(i64::from(skip));
         let rows = due.fetch_all(&mut *transaction).await?;
-        let (mut seen, mut resealed, mut broken) = (0, 0, 0);
+        let (mut seen, mut resealed, mut broken) = (0, 0, Vec::new());
         for row in &rows {
             seen += 1;
-            let due = due_row(row).ok();
+            let due = due_row(row);
             let fresh = due.and_then(|due| Some((self.keyring.reseal(column, &due, self.nonce())?, due)));
             let Some((sealed, due)) = fresh else {
-                broken += 1;
+                let (user, id) = (user_of(row), row.try_get("id").ok());
+                broken.push(BrokenRow { what: column.what(), user, id });
                 continue;
             };
             let swap = sqlx::query(swap).bind(sealed).bind(due.user.tenant.as_str());
@@ -255,23 +256,4 @@ fn key_use(what: &str, key: &str, rows: i64, last: Option<OffsetDateTime>) -> Re
     let key = (key.len() == 8).then(|| u32::from_str_radix(key, 16).ok()).flatten();
     let key = key.ok_or_else(|| row.corrupt("has rows that name no root key"))?;
     Ok(KeyUse { key: KeyId(key), what, rows: row.long(rows)?, release })
-}
-
-#[async_trait]
-impl Vault for PostgresStore {
-    async fn know_keys(&self, keys: &[KnownKey], now: Timestamp) -> Result<Vec<KnownKey>, StoreError> {
-        self.register_keys(keys, now).await
-    }
-
-    async fn forget_key(&self, key: KeyId) -> Result<(), StoreError> {
-        self.unregister_key(key).await
-    }
-
-    async fn key_uses(&self, now: Timestamp) -> Result<Vec<KeyUse>, StoreError> {
-        self.count_key_uses(now).await
-    }
-
-    async fn reseal(&self, from: ResealFrom, limit: u32) -> Result<Resealed, StoreError> {
-        self.reseal_rows(from, limit).await
-    }
 }

@@ -16,7 +16,7 @@ use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::time::Timestamp;
 use countersign_keyring::{SealedColumn, SealedRow};
-use countersign_ports::{KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
+use countersign_ports::{BrokenRow, KeyUse, KnownKey, Release, ResealFrom, Resealed, StoreError, Vault};
 use sqlx::{FromRow as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 /// The statements are no macros, because all columns go through one piece of code. `due` gives tenant, user, row, sealed
@@ -85,10 +85,16 @@ const fn statements(column: SealedColumn) -> Statements {
         },
     }
 }
-/// A row whose value is under an older key, or `None` where it is none that the service writes.
-fn due_row(row: &SqliteRow) -> Option<SealedRow> {
+
+/// Whose a row is.
+fn user_of(row: &SqliteRow) -> Option<UserRef> {
     let tenant = TenantId::parse(row.try_get("tenant_id").ok()?).ok()?;
     let user = UserId::parse(row.try_get("user_id").ok()?).ok()?;
+    Some(UserRef { tenant, user })
+}
+
+/// A row whose value is under an older key, or `None` where it is none that the service writes.
+fn due_row(row: &SqliteRow) -> Option<SealedRow> {
     let app = (
         row.try_get::<Option<&str>, _>("totp_algorithm").ok()?,
         row.try_get::<Option<i64>, _>("totp_digits").ok()?,
@@ -99,7 +105,7 @@ fn due_row(row: &SqliteRow) -> Option<SealedRow> {
         _ => None,
     };
     let (id, sealed) = (row.try_get("id").ok()?, row.try_get("sealed").ok()?);
-    Some(SealedRow { user: UserRef { tenant, user }, id, sealed, parameters })
+    Some(SealedRow { user: user_of(row)?, id, sealed, parameters })
 }
 
 /// A step of sealing again, in the writer's transaction.
@@ -119,13 +125,14 @@ impl Work for Reseal {
         let newest = seal.keyring.newest().0.to_be_bytes();
         let Statements { due, swap } = statements(column);
         let due = sqlx::query(due).bind(newest.to_vec()).bind(self.limit).bind(self.from.skip);
-        let (mut seen, mut resealed, mut broken) = (0, 0, 0);
+        let (mut seen, mut resealed, mut broken) = (0, 0, Vec::new());
         for row in due.fetch_all(&mut *at).await? {
             seen += 1;
             let fresh =
                 due_row(&row).and_then(|due| Some((seal.keyring.reseal(column, &due, seal.nonce())?, due)));
             let Some((sealed, due)) = fresh else {
-                broken += 1;
+                let (user, id) = (user_of(&row), row.try_get("id").ok());
+                broken.push(BrokenRow { what: column.what(), user, id });
                 continue;
             };
             let swap = sqlx::query(swap).bind(sealed).bind(due.user.tenant.as_str());

@@ -62,9 +62,7 @@ pub(super) async fn rotate(args: VaultArgs) -> Result<(), Failure> {
         }
         let left = left(&stores, &keyring).await?;
         if left <= pass.broken {
-            if pass.broken > 0 {
-                tell(&format!("{} rows do not open and stay as they are\n", pass.broken))?;
-            }
+            pass.complaint().map_or(Ok(()), |complaint| tell(&complaint))?;
             return say(&stores, &keyring).await;
         }
         let _ = tell(&format!("{left} rows are held by others just now; trying again\n"));

@@ -82,7 +82,8 @@ pub(super) async fn insert_event(
     Ok(())
 }
 
-/// A notice of one of the change's own events, due at once: since the minute began, so that many of a user fall due together.
+/// A notice of one of the change's own events, due at once: since the minute began, so that many of a user fall due
+/// together.
 pub(super) async fn insert_notice(
     transaction: &mut PgConnection,
     notice: &NoticeRecord,
