@@ -50,20 +50,22 @@ pub(crate) fn may_remove(state: &UserState, ctx: &Context<'_>, id: Authenticator
 }
 
 /// Whether removing it is switching off. The last one that serves is the last one: a disabled one that stays behind would
-/// not do, nor a key that serves nobody. Where none serves anyhow it makes no difference which of them goes, and the others
-/// stay: they may be unlocked, or serve again under another policy.
+/// not do, nor a key that serves nobody. Where none serves, it is the last one that could again: what takes codes may be
+/// unlocked, what is active may serve under another policy. Nobody brings back a key that was disabled as a copy: of such
+/// keys alone each is the last one.
 fn is_last(state: &UserState, ctx: &Context<'_>, id: AuthenticatorId) -> bool {
     let mut serving = state.serving(ctx).peekable();
-    match serving.peek() {
-        Some(_) => serving.all(|own| own.id == id),
-        None => state.authenticators.iter().all(|own| own.id == id),
+    if serving.peek().is_some() {
+        return serving.all(|own| own.id == id);
     }
+    let could_again = |own: &&Authenticator| own.is_active() || own.kind().takes_codes();
+    state.authenticators.iter().filter(could_again).all(|own| own.id == id)
 }
 
 /// Kinds of the authenticators that went, one each: an entry of an app is to be deleted, a number is not (B34).
 pub type Gone = Vec<AuthenticatorType>;
 
-/// Removes an authenticator; the last one, or the last one that serves, takes everything else along.
+/// Removes an authenticator; the last one that serves or, where none does, that could again, takes everything else along.
 pub fn remove(
     state: &UserState,
     ctx: &Context<'_>,

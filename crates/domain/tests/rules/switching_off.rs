@@ -12,6 +12,7 @@ use countersign_domain::policy::{AuthenticatorType, PolicyDocument, Preset, Proo
 use countersign_domain::proof::Proofs;
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::user::Standing;
+use countersign_testkit::{SeededRandom, fixtures};
 
 const REFUSED: Verdict = Verdict::Refused(RefusedReason::CodeNotAccepted);
 
@@ -285,6 +286,37 @@ fn where_none_serves_the_others_stay() {
         let proofs = world.proofs(None);
         assert_eq!(world.remove(second_id, &proofs), last, "{}", preset.id());
         assert_eq!(world.state.is_on(), last.is_err());
+    }
+}
+
+/// R37, R70: nobody brings a copied key back. Where none serves, such a key may go while an app stays that may be unlocked;
+/// the app may not go while only such keys stay. Of two such keys each is the last one.
+#[test]
+fn where_none_serves_a_copied_key_is_none_that_stays() {
+    let (key, app) = (AuthenticatorType::SecurityKey, AuthenticatorType::Totp);
+    for (preset, is_mandatory) in [(Preset::MandatoryManaged, true), (Preset::AdminPermissions, false)] {
+        let (mut world, first, second) = on_with_two(preset, |p| p.disable.required_proofs = vec![FIRST]);
+        let (copied, other) = (world.id_of(&first), world.id_of(&second));
+        for own in &mut world.state.authenticators {
+            own.standing = Standing::Disabled { since: world.now };
+        }
+        let last = |kinds: [AuthenticatorType; 2]| {
+            if is_mandatory { Err(Denial::LastAuthenticator) } else { Ok(kinds.to_vec()) }
+        };
+        let proofs = world.proofs(None);
+        let random = SeededRandom::new(1);
+        let [one, another] =
+            [(); 2].map(|()| fixtures::security_key_authenticator(&random, "key").credential);
+        world.state.authenticators[0].credential = one;
+        assert_eq!(world.clone().remove(copied, &proofs), Ok(vec![key]), "{}", preset.id());
+        let mut without = world.clone();
+        assert_eq!(without.remove(other, &proofs), last([key, app]), "{}", preset.id());
+        assert_eq!(without.state.is_on(), is_mandatory);
+
+        world.state.authenticators[1].credential = another;
+        for id in [copied, other] {
+            assert_eq!(world.clone().remove(id, &proofs), last([key, key]), "{}", preset.id());
+        }
     }
 }
 
