@@ -38,6 +38,7 @@ impl Context<'_> {
 
 /// A decision in the making. Charges are made on the draft at once, so that an early return with a denial cannot drop
 /// them: whatever a command returns, [`Draft::decide`] carries what was charged.
+#[derive(Default)]
 pub(crate) struct Draft {
     pub(crate) next: UserState,
     /// The verdict or the change itself: told before all others, whenever it is known.
@@ -72,15 +73,7 @@ impl Draft {
 
     /// Starts from the state without what has expired.
     pub(crate) fn new(state: &UserState, ctx: &Context<'_>) -> Self {
-        Self {
-            next: state.settled(ctx.now),
-            lead: None,
-            rest: Vec::new(),
-            told: None,
-            old_address: None,
-            steps: Vec::new(),
-            send: None,
-        }
+        Self { next: state.settled(ctx.now), ..Self::default() }
     }
 
     /// Notes a rule that was asked, for explanations.
@@ -109,15 +102,21 @@ impl Draft {
         self.told.get_or_insert(Told::Lead);
     }
 
-    /// Puts the verdict or the change itself before all other events, and tells the owner of it.
+    /// Puts the verdict or the change itself before all other events, and tells the owner of it, at no other address.
     pub(crate) fn lead_owner(&mut self, event: Event) {
         self.lead(event);
         self.told = Some(Told::Lead);
+        self.old_address = None;
     }
 
-    /// Puts the verdict or the change itself before all other events. One that led is told behind them: no event is lost.
+    /// Puts the verdict or the change itself before all other events. One that led is told behind them: no event is lost,
+    /// and where the owner is told of it, they still are.
     pub(crate) fn lead(&mut self, event: Event) {
-        self.rest.extend(self.lead.replace(event));
+        let Some(led) = self.lead.replace(event) else { return };
+        if let Some(told @ Told::Lead) = &mut self.told {
+            *told = Told::Other(self.rest.len());
+        }
+        self.rest.push(led);
     }
 
     /// Puts before all other events that a login or a proof was refused, and what was found.
@@ -125,7 +124,7 @@ impl Draft {
         self.lead(Event::new(EventType::LoginRefused).with("finding", finding));
     }
 
-    /// Tells the owner at their old address too.
+    /// Tells the owner at their old address too, of what they are told of so far.
     pub(crate) fn also_at(&mut self, old_address: String) {
         self.old_address = Some(old_address);
     }
@@ -156,19 +155,6 @@ impl Draft {
 mod tests {
     use super::*;
 
-    fn draft() -> Draft {
-        let next = UserState::default();
-        Draft {
-            next,
-            lead: None,
-            rest: Vec::new(),
-            told: None,
-            old_address: None,
-            steps: Vec::new(),
-            send: None,
-        }
-    }
-
     /// What is told, in its order, and which of it the owner hears of.
     fn told(draft: Draft) -> (Vec<EventType>, Option<EventType>) {
         let decision = draft.decide(());
@@ -182,19 +168,49 @@ mod tests {
     #[test]
     fn the_verdict_comes_first() {
         use EventType::{AuthenticatorAdded, ClientRemembered, LoginAllowed, LoginRefused, TwoFactorEnabled};
-        let mut remembered = draft();
+        let mut remembered = Draft::default();
         remembered.tell(Event::new(LoginRefused));
         remembered.tell_owner(Event::new(ClientRemembered));
         remembered.lead(Event::new(LoginAllowed));
         let expected = vec![LoginAllowed, LoginRefused, ClientRemembered];
         assert_eq!(told(remembered), (expected, Some(ClientRemembered)));
 
-        let mut enabled = draft();
+        let mut enabled = Draft::default();
         enabled.tell_owner(Event::new(ClientRemembered));
         enabled.lead(Event::new(AuthenticatorAdded));
         enabled.lead_owner(Event::new(TwoFactorEnabled));
         let expected = vec![TwoFactorEnabled, ClientRemembered, AuthenticatorAdded];
         assert_eq!(told(enabled), (expected, Some(TwoFactorEnabled)));
-        assert_eq!(told(draft()), (vec![], None));
+        assert_eq!(told(Draft::default()), (vec![], None));
+    }
+
+    /// B50: what leads later without a notice takes none from what led before.
+    #[test]
+    fn a_notice_stays_with_what_led() {
+        use EventType::{AuthenticatorAdded, ClientRemembered, LoginAllowed};
+        let mut draft = Draft::default();
+        draft.tell(Event::new(ClientRemembered));
+        draft.lead_owner(Event::new(AuthenticatorAdded));
+        draft.lead(Event::new(LoginAllowed));
+        let expected = vec![LoginAllowed, ClientRemembered, AuthenticatorAdded];
+        assert_eq!(told(draft), (expected, Some(AuthenticatorAdded)));
+    }
+
+    /// B51: an old address hears of the change for which it was named, and of no other.
+    #[test]
+    fn an_old_address_stays_with_its_notice() {
+        use EventType::{ContactChanged, TwoFactorDisabled, UserPut};
+        let mut changed = Draft::default();
+        changed.tell_owner(Event::new(ContactChanged));
+        changed.also_at("old@example.org".to_owned());
+        changed.lead(Event::new(UserPut));
+        let address = |draft: Draft| draft.decide(()).notice.and_then(|notice| notice.old_address);
+        assert_eq!(address(changed).as_deref(), Some("old@example.org"));
+
+        let mut disabled = Draft::default();
+        disabled.tell_owner(Event::new(ContactChanged));
+        disabled.also_at("old@example.org".to_owned());
+        disabled.lead_owner(Event::new(TwoFactorDisabled));
+        assert_eq!(address(disabled), None);
     }
 }
