@@ -280,10 +280,10 @@ fn same_targets(authenticators: &[Authenticator], a: Timestamp, b: Timestamp) ->
 
 /// Consumes what an authenticator proved. Nothing else changes before that is done: what is refused forgives nothing.
 fn verified(draft: &mut Draft, ctx: &Context<'_>, id: AuthenticatorId, usage: Usage) -> Evaluated {
-    let own = draft.next.authenticator_mut(id);
-    let Some(own) = own.and_then(|own| own.credential.set_usage(usage).then_some(own)) else {
+    let Some(own) = draft.next.authenticator_mut(id) else { return refused(draft, "not_consumed") };
+    if !own.credential.set_usage(usage) {
         return refused(draft, "not_consumed");
-    };
+    }
     own.last_use_time = Some(ctx.now);
     own.consecutive_failures = 0;
     let kind = own.kind();

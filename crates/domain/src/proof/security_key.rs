@@ -36,8 +36,10 @@ pub(super) fn evaluate(
     }
     let usage = Usage::SecurityKey { sign_count: assertion.sign_count, backed_up: assertion.backed_up };
     let evaluated = verified(draft, ctx, id, usage);
-    // Single use: the challenge is passed with it, wherever it was presented (R70).
-    draft.next.challenges.retain(|other| other.id != challenge);
+    if matches!(evaluated, Evaluated::Verified { .. }) {
+        // Single use: the challenge is passed with it, wherever it was presented (R70).
+        draft.next.challenges.retain(|other| other.id != challenge);
+    }
     evaluated
 }
 
