@@ -131,6 +131,7 @@ fn user_change(user: &UserRef, loaded: &Loaded, next: &UserState) -> Option<User
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_domain::ids::Version;
     use countersign_testkit::fixtures;
 
     /// R12, R55: what a decision does to the one who acts is done to nobody else. Where only who approves was read, nothing
@@ -139,12 +140,16 @@ mod tests {
     fn a_charge_meets_the_actor_or_nobody() {
         let [ada, bea] = ["ada", "bea"].map(|user| fixtures::user("acme", user));
         let policy_revision = PolicyRevision(1);
-        let loaded = Loaded { policy_revision, version: None, state: UserState::default(), earlier: None };
+        let [of_ada, of_bea] = [1, 2].map(|version| {
+            let version = Some(Version(version));
+            Loaded { policy_revision, version, state: UserState::default(), earlier: None }
+        });
         let change = ActorChange { next: UserState::default(), events: Vec::new(), notice: None };
         let both = Parties { actor: Some(&ada), second: Some(&bea) };
-        let read = Parties { actor: Some(&loaded), second: Some(&loaded) };
+        let read = Parties { actor: Some(&of_ada), second: Some(&of_bea) };
         let charged = acting(both, read, Some(change.clone())).expect("the actor was read");
-        assert_eq!(charged.map(|(user, _, charge)| (user, charge)), Some((&ada, change.clone())));
+        let charged = charged.map(|(user, loaded, charge)| (user, loaded.version, charge));
+        assert_eq!(charged, Some((&ada, Some(Version(1)), change.clone())));
 
         let approver = Parties { actor: None, ..both };
         let read = Parties { actor: None, ..read };

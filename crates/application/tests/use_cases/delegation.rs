@@ -134,3 +134,39 @@ async fn the_approver_beside_an_operator_is_left_alone() {
     assert_eq!(world.store.load(&bea, None).await.unwrap(), before);
     assert_eq!(events(&world, &bea).await, []);
 }
+
+/// R12, R55: where one user acts and another one approves, a wrong code is charged to the one who acts; who approves stays
+/// as they were stored, in every row and at their version, and so does the member.
+#[tokio::test]
+async fn a_wrong_code_beside_an_approver_is_the_actors() {
+    let world = world().await;
+    let mut document = world.policy().await;
+    document.delegation[0].second_approver = true;
+    world.put_policy(&document).await;
+    let [ann, ada, bea] = ["ann", "ada", "bea"].map(|user| fixtures::user("acme", user));
+    world.enroll(&ann).await;
+    let (phone, _) = world.enroll(&ada).await;
+    // One version more than the others have.
+    put(&world, &bea).await;
+    world.enroll(&bea).await;
+    let permitted = |user| Actor { permissions: BOTH.map(str::to_owned).to_vec(), ..world.session(user) };
+    let [member, actor, approver] = [&ann, &ada, &bea].map(|user| world.store.load(user, None));
+    let (member, actor, approver) = (member.await.unwrap(), actor.await.unwrap(), approver.await.unwrap());
+    let command = DelegatedCommand {
+        actor: permitted(&ada),
+        actor_code: Some(phone.wrong(world.now(), 0)),
+        second: Some(permitted(&bea)),
+        justification: "asked for it".to_owned(),
+    };
+    let denied = commanded(&world, &ann, command).await;
+    assert_eq!(denied, Err(Denial::ProofIncorrect { field: "actor_proof.code" }));
+    for (user, before) in [(&ann, member), (&bea, approver)] {
+        assert_eq!(world.store.load(user, None).await.unwrap(), before);
+        assert_eq!(events(&world, user).await, []);
+    }
+    let charged = world.store.load(&ada, None).await.unwrap().unwrap();
+    assert_eq!(charged.state.failures.consecutive, 1);
+    assert_ne!(charged.version, actor.unwrap().version);
+    let kinds: Vec<_> = events(&world, &ada).await.iter().map(|event| event.event.kind).collect();
+    assert_eq!(kinds, [EventType::LoginRefused]);
+}
