@@ -150,6 +150,26 @@ fn a_recovery_code_stands_in_for_a_code() {
     assert!(world.kinds().contains(&EventType::RecoveryCodeUsed));
 }
 
+/// B27, B50: of a removal that a recovery code proves, the change comes first, and the owner is told of that; then the code,
+/// which was used before it, and what went with it.
+#[test]
+fn a_removal_by_a_recovery_code_is_told_first() {
+    use EventType::{AuthenticatorRemoved, RecoveryCodeUsed, TwoFactorDisabled};
+    let (mut world, phone, codes) = on_with(Preset::SelfServiceCode, |p| {
+        p.enrollment.max_authenticators = 2;
+        p.enrollment.required_proofs = vec![FIRST];
+    });
+    let other = world.enroll();
+    for (index, app, expected) in [
+        (0, world.id_of(&phone), vec![AuthenticatorRemoved, RecoveryCodeUsed]),
+        (1, world.id_of(&other), vec![TwoFactorDisabled, RecoveryCodeUsed, AuthenticatorRemoved]),
+    ] {
+        let proofs = world.proofs(Some(nth(&codes, index)));
+        world.remove(app, &proofs).unwrap();
+        assert_eq!((world.kinds(), world.told), (expected.clone(), Some(expected[0])));
+    }
+}
+
 /// B29, R30: a new set makes the old one void in the same decision; it needs what switching off needs.
 #[test]
 fn a_new_set_voids_the_old_one() {
