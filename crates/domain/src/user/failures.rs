@@ -62,13 +62,12 @@ impl Failures {
         lock
     }
 
-    /// A success: the streak is over. The rolling window is not refilled by it, so a full one keeps its lock (R13). It
-    /// starts none: nobody is locked for being right, also where policy was tightened meanwhile. Nor does a window that is
-    /// full only since then hold up the delay of the streak, which ends with it.
+    /// A success: the streak and its delay are over. The rolling window is not refilled by it, so a full one keeps its lock
+    /// (R13). It starts none and makes none longer: nobody is locked for being right, also where policy was tightened
+    /// meanwhile. A lock that runs while the window is full only since then runs to its end: whether it was the delay's
+    /// alone is not stored, and the policy that knew is gone.
     pub(crate) fn forget_streak(&mut self, policy: &LockoutPolicy) {
-        let delay = self.recent.last().zip(self.delay(policy)).map(|(last, delay)| last.plus(delay));
-        let is_delay = self.locked_until == delay && !self.is_capped(policy);
-        self.locked_until = if is_delay { None } else { self.locked_until.min(self.rolling_cap(policy)) };
+        self.locked_until = self.locked_until.min(self.rolling_cap(policy));
         self.consecutive = 0;
         self.last_wrong = None;
     }

@@ -480,10 +480,36 @@ fn a_success_keeps_the_lock_of_a_full_window() {
     assert_eq!(world.status().locked_until, Some(start.plus(DAY)));
 }
 
-/// R13: a success ends the delay of its streak, also where the window is full by a limit that was lowered since: that
-/// one has no lock that runs.
+/// R13: where a delay outlasts the lock of the full window, a success ends the delay and leaves the lock. Where the window
+/// was made longer since, nobody knows where the one ends and the other goes on: the lock runs as it did, and not longer.
 #[test]
-fn a_success_ends_the_delay_under_a_tighter_policy() {
+fn a_success_lifts_no_lock_that_a_delay_outlasts() {
+    let mut world = World::with(Preset::SelfServiceCode, |p| {
+        p.lockout.rolling_limit = 5;
+        p.lockout.rolling_window = HOUR;
+        p.lockout.free_failures = 5;
+        p.lockout.first_delay = 2 * HOUR;
+        p.lockout.max_delay = 2 * HOUR;
+    });
+    let (_, codes) = world.enroll_with_codes();
+    let right = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
+    let start = world.now;
+    for _ in 0..5 {
+        guess(&mut world);
+    }
+    assert_eq!(world.status().locked_until, Some(start.plus(2 * HOUR)));
+    let mut longer = world.clone();
+    world.log_in(right.clone());
+    assert_eq!(world.status().locked_until, Some(start.plus(HOUR)));
+    longer.set_policy(|policy| policy.lockout.rolling_window = 2 * DAY);
+    longer.log_in(right);
+    assert_eq!(longer.status().locked_until, Some(start.plus(2 * HOUR)));
+}
+
+/// R13: where the window is full by a limit that was lowered since, the lock that runs at a success ends when it would have,
+/// whatever became of the delays, and there is none behind it.
+#[test]
+fn a_lock_ends_in_its_time_under_a_tighter_policy() {
     let mut world = World::new(Preset::SelfServiceCode);
     let (phone, codes) = world.enroll_with_codes();
     for _ in 0..4 {
@@ -491,10 +517,16 @@ fn a_success_ends_the_delay_under_a_tighter_policy() {
         world.pass(delay.unwrap_or_default());
     }
     assert_eq!(guess(&mut world), Some(secs(120)));
-    world.set_policy(|policy| policy.lockout.rolling_limit = 5);
+    let until = world.now.plus(secs(120));
+    world.set_policy(|policy| {
+        policy.lockout.rolling_limit = 5;
+        policy.lockout.first_delay = MINUTE;
+    });
     world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
-    assert_eq!(world.status().locked_until, None);
+    assert_eq!(world.status().locked_until, Some(until));
+    world.pass(secs(120));
     world.log_in(phone.code(world.now));
+    assert_eq!(world.status().locked_until, None);
 }
 
 /// R15: nobody can lock the owner's remembered client out by guessing.
