@@ -188,7 +188,7 @@ fn without_factor(
     let (field, finding) = requirement::finding(demand);
     draft.step(field, finding);
     let ground = match demand {
-        // Who was reset enrolls, whoever vouches for them (B41, B45). Who is let in by trust puts nothing off (B46).
+        // Who was reset enrolls, whoever vouches for them (B41, B45).
         Demand::Now | Demand::Grace { .. }
             if !draft.next.requirement.must_enroll && trusts_federated_mfa(ctx, first) =>
         {
@@ -196,7 +196,13 @@ fn without_factor(
                 "first_factor.trust_federated_mfa",
                 "the identity provider's own second factor is trusted",
             );
-            Ground::FederatedMfa { enrolled: false }
+            // It is the user's first login all the same: else who steals the password years later had a whole grace period
+            // before them (B46, ruling 18).
+            let begun = *draft.next.requirement.grace_started.get_or_insert(ctx.now);
+            Ground::FederatedMfa {
+                enrolled: false,
+                due: Some(begun.plus(ctx.policy.requirement.grace_period)),
+            }
         }
         Demand::None => Ground::NotRequired { due: None },
         Demand::Later { from } => {
@@ -260,7 +266,7 @@ fn spared(draft: &mut Draft, ctx: &Context<'_>, command: &CheckLogin, first: &Fi
     if trusts_federated_mfa(ctx, first) {
         draft
             .step("first_factor.trust_federated_mfa", "the identity provider's own second factor is trusted");
-        return Some(Ground::FederatedMfa { enrolled: true });
+        return Some(Ground::FederatedMfa { enrolled: true, due: None });
     }
     if ctx.policy.challenge.mode != ChallengeMode::NewClient {
         draft.step("challenge.mode", "every login is challenged");

@@ -48,6 +48,8 @@ pub enum Ground {
     FederatedMfa {
         /// Whether the user has a second factor here too.
         enrolled: bool,
+        /// When logins that are not trusted are stopped, where a second factor is required; it may be over.
+        due: Option<Timestamp>,
     },
     /// The user may still put off enrolling.
     Grace {
@@ -155,7 +157,7 @@ impl Ground {
     /// When the user must have enrolled.
     pub const fn due_time(&self) -> Option<Timestamp> {
         match self {
-            Self::NotRequired { due } => *due,
+            Self::NotRequired { due } | Self::FederatedMfa { due, .. } => *due,
             Self::Grace { until } => Some(*until),
             _ => None,
         }
@@ -163,7 +165,10 @@ impl Ground {
 
     /// Whether to recommend a second factor to this user (B17).
     pub const fn recommends_enrollment(&self) -> bool {
-        matches!(self, Self::NotRequired { .. } | Self::Grace { .. } | Self::FederatedMfa { enrolled: false })
+        matches!(
+            self,
+            Self::NotRequired { .. } | Self::Grace { .. } | Self::FederatedMfa { enrolled: false, .. }
+        )
     }
 
     /// A fresh set of recovery codes, where policy issues one for a used code.

@@ -165,18 +165,24 @@ fn a_trusted_providers_factor_fulfils_the_requirement() {
     assert_eq!(check(&mut world), None, "a password is still stopped");
 }
 
-/// B18, B46, ruling 18: a login that the provider's second factor lets in puts nothing off: no grace begins, and no deadline
-/// is told. The first login by password begins it.
+/// B18, B46, ruling 18: a login that the provider's second factor lets in begins the grace period like any other, and is told
+/// the deadline of the other ways. It is never stopped itself; a password is, once the time is over.
 #[test]
-fn a_trusted_providers_factor_begins_no_grace() {
+fn a_trusted_providers_factor_begins_the_grace() {
     let mut world = required(None, 7 * DAY);
     world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
-    let trusted = CheckLogin { first_factor: Some(federated(world.now, &["mfa"])), ..world.login() };
-    let Ok(Verdict::Allowed(allowed)) = world.check(&trusted) else { panic!("{:?}", world.events) };
-    assert_eq!((allowed.ground.assurance(), allowed.ground.due_time()), (Assurance::FederatedMfa, None));
-    assert_eq!(world.state.requirement.grace_started, None);
-    world.pass(30 * DAY);
-    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(world.now.plus(7 * DAY)))));
+    let due = world.now.plus(7 * DAY);
+    for wait in [secs(0), 3 * DAY, 30 * DAY] {
+        world.pass(wait);
+        let trusted = CheckLogin { first_factor: Some(federated(world.now, &["mfa"])), ..world.login() };
+        let Ok(Verdict::Allowed(allowed)) = world.check(&trusted) else { panic!("{:?}", world.events) };
+        assert_eq!(
+            (allowed.ground.assurance(), allowed.ground.due_time()),
+            (Assurance::FederatedMfa, Some(due))
+        );
+        assert!(allowed.ground.recommends_enrollment());
+    }
+    assert_eq!(check(&mut world), None, "a password gets no time of its own");
 }
 
 /// Optional modes stop nobody and tell no deadline.

@@ -70,7 +70,8 @@ impl Model {
                 return allowed(Assurance::NotRequired, due);
             }
             if trusted {
-                return allowed(Assurance::FederatedMfa, None);
+                let begun = *self.grace_from.get_or_insert(self.now);
+                return allowed(Assurance::FederatedMfa, Some(begun + grace));
             }
             let until = self.grace_from.unwrap_or(self.now) + grace;
             if until > self.now {
