@@ -89,7 +89,7 @@ pub(crate) fn may_enroll(
     if kind == AuthenticatorType::SecurityKey {
         security_key::party(ctx)?;
         let other = |own: &Authenticator| own.kind().takes_codes() && Some(own.id) != replaces;
-        if ctx.policy.security_key.requires_other_type && !state.active().any(other) {
+        if ctx.policy.security_key.requires_other_type && !state.serving(ctx).any(other) {
             return Err(Denial::OtherAuthenticatorRequired);
         }
     }

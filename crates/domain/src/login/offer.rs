@@ -16,8 +16,9 @@ use std::cmp::Reverse;
 
 /// Asks for a proof, or says that none is evaluated now.
 pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
-    // Where everything is disabled, waiting does not help.
-    let until = draft.next.failures.locked_until(ctx.now).filter(|_| draft.next.takes_codes());
+    // Where everything is disabled, or what takes codes serves nobody, waiting does not help.
+    let takes_codes = draft.next.serving(ctx).any(|own| own.kind().takes_codes());
+    let until = draft.next.failures.locked_until(ctx.now).filter(|_| takes_codes);
     if until.is_some() || !draft.next.has_active() {
         draft.lead_refused("locked");
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
@@ -38,9 +39,14 @@ pub(super) fn without_way(draft: &mut Draft, ctx: &Context<'_>) -> Option<Verdic
         return None;
     }
     draft.lead_refused("no_method");
-    let telephone = draft.next.active().any(|own| own.kind() == AuthenticatorType::Sms);
-    let field = if telephone { "sms.delivery" } else { "security_key.relying_party_id" };
-    draft.step(field, "what the user has serves nobody");
+    for (kind, field) in [
+        (AuthenticatorType::SecurityKey, "security_key.relying_party_id"),
+        (AuthenticatorType::Sms, "sms.delivery"),
+    ] {
+        if draft.next.active().any(|own| own.kind() == kind) {
+            draft.step(field, "what the user has serves nobody");
+        }
+    }
     Some(Verdict::LockedOut(LockedOut { retry_after: None, still_open: None }))
 }
 

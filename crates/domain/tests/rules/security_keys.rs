@@ -18,7 +18,7 @@ use countersign_testkit::{Page, SoftwareKey};
 const ORIGIN: &str = "https://login.example.com";
 const REFUSED: Result<Verdict, Denial> = Ok(Verdict::Refused(RefusedReason::CodeNotAccepted));
 
-fn with_keys(policy: &mut PolicyDocument) {
+pub(super) fn with_keys(policy: &mut PolicyDocument) {
     "example.com".clone_into(&mut policy.security_key.relying_party_id);
     policy.security_key.origins = vec![ORIGIN.to_owned()];
 }
@@ -32,12 +32,12 @@ fn shown(json: &str) -> PresentedProof {
     PresentedProof::SecurityKey(PresentedCredential::new(json).unwrap())
 }
 
-fn begin_command(world: &World) -> BeginSecurityKey {
+pub(super) fn begin_command(world: &World) -> BeginSecurityKey {
     let authority = world.authority();
     BeginSecurityKey { authority, account_label: crate::common::label(), replaces: None, code: None }
 }
 
-fn begin(world: &mut World, command: &BeginSecurityKey) -> Result<BegunSecurityKey, Denial> {
+pub(super) fn begin(world: &mut World, command: &BeginSecurityKey) -> Result<BegunSecurityKey, Denial> {
     let id = EnrollmentId::from_uuid(world.draw_id());
     let decision = enrollment::begin_security_key(&world.state, &world.ctx(), command, id);
     world.commit(decision)
@@ -50,7 +50,7 @@ fn confirm(world: &mut World, begun: &BegunSecurityKey, json: &str) -> Result<Co
 }
 
 /// Adds this key to a user who has an app.
-fn add(world: &mut World, key: &mut SoftwareKey) -> AuthenticatorId {
+pub(super) fn add(world: &mut World, key: &mut SoftwareKey) -> AuthenticatorId {
     let command = begin_command(world);
     let begun = begin(world, &command).unwrap();
     let made = key.register(begun.creation_options.expose(), &Page::at(ORIGIN));
@@ -70,7 +70,7 @@ fn sign(key: &mut SoftwareKey, offer: &Offer) -> PresentedProof {
     shown(&key.sign(options(offer), &Page::at(ORIGIN)))
 }
 
-fn log_in(world: &mut World, key: &mut SoftwareKey) -> Result<Verdict, Denial> {
+pub(super) fn log_in(world: &mut World, key: &mut SoftwareKey) -> Result<Verdict, Denial> {
     let offer = world.challenged();
     let answer = sign(key, &offer);
     world.answer(&offer.challenge, answer)

@@ -6,16 +6,19 @@ use super::{
     world,
 };
 use crate::common::{HOUR, MINUTE, World, secs};
+use crate::security_keys::{self, with_keys};
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
 use countersign_domain::enrollment::BegunSms;
+use countersign_domain::event::EventType;
 use countersign_domain::explain;
 use countersign_domain::ids::RequestId;
-use countersign_domain::login::{LockedOut, Verdict};
+use countersign_domain::login::{LockedOut, Method, Verdict};
 use countersign_domain::policy::{AuthenticatorType, Preset, RequirementMode, SmsDelivery};
 use countersign_domain::sms::budget::SendCounts;
 use countersign_domain::sms::sending::Means;
 use countersign_domain::status::OwnAction;
+use countersign_testkit::SoftwareKey;
 use std::time::Duration;
 
 /// B52: the interval holds between messages that confirm enrollments, and between one of these and one for a login.
@@ -175,4 +178,71 @@ fn a_telephone_that_nobody_delivers_to_serves_nobody() {
     assert_eq!(world.remove(app, &proofs), Err(Denial::LastAuthenticator));
     world.gateway = true;
     world.remove(app, &proofs).unwrap();
+}
+
+/// B33, B45: where none of several telephones serves, it makes no difference which of them goes: the others stay, and serve
+/// again when somebody delivers.
+#[test]
+fn one_of_two_telephones_that_serve_nobody_can_go() {
+    for mode in [RequirementMode::Optional, RequirementMode::Required] {
+        let (mut world, first) = on();
+        world.pass(MINUTE);
+        let begun = begin_with(&mut world, &number("+4915112345678"), &MEANS).unwrap();
+        let second = confirm(&mut world, &begun, code(&begun.message)).unwrap().id;
+        world.set_policy(|p| {
+            p.requirement.mode = mode;
+            p.disable.self_service = mode == RequirementMode::Optional;
+        });
+        world.gateway = false;
+        let proofs = world.proofs(None);
+        assert_eq!(world.remove(first, &proofs), Ok(vec![AuthenticatorType::Sms]), "{mode:?}");
+        assert_eq!(world.kinds(), [EventType::AuthenticatorRemoved], "{mode:?}");
+        let left: Vec<_> = world.state.active().map(|own| own.id).collect();
+        assert_eq!(left, [second], "{mode:?}");
+    }
+}
+
+/// B53: nor is it the other type that must stay active beside a security key.
+#[test]
+fn a_telephone_that_nobody_delivers_to_is_no_other_type() {
+    let (mut world, _) = on();
+    world.set_policy(with_keys);
+    let command = security_keys::begin_command(&world);
+    world.gateway = false;
+    let denied = security_keys::begin(&mut world, &command).map(drop);
+    assert_eq!(denied, Err(Denial::OtherAuthenticatorRequired));
+    world.gateway = true;
+    security_keys::begin(&mut world, &command).unwrap();
+}
+
+/// R15: a lock closes codes. Who could not be sent one is not told to wait for it, and answers with the key; where the key
+/// serves nobody either, both fields are named.
+#[test]
+fn a_lock_closes_nothing_where_nobody_delivers() {
+    let (mut world, _) = on();
+    world.set_policy(with_keys);
+    let mut key = SoftwareKey::new(30);
+    security_keys::add(&mut world, &mut key);
+    while world.state.failures.locked_until(world.now).is_none() {
+        let wrong = world.wrong();
+        world.check(&world.login_with(wrong)).unwrap();
+    }
+    let Ok(Verdict::LockedOut(locked)) = world.check(&world.login()) else { panic!("{:?}", world.events) };
+    assert!(locked.retry_after.is_some());
+
+    world.gateway = false;
+    let kinds: Vec<_> = world.challenged().methods.iter().map(Method::kind).collect();
+    assert_eq!(kinds, [AuthenticatorType::SecurityKey, AuthenticatorType::RecoveryCode]);
+    let verdict = security_keys::log_in(&mut world, &mut key);
+    assert!(matches!(verdict, Ok(Verdict::Allowed(_))), "{verdict:?}");
+
+    world.set_policy(|p| {
+        p.recovery_codes.enabled = false;
+        p.recovery_codes.issue_on_enable = false;
+        p.security_key.relying_party_id.clear();
+        p.security_key.origins.clear();
+    });
+    let explained = explain::login(&world.state, &world.ctx(), &world.login());
+    let fields: Vec<_> = explained.steps.iter().rev().take(2).map(|step| step.field).collect();
+    assert_eq!(fields, ["sms.delivery", "security_key.relying_party_id"]);
 }
