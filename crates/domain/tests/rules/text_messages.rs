@@ -52,7 +52,7 @@ fn begin_as(
     world.commit(decision)
 }
 
-fn begin(world: &mut World) -> BegunSms {
+pub(super) fn begin(world: &mut World) -> BegunSms {
     begin_with(world, &number("+5511987654321"), &MEANS).unwrap()
 }
 

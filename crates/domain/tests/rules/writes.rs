@@ -3,6 +3,7 @@
 
 use crate::common::{FIRST, Phone, SECOND, STEP, World, in_groups, laws, name};
 use countersign_domain::change::{UserCore, Write, accepted_step_offset, writes};
+use countersign_domain::directory;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::login::CheckLogin;
 use countersign_domain::policy::Preset;
@@ -110,6 +111,18 @@ fn a_wrong_confirmation_writes_the_tries_alone() {
     assert_eq!(check(&world, |world| drop(world.begun())), ["remove pending", "put pending"]);
     let command = Confirm { code: phone.code(world.now), ..command };
     assert_eq!(check(&world, |world| drop(world.confirm(&command))), ["put authenticator", "remove pending"]);
+}
+
+/// R34, R71: a telephone's enrollment that ends changes in place: its row stays, and tells when the message was sent.
+#[test]
+fn a_telephones_enrollment_that_ended_is_put_again() {
+    let mut world = World::new(Preset::SelfServicePassword);
+    crate::text_messages::begin(&mut world);
+    let end = |world: &mut World| {
+        let decision = directory::first_factor_changed(&world.state, &world.ctx(), None);
+        world.commit(decision);
+    };
+    assert_eq!(check(&world, end), ["put pending"]);
 }
 
 /// Ruling 9: where a name changes hands, the old row goes before the new one comes.

@@ -42,6 +42,10 @@ impl Generator {
         self.evolve_rows(&mut next.authenticators, 4, Self::authenticator, Self::change_authenticator);
         self.evolve_rows(&mut next.pending, 1, Self::pending, |draw, row| {
             row.tries_left = u32::try_from(draw.random.below(11)).expect("at most ten");
+            if draw.one_in(3) {
+                // As a closed one stays.
+                row.expire_time = row.create_time;
+            }
         });
         self.evolve_recovery(&mut next.recovery);
         // Challenges and tickets never change: they come and go.
