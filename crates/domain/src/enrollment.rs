@@ -322,7 +322,11 @@ fn wrong(
             return true;
         }
         other.tries_left = tries_left;
-        tries_left > 0 || other.close()
+        if tries_left > 0 {
+            return true;
+        }
+        other.close();
+        other.outlives_its_end()
     });
     draft.lead(
         Event::new(EventType::LoginRefused)

@@ -20,7 +20,8 @@ pub const DIGITS: Digits = Digits::Eight;
 /// How long a code lives at most (R71; NIST SP 800-63B-4 §3.1.3.2). It dies earlier with what it is bound to.
 pub const LIFETIME: Duration = Duration::from_mins(10);
 
-/// The longest interval between two messages that a policy may ask for: for so long it is remembered when one was sent.
+/// The longest interval between two messages that a policy may ask for. So long after it began, an enrollment that has ended
+/// still tells when its message was sent; it leaves, with its number, in the next commit of its user after that.
 pub const MAX_RESEND_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The code that answers one challenge. `None` where its key is gone.

@@ -75,8 +75,11 @@ impl UserState {
         let mut state = self.clone();
         let epoch = state.epoch;
         state.pending.retain_mut(|pending| {
-            let live = pending.expire_time > now && pending.epoch == epoch;
-            live || pending.close() && pending.create_time.plus(MAX_RESEND_INTERVAL) > now
+            if pending.expire_time > now && pending.epoch == epoch {
+                return true;
+            }
+            pending.close();
+            pending.outlives_its_end() && pending.create_time.plus(MAX_RESEND_INTERVAL) > now
         });
         state.challenges.retain(|challenge| challenge.expire_time > now && challenge.epoch == epoch);
         state.tickets.retain(|ticket| ticket.expire_time > now && ticket.epoch == epoch);
@@ -177,7 +180,8 @@ impl UserState {
 
     /// Ends every pending enrollment.
     pub(crate) fn close_pending(&mut self) {
-        self.pending.retain_mut(PendingEnrollment::close);
+        self.pending.retain(PendingEnrollment::outlives_its_end);
+        self.pending.iter_mut().for_each(PendingEnrollment::close);
     }
 
     /// Takes away everything that could pass a challenge, and raises the epoch (B29, B41).

@@ -225,11 +225,14 @@ impl PendingEnrollment {
         self.expire_time > self.create_time
     }
 
-    /// Ends it. False where nothing is left to be told; what a telephone was sent holds back the next message (R71). It is
-    /// the time that ends, because a node of the version before, beside this one, goes by that too.
-    pub(crate) fn close(&mut self) -> bool {
+    /// Ends it. It is the time that ends, because a node of the version before, beside this one, goes by that too.
+    pub(crate) fn close(&mut self) {
         self.expire_time = self.create_time;
-        self.kind() == AuthenticatorType::Sms
+    }
+
+    /// Whether it stays when it is closed: what a telephone was sent holds back the next message (R71).
+    pub(crate) const fn outlives_its_end(&self) -> bool {
+        matches!(self.credential, PendingCredential::Sms(_))
     }
 }
 
