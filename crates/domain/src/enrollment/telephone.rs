@@ -40,7 +40,7 @@ pub struct FreshSms {
 pub struct BegunSms {
     /// The enrollment to confirm.
     pub id: EnrollmentId,
-    /// The message to deliver. The enrollment is gone when its code is worth nothing any more.
+    /// The message to deliver. Nothing confirms the enrollment when its code is worth nothing any more.
     pub message: Message,
 }
 
