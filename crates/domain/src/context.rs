@@ -4,7 +4,7 @@ use crate::change::{Decision, Notice, RuleStep};
 use crate::digest::Digests;
 use crate::event::{Event, EventType};
 use crate::ids::UserRef;
-use crate::policy::{Policy, SmsDelivery};
+use crate::policy::Policy;
 use crate::security_key::SecurityKeys;
 use crate::sms::budget::SendCharge;
 use crate::time::Timestamp;
@@ -32,7 +32,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Whether somebody delivers text messages: this service or, where the policy says so, the caller.
     pub(crate) fn delivers_text_messages(&self) -> bool {
-        self.gateway || self.policy.sms.delivery == SmsDelivery::Caller
+        self.policy.sms.is_delivered(self.gateway)
     }
 }
 

@@ -149,6 +149,14 @@ pub struct SmsPolicy {
     pub resend_interval: Duration,
 }
 
+impl SmsPolicy {
+    /// Whether somebody delivers messages, where this service has a gateway or has none. Where nobody does every telephone is
+    /// useless, and none can be added.
+    pub fn is_delivered(&self, gateway: bool) -> bool {
+        gateway || self.delivery == SmsDelivery::Caller
+    }
+}
+
 /// In which call of an enrollment the required proofs are presented, the stricter first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProofStage {

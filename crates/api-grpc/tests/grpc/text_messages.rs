@@ -3,6 +3,7 @@
 use crate::support::{Person, World, answer, code, reason};
 use async_trait::async_trait;
 use countersign_api::v1;
+use countersign_api::v1::policy_service_client::PolicyServiceClient;
 use countersign_domain::policy::{Preset, SmsDelivery};
 use countersign_ports::{SmsError, SmsSender, TextMessage};
 use std::sync::{Arc, Mutex};
@@ -276,4 +277,32 @@ async fn without_a_gateway_nothing_is_sent() {
     let malformed = client.account.clone().begin_sms_enrollment(malformed).await.unwrap_err();
     assert_eq!(reason(&malformed), "FIELD_INVALID");
     assert!(!format!("{malformed:?}").contains("1511"));
+}
+
+/// B48, B52: a preview knows whether this service has a gateway: where nobody would deliver is warned of.
+#[tokio::test]
+async fn a_preview_warns_where_nobody_would_deliver() {
+    let (id, preset) = ("self-service-password", Preset::SelfServicePassword);
+    for (gateway, expected) in [(None, 1), (Some(Gateway::new()), 0)] {
+        let world = gateway.map_or_else(World::new, |gateway| World::with_gateway(gateway));
+        world.tenant_with(id, preset, |p| p.sms.delivery = SmsDelivery::Caller).await;
+        let mut policy = PolicyServiceClient::new(world.client().await.channel);
+        for (delivery, expected) in [(v1::SmsDelivery::Caller, 0), (v1::SmsDelivery::Service, expected)] {
+            let sms = v1::SmsPolicy { delivery: delivery.into(), ..v1::SmsPolicy::default() };
+            let ask = v1::UpdatePolicyRequest {
+                tenant_id: id.to_owned(),
+                policy: Some(v1::Policy { sms: Some(sms), ..v1::Policy::default() }),
+                update_mask: Some(prost_types::FieldMask { paths: vec!["sms.delivery".to_owned()] }),
+                actor: Some(v1::Actor {
+                    principal: Some(v1::actor::Principal::Operator("ops".to_owned())),
+                    ..v1::Actor::default()
+                }),
+                validate_only: true,
+                ..v1::UpdatePolicyRequest::default()
+            };
+            let impact = policy.update_policy(ask).await.unwrap().into_inner().impact.unwrap();
+            let warned = impact.warnings.iter().filter(|warning| warning.policy_field == "sms.delivery");
+            assert_eq!((warned.count(), impact.lose_only_authenticator_count), (expected, 0), "{delivery:?}");
+        }
+    }
 }

@@ -13,9 +13,11 @@ pub struct Impact {
     pub users: u64,
     /// Users whose next login would be stopped under the new policy and would not under the old one.
     pub newly_stopped: u64,
-    /// Users who would lose their only usable authenticator. Only a policy by which security keys sign for somebody else, or
-    /// for nobody, does that for certain; whatever else is enrolled stays usable under any.
+    /// Users who would lose their only usable authenticator because security keys would sign for somebody else, or for nobody.
+    /// Who has a telephone that nobody would deliver to, or a key that cannot verify its user, is not counted.
     pub losing_all: u64,
+    /// Whether somebody would deliver text messages: this service, or the caller.
+    pub delivers_text_messages: bool,
 }
 
 impl Application {
@@ -54,6 +56,7 @@ impl Application {
         } else {
             0
         };
-        Ok(Impact { users, newly_stopped, losing_all })
+        let delivers_text_messages = new.sms.is_delivered(deps.text_messages.is_some());
+        Ok(Impact { users, newly_stopped, losing_all, delivers_text_messages })
     }
 }

@@ -72,7 +72,11 @@ fn respond(update: &PolicyUpdate, policy: Policy) -> Response<UpdatePolicyRespon
         users_count: count(impact.users),
         stopped_count: count(impact.newly_stopped),
         lose_only_authenticator_count: count(impact.losing_all),
-        warnings: warnings::of(&update.before().document, &update.after().document),
+        warnings: warnings::of(
+            &update.before().document,
+            &update.after().document,
+            impact.delivers_text_messages,
+        ),
     };
     Response::new(UpdatePolicyResponse { policy: Some(policy), impact: Some(impact) })
 }

@@ -13,9 +13,17 @@ const LONG_RESEND: Duration = Duration::from_mins(5);
 /// Whether it applies, the field that it is about, and what to think about.
 type Warning = (bool, &'static str, &'static str);
 
-/// The warnings of a policy that takes the place of `old`, in the order of the contract.
-pub(super) fn of(old: &PolicyDocument, new: &PolicyDocument) -> Vec<PolicyWarning> {
-    let found = [asking(new).as_slice(), &kinds(old, new), &keeping(new), &guarding(new)].concat();
+/// The warnings of a policy that takes the place of `old`, in the order of the contract. `delivered` says whether somebody would
+/// deliver text messages under it.
+pub(super) fn of(old: &PolicyDocument, new: &PolicyDocument, delivered: bool) -> Vec<PolicyWarning> {
+    let found = [
+        asking(new).as_slice(),
+        &kinds(old, new),
+        &undelivered(old, new, delivered),
+        &keeping(new),
+        &guarding(new),
+    ]
+    .concat();
     let warning = |(_, policy_field, text): Warning| PolicyWarning {
         policy_field: policy_field.to_owned(),
         text: text.to_owned(),
@@ -93,6 +101,29 @@ fn kinds(old: &PolicyDocument, new: &PolicyDocument) -> [Warning; 8] {
             allows(new, AuthenticatorType::Sms) && new.sms.resend_interval > LONG_RESEND,
             "sms.resend_interval",
             "Whoever missed a message, and has nothing else, is locked out until another one may be sent.",
+        ),
+    ]
+}
+
+/// Telephones that nobody delivers to.
+fn undelivered(old: &PolicyDocument, new: &PolicyDocument, delivered: bool) -> [Warning; 2] {
+    let allows = |policy: &PolicyDocument, kind| policy.allowed_types.contains(&kind);
+    let (sms, rule) = (AuthenticatorType::Sms, &new.security_key);
+    let keys_alone_can_be_added =
+        allows(new, AuthenticatorType::SecurityKey) && rule.is_named() && !rule.requires_other_type;
+    [
+        (
+            !delivered && (allows(old, sms) || allows(new, sms)),
+            "sms.delivery",
+            "Nobody delivers text messages: this service has no gateway. Who has a telephone and nothing else is locked out; the impact does not count them.",
+        ),
+        (
+            !delivered
+                && allows(new, sms)
+                && !allows(new, AuthenticatorType::Totp)
+                && !keys_alone_can_be_added,
+            "sms.delivery",
+            "Nobody can enroll a first authenticator: nobody delivers text messages, and no other type can be added.",
         ),
     ]
 }

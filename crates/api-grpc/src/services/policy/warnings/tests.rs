@@ -21,7 +21,7 @@ fn between(old: impl FnOnce(&mut PolicyDocument), new: impl FnOnce(&mut PolicyDo
     for policy in [&before, &after] {
         policy.clone().validated().unwrap();
     }
-    of(&before, &after).into_iter().map(|warning| warning.policy_field).collect()
+    of(&before, &after, true).into_iter().map(|warning| warning.policy_field).collect()
 }
 
 /// The fields that are warned of in a policy.
@@ -60,7 +60,7 @@ fn every_warning_names_its_field() {
     assert_eq!(warned(|_| ()), NONE);
     let mut policy = document();
     all(&mut policy);
-    assert!(of(&policy, &policy).iter().all(|warning| warning.text.chars().count() <= 500));
+    assert!(of(&policy, &policy, false).iter().all(|warning| warning.text.chars().count() <= 500));
 }
 
 /// Keys that nobody could add, or that nobody is named for.
@@ -175,4 +175,31 @@ fn limits_that_lock_people_out_are_warned_of() {
     assert_eq!(resend(301, AuthenticatorType::Sms), ["allowed_types", "sms.resend_interval"]);
     assert_eq!(resend(300, AuthenticatorType::Sms), ["allowed_types"]);
     assert_eq!(resend(301, AuthenticatorType::SecurityKey), NONE);
+}
+
+/// Telephones are warned of where nobody delivers, whether they are allowed or were; and a policy by which nobody could enroll.
+#[test]
+fn telephones_that_nobody_delivers_to_are_warned_of() {
+    let with = |kinds: &[AuthenticatorType]| {
+        let mut policy = document();
+        policy.allowed_types = kinds.to_vec();
+        policy
+    };
+    let warned = |old: &PolicyDocument, new: &PolicyDocument, delivered| {
+        let found = of(old, new, delivered);
+        found.iter().filter(|warning| warning.policy_field == "sms.delivery").count()
+    };
+    let (app, sms, key) = (AuthenticatorType::Totp, AuthenticatorType::Sms, AuthenticatorType::SecurityKey);
+    let (apps, both, telephones) = (with(&[app]), with(&[app, sms]), with(&[sms]));
+    assert_eq!((warned(&both, &both, true), warned(&both, &both, false)), (0, 1));
+    assert_eq!((warned(&apps, &both, false), warned(&both, &apps, false)), (1, 1));
+    assert_eq!(warned(&apps, &apps, false), 0);
+    assert_eq!((warned(&both, &telephones, true), warned(&both, &telephones, false)), (0, 2));
+    let mut keys = with(&[sms, key]);
+    assert_eq!(warned(&both, &keys, false), 2);
+    name(&mut keys);
+    keys.security_key.requires_other_type = true;
+    assert_eq!(warned(&both, &keys, false), 2);
+    keys.security_key.requires_other_type = false;
+    assert_eq!(warned(&both, &keys, false), 1);
 }
