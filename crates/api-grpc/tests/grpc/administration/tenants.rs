@@ -10,7 +10,7 @@ use countersign_testkit::fixtures;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 const ID: &str = "0192f0c1-2345-7678-9abc-def012345678";
@@ -131,18 +131,23 @@ fn fields_of(policy: &v1::Policy) -> BTreeMap<String, String> {
     fields
 }
 
-/// Every field of all presets: a line each where they agree, and else one a preset below it.
+/// Every field of all presets: a line each where they agree, and else one a preset below it. A message that a preset does not
+/// have is unset in each of its fields.
 fn compared(presets: &[v1::PolicyPreset]) -> String {
     let policies = presets.iter().map(|own| (&own.preset, fields_of(own.policy.as_ref().unwrap())));
     let policies: Vec<_> = policies.collect();
+    let paths: BTreeSet<_> = policies.iter().flat_map(|(_, fields)| fields.keys()).collect();
     let mut page = String::new();
-    for (path, first) in &policies[0].1 {
-        if policies.iter().all(|(_, fields)| fields[path] == *first) {
+    for path in paths {
+        let value =
+            |fields: &BTreeMap<String, String>| fields.get(path).map_or("unset", String::as_str).to_owned();
+        let first = value(&policies[0].1);
+        if policies.iter().all(|(_, fields)| value(fields) == first) {
             writeln!(page, "{path}: {first}").unwrap();
         } else {
             writeln!(page, "{path}:").unwrap();
             for (preset, fields) in &policies {
-                writeln!(page, "  {preset}: {}", fields[path]).unwrap();
+                writeln!(page, "  {preset}: {}", value(fields)).unwrap();
             }
         }
     }
