@@ -150,8 +150,8 @@ pub struct SmsPolicy {
 }
 
 impl SmsPolicy {
-    /// Whether somebody delivers messages, where this service has a gateway or has none. Where nobody does every telephone is
-    /// useless, and none can be added.
+    /// Whether somebody delivers messages, where this service has a gateway or has none. Where nobody does every telephone
+    /// is useless, and none can be added.
     pub fn is_delivered(&self, gateway: bool) -> bool {
         gateway || self.delivery == SmsDelivery::Caller
     }

@@ -13,8 +13,8 @@ pub struct Impact {
     pub users: u64,
     /// Users whose next login would be stopped under the new policy and would not under the old one.
     pub newly_stopped: u64,
-    /// Users who would lose their only usable authenticator because security keys would sign for somebody else, or for nobody.
-    /// Who has a telephone that nobody would deliver to, or a key that cannot verify its user, is not counted.
+    /// Users who would lose their only usable authenticator because security keys would sign for somebody else, or for
+    /// nobody. Who has a telephone that nobody would deliver to, or a key that cannot verify its user, is not counted.
     pub losing_all: u64,
     /// Whether somebody would deliver text messages: this service, or the caller.
     pub delivers_text_messages: bool,

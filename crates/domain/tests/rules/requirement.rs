@@ -165,8 +165,8 @@ fn a_trusted_providers_factor_fulfils_the_requirement() {
     assert_eq!(check(&mut world), None, "a password is still stopped");
 }
 
-/// B18, B46, ruling 18: a login that the provider's second factor lets in begins the grace period like any other, and is told
-/// the deadline of the other ways. It is never stopped itself; a password is, once the time is over.
+/// B18, B46, ruling 18: a login that the provider's second factor lets in begins the grace period like any other, and is
+/// told the deadline of the other ways. It is never stopped itself; a password is, once the time is over.
 #[test]
 fn a_trusted_providers_factor_begins_the_grace() {
     let mut world = required(None, 7 * DAY);

@@ -13,8 +13,8 @@ const LONG_RESEND: Duration = Duration::from_mins(5);
 /// Whether it applies, the field that it is about, and what to think about.
 type Warning = (bool, &'static str, &'static str);
 
-/// The warnings of a policy that takes the place of `old`, in the order of the contract. `delivered` says whether somebody would
-/// deliver text messages under it.
+/// The warnings of a policy that takes the place of `old`, in the order of the contract. `delivered` says whether
+/// somebody would deliver text messages under it.
 pub(super) fn of(old: &PolicyDocument, new: &PolicyDocument, delivered: bool) -> Vec<PolicyWarning> {
     let found = [
         asking(new).as_slice(),

@@ -131,8 +131,8 @@ fn fields_of(policy: &v1::Policy) -> BTreeMap<String, String> {
     fields
 }
 
-/// Every field of all presets: a line each where they agree, and else one a preset below it. A message that a preset does not
-/// have is unset in each of its fields.
+/// Every field of all presets: a line each where they agree, and else one a preset below it. A message that a preset does
+/// not have is unset in each of its fields.
 fn compared(presets: &[v1::PolicyPreset]) -> String {
     let policies = presets.iter().map(|own| (&own.preset, fields_of(own.policy.as_ref().unwrap())));
     let policies: Vec<_> = policies.collect();

@@ -177,7 +177,8 @@ fn limits_that_lock_people_out_are_warned_of() {
     assert_eq!(resend(301, AuthenticatorType::SecurityKey), NONE);
 }
 
-/// Telephones are warned of where nobody delivers, whether they are allowed or were; and a policy by which nobody could enroll.
+/// Telephones are warned of where nobody delivers, whether they are allowed or were; and a policy by which nobody could
+/// enroll.
 #[test]
 fn telephones_that_nobody_delivers_to_are_warned_of() {
     let with = |kinds: &[AuthenticatorType]| {
