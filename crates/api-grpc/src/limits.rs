@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
@@ -89,17 +90,7 @@ impl Permit {
             answer
         });
         let task = tokio::spawn(call.in_current_span());
-        async move {
-            task.await.map_err(|error| {
-                let incident = incident();
-                if error.is_panic() {
-                    // What it said stays unsaid: it may have quoted what it choked on. It is counted, and the alarm raised, by
-                    // the process's panic hook, which knows the place; here would be a second time.
-                    tracing::error!(incident_id = incident, "a call panicked");
-                }
-                internal(&incident)
-            })
-        }
+        async move { task.await.map_err(|error| broken_off(&error)) }
     }
 }
 
@@ -223,6 +214,17 @@ impl Limits {
         let allowed = asked.unwrap_or(self.default_deadline).min(self.max_deadline);
         allowed.saturating_sub(MARGIN.min(allowed / 10))
     }
+}
+
+/// The answer of a task that ended without one.
+pub(crate) fn broken_off(error: &JoinError) -> Failure {
+    let incident = incident();
+    if error.is_panic() {
+        // What it said stays unsaid: it may have quoted what it choked on. It is counted, and the alarm raised, by the
+        // process's panic hook, which knows the place; here would be a second time.
+        tracing::error!(incident_id = incident, "a call panicked");
+    }
+    internal(&incident)
 }
 
 /// The answer to a call that there is no room for.

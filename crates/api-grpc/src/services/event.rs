@@ -2,6 +2,7 @@
 
 mod ending;
 mod place;
+mod turns;
 mod watch;
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -5,12 +5,13 @@
 
 use super::log;
 use super::place::{LogPlace, Refused};
+use super::turns::Turns;
 use crate::caller::CallerContext;
 use crate::convert::event::{Filter, filter, security_event};
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::time::timestamp;
 use crate::failure::Failure;
-use crate::limits::{Share, Shares};
+use crate::limits::{Share, Shares, broken_off};
 use crate::services::caller;
 use crate::services::shared::{Reply, done, tenant};
 use crate::status::LATER;
@@ -21,11 +22,11 @@ use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 /// Events of one message.
 const BATCH: u32 = 200;
@@ -36,9 +37,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 const POLL: Duration = Duration::from_millis(500);
 /// Watches of one node at the same time; one caller alone has half of them.
 const MAX_WATCHES: usize = 512;
-/// Looks of one node at the same time that go through much to find little. Each has a connection of the store for up to a
-/// second, and SQLite has four for all who read.
-const MAX_SEARCHES: usize = 2;
 /// How often a checkpoint is sent where the caller does not say.
 const CHECKPOINT: Duration = Duration::from_secs(15);
 const CHECKPOINT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
@@ -53,29 +51,33 @@ const COMMIT_TAKES: Duration = Duration::from_mins(1);
 pub(super) struct Places {
     /// Who may follow the log at the same time.
     watches: Shares,
-    /// Who may search it at the same time: many that catch up would keep all others from the store (R66).
-    searches: Arc<Semaphore>,
+    /// Who may search it at the same time.
+    turns: Turns,
 }
 
 impl Places {
     /// All of them free.
     pub(super) fn new() -> Self {
-        Self { watches: Shares::new(MAX_WATCHES), searches: Arc::new(Semaphore::new(MAX_SEARCHES)) }
+        Self { watches: Shares::new(MAX_WATCHES), turns: Turns::new() }
     }
 }
 
 /// One watch under way.
 struct Watch {
     app: Application,
-    searches: Arc<Semaphore>,
+    turns: Turns,
     caller: CallerContext,
     tenant: TenantId,
     filter: Filter,
     place: LogPlace,
     /// How far a look went that stopped on its way, as long as the place is a time.
     looked: Option<EventPosition>,
-    /// Whether the next look may go through much: the first one for a part of the log, and one behind a look that stopped.
+    /// Whether the next look may go through much: it is for a part of the log, and the one before did not reach its end.
     is_search: bool,
+    /// A search that waits for its turn, or is under way; the place stays where it is until it is over. A task: it keeps its
+    /// place among those that wait while checkpoints are sent, and takes up its turn where the caller reads none of them.
+    /// It ends with the watch.
+    search: JoinSet<Result<Looked, Status>>,
     checkpoint: Duration,
     /// When the next checkpoint is due.
     due: Instant,
@@ -87,9 +89,17 @@ struct Watch {
     _slot: Share,
 }
 
-/// A look at the log that found no more than it gave.
+/// A look at the log.
 struct Looked {
-    /// When, where the clock was relied on.
+    found: Look,
+    /// When it began.
+    began: Instant,
+    behind: Behind,
+}
+
+/// What a look is past where it reached the end of the log.
+struct Behind {
+    /// When it began, where the clock was relied on.
     at: Option<Timestamp>,
     /// How far the log went before, where that was asked.
     head: Option<EventPosition>,
@@ -125,13 +135,14 @@ pub(super) async fn watch(
     let (now, is_search) = (Instant::now(), is_part(&filter, place));
     let watch = Watch {
         app: app.clone(),
-        searches: Arc::clone(&places.searches),
+        turns: places.turns.clone(),
         caller,
         tenant,
         filter,
         place,
         looked: None,
         is_search,
+        search: JoinSet::new(),
         checkpoint,
         due: now + checkpoint,
         advance: now,
@@ -207,23 +218,19 @@ impl Watch {
             tokio::pin!(committed);
             // From here on: what is committed while the log is asked wakes the wait below.
             committed.as_mut().enable();
-            let (asked, began) = (self.app.trusted_now(), Instant::now());
-            let is_due = self.due <= began;
-            let advances = is_due || (is_part(&self.filter, self.place) && self.advance <= began);
-            let head = if advances { self.head().await? } else { None };
-            let Some(look) = self.look().await? else { return Ok(self.message(&[], None)) };
-            let Look { events, stopped_at } = look;
+            let Some(looked) = self.look().await? else { return Ok(self.message(&[], None)) };
+            let Looked { found: Look { events, stopped_at }, began, behind } = looked;
             let is_all = events.len() < BATCH as usize && stopped_at.is_none();
-            self.is_search = stopped_at.is_some();
+            self.is_search = !is_all && is_part(&self.filter, self.place);
             self.advance_to(stopped_at);
-            if !events.is_empty() || is_due {
-                return Ok(self.message(&events, is_all.then_some(Looked { at: asked, head })));
+            if !events.is_empty() || self.due <= began {
+                return Ok(self.message(&events, is_all.then_some(behind)));
             }
-            if self.is_search {
+            if !is_all {
                 sleep_until(self.due.min(Instant::now() + PAUSE)).await;
                 continue;
             }
-            if let Some(head) = head {
+            if let Some(head) = behind.head {
                 // Else the next look would go through the same again, and retention overtake a place that missed nothing.
                 self.place = self.place.forward(head);
                 self.advance = began + POLL;
@@ -236,18 +243,40 @@ impl Watch {
         }
     }
 
-    /// Looks at the log; in turn with others where that is a search. `None` where the checkpoint came before its turn.
-    async fn look(&self) -> Result<Option<Look>, Status> {
-        let _turn = if self.is_search {
-            tokio::select! {
-                biased;
-                turn = self.searches.acquire() => Some(turn),
-                () = sleep_until(self.due) => return Ok(None),
+    /// Looks at the log; in turn with others where that is a search. `None` where a checkpoint is due before that is over.
+    async fn look(&mut self) -> Result<Option<Looked>, Status> {
+        if !self.is_search {
+            let began = Instant::now();
+            let advances = is_part(&self.filter, self.place) && self.advance <= began;
+            return self.look_now(advances || self.due <= began).await.map(Some);
+        }
+        if self.search.is_empty() {
+            let (turns, caller, look) = (self.turns.clone(), self.caller.id.clone(), self.look_now(true));
+            let search = async move {
+                let _turn = turns.take(&caller).await;
+                look.await
+            };
+            self.search.spawn(search.in_current_span());
+        }
+        tokio::select! {
+            biased;
+            Some(ended) = self.search.join_next() => {
+                ended.map_err(|error| broken_off(&error).into_status())?.map(Some)
             }
-        } else {
-            None
-        };
-        done(self.app.look_at_events(&self.query()).await, &self.caller).map(Some)
+            () = sleep_until(self.due) => Ok(None),
+        }
+    }
+
+    /// A look at the log, and before it, where that is wanted, at how far it goes. It begins when it is first polled.
+    fn look_now(&self, asks_head: bool) -> impl Future<Output = Result<Looked, Status>> + Send + use<> {
+        let (app, caller, query) = (self.app.clone(), self.caller.clone(), self.query());
+        async move {
+            let (at, began) = (app.trusted_now(), Instant::now());
+            // Asked before the events, so that none of ours up to there can be left out.
+            let head = if asks_head { done(app.events_head(&query.tenant).await, &caller)? } else { None };
+            let found = done(app.look_at_events(&query).await, &caller)?;
+            Ok(Looked { found, began, behind: Behind { at, head } })
+        }
     }
 
     /// Goes on behind what was looked at. A place that is a time stays one until a look was through: events of before that
@@ -258,11 +287,6 @@ impl Watch {
             LogPlace::From(Some(_)) => self.looked = Some(position),
             LogPlace::From(None) | LogPlace::After(_) => self.place = self.place.forward(position),
         }
-    }
-
-    /// How far the log goes. Asked before the events, so that none of ours up to there can be left out.
-    async fn head(&self) -> Result<Option<EventPosition>, Status> {
-        done(self.app.events_head(&self.tenant).await, &self.caller)
     }
 
     fn query(&self) -> EventQuery {
@@ -281,18 +305,18 @@ impl Watch {
         }
     }
 
-    /// A batch or a checkpoint. `looked` is what was looked at, where there was no more than this.
-    fn message(&mut self, events: &[StoredEvent], looked: Option<Looked>) -> WatchEventsResponse {
+    /// A batch or a checkpoint. `behind` is what is past, where there was no more than this.
+    fn message(&mut self, events: &[StoredEvent], behind: Option<Behind>) -> WatchEventsResponse {
         // What was looked at and is none of ours is behind us too: a watch of rare events would otherwise be told that
         // its place is gone, although it missed nothing.
-        let head = looked.as_ref().and_then(|looked| looked.head);
+        let head = behind.as_ref().and_then(|behind| behind.head);
         if let Some(position) = events.last().map(|last| last.position).max(head) {
             self.place = self.place.forward(position);
         }
         self.due = Instant::now() + self.checkpoint;
         // Events of other types may lie before the last one of ours and say nothing; what is certain is that whatever
         // was decided a while ago would have been shown by now. A clock that jumped ahead would say it of what is to come.
-        let settled = looked.and_then(|looked| looked.at).map(|at| at.minus(COMMIT_TAKES));
+        let settled = behind.and_then(|behind| behind.at).map(|at| at.minus(COMMIT_TAKES));
         self.through = self.through.max(settled);
         WatchEventsResponse {
             events: events.iter().map(|stored| security_event(&stored.record)).collect(),

@@ -2,14 +2,20 @@
 
 use super::desk::{Desk, time};
 use super::events::{kinds, list, next, tenant, types, watch};
-use crate::support::{Person, reason};
+use crate::support::{Person, World, callers, options, reason};
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{self, SecurityEventType as Type};
+use countersign_api_grpc::Tenants;
+use countersign_domain::policy::Preset;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tonic::Streaming;
 
 const TENANT: &str = "mandatory-managed";
+
+/// Callers who may follow the log, beside the one who may do everything.
+const OTHERS: [&str; 2] = ["spiffe://test/one", "spiffe://test/two"];
 
 /// R55: a watch of what seldom happens goes forward with what it looked at: what was none of its own may be dropped, and
 /// it has missed nothing.
@@ -66,7 +72,7 @@ async fn a_watch_of_rare_events_goes_forward_between_checkpoints() {
     };
     let mut stream = desk.events.watch_events(rare).await.unwrap().into_inner();
     desk.put(&Person::new(TENANT, "ann"), &[]).await;
-    let quiet = tokio::time::timeout(Duration::from_secs(10), stream.message()).await;
+    let quiet = timeout(Duration::from_secs(10), stream.message()).await;
     assert!(quiet.is_err(), "nothing of its own, and no checkpoint");
     world.clock.advance(Duration::from_hours(24 * 40));
     world.drop_events().await;
@@ -129,51 +135,128 @@ async fn a_search_pauses_between_looks() {
     );
 }
 
-/// R66: of many watches that search a long log few look at it at a time. The others say meanwhile that they live, and those
-/// that follow it are not held up.
+/// R66: of many watches that search a long log two look at it at a time, and one of each caller. All of them say meanwhile
+/// that they live, and those that follow a part of it are not held up.
 #[tokio::test(start_paused = true)]
 async fn few_watches_search_at_a_time() {
-    let (world, _client, mut desk) = tenant().await;
+    let (world, mut desk) = with_others().await;
     desk.put(&Person::new(TENANT, "ann"), &[]).await;
     erase(&mut desk, "ann").await;
-    let mut live = desk.events.watch_events(watch(Start::Oldest(true))).await.unwrap().into_inner();
-    assert!(!next(&mut live).await.events.is_empty());
+    let bob = v1::EventFilter { user_id: "bob".to_owned(), ..Default::default() };
+    let of_bob = v1::WatchEventsRequest { filter: Some(bob), ..watch(Start::Oldest(true)) };
+    let mut live = desk.events.watch_events(of_bob).await.unwrap().into_inner();
+    desk.put(&Person::new(TENANT, "bob"), &[]).await;
+    assert_eq!(types(&found(&mut live).await), [Type::UserPut]);
+
     let release = world.hold_searches();
     let mut searching = Vec::new();
-    for _ in 0..5 {
-        let rare = v1::WatchEventsRequest {
-            checkpoint_interval: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
-            ..erased(Start::Oldest(true))
-        };
-        searching.push(desk.events.watch_events(rare).await.unwrap().into_inner());
-    }
-    let mut alive = 0;
-    for stream in &mut searching {
-        if let Ok(told) = tokio::time::timeout(Duration::from_secs(5), next(stream)).await {
+    let [one, two] = [world.connect(Some(&OTHERS[..1])).await, world.connect(Some(&OTHERS[1..])).await];
+    for (mut caller, looks) in [(desk.clone(), 1), (Desk::of(&one), 2), (Desk::of(&two), 2)] {
+        for _ in 0..3 {
+            let rare = every(Duration::from_secs(1), erased(Start::Oldest(true)));
+            searching.push(caller.events.watch_events(rare).await.unwrap().into_inner());
+        }
+        for stream in &mut searching {
+            let told = timeout(Duration::from_secs(5), next(stream)).await.expect("it lives");
             assert!(told.events.is_empty());
-            alive += 1;
         }
+        assert_eq!(world.held_up(), looks);
     }
-    assert_eq!((world.held_up(), alive), (2, 3));
-    desk.put(&Person::new(TENANT, "bob"), &[]).await;
-    let told = loop {
-        let told = next(&mut live).await;
-        if !told.events.is_empty() {
-            break told;
-        }
-    };
-    assert_eq!(users(told.events), ["bob"]);
+    erase(&mut desk, "bob").await;
+    let told = timeout(Duration::from_secs(5), found(&mut live)).await.expect("it is up to date");
+    assert_eq!((types(&told), users(told)), (vec![Type::UserErased], vec!["bob".to_owned()]));
 
     release.add_permits(Semaphore::MAX_PERMITS);
     for mut stream in searching {
-        let found = loop {
-            let told = next(&mut stream).await;
-            if !told.events.is_empty() {
-                break told;
-            }
-        };
-        assert_eq!(types(&found.events), [Type::UserErased]);
+        assert_eq!(types(&found(&mut stream).await)[0], Type::UserErased);
     }
+}
+
+/// R66: a watch keeps its place among those that wait for a turn, however often it has a checkpoint; it waits for one look of
+/// each watch of its own caller, and hardly for another caller with many.
+#[tokio::test(start_paused = true)]
+async fn searches_have_their_turn() {
+    for (another, most) in [(None, 6), (Some(OTHERS[0]), 2)] {
+        let (world, mut desk) = with_others().await;
+        for number in 0..10 {
+            desk.put(&Person::new(TENANT, &format!("user-{number}")), &[]).await;
+        }
+        let listed = desk.events.list_events(list()).await.unwrap().into_inner();
+        erase(&mut desk, "user-0").await;
+        // Each of the others has ten looks to go; this one has a single one.
+        world.store.look_through(1);
+        let release = world.hold_searches();
+        let mut storm = Vec::new();
+        for _ in 0..5 {
+            let rare = every(Duration::from_mins(5), erased(Start::Oldest(true)));
+            storm.push(desk.events.watch_events(rare).await.unwrap().into_inner());
+        }
+        let mut caller = match another {
+            None => desk.clone(),
+            Some(name) => Desk::of(&world.connect(Some(&[name])).await),
+        };
+        let rare = every(Duration::from_secs(1), erased(Start::ResumeToken(listed.resume_token)));
+        let mut stream = caller.events.watch_events(rare).await.unwrap().into_inner();
+        let mut looks = 0;
+        let found = 'found: loop {
+            for _ in 0..3 {
+                let told = next(&mut stream).await;
+                if !told.events.is_empty() {
+                    break 'found told.events;
+                }
+            }
+            assert!(looks < most, "its turn does not come: {another:?}");
+            looks += 1;
+            release.add_permits(1);
+        };
+        assert_eq!(users(found), ["user-0"]);
+    }
+}
+
+/// R66: a watch that found as many as fit into one message may have gone through much, and is in turn with others for more.
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_is_not_the_end_of_a_search() {
+    let (world, _client, mut desk) = tenant().await;
+    for number in 0..201 {
+        desk.put(&Person::new(TENANT, &format!("user-{number}")), &[]).await;
+    }
+    let release = world.hold_searches();
+    let puts = || v1::WatchEventsRequest {
+        filter: Some(kinds(&[Type::UserPut])),
+        ..every(Duration::from_secs(1), watch(Start::Oldest(true)))
+    };
+    let mut first = desk.events.watch_events(puts()).await.unwrap().into_inner();
+    release.add_permits(1);
+    assert_eq!(found(&mut first).await.len(), 200);
+    let mut second = desk.events.watch_events(puts()).await.unwrap().into_inner();
+    for stream in [&mut first, &mut second] {
+        let told = timeout(Duration::from_secs(5), next(stream)).await.expect("it lives");
+        assert!(told.events.is_empty());
+    }
+    assert_eq!(world.held_up(), 2, "both of them the first one's");
+    release.add_permits(2);
+    assert_eq!((found(&mut first).await.len(), found(&mut second).await.len()), (1, 200));
+}
+
+/// R55: what a watch says of time is from when its turn came, however long it waited.
+#[tokio::test(start_paused = true)]
+async fn a_search_is_of_when_its_turn_came() {
+    let (world, _client, mut desk) = tenant().await;
+    desk.put(&Person::new(TENANT, "ann"), &[]).await;
+    erase(&mut desk, "ann").await;
+    let release = world.hold_searches();
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let rare = every(Duration::from_mins(5), erased(Start::Oldest(true)));
+        streams.push(desk.events.watch_events(rare).await.unwrap().into_inner());
+    }
+    let mut last = streams.pop().unwrap();
+    assert!(timeout(Duration::from_secs(5), next(&mut last)).await.is_err(), "it waits");
+    world.clock.advance(Duration::from_mins(10));
+    release.add_permits(Semaphore::MAX_PERMITS);
+    let told = next(&mut last).await;
+    assert_eq!(types(&told.events), [Type::UserErased]);
+    assert_eq!(told.through_time, Some(time(world.now().minus(Duration::from_mins(1)))));
 }
 
 /// R55: a watch goes through what is not wanted from look to look, from the oldest event as from a time, and a place that is a
@@ -192,7 +275,7 @@ async fn a_watch_goes_through_what_is_not_wanted() {
     world.store.look_through(2);
     for start in [Start::Oldest(true), Start::StartTime(time(of_old)), Start::StartTime(time(now))] {
         let mut stream = desk.events.watch_events(erased(start)).await.unwrap().into_inner();
-        let first = tokio::time::timeout(Duration::from_millis(100), next(&mut stream)).await;
+        let first = timeout(Duration::from_millis(100), next(&mut stream)).await;
         assert_eq!(types(&first.expect("it does not wait").events), [Type::UserErased]);
     }
     // Nor behind a page that stopped on its way to it.
@@ -273,4 +356,28 @@ async fn erase(desk: &mut Desk, user: &str) {
     let erase =
         v1::EraseUserRequest { tenant_id: TENANT.to_owned(), user_id: user.to_owned(), ..Default::default() };
     desk.directory.erase_user(erase).await.unwrap();
+}
+
+/// A tenant that others may follow too.
+async fn with_others() -> (World, Desk) {
+    let grants = OTHERS.map(|name| (name, vec![("events.read", Tenants::All)]));
+    let world = World::with(options(callers(grants)));
+    world.tenant(Preset::MandatoryManaged).await;
+    let desk = Desk::of(&world.client().await);
+    (world, desk)
+}
+
+/// The same with so long between two checkpoints.
+fn every(interval: Duration, watch: v1::WatchEventsRequest) -> v1::WatchEventsRequest {
+    v1::WatchEventsRequest { checkpoint_interval: Some(interval.try_into().unwrap()), ..watch }
+}
+
+/// The next events, behind as many checkpoints as there are.
+async fn found(stream: &mut Streaming<v1::WatchEventsResponse>) -> Vec<v1::SecurityEvent> {
+    loop {
+        let told = next(stream).await;
+        if !told.events.is_empty() {
+            return told.events;
+        }
+    }
 }
