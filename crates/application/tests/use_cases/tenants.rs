@@ -233,6 +233,7 @@ async fn a_repeated_change_is_of_the_same_actor() {
     let by_another = app.delete_tenant(&meta_of(&deleted), &somebody, &tenant, |_| true).await;
     assert!(matches!(by_another, Err(AppError::RequestIdReused)));
     assert!(matches!(delete(&app, None).await, Err(AppError::TenantNotFound)));
+    assert!(matches!(create(&app, created).await, Err(AppError::TenantExists)), "its id is taken for ever");
 }
 
 /// R60: of two tries of one deletion at the same moment both are told of it.
