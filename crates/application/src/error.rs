@@ -51,7 +51,7 @@ pub enum AppError {
     /// A decision changes who acts, and nothing of them was read to be changed. Refused rather than not charged (R55).
     #[error("the actor of a decision was not read")]
     ActorNotRead,
-    /// The stored policy contradicts itself: written by something else than this service.
-    #[error("the stored policy is not valid")]
+    /// A stored policy contradicts itself: written by something else than this service. Or a preset does, which is our fault.
+    #[error("a stored policy or a preset is not valid")]
     PolicyCorrupt,
 }

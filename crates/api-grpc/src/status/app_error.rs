@@ -57,7 +57,7 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
             }
         }
         AppError::ActorNotRead => fault("a decision changes an actor who was not read", error, caller),
-        AppError::PolicyCorrupt => fault("a stored policy is not valid", error, caller),
+        AppError::PolicyCorrupt => fault("a stored policy or a preset is not valid", error, caller),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
-use crate::convert::policy::{invalid, policy, revision};
+use crate::convert::policy::{policy, revision};
 use crate::convert::time::timestamp;
 use crate::page::List;
 use crate::reply::retry;
@@ -53,7 +53,8 @@ pub(super) async fn create(
         let missing = Denial::ResourceNotFound { what: "preset" };
         return Err(status::denial(&missing, status::Site::OWN).into_status());
     };
-    let first = document.validated().map_err(|violations| invalid("preset", &violations))?;
+    // Nothing that a request says of it can make it invalid: no field of the request would be the one to mend.
+    let first = document.validated().map_err(|_| status::app_error(&AppError::PolicyCorrupt, &caller))?;
     let record = done(app.create_tenant(&meta, &actor, tenant, preset, &first).await, &caller)?;
     let tenant = Some(tenant_of(&record, record.create_time));
     Ok(Response::new(CreateTenantResponse { tenant, policy: Some(policy(&record)) }))
