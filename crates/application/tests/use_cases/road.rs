@@ -2,15 +2,16 @@
 
 use crate::world::{World, fresh, meta, request};
 use async_trait::async_trait;
-use countersign_application::{Answer, AppError, Application};
+use countersign_application::{Answer, AppError, Application, DeniedCall};
 use countersign_domain::event::EventType;
-use countersign_domain::ids::{EventId, TenantId, UserRef};
+use countersign_domain::ids::{CallerId, EventId, TenantId, UserRef};
 use countersign_domain::login::{Assurance, RefusedReason, Verdict};
 use countersign_domain::policy::Preset;
 use countersign_domain::presented::PresentedProof;
 use countersign_ports::{ChangeSet, Commit, EventLog, EventQuery, Loaded, RequestKey, StoreError, UserStore};
 use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory, fixtures};
 use futures::future::BoxFuture;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -213,6 +214,29 @@ async fn a_lost_commit_reply_is_resolved_by_its_event() {
     assert_eq!(assurance(&verdict), Some(Assurance::Verified));
     assert_eq!(events(&world, EventType::LoginAllowed).await, 1);
     assert_eq!(world.check(&user, Some(code)).await, Verdict::Refused(RefusedReason::CodeNotAccepted));
+}
+
+/// R60, R42, R53: a denied call whose commit's reply was lost is found by its event, told once and counted once.
+#[tokio::test]
+async fn a_lost_reply_to_a_denied_call_is_resolved_by_its_event() {
+    let (world, faulty, ..) = faulty().await;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    faulty.lose_replies.store(1, Ordering::SeqCst);
+    world.app.note_denial(DeniedCall {
+        tenant: fixtures::tenant("acme"),
+        caller: CallerId::parse("shop").expect("a caller"),
+        reason: "CALLER_SCOPE_MISSING",
+        method: "/countersign.v1.LoginService/CheckLogin".to_owned(),
+        trace_id: String::new(),
+    });
+    world.app.drained().await;
+    world.app.tell_denials(true).await;
+    assert_eq!(faulty.lose_replies.load(Ordering::SeqCst), 0, "it was lost");
+    assert_eq!(events(&world, EventType::CallerDenied).await, 1);
+    let counted = recorder.handle().render();
+    let line = counted.lines().find(|line| line.contains(EventType::CallerDenied.name()));
+    assert!(line.expect("it is counted").ends_with(" 1"), "{counted}");
 }
 
 /// R60, R63: a commit that cannot be found is refused and never tried again blindly.
