@@ -72,6 +72,7 @@ const FIELDS_TOLD: usize = 8;
 
 /// What somebody can act on, in one line: the reason, the scope that is missing, when to come back, what to ask the operators
 /// of the service about, the field of the policy that decides, and the first fields that are wrong. Nothing of it is a value that was sent.
+/// In its alternate form (`{:#}`) all of these fields, a line each.
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.reason_name, self.message)?;
@@ -87,14 +88,15 @@ impl std::fmt::Display for Refusal {
         if let Some(field) = self.metadata.get("policy_field").filter(|_| self.violations.is_empty()) {
             write!(f, "; {field} decides")?;
         }
-        for Violation { field, problem } in self.violations.iter().take(FIELDS_TOLD) {
+        let (most, between) = if f.alternate() { (usize::MAX, "\n") } else { (FIELDS_TOLD, "; ") };
+        for Violation { field, problem } in self.violations.iter().take(most) {
             if *problem == self.message {
-                write!(f, "; {field}")?;
+                write!(f, "{between}{field}")?;
             } else {
-                write!(f, "; {field}: {problem}")?;
+                write!(f, "{between}{field}: {problem}")?;
             }
         }
-        match self.violations.len().saturating_sub(FIELDS_TOLD) {
+        match self.violations.len().saturating_sub(most) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }

@@ -23,9 +23,11 @@ pub const MAX_UNREADABLE_LEASES: u32 = 30;
 pub const MIN_UNREADABLE_AGE: Duration = Duration::from_hours(48);
 
 /// Whether a notice that cannot be read is given up, after so many leases. During an upgrade a newer node may be able to
-/// read it, and an upgrade may take a day or two; leases end after minutes. One whose time does not read has no age.
+/// read it, and an upgrade may take a day or two; leases end after minutes. One whose time does not read, or is
+/// still to come, has no age.
 pub fn is_given_up_unread(leases: u32, create_time: Option<Timestamp>, now: Timestamp) -> bool {
-    leases >= MAX_UNREADABLE_LEASES && create_time.is_none_or(|time| now.since(time) >= MIN_UNREADABLE_AGE)
+    let is_old = |time: Timestamp| time > now || now.since(time) >= MIN_UNREADABLE_AGE;
+    leases >= MAX_UNREADABLE_LEASES && create_time.is_none_or(is_old)
 }
 
 /// The outbox: filled by commits, emptied by a dispatcher. At least once, in order per user (R57).
@@ -88,4 +90,25 @@ pub enum NotifyError {
 pub trait Notifier: Send + Sync {
     /// Delivers one notice; may be called again with the same id after a crash, and dropped at any time.
     async fn notify(&self, letter: &Letter) -> Result<(), NotifyError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R57: what cannot be read is kept for days, and not for ever, whatever time it says.
+    #[test]
+    fn what_cannot_be_read_is_given_up_in_the_end() {
+        let now = Timestamp::from_unix_micros(1_800_000_000_000_000);
+        let (young, old) = (now.minus(Duration::from_hours(47)), now.minus(MIN_UNREADABLE_AGE));
+        for (leases, time, given_up) in [
+            (MAX_UNREADABLE_LEASES - 1, Some(old), false),
+            (MAX_UNREADABLE_LEASES, Some(young), false),
+            (MAX_UNREADABLE_LEASES, Some(old), true),
+            (MAX_UNREADABLE_LEASES, Some(now.plus(Duration::from_hours(1))), true),
+            (MAX_UNREADABLE_LEASES, None, true),
+        ] {
+            assert_eq!(is_given_up_unread(leases, time, now), given_up, "{leases} {time:?}");
+        }
+    }
 }

@@ -153,8 +153,10 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// Rows that do not open which are named; more of them at once is one disaster.
-const MOST_NAMED: usize = 20;
+/// Rows that do not open which are kept to be named, as many as a log tells of; more of them at once is one disaster.
+const MOST_NAMED: usize = 1_000;
+/// How many of them fit before somebody's eyes.
+const MOST_SHOWN: usize = 20;
 
 /// What became of one pass over everything that is sealed.
 #[derive(Debug, Default)]
@@ -170,8 +172,9 @@ pub(crate) struct Pass {
 impl Pass {
     /// The rows that do not open, for operators, and what to do about them.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let more = self.broken.saturating_sub(self.named.len() as u64);
-        let rows = self.named.iter().map(|row| format!("  {}\n", described(row)));
+        let shown = &self.named[..self.named.len().min(MOST_SHOWN)];
+        let more = self.broken.saturating_sub(shown.len() as u64);
+        let rows = shown.iter().map(|row| format!("  {}\n", described(row)));
         let rows = rows.chain((more > 0).then(|| format!("  and {more} more\n")));
         (self.broken > 0).then(|| {
             format!(
@@ -287,6 +290,9 @@ mod tests {
         assert_eq!(lines[2].trim(), "pending key without an id of nobody");
         assert_eq!(lines[3].trim(), "and 21 more");
         assert_eq!(Pass::default().complaint(), None);
+        let row = || BrokenRow { what: "pending key", user: None, id: None };
+        let many = Pass { resealed: 0, broken: 25, named: std::iter::repeat_with(row).take(25).collect() };
+        assert_eq!(many.complaint().unwrap().lines().skip(1).count(), MOST_SHOWN + 1);
     }
 
     /// R52: the table names every key, configured or not, and how long it is needed.

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// How often putting off is tried again that the server ended for a deadlock.
+const TRIES: usize = 4;
 /// What operators read of a notice that was given up because nobody can read it.
 const UNREADABLE: &str = "the notice cannot be read";
 
@@ -71,11 +73,14 @@ impl Outbox for PostgresStore {
     ) -> Result<(), StoreError> {
         let due_time = retry_time.map(time_in).transpose().map_err(Failure::into_store)?;
         let mut checkout = self.pool.checkout().await?;
-        let mut done = self.pool.within(put_off(checkout.connection(), notice.id, due_time, why)).await;
-        // Another notice of the user may be put off at the same time, with the same later ones in another order.
-        if done.as_ref().is_err_and(is_transient) {
-            done = self.pool.within(put_off(checkout.connection(), notice.id, due_time, why)).await;
-        }
+        let mut tries = 0..TRIES;
+        let done = loop {
+            let done = self.pool.within(put_off(checkout.connection(), notice.id, due_time, why)).await;
+            // Another notice of the user may be put off at the same time, with the same later ones in another order.
+            if !done.as_ref().is_err_and(is_transient) || tries.next().is_none() {
+                break done;
+            }
+        };
         checkout.conclude(done).map_err(|error| from_sql(&error))
     }
 }
@@ -108,7 +113,12 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         let Broken { id, attempts, create_time } = *broken;
         let dead = is_given_up_unread(attempts, create_time, now);
-        tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
+        // Somebody must look when it is met and when it is given up, and not every two minutes of the days between.
+        if dead || attempts == 1 {
+            tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
+        } else {
+            tracing::warn!(notice_id = %id, attempts, %error, "a notice cannot be read");
+        }
         if !dead {
             return Ok(());
         }

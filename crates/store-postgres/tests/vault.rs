@@ -167,28 +167,41 @@ async fn a_user_whose_row_was_taken_away_is_served_again() {
     let random = SeededRandom::new(1);
     let store = StoreUnderTest::sharing(open(&database, &[1]).await);
     store.create_tenant("acme").await;
-    let (ann, state) = (user("acme", "ann"), fixtures::user_with_totp(&random));
+    let recovery = Some(fixtures::recovery_set(&random));
+    let state = UserState { recovery, ..fixtures::user_with_totp(&random) };
+    let several =
+        UserState { recovery: state.recovery.clone(), ..fixtures::user_with_everything_sealed(&random) };
+    let (ann, bob) = (user("acme", "ann"), user("acme", "bob"));
     store.store_user(&random, &ann, &state).await;
+    store.store_user(&random, &bob, &several).await;
     let by_hand = &mut database.connect().await;
-    run(by_hand, "UPDATE authenticators SET totp_digits = 8").await;
-    assert!(matches!(store.users.load(&ann, None).await, Err(StoreError::SealBroken { .. })));
+    run(by_hand, "UPDATE authenticators SET totp_digits = 8 WHERE kind = 'TOTP'").await;
+    for user in [&ann, &bob] {
+        assert!(matches!(store.users.load(user, None).await, Err(StoreError::SealBroken { .. })));
+    }
 
     let page =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations/metrics.md"));
     let page = page.unwrap();
     let (_, from_sql) = page.split_once("```sql\n").unwrap();
     let (recipe, _) = from_sql.split_once("```").unwrap();
-    let id = state.authenticators[0].id.uuid().to_string();
-    run(by_hand, recipe.replace("0197a1c2-5f00-7000-8000-000000000000", &id)).await;
-    let loaded = store.load(&ann).await;
-    assert_eq!(loaded.state.authenticators, []);
-    assert!(loaded.state.requirement.must_enroll);
-    assert_eq!(loaded.version, Some(Version(2)));
+    for (name, state) in [("ann", &state), ("bob", &several)] {
+        let id = state.authenticators[0].id.uuid().to_string();
+        let recipe = recipe.replace("0197a1c2-5f00-7000-8000-000000000000", &id);
+        run(by_hand, recipe.replace("'ann'", &format!("'{name}'"))).await;
+    }
+    for (user, state, is_on) in [(&ann, &state, false), (&bob, &several, true)] {
+        let loaded = store.load(user).await;
+        assert_eq!(loaded.state.authenticators, state.authenticators[1..]);
+        assert_eq!((loaded.state.recovery.is_some(), loaded.state.requirement.must_enroll), (is_on, !is_on));
+        // What stood for it is void with the epoch (R34).
+        assert_eq!((loaded.version, loaded.state.epoch), (Some(Version(2)), state.epoch.next()));
+    }
     // Tallies have followed.
     let at = FactsAt { groups: Vec::new(), grace_cutoff: START };
     let counts = store.queries.count(&tenant("acme"), &at, None).await.unwrap();
     let counts: Vec<_> = counts.iter().map(|(facts, users)| (facts.on, facts.must_enroll, *users)).collect();
-    assert_eq!(counts, [(false, true, 1)]);
+    assert_eq!(counts, [(false, true, 1), (true, false, 1)]);
 }
 
 /// R52: a row that a login holds is left for the next pass, and nobody waits.

@@ -74,9 +74,16 @@ impl Work for Lease {
         let mut after = DueRow { due_time: i64::MIN, tenant_id: String::new(), user_id: String::new() };
         while leased < self.limit {
             let Some(due) = next_due(at, self.now, &after).await? else { break };
-            if let Some(head) = oldest(at, &due).await?.filter(|head| head.due_time == due.due_time) {
-                leased += 1;
-                entries.extend(self.lease(at, &due, head).await?);
+            match oldest(at, &due).await? {
+                Some(head) if head.due_time == due.due_time => {
+                    leased += 1;
+                    entries.extend(self.lease(at, &due, head).await?);
+                }
+                // Put off for longer than any lease: what came since waits with it, and is passed over once.
+                Some(head) if head.due_time > self.until.unix_micros() => {
+                    self.wait_for(at, &due, head.due_time).await?;
+                }
+                _ => {}
             }
             after = due;
         }
@@ -85,6 +92,26 @@ impl Work for Lease {
 }
 
 impl Lease {
+    /// Lets what is due of the user wait until then.
+    async fn wait_for(
+        &self,
+        at: &mut SqliteConnection,
+        of: &DueRow,
+        due_time: i64,
+    ) -> Result<(), sqlx::Error> {
+        let now = self.now.unix_micros();
+        sqlx::query!(
+            "UPDATE outbox SET due_time = ? WHERE tenant_id = ? AND user_id = ? AND due_time <= ?",
+            due_time,
+            of.tenant_id,
+            of.user_id,
+            now
+        )
+        .execute(at)
+        .await
+        .map(drop)
+    }
+
     /// Leases the notice, and gives it if it can be read.
     async fn lease(
         &self,
@@ -122,7 +149,12 @@ impl Lease {
     ) -> Result<(), Trouble> {
         let attempts = u32::try_from(attempts + 1).unwrap_or(u32::MAX);
         let dead = is_given_up_unread(attempts, Some(Timestamp::from_unix_micros(create_time)), self.now);
-        tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
+        // Somebody must look when it is met and when it is given up, and not every two minutes of the days between.
+        if dead || attempts == 1 {
+            tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
+        } else {
+            tracing::warn!(notice_id = %id, attempts, %error, "a notice cannot be read");
+        }
         if dead {
             let why = "the notice cannot be read".to_owned();
             Failed { notice: NoticeId(id), retry_time: None, why }.write(at).await?;

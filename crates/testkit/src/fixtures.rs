@@ -8,8 +8,8 @@ use countersign_domain::change::{UserCore, writes};
 use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::event::{Event, EventType};
 use countersign_domain::ids::{
-    AuthenticatorId, CallerId, ChallengeId, EnrollmentId, Epoch, EventId, PolicyRevision, RequestId, SendId,
-    TenantId, UserId, UserRef, Version,
+    AuthenticatorId, CallerId, ChallengeId, EnrollmentId, Epoch, EventId, PolicyRevision, RecoverySetId,
+    RequestId, SendId, TenantId, UserId, UserRef, Version,
 };
 use countersign_domain::otp::{Step, TotpKey, TotpParameters};
 use countersign_domain::phone_number::PhoneNumber;
@@ -19,8 +19,8 @@ use countersign_domain::security_key::{CredentialId, SecurityKey};
 use countersign_domain::text::{AccountLabel, DisplayName, Issuer};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
-    Authenticator, ClientClaims, Credential, PendingCredential, PendingEnrollment, PendingSms, SentCode,
-    SmsCredential, Standing, TotpCredential, UserState,
+    Authenticator, ClientClaims, Credential, PendingCredential, PendingEnrollment, PendingSms, RecoveryEntry,
+    RecoverySet, SentCode, SmsCredential, Standing, TotpCredential, UserState,
 };
 use countersign_ports::{
     ChangeSet, EventRecord, NoticeId, NoticeRecord, RequestKey, RequestRecord, TenantRecord, UserChange,
@@ -153,6 +153,13 @@ pub fn user_with_totp(random: &SeededRandom) -> UserState {
         authenticators: vec![totp_authenticator(random, "phone")],
         ..UserState::default()
     }
+}
+
+/// Three unused recovery codes.
+pub fn recovery_set(random: &SeededRandom) -> RecoverySet {
+    let codes = (0..3)
+        .map(|_| RecoveryEntry { digest: Digest { key: KeyId(1), value: random.bytes() }, used_time: None });
+    RecoverySet { id: RecoverySetId::at(START, random.bytes()), create_time: START, codes: codes.collect() }
 }
 
 /// An event of `kind` about `user`, with everything else plain.

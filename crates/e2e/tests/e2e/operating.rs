@@ -2,7 +2,7 @@
 
 use crate::harness::node::{Data, run, run_with};
 use crate::harness::policy::lock_for_an_hour;
-use crate::harness::{Enrolled, Node, Store, TENANT, User, events, on_both_stores, production};
+use crate::harness::{App, Enrolled, Node, Store, TENANT, User, events, on_both_stores, production};
 use countersign_api::v1;
 use std::sync::Arc;
 use v1::SecurityEventType;
@@ -190,10 +190,13 @@ async fn users_are_switched_off_and_let_in(store: Store) {
     let user = User::new(channel.clone(), managed, "bob");
     let right = v1::begin_totp_enrollment_request::Authority::EnrollmentTicket(ticket.to_owned());
     let begin = v1::BeginTotpEnrollmentRequest { authority: Some(right), ..user.to_begin() };
-    user.begin(begin).await.unwrap();
+    let started = user.begin(begin).await.unwrap();
+    let right = v1::confirm_enrollment_request::Authority::EnrollmentTicket(ticket.to_owned());
+    let code = App::scan(&started.otpauth_uri).code(0);
+    let confirm = user.to_confirm(&started.enrollment_id, &code);
+    user.confirm(v1::ConfirmEnrollmentRequest { authority: Some(right), ..confirm }).await.unwrap();
     let log = events::of_user(&channel, managed, "bob").await;
     assert_eq!(events::count(&log, SecurityEventType::TicketIssued), 1);
-    user.enrol().await.unwrap();
     let told = desk.ends(1, &on("disable", managed)).await;
     assert!(told.contains("TWO_FACTOR_MANDATORY"), "{told}");
 }

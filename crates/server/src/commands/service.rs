@@ -110,17 +110,18 @@ fn refused(refusal: &Refusal) -> Failure {
         }
         return problems.into();
     }
-    let text = refusal.to_string();
+    let text = format!("{refusal:#}");
+    let found = |text: String| Failure::Found(text.lines().map(str::to_owned).collect());
     // What passes by itself is no finding, whatever its status.
     let passes = matches!(refusal.reason, Some(Reason::Contended | Reason::RequestInProgress));
     match refusal.code {
         // The caller may, and policy lets nobody.
-        _ if refusal.reason == Some(Reason::ActionNotAllowed) => Failure::Found(vec![text]),
+        _ if refusal.reason == Some(Reason::ActionNotAllowed) => found(text),
         Code::Unauthenticated | Code::PermissionDenied => Failure::Denied(text),
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => Failure::Unavailable(text),
         _ if passes => Failure::Unavailable(text),
         Code::Internal | Code::Unknown => Failure::Internal(text),
-        _ => Failure::Found(vec![text]),
+        _ => found(text),
     }
 }
 
@@ -153,10 +154,13 @@ mod tests {
         let mut missing = told(Code::PermissionDenied, Reason::CallerScopeMissing);
         missing.metadata.insert("scope".to_owned(), "policy.weaken".to_owned());
         let problem = "asks less".to_owned();
-        missing.violations.push(Violation { field: "totp.past_steps".to_owned(), problem });
-        let told_in_full =
-            "CALLER_SCOPE_MISSING: as it is; it takes the scope policy.weaken; totp.past_steps: asks less";
-        assert_eq!(refused(&missing).lines(), [told_in_full]);
+        let fields: Vec<_> = (0..20).map(|number| format!("field_{number}")).collect();
+        let weaker = fields.iter().map(|field| Violation { field: field.clone(), problem: problem.clone() });
+        missing.violations.extend(weaker);
+        let lines = refused(&missing).lines();
+        assert_eq!(lines[0], "CALLER_SCOPE_MISSING: as it is; it takes the scope policy.weaken");
+        let named: Vec<_> = fields.iter().map(|field| format!("{field}: asks less")).collect();
+        assert_eq!(lines[1..], named);
         let mut fault = told(Code::Internal, Reason::InternalError);
         fault.incident_id = Some("i-7".to_owned());
         assert_eq!(refused(&fault).lines(), ["INTERNAL_ERROR: as it is; incident i-7"]);

@@ -49,6 +49,32 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
     }
 }
 
+/// R57, R66: what comes for a user whose notice is put off waits with it, so that leases pass it over once.
+#[tokio::test]
+async fn what_comes_behind_a_notice_put_off_waits_with_it() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let tell = async || {
+        let mut change = fixtures::event_only(&random, &user("acme", "ann"), EventType::MemberReset);
+        change.notices.push(fixtures::notice_record(&random, &change.events[0]));
+        store.done(change).await;
+    };
+    tell().await;
+    let first = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
+    store.outbox.failed(&first, Some(at(50)), "refused").await.unwrap();
+    tell().await;
+    let mut connection = intruder(&path).await;
+    let due = "SELECT min(due_time) FROM outbox";
+    for expected in [START, at(50)] {
+        let due: i64 = sqlx::query_scalar(due).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(due, expected.unix_micros());
+        assert_eq!(store.outbox.lease(at(2), at(3), 10).await.unwrap(), []);
+    }
+    assert_eq!(store.outbox.lease(at(50), at(51), 10).await.unwrap()[0].notice.id, first.id);
+}
+
 /// R57: a notice that is put off takes its user's later ones along, so that no lease before its time goes through them.
 #[tokio::test]
 async fn later_notices_are_put_off_with_the_first() {

@@ -4,11 +4,10 @@ use super::StoreUnderTest;
 use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use countersign_domain::change::Write;
-use countersign_domain::digest::{Digest, KeyId};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, EnrollmentId, RecoverySetId, UserRef, Version};
 use countersign_domain::otp::Step;
-use countersign_domain::user::{RecoveryEntry, RecoverySet, SentCode, Usage, UserState};
+use countersign_domain::user::{SentCode, Usage, UserState};
 use countersign_ports::{ChangeSet, Commit, StoreError, UserChange};
 use std::time::Duration;
 
@@ -288,14 +287,7 @@ pub(super) fn used(state: &UserState, step: u64) -> UserState {
 
 /// A user with three unused recovery codes.
 pub(super) fn user_with_codes(random: &SeededRandom) -> UserState {
-    let codes = (0..3)
-        .map(|_| RecoveryEntry { digest: Digest { key: KeyId(1), value: random.bytes() }, used_time: None });
-    let set = RecoverySet {
-        id: RecoverySetId::at(START, random.bytes()),
-        create_time: START,
-        codes: codes.collect(),
-    };
-    UserState { recovery: Some(set), ..fixtures::user_with_totp(random) }
+    UserState { recovery: Some(fixtures::recovery_set(random)), ..fixtures::user_with_totp(random) }
 }
 
 /// A change set at version 1 that leaves the core as it is and makes exactly these writes.

@@ -35,8 +35,17 @@ pub(crate) async fn put_back(folder: &Path) {
     let (commands, _) = commands.split_once("```").expect("their end");
     assert!(commands.contains(FOLDER_OF_THE_PAGE), "{commands}");
     let commands = commands.replace(FOLDER_OF_THE_PAGE, folder.to_str().expect("a plain path"));
-    let done = within(Command::new("sh").args(["-ec", &commands]).output()).await.expect("a shell");
-    assert!(done.status.success(), "{commands}: {}", String::from_utf8_lossy(&done.stderr));
+    // As in a terminal, which goes on after a command that failed: without the copy nothing is lost.
+    let (copy, log) = (folder.join("backup.db"), folder.join(format!("{FILE}-wal")));
+    std::fs::rename(&copy, folder.join("elsewhere")).expect("the copy");
+    assert!(!shell(&commands).await && log.exists(), "the log went before the copy came");
+    std::fs::rename(folder.join("elsewhere"), &copy).expect("the copy");
+    assert!(shell(&commands).await && !log.exists());
+}
+
+/// Whether the last of the commands worked.
+async fn shell(commands: &str) -> bool {
+    within(Command::new("sh").args(["-c", commands]).output()).await.expect("a shell").status.success()
 }
 
 /// Whether a statement was taken. One that is refused must be refused by a guard, not misspelled.
