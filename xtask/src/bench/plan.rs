@@ -54,14 +54,16 @@ const fn baseline(name: &'static str, disk: Disk, clients: u32) -> Step {
 }
 
 /// Everything with the disk as it is.
-pub(super) const STEPS: [Step; 18] = [
+pub(super) const STEPS: [Step; 20] = [
     baseline("pgbench-64", Disk::AsIs, 64),
     load("login-256", Server::Grouped, Population::Users, "check", 256),
     load("one-by-one-256", Server::OneByOne, Population::Users, "check", 256),
+    load("echo-64", Server::Grouped, Population::Users, "health", 64),
     load("login-64", Server::Grouped, Population::Users, "check", 64),
     baseline("pgbench-8", Disk::AsIs, 8),
     load("login-8", Server::Grouped, Population::Users, "check", 8),
     baseline("pgbench-1", Disk::AsIs, 1),
+    load("echo-1", Server::Grouped, Population::Users, "health", 1),
     load("login-1", Server::Grouped, Population::Users, "check", 1),
     Step {
         name: "login-idle",

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use countersign_api::v1;
 use tonic::{Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use v1::account_service_client::AccountServiceClient;
 use v1::begin_totp_enrollment_request::Authority as BeginAuthority;
@@ -20,12 +23,15 @@ use crate::line::Line;
 /// Longer than any call should take, and what a login page would wait.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+const LOGIN_SERVICE: &str = "countersign.v1.LoginService";
+
 /// A connection as a login service uses it.
 #[derive(Clone)]
 pub(crate) struct Calls {
     login: LoginServiceClient<Line>,
     account: AccountServiceClient<Line>,
     team: TeamServiceClient<Line>,
+    health: HealthClient<Line>,
 }
 
 impl Calls {
@@ -33,7 +39,8 @@ impl Calls {
         Self {
             login: LoginServiceClient::with_origin(line.clone(), Line::origin()),
             account: AccountServiceClient::with_origin(line.clone(), Line::origin()),
-            team: TeamServiceClient::with_origin(line, Line::origin()),
+            team: TeamServiceClient::with_origin(line.clone(), Line::origin()),
+            health: HealthClient::with_origin(line, Line::origin()),
         }
     }
 
@@ -91,6 +98,16 @@ impl Calls {
         let request =
             v1::GetCoverageRequest { tenant_id: tenant.to_owned(), actor: Some(operator()), at_time: None };
         self.team.get_coverage(patient(request)).await.map(drop).map_err(|status| reason(&status))
+    }
+
+    /// Whether the service for logins is there.
+    pub(crate) async fn health(&mut self) -> Result<(), String> {
+        let request = HealthCheckRequest { service: LOGIN_SERVICE.to_owned() };
+        let state = self.health.check(patient(request)).await.map_err(|status| reason(&status))?.into_inner();
+        match state.status() {
+            ServingStatus::Serving => Ok(()),
+            other => Err(other.as_str_name().to_owned()),
+        }
     }
 
     /// Enrols an app for the user. Returns it, with the step whose code confirmed it.

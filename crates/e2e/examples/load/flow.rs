@@ -37,6 +37,8 @@ pub(crate) enum Flow {
     List,
     /// How many users are in which state.
     Coverage,
+    /// Whether the service is there: a call with nothing behind it.
+    Health,
 }
 
 /// What came of a turn.
@@ -56,6 +58,7 @@ impl Flow {
             Self::Enroll => Some(Job::Enroll { user_id: people.newcomer() }),
             Self::List => Some(Job::List),
             Self::Coverage => Some(Job::Coverage),
+            Self::Health => Some(Job::Health),
             _ => Login::next(self, people, count)?.map(Job::Login),
         })
     }
@@ -67,6 +70,7 @@ pub(crate) enum Job {
     Enroll { user_id: String },
     List,
     Coverage,
+    Health,
 }
 
 /// What the server said.
@@ -74,7 +78,7 @@ pub(crate) enum Reply {
     Verdict(Box<Verdict>),
     /// The app, and the step whose code confirmed it.
     Enrolled(App, u64),
-    /// A page or a count, looked at.
+    /// A page, a count or a state of health, looked at.
     Seen,
 }
 
@@ -91,6 +95,7 @@ impl Job {
             }
             Self::List => calls.list(tenant).await.map(|()| Reply::Seen),
             Self::Coverage => calls.coverage(tenant).await.map(|()| Reply::Seen),
+            Self::Health => calls.health().await.map(|()| Reply::Seen),
         }
     }
 
@@ -107,7 +112,7 @@ impl Job {
                 people.borrow_mut().add(user_id, app, step);
                 Ok(Outcome::Good)
             }
-            (Self::List | Self::Coverage, Ok(Reply::Seen)) => Ok(Outcome::Good),
+            (Self::List | Self::Coverage | Self::Health, Ok(Reply::Seen)) => Ok(Outcome::Good),
             (_, Err(reason)) => Ok(Outcome::Bad(reason)),
             (_, Ok(_)) => Err("the answer to something else".into()),
         }
