@@ -143,11 +143,7 @@ fn start(
     replaces: Option<AuthenticatorId>,
     expire_time: Timestamp,
 ) {
-    let name = match &credential {
-        PendingCredential::Totp { .. } => "TOTP",
-        PendingCredential::Sms(_) => "SMS",
-        PendingCredential::SecurityKey => "SECURITY_KEY",
-    };
+    let kind = credential.kind();
     let pending = PendingEnrollment {
         id,
         credential,
@@ -159,7 +155,7 @@ fn start(
     };
     draft.next.pending.retain(|other| other.kind() != pending.kind());
     draft.next.pending.push(pending);
-    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", name));
+    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", kind.name()));
 }
 
 /// Confirms an enrollment with the code that the new authenticator shows.

@@ -31,6 +31,24 @@ pub enum AuthenticatorType {
 }
 
 impl AuthenticatorType {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Totp, Self::Sms, Self::SecurityKey, Self::RecoveryCode];
+
+    /// The contract's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "TOTP",
+            Self::Sms => "SMS",
+            Self::SecurityKey => "SECURITY_KEY",
+            Self::RecoveryCode => "RECOVERY_CODE",
+        }
+    }
+
+    /// The one with exactly that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Whether guessing its codes is charged and locks it. Recovery codes and security keys cannot be guessed (R15).
     pub const fn takes_codes(self) -> bool {
         matches!(self, Self::Totp | Self::Sms)

@@ -11,7 +11,6 @@ use askama::Template;
 use countersign_domain::event::EventType;
 use countersign_ports::Letter;
 use facts::Fact;
-pub(crate) use facts::method;
 use language::{Language, fill};
 use shown::shown;
 use std::collections::BTreeMap;

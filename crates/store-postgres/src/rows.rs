@@ -1,7 +1,25 @@
 //! What is read of one user, as rows, and back into the domain's types. Queries are not here, nor is writing.
 //!
 //! A row is matched as the whole tuple of its nullable columns: what fits no case is corrupt, never half a value.
-//! Nested rows come as PostgreSQL records and are decoded as tuples in the order of their `ROW(…)`.
+//! Of what a user has several come arrays of PostgreSQL's records, which know no names: a field stands where its column does.
+
+/// Says of these types that they are read from records.
+macro_rules! record {
+    ($($row:ty),+) => {$(
+        impl sqlx::Type<sqlx::Postgres> for $row {
+            fn type_info() -> sqlx::postgres::PgTypeInfo {
+                // Every record is of one type, whatever it holds.
+                <(i64,) as sqlx::Type<sqlx::Postgres>>::type_info()
+            }
+        }
+
+        impl sqlx::postgres::PgHasArrayType for $row {
+            fn array_type_info() -> sqlx::postgres::PgTypeInfo {
+                <(i64,) as sqlx::postgres::PgHasArrayType>::array_type_info()
+            }
+        }
+    )+};
+}
 
 mod authenticators;
 mod event;
@@ -130,16 +148,12 @@ impl LoadRow {
         let set =
             (self.set_id, self.set_create_time, self.set_digest_keys, self.set_digests, self.set_used_times);
         Ok(UserState {
-            authenticators: each(
-                self.authenticators,
-                |row| row.0,
-                |row| authenticators::authenticator(row, user, keyring),
-            )?,
-            pending: each(self.pending, |row| row.0, |row| authenticators::pending(row, user, keyring))?,
+            authenticators: each(self.authenticators, |row| row.number, |row| row.open(user, keyring))?,
+            pending: each(self.pending, |row| row.number, |row| row.open(user, keyring))?,
             recovery: authenticators::recovery_set(set, user)?,
-            challenges: each(self.challenges, |row| row.0, login_state::challenge)?,
-            tickets: each(self.tickets, |row| row.0, login_state::ticket)?,
-            clients: each(self.clients, |row| row.0, login_state::client)?,
+            challenges: each(self.challenges, |row| row.number, ChallengeRow::open)?,
+            tickets: each(self.tickets, |row| row.number, TicketRow::open)?,
+            clients: each(self.clients, |row| row.number, ClientRow::open)?,
             directory: directory.map_err(|error| row.corrupt(error.problem()))?,
             ..core
         })

@@ -213,11 +213,7 @@ impl PendingEnrollment {
 
     /// The kind of authenticator that it will make.
     pub const fn kind(&self) -> AuthenticatorType {
-        match self.credential {
-            PendingCredential::Totp { .. } => AuthenticatorType::Totp,
-            PendingCredential::Sms(_) => AuthenticatorType::Sms,
-            PendingCredential::SecurityKey => AuthenticatorType::SecurityKey,
-        }
+        self.credential.kind()
     }
 
     /// Whether it may still be confirmed. A closed one tells when its message was sent, and is good for nothing else.
@@ -252,6 +248,17 @@ pub enum PendingCredential {
     Sms(PendingSms),
     /// A security key: what it is asked to sign is derived from the enrollment itself.
     SecurityKey,
+}
+
+impl PendingCredential {
+    /// The kind of authenticator that it will make.
+    pub const fn kind(&self) -> AuthenticatorType {
+        match self {
+            Self::Totp { .. } => AuthenticatorType::Totp,
+            Self::Sms(_) => AuthenticatorType::Sms,
+            Self::SecurityKey => AuthenticatorType::SecurityKey,
+        }
+    }
 }
 
 /// A telephone that was sent the code which confirms it. The code lives as long as the enrollment.

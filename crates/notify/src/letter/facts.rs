@@ -5,7 +5,6 @@ use super::{MAX_NAME, MAX_TEXT, shown};
 use countersign_domain::actor::Principal;
 use countersign_domain::directory::CHANGE_TIME;
 use countersign_domain::ids::UserId;
-use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{EventRecord, Letter};
 use time::OffsetDateTime;
@@ -41,7 +40,7 @@ pub(super) fn of<'a>(letter: &Letter, language: &'a Language) -> Vec<Fact<'a>> {
         let found = event.event.details.iter().find(|(name, _)| wanted.contains(&&**name));
         found.map_or("", |(_, value)| value.as_str())
     };
-    let method = event.event.authenticator.map_or("", |(_, kind)| method(kind));
+    let method = event.event.authenticator.map_or("", |(_, kind)| kind.name());
     let facts = [
         (&labels.time, written(happened(event), language)),
         (&labels.account, shown(notice.user.as_str(), MAX_NAME)),
@@ -72,16 +71,6 @@ fn actor(reader: &UserId, actor: &Principal, language: &Language) -> String {
         Principal::Job(name) => (&language.actors.job, name.as_str()),
     };
     fill(sentence, &[("id", &shown(id, MAX_NAME))])
-}
-
-/// The contract's name of the type.
-pub(crate) const fn method(kind: AuthenticatorType) -> &'static str {
-    match kind {
-        AuthenticatorType::Totp => "TOTP",
-        AuthenticatorType::Sms => "SMS",
-        AuthenticatorType::SecurityKey => "SECURITY_KEY",
-        AuthenticatorType::RecoveryCode => "RECOVERY_CODE",
-    }
 }
 
 /// The time to the second, in UTC, as the language writes it. Empty for times that no calendar has.

@@ -83,7 +83,7 @@ pub(super) fn encode(letter: &Letter, rendered: &Rendered) -> Result<Vec<u8>, se
     };
     let authenticator = event.event.authenticator.map(|(id, kind)| Authenticator {
         authenticator_id: id.to_string(),
-        r#type: crate::letter::method(kind),
+        r#type: kind.name(),
     });
     let told = Event {
         event_id: event.id.to_string(),

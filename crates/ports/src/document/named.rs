@@ -34,7 +34,6 @@ macro_rules! named {
 }
 
 named! {
-    AuthenticatorType { Totp = "TOTP", Sms = "SMS", SecurityKey = "SECURITY_KEY", RecoveryCode = "RECOVERY_CODE" }
     ProofKind { FirstFactor = "FIRST_FACTOR", SecondFactor = "SECOND_FACTOR" }
     RequirementMode { Optional = "OPTIONAL", Required = "REQUIRED" }
     FirstEnrollment { AtLogin = "AT_LOGIN", ManagerTicket = "MANAGER_TICKET" }
@@ -58,6 +57,16 @@ named! {
     }
     ChallengePurpose { Login = "LOGIN", StepUp = "STEP_UP" }
     Role { Member = "MEMBER", Manager = "MANAGER" }
+}
+
+impl Named for AuthenticatorType {
+    fn name(&self) -> &'static str {
+        Self::name(*self)
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::from_name(name)
+    }
 }
 
 impl Named for EventType {

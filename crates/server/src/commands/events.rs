@@ -10,7 +10,6 @@ use crate::stores::Stores;
 use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TenantId, UserId};
-use countersign_ports::document::Named as _;
 use countersign_ports::{EventQuery, EventRecord, Look};
 use serde::Serialize;
 use std::collections::BTreeMap;

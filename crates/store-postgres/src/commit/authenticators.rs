@@ -13,7 +13,6 @@ use countersign_domain::otp::Step;
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{Authenticator, PendingEnrollment, RecoverySet, SentCode, Standing};
 use countersign_ports::Commit;
-use countersign_ports::document::Named;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;

@@ -4,7 +4,7 @@ use super::{Sealer, held};
 use crate::convert::time_in;
 use crate::error::Failure;
 use countersign_domain::ids::{RequestId, UserId};
-use countersign_ports::document::{self, Named};
+use countersign_ports::document;
 use countersign_ports::{ChangeSet, Commit, EventRecord, MAX_MANAGERS_TOLD, NoticeRecord, RequestRecord};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;

@@ -16,21 +16,18 @@ SELECT
     d.entry AS "directory?",
     ARRAY(
         SELECT ROW(
-            number, ROW(authenticator_id, display_name, named, create_time, last_use_time,
-                consecutive_failures, disabled_since),
-            ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step),
-            CASE WHEN kind = 'SMS' THEN ROW(
-                sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time,
-                sms_send_expire_time, sms_send_used_time
-            ) END,
-            CASE WHEN kind = 'SECURITY_KEY' THEN ROW(key_sealed, key_sign_count, key_backed_up) END
+            number, authenticator_id, display_name, named, create_time, last_use_time,
+            consecutive_failures, disabled_since,
+            kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step,
+            sms_sealed_number, sms_send_id, sms_send_key, sms_send_challenge_id, sms_send_time,
+            sms_send_expire_time, sms_send_used_time, key_sealed, key_sign_count, key_backed_up
         ) FROM authenticators AS a WHERE a.tenant_id = asked.tenant_id AND a.user_id = asked.user_id
     ) AS "authenticators!: Vec<AuthenticatorRow>",
     ARRAY(
         SELECT ROW(
-            number, ROW(enrollment_id, replaces, tries_left, create_time, expire_time, epoch),
-            ROW(kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label),
-            CASE WHEN kind = 'SMS' THEN ROW(sms_sealed_number, sms_send_id, sms_send_key) END
+            number, enrollment_id, replaces, tries_left, create_time, expire_time, epoch,
+            kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_account_label,
+            sms_sealed_number, sms_send_id, sms_send_key
         ) FROM pending_enrollments AS p WHERE p.tenant_id = asked.tenant_id AND p.user_id = asked.user_id
     ) AS "pending!: Vec<PendingRow>",
     ARRAY(
@@ -43,8 +40,8 @@ SELECT
     ) AS "tickets!: Vec<TicketRow>",
     ARRAY(
         SELECT ROW(
-            number, ROW(client_id, token_key, generation, rotate_time, epoch),
-            ROW(application, display_name, last_ip_address, create_time, last_use_time, expire_time)
+            number, client_id, token_key, generation, rotate_time, epoch,
+            application, display_name, last_ip_address, create_time, last_use_time, expire_time
         ) FROM remembered_clients AS m WHERE m.tenant_id = asked.tenant_id AND m.user_id = asked.user_id
     ) AS "clients!: Vec<ClientRow>",
     r.arguments_key AS "arguments_key?", r.arguments_digest AS "arguments_digest?", r.reply AS "reply?",

@@ -6,7 +6,7 @@ use countersign_domain::ids::{
     AuthenticatorId, CallerId, EventId, PolicyRevision, RequestId, TenantId, UserId,
 };
 use countersign_domain::policy::AuthenticatorType;
-use countersign_ports::document::{self, Named};
+use countersign_ports::document;
 use countersign_ports::{EventPosition, EventRecord, StoreError, StoredEvent};
 use time::OffsetDateTime;
 use uuid::Uuid;

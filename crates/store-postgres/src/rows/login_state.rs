@@ -9,67 +9,100 @@ use countersign_ports::document::{self, Named};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// `number`, `challenge_id`, `purpose`, `create_time`, `expire_time`, `epoch`, `first_factor`, `client`.
-pub(crate) type ChallengeRow = (i64, Uuid, String, OffsetDateTime, OffsetDateTime, i64, String, String);
-
-/// `number`, `ticket_id`, `issuer`, `expire_time`, `epoch`, `client`.
-pub(crate) type TicketRow = (i64, Uuid, String, OffsetDateTime, i64, String);
-
-/// The number, what a token is made of, then what is told about the client.
-pub(crate) type ClientRow = (
-    i64,
-    // client_id, token_key, generation, rotate_time, epoch
-    (Uuid, i64, i64, OffsetDateTime, i64),
-    // application, display_name, last_ip_address, create_time, last_use_time, expire_time
-    (String, String, String, OffsetDateTime, OffsetDateTime, OffsetDateTime),
-);
-
-pub(super) fn challenge(row: ChallengeRow) -> Result<Challenge, StoreError> {
-    let (_, id, purpose, create_time, expire_time, epoch, first_factor, client) = row;
-    let id = ChallengeId::from_uuid(id);
-    let row = RowId { entity: "challenge", id: &id };
-    Ok(Challenge {
-        id,
-        purpose: ChallengePurpose::from_name(&purpose)
-            .ok_or_else(|| row.corrupt("has an unknown purpose"))?,
-        create_time: time_out(create_time),
-        expire_time: time_out(expire_time),
-        epoch: Epoch(row.long(epoch)?),
-        first_factor: document::decode_first_factor(&first_factor)
-            .map_err(|error| row.corrupt(error.problem()))?,
-        client: document::decode_client_claims(&client).map_err(|error| row.corrupt(error.problem()))?,
-    })
+/// A row of `challenges`, its columns in the order of the load's `ROW(…)`.
+#[derive(sqlx::Decode)]
+pub(crate) struct ChallengeRow {
+    pub(super) number: i64,
+    pub(super) challenge_id: Uuid,
+    pub(super) purpose: String,
+    pub(super) create_time: OffsetDateTime,
+    pub(super) expire_time: OffsetDateTime,
+    pub(super) epoch: i64,
+    pub(super) first_factor: String,
+    pub(super) client: String,
 }
 
-pub(super) fn ticket(row: TicketRow) -> Result<Ticket, StoreError> {
-    let (_, id, issuer, expire_time, epoch, client) = row;
-    let id = TicketId::from_uuid(id);
-    let row = RowId { entity: "ticket", id: &id };
-    Ok(Ticket {
-        id,
-        issuer: document::decode_ticket_issuer(&issuer).map_err(|error| row.corrupt(error.problem()))?,
-        expire_time: time_out(expire_time),
-        epoch: Epoch(row.long(epoch)?),
-        client: document::decode_client_claims(&client).map_err(|error| row.corrupt(error.problem()))?,
-    })
+/// A row of `tickets`, as that.
+#[derive(sqlx::Decode)]
+pub(crate) struct TicketRow {
+    pub(super) number: i64,
+    pub(super) ticket_id: Uuid,
+    pub(super) issuer: String,
+    pub(super) expire_time: OffsetDateTime,
+    pub(super) epoch: i64,
+    pub(super) client: String,
 }
 
-pub(super) fn client(row: ClientRow) -> Result<RememberedClient, StoreError> {
-    let (_, (id, key, generation, rotate_time, epoch), about) = row;
-    let (application, display_name, last_ip_address, create_time, last_use_time, expire_time) = about;
-    let id = ClientId::from_uuid(id);
-    let row = RowId { entity: "remembered client", id: &id };
-    Ok(RememberedClient {
-        id,
-        key: KeyId(row.count(key)?),
-        generation: row.count(generation)?,
-        rotate_time: time_out(rotate_time),
-        application,
-        display_name,
-        last_ip_address,
-        create_time: time_out(create_time),
-        last_use_time: time_out(last_use_time),
-        expire_time: time_out(expire_time),
-        epoch: Epoch(row.long(epoch)?),
-    })
+/// A row of `remembered_clients`, as that.
+#[derive(sqlx::Decode)]
+pub(crate) struct ClientRow {
+    pub(super) number: i64,
+    pub(super) client_id: Uuid,
+    pub(super) token_key: i64,
+    pub(super) generation: i64,
+    pub(super) rotate_time: OffsetDateTime,
+    pub(super) epoch: i64,
+    pub(super) application: String,
+    pub(super) display_name: String,
+    pub(super) last_ip_address: String,
+    pub(super) create_time: OffsetDateTime,
+    pub(super) last_use_time: OffsetDateTime,
+    pub(super) expire_time: OffsetDateTime,
+}
+
+record!(ChallengeRow, TicketRow, ClientRow);
+
+impl ChallengeRow {
+    pub(super) fn open(self) -> Result<Challenge, StoreError> {
+        let id = ChallengeId::from_uuid(self.challenge_id);
+        let row = RowId { entity: "challenge", id: &id };
+        Ok(Challenge {
+            id,
+            purpose: ChallengePurpose::from_name(&self.purpose)
+                .ok_or_else(|| row.corrupt("has an unknown purpose"))?,
+            create_time: time_out(self.create_time),
+            expire_time: time_out(self.expire_time),
+            epoch: Epoch(row.long(self.epoch)?),
+            first_factor: document::decode_first_factor(&self.first_factor)
+                .map_err(|error| row.corrupt(error.problem()))?,
+            client: document::decode_client_claims(&self.client)
+                .map_err(|error| row.corrupt(error.problem()))?,
+        })
+    }
+}
+
+impl TicketRow {
+    pub(super) fn open(self) -> Result<Ticket, StoreError> {
+        let id = TicketId::from_uuid(self.ticket_id);
+        let row = RowId { entity: "ticket", id: &id };
+        Ok(Ticket {
+            id,
+            issuer: document::decode_ticket_issuer(&self.issuer)
+                .map_err(|error| row.corrupt(error.problem()))?,
+            expire_time: time_out(self.expire_time),
+            epoch: Epoch(row.long(self.epoch)?),
+            client: document::decode_client_claims(&self.client)
+                .map_err(|error| row.corrupt(error.problem()))?,
+        })
+    }
+}
+
+impl ClientRow {
+    pub(super) fn open(self) -> Result<RememberedClient, StoreError> {
+        let id = ClientId::from_uuid(self.client_id);
+        let row = RowId { entity: "remembered client", id: &id };
+        Ok(RememberedClient {
+            id,
+            key: KeyId(row.count(self.token_key)?),
+            generation: row.count(self.generation)?,
+            rotate_time: time_out(self.rotate_time),
+            application: self.application,
+            display_name: self.display_name,
+            last_ip_address: self.last_ip_address,
+            create_time: time_out(self.create_time),
+            last_use_time: time_out(self.last_use_time),
+            expire_time: time_out(self.expire_time),
+            epoch: Epoch(row.long(self.epoch)?),
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! Rows that this service cannot have written: each is named, none becomes half a value.
 
-use super::LoadRow;
+use super::{AuthenticatorRow, ChallengeRow, ClientRow, LoadRow, PendingRow, TicketRow};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::user::UserState;
@@ -49,6 +49,87 @@ fn plain() -> LoadRow {
     }
 }
 
+/// An authenticator without any column of its kind.
+fn authenticator(kind: &str) -> AuthenticatorRow {
+    AuthenticatorRow {
+        number: 1,
+        authenticator_id: Uuid::nil(),
+        display_name: "phone".to_owned(),
+        named: true,
+        create_time: NOW,
+        last_use_time: None,
+        consecutive_failures: 0,
+        disabled_since: None,
+        kind: kind.to_owned(),
+        totp_sealed_key: None,
+        totp_algorithm: None,
+        totp_digits: None,
+        totp_period: None,
+        totp_last_step: None,
+        sms_sealed_number: None,
+        sms_send_id: None,
+        sms_send_key: None,
+        sms_send_challenge_id: None,
+        sms_send_time: None,
+        sms_send_expire_time: None,
+        sms_send_used_time: None,
+        key_sealed: None,
+        key_sign_count: None,
+        key_backed_up: None,
+    }
+}
+
+/// An app with every column, and a key that nobody sealed.
+fn app() -> AuthenticatorRow {
+    AuthenticatorRow {
+        totp_sealed_key: Some(vec![0; 61]),
+        totp_algorithm: Some("SHA1".to_owned()),
+        totp_digits: Some(6),
+        totp_period: Some(30),
+        totp_last_step: Some(1),
+        ..authenticator("TOTP")
+    }
+}
+
+/// A pending enrollment without any column of its kind.
+fn pending(kind: &str) -> PendingRow {
+    PendingRow {
+        number: 1,
+        enrollment_id: Uuid::nil(),
+        replaces: None,
+        tries_left: 10,
+        create_time: NOW,
+        expire_time: NOW,
+        epoch: 0,
+        kind: kind.to_owned(),
+        totp_sealed_key: None,
+        totp_algorithm: None,
+        totp_digits: None,
+        totp_period: None,
+        totp_account_label: None,
+        sms_sealed_number: None,
+        sms_send_id: None,
+        sms_send_key: None,
+    }
+}
+
+fn client() -> ClientRow {
+    ClientRow {
+        number: 1,
+        client_id: Uuid::nil(),
+        token_key: 1,
+        generation: 1,
+        rotate_time: NOW,
+        epoch: 0,
+        application: String::new(),
+        display_name: String::new(),
+        last_ip_address: String::new(),
+        create_time: NOW,
+        last_use_time: NOW,
+        expire_time: NOW,
+    }
+}
+
 fn load(change: impl FnOnce(&mut LoadRow)) -> Result<UserState, StoreError> {
     let root = RootKey::from_bytes(std::array::from_fn(|index| u8::try_from(index).unwrap())).unwrap();
     let keyring = Keyring::new(BTreeMap::from([(KeyId(1), root)])).unwrap();
@@ -82,8 +163,7 @@ fn a_whole_row_loads() {
 fn rows_are_in_the_order_of_their_numbers() {
     let state = load(|row| {
         for number in [2, 3, 1] {
-            let about = (number.to_string(), String::new(), String::new(), NOW, NOW, NOW);
-            row.clients.push((number, (Uuid::nil(), 1, 1, NOW, 0), about));
+            row.clients.push(ClientRow { number, application: number.to_string(), ..client() });
         }
     });
     let names: Vec<_> = state.unwrap().clients.into_iter().map(|client| client.application).collect();
@@ -98,37 +178,28 @@ fn half_a_tuple_is_corrupt() {
     check("user", "has half a last wrong code", |row| row.last_wrong_time = Some(NOW));
     check("user", "has half a reset request", |row| row.reset_reason = Some("lost".to_owned()));
     check("recovery set", "lacks a column", |row| row.set_create_time = Some(NOW));
-    check("authenticator", "lacks a column of its kind", |row| {
-        let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        row.authenticators.push((
-            1,
-            common,
-            ("TOTP".to_owned(), None, None, None, None, Some(1)),
-            None,
-            None,
-        ));
-    });
-    for sms in [None, Some((None, None, None, None, None, None, None))] {
-        check("authenticator", "lacks a column of its kind", |row| {
-            let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-            row.authenticators.push((1, common, ("SMS".to_owned(), None, None, None, None, None), sms, None));
-        });
+    let lacking = [
+        AuthenticatorRow { totp_last_step: Some(1), ..authenticator("TOTP") },
+        AuthenticatorRow { totp_last_step: None, ..app() },
+        authenticator("SMS"),
+        authenticator("SECURITY_KEY"),
+        AuthenticatorRow {
+            key_sign_count: Some(1),
+            key_backed_up: Some(false),
+            ..authenticator("SECURITY_KEY")
+        },
+        AuthenticatorRow {
+            key_sealed: Some(vec![0; 61]),
+            key_backed_up: Some(false),
+            ..authenticator("SECURITY_KEY")
+        },
+    ];
+    for lacking in lacking {
+        check("authenticator", "lacks a column of its kind", |row| row.authenticators.push(lacking));
     }
-    for key in [None, Some((None, Some(1), Some(false))), Some((Some(vec![0; 61]), None, Some(false)))] {
-        check("authenticator", "lacks a column of its kind", |row| {
-            let common = (Uuid::nil(), "key".to_owned(), true, NOW, None, 0, None);
-            let kind = ("SECURITY_KEY".to_owned(), None, None, None, None, None);
-            row.authenticators.push((1, common, kind, None, key));
-        });
+    for kind in ["TOTP", "SMS"] {
+        check("pending enrollment", "lacks a column of its kind", |row| row.pending.push(pending(kind)));
     }
-    check("pending enrollment", "lacks a column of its kind", |row| {
-        row.pending.push((
-            1,
-            (Uuid::nil(), None, 10, NOW, NOW, 0),
-            ("TOTP".to_owned(), None, None, None, None, None),
-            None,
-        ));
-    });
 }
 
 /// Values that no enum, range or length allows are corrupt.
@@ -146,29 +217,36 @@ fn values_out_of_range_are_corrupt() {
         (row.set_digest_keys, row.set_digests) = (Some(vec![1]), Some(vec![vec![0; 32]]));
         row.set_used_times = Some(Vec::new());
     });
-    check("authenticator", "is of an unknown kind", |row| {
-        let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        row.authenticators.push((1, common, ("CARD".to_owned(), None, None, None, None, None), None, None));
-    });
+    for kind in ["CARD", "RECOVERY_CODE"] {
+        check("authenticator", "is of an unknown kind", |row| row.authenticators.push(authenticator(kind)));
+        check("pending enrollment", "is of an unknown kind", |row| row.pending.push(pending(kind)));
+    }
     check("authenticator", "has parameters out of range", |row| {
-        let common = (Uuid::nil(), "phone".to_owned(), true, NOW, None, 0, None);
-        let totp = (Some(vec![0; 61]), Some("SHA1".to_owned()), Some(7), Some(30), Some(1));
-        row.authenticators.push((
-            1,
-            common,
-            ("TOTP".to_owned(), totp.0, totp.1, totp.2, totp.3, totp.4),
-            None,
-            None,
-        ));
+        row.authenticators.push(AuthenticatorRow { totp_digits: Some(7), ..app() });
     });
     check("challenge", "has an unknown purpose", |row| {
-        row.challenges.push((1, Uuid::nil(), "FUN".to_owned(), NOW, NOW, 0, String::new(), String::new()));
+        row.challenges.push(ChallengeRow {
+            number: 1,
+            challenge_id: Uuid::nil(),
+            purpose: "FUN".to_owned(),
+            create_time: NOW,
+            expire_time: NOW,
+            epoch: 0,
+            first_factor: String::new(),
+            client: String::new(),
+        });
     });
     check("ticket", "is not well-formed", |row| {
-        row.tickets.push((1, Uuid::nil(), "{".repeat(3), NOW, 0, String::new()));
+        row.tickets.push(TicketRow {
+            number: 1,
+            ticket_id: Uuid::nil(),
+            issuer: "{".repeat(3),
+            expire_time: NOW,
+            epoch: 0,
+            client: String::new(),
+        });
     });
     check("remembered client", "holds a number out of range", |row| {
-        let about = (String::new(), String::new(), String::new(), NOW, NOW, NOW);
-        row.clients.push((1, (Uuid::nil(), 1, -1, NOW, 0), about));
+        row.clients.push(ClientRow { generation: -1, ..client() });
     });
 }

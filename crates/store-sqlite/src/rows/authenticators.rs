@@ -5,6 +5,7 @@ use crate::error::Row;
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::{AuthenticatorId, ChallengeId, EnrollmentId, Epoch, SendId, UserRef};
 use countersign_domain::otp::{Algorithm, Digits, Period, Step, TotpParameters};
+use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::security_key::SecurityKey;
 use countersign_domain::text::{AccountLabel, DisplayName};
 use countersign_domain::time::Timestamp;
@@ -52,11 +53,13 @@ impl AuthenticatorRow {
     pub(crate) fn open(self, user: &UserRef, keyring: &Keyring) -> Result<Authenticator, StoreError> {
         let id = AuthenticatorId::from_uuid(self.authenticator_id);
         let row = Row::new("authenticator", id);
-        let credential = match self.kind.as_str() {
-            "TOTP" => Credential::Totp(self.app(user, keyring, &row)?),
-            "SMS" => Credential::Sms(self.telephone(user, keyring, &row)?),
-            "SECURITY_KEY" => Credential::SecurityKey(self.security_key(user, keyring, &row)?),
-            _ => return Err(row.corrupt("has columns that fit no kind")),
+        let credential = match AuthenticatorType::from_name(&self.kind) {
+            Some(AuthenticatorType::Totp) => Credential::Totp(self.app(user, keyring, &row)?),
+            Some(AuthenticatorType::Sms) => Credential::Sms(self.telephone(user, keyring, &row)?),
+            Some(AuthenticatorType::SecurityKey) => {
+                Credential::SecurityKey(self.security_key(user, keyring, &row)?)
+            }
+            Some(AuthenticatorType::RecoveryCode) | None => return Err(row.corrupt("is of an unknown kind")),
         };
         Ok(Authenticator {
             id,
@@ -176,11 +179,11 @@ impl PendingRow {
     pub(crate) fn open(self, user: &UserRef, keyring: &Keyring) -> Result<PendingEnrollment, StoreError> {
         let id = EnrollmentId::from_uuid(self.enrollment_id);
         let row = Row::new("pending enrollment", id);
-        let credential = match self.kind.as_str() {
-            "TOTP" => self.app(user, keyring, &row)?,
-            "SMS" => PendingCredential::Sms(self.telephone(user, keyring, &row)?),
-            "SECURITY_KEY" => PendingCredential::SecurityKey,
-            _ => return Err(row.corrupt("has columns that fit no kind")),
+        let credential = match AuthenticatorType::from_name(&self.kind) {
+            Some(AuthenticatorType::Totp) => self.app(user, keyring, &row)?,
+            Some(AuthenticatorType::Sms) => PendingCredential::Sms(self.telephone(user, keyring, &row)?),
+            Some(AuthenticatorType::SecurityKey) => PendingCredential::SecurityKey,
+            Some(AuthenticatorType::RecoveryCode) | None => return Err(row.corrupt("is of an unknown kind")),
         };
         Ok(PendingEnrollment {
             id,

@@ -8,7 +8,7 @@ use countersign_domain::ids::{
 use countersign_domain::policy::AuthenticatorType;
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::{
-    Named, decode_actor_claims, decode_client_claims, decode_details, decode_principal,
+    decode_actor_claims, decode_client_claims, decode_details, decode_principal,
 };
 use countersign_ports::{EventPosition, EventRecord, StoreError, StoredEvent};
 use uuid::Uuid;

@@ -12,7 +12,6 @@ use countersign_domain::user::{
     Authenticator, PendingEnrollment, RecoveryEntry, RecoverySet, SentCode, Standing,
 };
 use countersign_ports::StoreError;
-use countersign_ports::document::Named;
 use data_encoding::HEXUPPER;
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use crate::stop::Stop;
 use countersign_domain::ids::{RequestId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::{
-    Named, encode_actor_claims, encode_client_claims, encode_details, encode_principal,
+    encode_actor_claims, encode_client_claims, encode_details, encode_principal,
 };
 use countersign_ports::{EventRecord, MAX_MANAGERS_TOLD, NoticeRecord, RequestKey, RequestRecord};
 use sqlx::SqliteConnection;
