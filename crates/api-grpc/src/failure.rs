@@ -120,13 +120,16 @@ impl Failure {
         }
     }
 
-    /// The status for the caller. The span of the call learns the reason.
-    pub(crate) fn into_status(mut self) -> Status {
+    /// The status for the caller, now that it is told.
+    pub(crate) fn into_status(self) -> Status {
+        told(self.reason);
+        self.untold()
+    }
+
+    /// The same where it may still come otherwise.
+    pub(crate) fn untold(mut self) -> Status {
         self.bound();
-        let reason = error_reason_name(self.reason);
-        tracing::Span::current().record("reason", reason);
-        crate::metrics::refused(reason);
-        self.details.set_error_info(reason, ERROR_DOMAIN, self.metadata);
+        self.details.set_error_info(error_reason_name(self.reason), ERROR_DOMAIN, self.metadata);
         Status::with_error_details(code(self.reason), self.message, *self.details)
     }
 }
@@ -135,6 +138,13 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         failure.into_status()
     }
+}
+
+/// An error for this reason leaves for its caller: it is counted, and the span of the call learns the reason.
+pub(crate) fn told(reason: ErrorReason) {
+    let reason = error_reason_name(reason);
+    tracing::Span::current().record("reason", reason);
+    crate::metrics::refused(reason);
 }
 
 /// The status that the contract gives each reason.

@@ -3,15 +3,17 @@
 
 use crate::caller::CallerContext;
 use crate::convert::fields::{Fields, Parsed};
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use crate::status::{self, Site, internal};
+use countersign_api::v1::ErrorReason;
 use countersign_application::{Answer, AppError, Arguments, Done, Encode, Meta, Request};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::RequestId;
 use countersign_domain::secret::SecretBytes;
 use prost::Message;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
 
 /// The first byte of a kept answer: what follows is the response.
 const RESPONSE: u8 = 0;
@@ -75,7 +77,8 @@ impl<'a> Change<'a> {
         Self { denied_as, ..self }
     }
 
-    /// Runs the use case and answers with what `respond` makes of its outcome.
+    /// Runs the use case and answers with what `respond` makes of its outcome. An error counts as told when it leaves, and
+    /// not when it is made: what a commit undoes is made again, or nobody is told.
     pub(crate) async fn answer<T, R, Run>(
         self,
         run: impl FnOnce(Meta, Encode<T>) -> Run,
@@ -83,43 +86,33 @@ impl<'a> Change<'a> {
     ) -> Result<Response<R>, Status>
     where
         T: 'static,
-        R: Message + Default + Clone + 'static,
+        R: Message + Default + 'static,
         Run: Future<Output = Result<Answer<T>, AppError>>,
     {
         let Self { caller, site, retry, denied_as } = self;
         let request = retry.map(Into::into);
         let meta = Meta { caller: caller.id.clone(), request, trace_id: caller.trace_id.clone() };
-        let answer = move |outcome: &Result<Done<T>, Denial>| match outcome {
-            Ok(done) => respond(done).map_err(Failure::into_status),
-            Err(denial) => Err(status::denial(&denied_as(denial.clone()), site).into_status()),
-        };
-        let answer = Arc::new(answer);
-        // The answer that was kept is the one that is given: making it twice could order its details otherwise.
-        let kept = Arc::new(Mutex::new(None));
+        let answer = Arc::new(move |outcome: &Result<Done<T>, Denial>| match outcome {
+            Ok(done) => respond(done),
+            Err(denial) => Err(status::denial(&denied_as(denial.clone()), site)),
+        });
         let encode: Encode<T> = {
-            let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
-            Box::new(move |outcome| {
-                let reply = answer(outcome);
-                let bytes = to_bytes(&reply);
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply);
-                bytes
-            })
+            let answer = Arc::clone(&answer);
+            Box::new(move |outcome| to_bytes(answer(outcome)))
         };
         let reply = match run(meta, encode).await {
-            Ok(Answer::Fresh(outcome)) => {
-                let kept = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-                kept.unwrap_or_else(|| answer(&outcome))
+            // The answer that was kept is the one that is given: making it twice could order its details otherwise.
+            Ok(Answer::Fresh(_, Some(kept)) | Answer::Repeated(kept)) => {
+                from_bytes(kept.expose()).unwrap_or_else(|| Err(unreadable(caller)))
             }
-            Ok(Answer::Repeated(bytes)) => {
-                from_bytes(bytes.expose()).unwrap_or_else(|| Err(unreadable(caller)))
-            }
+            Ok(Answer::Fresh(outcome, None)) => answer(&outcome).map_err(Failure::into_status),
             Err(error) => Err(status::app_error(&error, caller).into_status()),
         };
         reply.map(Response::new)
     }
 }
 
-fn to_bytes<R: Message>(reply: &Result<R, Status>) -> Vec<u8> {
+fn to_bytes<R: Message>(reply: Result<R, Failure>) -> Vec<u8> {
     match reply {
         Ok(response) => {
             let mut bytes = Vec::with_capacity(1 + response.encoded_len());
@@ -129,20 +122,30 @@ fn to_bytes<R: Message>(reply: &Result<R, Status>) -> Vec<u8> {
             bytes
         }
         // The details of a status of ours are its whole `google.rpc.Status`.
-        Err(status) => [&[STATUS], status.details()].concat(),
+        Err(failure) => [&[STATUS], failure.untold().details()].concat(),
     }
 }
 
+/// The answer that was kept, to be told now; `None` where it does not read back.
 fn from_bytes<R: Message + Default>(bytes: &[u8]) -> Option<Result<R, Status>> {
     match bytes.split_first()? {
         (&RESPONSE, response) => Some(Ok(R::decode(response).ok()?)),
         (&STATUS, details) => {
             let status = tonic_types::Status::decode(details).ok()?;
             let details = details.to_vec().into();
-            Some(Err(Status::with_details(Code::from_i32(status.code), status.message, details)))
+            let status = Status::with_details(Code::from_i32(status.code), status.message, details);
+            told(reason(&status));
+            Some(Err(status))
         }
         _ => None,
     }
+}
+
+/// The reason of a status of ours; unspecified where only a newer version knows it.
+fn reason(status: &Status) -> ErrorReason {
+    let info = status.get_details_error_info();
+    let known = info.and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+    known.unwrap_or_default()
 }
 
 fn unreadable(caller: &CallerContext) -> Status {
@@ -154,21 +157,20 @@ fn unreadable(caller: &CallerContext) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_api::v1::{ErrorReason, RevokeRememberedClientsResponse};
+    use countersign_api::v1::RevokeRememberedClientsResponse;
 
     /// R60: an answer that was kept reads back as what was given, errors with all their details.
     #[test]
     fn kept_answers_read_back() {
         let response = RevokeRememberedClientsResponse { revoked_count: 3 };
-        let read = from_bytes::<RevokeRememberedClientsResponse>(&to_bytes(&Ok(response))).unwrap();
+        let read = from_bytes::<RevokeRememberedClientsResponse>(&to_bytes(Ok(response))).unwrap();
         assert_eq!(read.unwrap().revoked_count, 3);
 
-        let status = Failure::new(ErrorReason::DisplayNameExists, "taken").about_field("display_name");
-        let status = status.into_status();
-        let kept: Result<RevokeRememberedClientsResponse, _> = Err(status.clone());
-        let read = from_bytes::<RevokeRememberedClientsResponse>(&to_bytes(&kept)).unwrap().unwrap_err();
+        let failure = || Failure::new(ErrorReason::DisplayNameExists, "taken").about_field("display_name");
+        let (status, kept) = (failure().untold(), Err::<RevokeRememberedClientsResponse, _>(failure()));
+        let read = from_bytes::<RevokeRememberedClientsResponse>(&to_bytes(kept)).unwrap().unwrap_err();
         assert_eq!((read.code(), read.message()), (status.code(), status.message()));
-        assert_eq!(read.details(), status.details());
+        assert_eq!((read.details(), reason(&read)), (status.details(), ErrorReason::DisplayNameExists));
         assert!(from_bytes::<RevokeRememberedClientsResponse>(&[9]).is_none());
         assert!(from_bytes::<RevokeRememberedClientsResponse>(&[]).is_none());
     }

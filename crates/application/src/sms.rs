@@ -45,8 +45,8 @@ impl Application {
             });
             let answer = answer.await?;
             match &answer {
-                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value, Some(done.time)).await?,
-                Answer::Fresh(Err(_)) => {}
+                Answer::Fresh(Ok(done), _) => app.deliver(&user, &done.value, Some(done.time)).await?,
+                Answer::Fresh(Err(_), _) => {}
                 Answer::Repeated(_) => app.deliver_again(&user, asked).await?,
             }
             Ok(answer)
@@ -75,8 +75,10 @@ impl Application {
             });
             let answer = answer.await?;
             match &answer {
-                Answer::Fresh(Ok(done)) => app.deliver(&user, &done.value.message, Some(done.time)).await?,
-                Answer::Fresh(Err(_)) => {}
+                Answer::Fresh(Ok(done), _) => {
+                    app.deliver(&user, &done.value.message, Some(done.time)).await?;
+                }
+                Answer::Fresh(Err(_), _) => {}
                 Answer::Repeated(_) => app.deliver_again(&user, asked).await?,
             }
             Ok(answer)

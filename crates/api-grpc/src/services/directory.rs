@@ -86,7 +86,7 @@ impl DirectoryService for DirectoryHandlers {
         let mut putting = stream::iter(users).map(put).buffer_unordered(AT_A_TIME);
         while let Some(answer) = putting.next().await {
             let outcome = answer.map(|answer| match answer {
-                Answer::Fresh(outcome) => outcome.map(|_| ()),
+                Answer::Fresh(outcome, _) => outcome.map(|_| ()),
                 Answer::Repeated(_) => Ok(()),
             });
             read(outcome, &caller, SITE)?;

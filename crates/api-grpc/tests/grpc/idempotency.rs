@@ -1,12 +1,19 @@
 //! The same request twice: one effect, one answer, to the byte.
 
-use crate::support::{EVERYTHING, Person, Told, World, answer, callers, code, options, reason};
+use crate::support::{EVERYTHING, Fault, Person, Told, World, answer, callers, code, options, reason};
 use countersign_api::v1;
 use countersign_api_grpc::Tenants;
+use countersign_application::{Answer, Application, Meta};
+use countersign_domain::actor::Principal;
 use countersign_domain::event::EventType;
+use countersign_domain::ids::CallerId;
 use countersign_domain::policy::Preset;
+use countersign_testkit::{SeededRandom, deps_in_memory, fixtures};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use prost::Message as _;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 const ID: &str = "0192f0c1-2345-7678-9abc-def012345678";
 const OTHER_ID: &str = "0192f0c1-2345-7678-9abc-def012345679";
@@ -107,6 +114,68 @@ async fn a_repeated_failure_is_charged_once() {
     assert!(told.iter().all(|one| *one == told[0]));
     assert_eq!(world.events(&ann.tenant, &[EventType::LoginRefused]).await.len(), 1);
     assert!(world.events(&ann.tenant, &[EventType::UserLocked]).await.is_empty());
+}
+
+/// R53, R60: an error counts each time that it is told, and not where a round of its decision was lost, or its commit failed.
+#[tokio::test]
+async fn an_error_counts_when_it_is_told() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = world().await;
+    let client = world.client().await;
+    let ann = Person::new("self-service-code", "ann");
+    let enrolled = ann.enroll(&world, &client).await;
+    let disable = |id: &str| v1::DisableTwoFactorRequest {
+        request_id: id.to_owned(),
+        ..ann.disable(&world, Some(code(enrolled.app.wrong_code_at(world.now()))))
+    };
+    let first = disable(ID);
+    world.next_step();
+    let failing = disable(OTHER_ID);
+    let told = |reason, count| format!("countersign_errors_total{{reason=\"{reason}\"}} {count}");
+    let (wrong, unavailable) = ("PROOF_INCORRECT", "STORE_UNAVAILABLE");
+    for (fault, request, answer, counted) in [
+        (Fault::ConflictOnce, &first, wrong, vec![told(wrong, 1)]),
+        (Fault::Unavailable, &failing, unavailable, vec![told(wrong, 1), told(unavailable, 1)]),
+        (Fault::None, &first, wrong, vec![told(wrong, 2), told(unavailable, 1)]),
+    ] {
+        world.fail_commits(fault);
+        let status = client.account.clone().disable_two_factor(request.clone()).await.unwrap_err();
+        assert_eq!(reason(&status), answer);
+        let page = recorder.handle().render();
+        let mut lines: Vec<_> =
+            page.lines().filter(|line| line.starts_with("countersign_errors_total{")).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, counted);
+    }
+}
+
+/// R60: an answer whose round was lost to another node is not told where the next round leaves nothing to commit.
+#[tokio::test]
+async fn the_answer_of_a_lost_round_is_not_told() {
+    let world = world().await;
+    let client = world.client().await;
+    let ann = Person::new("self-service-code", "ann");
+    let enrolled = ann.enroll(&world, &client).await;
+    let wrong = code(enrolled.app.wrong_code_at(world.now()));
+    let disable =
+        v1::DisableTwoFactorRequest { request_id: ID.to_owned(), ..ann.disable(&world, Some(wrong)) };
+    let (before, go_on) = (world.commits(), Arc::new(Semaphore::new(0)));
+    world.fail_commits(Fault::Wait(Arc::clone(&go_on)));
+    let mut account = client.account.clone();
+    let call = tokio::spawn(async move { account.disable_two_factor(disable).await });
+    while world.commits() == before {
+        tokio::task::yield_now().await;
+    }
+    let other =
+        Application::new(deps_in_memory!(world.store, world.clock.clone(), Arc::new(SeededRandom::new(9))));
+    let meta = Meta { caller: CallerId::parse("another").unwrap(), request: None, trace_id: String::new() };
+    let (user, operator) = (fixtures::user(&ann.tenant, &ann.user), Principal::Operator("ops".to_owned()));
+    let erased = other.erase_user(meta, user, operator.into(), Box::new(|_| Vec::new())).await;
+    assert!(matches!(erased, Ok(Answer::Fresh(Ok(_), None))));
+    go_on.add_permits(1);
+    assert_eq!(reason(&call.await.unwrap().unwrap_err()), "TWO_FACTOR_NOT_ENABLED");
+    assert!(world.events(&ann.tenant, &[EventType::LoginRefused]).await.is_empty());
 }
 
 /// Ruling 8: an id is unique per caller, tenant and user: nobody gets somebody else's answer by knowing it.

@@ -47,8 +47,8 @@ pub type Encode<T> = Box<dyn Fn(&Result<Done<T>, Denial>) -> Vec<u8> + Send + Sy
 /// The answer to a command.
 #[derive(Debug)]
 pub enum Answer<T> {
-    /// Decided and durable just now.
-    Fresh(Result<Done<T>, Denial>),
+    /// Decided and durable just now, with the bytes that [`Encode`] made of it where they are kept.
+    Fresh(Result<Done<T>, Denial>, Option<SecretBytes>),
     /// Decided before: the bytes that [`Encode`] made then.
     Repeated(SecretBytes),
 }

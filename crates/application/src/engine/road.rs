@@ -108,12 +108,13 @@ where
         let read = Read { loaded, parties, sent, request: key.zip(arguments) };
         let Decided { outcome, commit } = self.decided(read, &ctx)?;
         let Some(Durable { change, event, tally }) = commit else {
-            return Ok(Round::Answered(Answer::Fresh(outcome)));
+            return Ok(Round::Answered(Answer::Fresh(outcome, None)));
         };
+        let kept = change.request.as_ref().map(|request| request.reply.clone());
         Ok(match inner.commit(change, event).instrument(measure::commit()).await? {
             Commit::Done => {
                 tally.committed(&inner.known);
-                Round::Answered(Answer::Fresh(outcome))
+                Round::Answered(Answer::Fresh(outcome, kept))
             }
             Commit::Conflict => Round::Conflicted,
         })

@@ -335,13 +335,13 @@ async fn a_request_id_has_one_effect() {
     assert_eq!(assurance(&first), Some(Assurance::Verified));
     match call(b"a").await.expect("an answer") {
         Answer::Repeated(bytes) => assert_eq!(bytes.expose(), b"the answer"),
-        Answer::Fresh(_) => panic!("decided twice"),
+        Answer::Fresh(..) => panic!("decided twice"),
     }
     assert!(matches!(call(b"b").await, Err(AppError::RequestIdReused)));
     assert_eq!(events(&world, EventType::LoginAllowed).await, 1);
 
     world.advance(std::time::Duration::from_mins(10));
-    assert!(matches!(call(b"b").await.expect("an answer"), Answer::Fresh(_)));
+    assert!(matches!(call(b"b").await.expect("an answer"), Answer::Fresh(_, Some(_))));
 }
 
 /// B25, R43: the code of one user never lets another one in, and an unknown tenant is none.

@@ -255,7 +255,7 @@ pub fn request(id: u8, arguments: &[u8]) -> Request {
 /// The outcome of an answer that must have been decided just now.
 pub fn fresh<T>(answer: Result<Answer<T>, AppError>) -> Result<T, Denial> {
     match answer.expect("an answer") {
-        Answer::Fresh(outcome) => outcome.map(|done| done.value),
+        Answer::Fresh(outcome, _) => outcome.map(|done| done.value),
         Answer::Repeated(_) => panic!("answered before"),
     }
 }

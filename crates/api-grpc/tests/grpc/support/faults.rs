@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     SealBroken,
     /// Somebody else was faster.
     Conflict,
+    /// The same, with the next commit alone.
+    ConflictOnce,
     /// A panic.
     Panic,
     /// Waits until the semaphore has a permit, then goes on.
@@ -50,7 +52,7 @@ impl Fault {
                 let id = "row-id-that-nobody-is-told".to_owned();
                 Err(StoreError::SealBroken { entity: "authenticator", id })
             }
-            Self::Conflict => Ok(Some(Commit::Conflict)),
+            Self::Conflict | Self::ConflictOnce => Ok(Some(Commit::Conflict)),
             Self::Panic => panic!("the store of a test panics"),
             Self::Wait(until) => {
                 until.acquire().await.unwrap().forget();
@@ -79,7 +81,11 @@ impl UserStore for FaultyStore {
 
     async fn commit(&self, change: ChangeSet) -> Result<Commit, StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
-        let fault = self.commit.lock().unwrap().clone();
+        let fault = {
+            let mut fault = self.commit.lock().unwrap();
+            let next = if matches!(*fault, Fault::ConflictOnce) { Fault::None } else { fault.clone() };
+            std::mem::replace(&mut *fault, next)
+        };
         match fault.strike().await? {
             Some(commit) => Ok(commit),
             None => self.inner.commit(change).await,
