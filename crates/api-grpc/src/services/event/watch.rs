@@ -72,7 +72,8 @@ struct Watch {
     place: LogPlace,
     /// How far a look went that stopped on its way, as long as the place is a time.
     looked: Option<EventPosition>,
-    /// Whether the next look may go through much: it is for a part of the log, and the one before did not reach its end.
+    /// Whether the next look may go through much: it is for a part of the log, and the one before stopped on its way, or was
+    /// such a look and did not reach the end. Who follows the log and finds many events at once went through no more.
     is_search: bool,
     /// A search that waits for its turn, or is under way; the place stays where it is until it is over. A task: it keeps its
     /// place among those that wait while checkpoints are sent, and takes up its turn where the caller reads none of them.
@@ -221,7 +222,8 @@ impl Watch {
             let Some(looked) = self.look().await? else { return Ok(self.message(&[], None)) };
             let Looked { found: Look { events, stopped_at }, began, behind } = looked;
             let is_all = events.len() < BATCH as usize && stopped_at.is_none();
-            self.is_search = !is_all && is_part(&self.filter, self.place);
+            let goes_on = stopped_at.is_some() || (self.is_search && !is_all);
+            self.is_search = goes_on && is_part(&self.filter, self.place);
             self.advance_to(stopped_at);
             if !events.is_empty() || self.due <= began {
                 return Ok(self.message(&events, is_all.then_some(behind)));

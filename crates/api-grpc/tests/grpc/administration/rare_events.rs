@@ -136,7 +136,7 @@ async fn a_search_pauses_between_looks() {
 }
 
 /// R66: of many watches that search a long log two look at it at a time, and one of each caller. All of them say meanwhile
-/// that they live, and those that follow a part of it are not held up.
+/// that they live, and those that follow a part of it are not held up, however many events come at once.
 #[tokio::test(start_paused = true)]
 async fn few_watches_search_at_a_time() {
     let (world, mut desk) = with_others().await;
@@ -165,6 +165,11 @@ async fn few_watches_search_at_a_time() {
     erase(&mut desk, "bob").await;
     let told = timeout(Duration::from_secs(5), found(&mut live)).await.expect("it is up to date");
     assert_eq!((types(&told), users(told)), (vec![Type::UserErased], vec!["bob".to_owned()]));
+    world.tell(TENANT, "bob", 201).await;
+    for events in [200, 1] {
+        let told = timeout(Duration::from_secs(5), found(&mut live)).await.expect("it is up to date");
+        assert_eq!(told.len(), events);
+    }
 
     release.add_permits(Semaphore::MAX_PERMITS);
     for mut stream in searching {

@@ -11,7 +11,8 @@ use countersign_domain::event::EventType;
 use countersign_domain::policy::{PolicyDocument, Preset};
 use countersign_domain::time::Timestamp;
 use countersign_ports::{
-    Clock, Commit, EventLog, EventQuery, EventRecord, Maintenance, PolicyStore, SmsSender,
+    ChangeSet, Clock, Commit, EventLog, EventQuery, EventRecord, Maintenance, PolicyStore, SmsSender,
+    UserStore,
 };
 use countersign_testkit::{ManualClock, MemoryStore, SeededRandom, deps_in_memory, fixtures};
 use hyper_util::rt::TokioIo;
@@ -171,6 +172,15 @@ impl World {
             self.store.put_policy(record, change, countersign_ports::Tell::Nobody).await.unwrap(),
             Commit::Done
         );
+    }
+
+    /// Tells so many events of a user in one commit, as another node may.
+    pub(crate) async fn tell(&self, tenant: &str, user: &str, events: usize) {
+        let user = fixtures::user(tenant, user);
+        let record = || fixtures::event_record(&self.random, &user, EventType::UserPut);
+        let mut change = ChangeSet::telling(record());
+        change.events.resize_with(events, record);
+        assert_eq!(self.store.commit(change).await.unwrap(), Commit::Done);
     }
 
     /// Drops the events that are older than thirty days. Returns how many.
