@@ -1,6 +1,6 @@
 //! `DirectoryService`: what the tenant's directory tells of its users.
 
-use super::shared::{Reply, actor, done, meta, read, tenant};
+use super::shared::{CLOCK_LEEWAY, Reply, actor, done, meta, read, tenant};
 use super::{caller, subject};
 use crate::convert::directory::{stored, user};
 use crate::convert::fields::{Fields, Parsed};
@@ -16,15 +16,12 @@ use countersign_domain::ids::{UserId, UserRef};
 use countersign_domain::user::DirectoryEntry;
 use futures::{StreamExt, stream};
 use std::collections::HashSet;
-use std::time::Duration;
 use tonic::{Request, Response};
 
 /// Users that one call may put.
 const MAX_USERS: usize = 500;
 /// Users of one call that are put at the same time.
 const AT_A_TIME: usize = 16;
-/// How far ahead of the server's clock a caller's may be.
-const CLOCK_LEEWAY: Duration = Duration::from_mins(1);
 
 /// Where the things stand that a denial could speak of; nothing of this service is denied.
 const SITE: Site = Site::OWN;

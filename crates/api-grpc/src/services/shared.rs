@@ -11,7 +11,11 @@ use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::TenantId;
 use prost::Message;
+use std::time::Duration;
 use tonic::{Response, Status};
+
+/// How far ahead of the server's clock a caller's may be.
+pub(super) const CLOCK_LEEWAY: Duration = Duration::from_mins(1);
 
 /// What a method answers.
 pub(super) type Reply<T> = Result<Response<T>, Status>;

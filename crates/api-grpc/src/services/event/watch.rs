@@ -13,7 +13,7 @@ use crate::convert::time::timestamp;
 use crate::failure::Failure;
 use crate::limits::{Share, Shares, broken_off};
 use crate::services::caller;
-use crate::services::shared::{Reply, done, tenant};
+use crate::services::shared::{CLOCK_LEEWAY, Reply, done, tenant};
 use crate::status::LATER;
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{ErrorReason, WatchEventsRequest, WatchEventsResponse};
@@ -180,10 +180,11 @@ fn start(fields: &mut Fields, start: Option<Start>, now: Timestamp) -> Parsed<Fr
         Some(Start::ResumeToken(token)) => Ok(From::Token(token)),
         Some(Start::StartTime(time)) => {
             let time = fields.timestamp("start_time", time)?;
-            if time > now {
-                return fields.refuse("start_time", "must not be a time to come");
+            if time > now.plus(CLOCK_LEEWAY) {
+                return fields.refuse("start_time", "must not be more than 60 seconds ahead");
             }
-            Ok(From::LogPlace(LogPlace::From(Some(time))))
+            // Of a clock that is ahead of ours, "from now on" is from now on.
+            Ok(From::LogPlace(LogPlace::From(Some(time.min(now)))))
         }
         Some(Start::Oldest(true)) => Ok(From::LogPlace(LogPlace::From(None))),
         Some(Start::Oldest(false)) => fields.refuse("oldest", "must be true"),

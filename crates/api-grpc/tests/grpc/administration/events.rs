@@ -268,6 +268,21 @@ async fn a_watch_begins_where_it_is_told() {
     assert!(next(&mut stream).await.events.is_empty());
 }
 
+/// R65: "from now on" by a clock that is a little ahead of ours is from now on.
+#[tokio::test(start_paused = true)]
+async fn a_watch_begins_now_for_a_clock_that_is_ahead() {
+    let (world, _, mut desk) = tenant().await;
+    world.clock.advance(Duration::from_mins(1));
+    for (ahead, name) in [(1, "ann"), (60, "bob")] {
+        let start = world.now().plus(Duration::from_secs(ahead));
+        let from_now = watch(Start::StartTime(time(start)));
+        let mut stream = desk.events.watch_events(from_now).await.unwrap().into_inner();
+        desk.put(&Person::new(TENANT, name), &[]).await;
+        assert_eq!(next(&mut stream).await.events[0].user_id, name);
+        world.clock.advance(Duration::from_secs(1));
+    }
+}
+
 /// R43, R47: a watch is refused at once where it could not begin.
 #[tokio::test]
 async fn a_watch_is_refused_where_it_cannot_begin() {
@@ -289,7 +304,7 @@ async fn a_watch_is_refused_where_it_cannot_begin() {
         ..watch(Start::Oldest(true))
     };
     let none = v1::WatchEventsRequest { start: None, ..watch(Start::Oldest(true)) };
-    let ahead = time(world.now().plus(Duration::from_secs(1)));
+    let ahead = time(world.now().plus(Duration::from_secs(61)));
     for (request, field) in [
         (none, "start"),
         (watch(Start::Oldest(false)), "oldest"),
