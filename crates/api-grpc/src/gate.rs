@@ -100,6 +100,14 @@ impl Gate {
         first_known(known, &certificate.names).map(|caller| caller.id.clone())
     }
 
+    /// Whether the caller is configured.
+    pub(crate) fn knows(&self, caller: &CallerId) -> bool {
+        match &self.callers {
+            Known::Loopback(id, _) => id == caller,
+            Known::Named(known) => known.contains_key(caller.as_str()),
+        }
+    }
+
     /// Lets a caller in who holds the method's scope for any tenant at all; none where the contract has no such method.
     pub(crate) fn authorize(
         caller: Caller,

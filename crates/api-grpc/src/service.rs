@@ -229,6 +229,7 @@ impl Shared {
             && let Some(body) = self.limits.whole_of_denied(&caller, &method.path, request.into_body()).await
             && let Some(tenant) = peek::tenant(&self.app, method, &body)
         {
+            tracing::Span::current().record("tenant_id", tenant.as_str());
             self.note(tenant, caller, reason, method, trace_id);
         }
         status
@@ -244,6 +245,7 @@ impl Shared {
     ) {
         let reason = countersign_api::error_reason_name(reason);
         self.app.note_denial(DeniedCall {
+            is_configured: self.gate.knows(&caller),
             tenant,
             caller,
             reason,

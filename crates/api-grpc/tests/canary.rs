@@ -135,6 +135,9 @@ async fn the_log_holds_no_secret() {
         })
         .await;
     let secrets = run(&world).await;
+    let stranger = world.connect(Some(&["spiffe://test/stranger"])).await;
+    let of_nobody = Person::new("named-by-a-stranger", "ann").check(&world, None);
+    stranger.login.clone().check_login(of_nobody).await.unwrap_err();
     world.app.drained().await;
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -144,6 +147,8 @@ async fn the_log_holds_no_secret() {
         assert!(log.contains(expected), "the log was captured: {expected}");
     }
     assert!(log.contains("alarm=true"), "faults are told as alarms");
+    let is_of_stranger = |line: &str| line.contains("turned away") && line.contains("named-by-a-stranger");
+    assert!(log.lines().any(is_of_stranger), "whose tenant a denied call named is told (R42)");
     for secret in secrets {
         assert!(secret.len() >= 6, "too short to be looked for: {secret}");
         let line = log.lines().find(|line| carries(line, &secret));

@@ -59,7 +59,7 @@ impl Application {
             policies: Policies::new(Arc::clone(&deps.policies)),
             deps,
             seal_alarms: SealAlarms::default(),
-            denials: Denials::default(),
+            denials: Denials::new(),
             queues: Queues::default(),
             known: Known::default(),
             tasks: TaskTracker::new(),

@@ -190,6 +190,43 @@ async fn a_denied_caller_cannot_flood_the_log() {
     assert_eq!(counts().await, ["1", "49", "2"]);
 }
 
+/// Takes every token for a name.
+#[derive(Debug)]
+struct Credulous;
+
+#[tonic::async_trait]
+impl TokenVerifier for Credulous {
+    async fn verify(&self, token: &str) -> Result<String, &'static str> {
+        Ok(token.to_owned())
+    }
+}
+
+/// R42, R49: those who are not configured have one room together, however many names they have; a caller who is has its own,
+/// and finds the tenant that is there behind any number of made-up ones.
+#[tokio::test]
+async fn strangers_and_names_of_no_tenant_hide_no_denial() {
+    let elsewhere = Tenants::Only([fixtures::tenant("elsewhere")].into());
+    let callers = callers([(ELSEWHERE, vec![("login", elsewhere)])]);
+    let world = World::with(Options { tokens: Some(Arc::new(Credulous)), ..options(callers) });
+    world.tenant(Preset::SelfServiceCode).await;
+    let raw = Raw(world.connect(None).await.channel);
+    let call = async |caller: &str, tenant: &str| {
+        let path = "/countersign.v1.LoginService/CheckLogin";
+        let (message, _) = about(path, tenant, "ann");
+        raw.call_showing(path, message, Some(&format!("Bearer {caller}"))).await.unwrap_err();
+    };
+    for index in 0..300 {
+        call(&format!("stranger-{index}"), THERE).await;
+        call(ELSEWHERE, &format!("made-up-{index}")).await;
+    }
+    call(ELSEWHERE, THERE).await;
+    world.app.drained().await;
+    let records = world.events(THERE, &[EventType::CallerDenied]).await;
+    let of_strangers = records.iter().filter(|record| record.caller.as_str().starts_with("stranger-"));
+    assert_eq!(of_strangers.count(), 256);
+    assert_eq!(records.last().unwrap().caller.as_str(), ELSEWHERE);
+}
+
 /// R37, R42: a policy that asks less of users, without the scope for it, is a denial of the tenant's record too.
 #[tokio::test]
 async fn a_weaker_policy_without_its_scope_is_recorded() {

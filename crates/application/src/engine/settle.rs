@@ -72,17 +72,18 @@ impl Inner {
     }
 
     /// Records an event that changes nobody, of the tenant or of one of its users; nothing where there is no such tenant.
+    /// Whether there is.
     pub(crate) async fn record(
         &self,
         (tenant, user): (&TenantId, Option<&UserId>),
         by: (&Meta, &Actor),
         event: Event,
-    ) -> Result<(), AppError> {
-        let Some(policy) = self.deps.policies.policy(tenant, None).await? else { return Ok(()) };
+    ) -> Result<bool, AppError> {
+        let Some(policy) = self.deps.policies.policy(tenant, None).await? else { return Ok(false) };
         let record = self.event_of((tenant, policy.revision), by, event, self.deps.clock.now());
         let record = EventRecord { user: user.cloned(), ..record };
         let ended = self.deps.users.commit(ChangeSet::telling(record.clone())).await;
         // It changes no user, so that there is nothing to be in conflict with.
-        self.settle_event(&record, ended).await.map(drop)
+        self.settle_event(&record, ended).await.map(|_| true)
     }
 }

@@ -346,6 +346,7 @@ async fn a_denied_call_wakes_whoever_follows_the_log() {
     world.app.note_denial(DeniedCall {
         tenant: fixtures::tenant("acme"),
         caller: CallerId::parse("shop").unwrap(),
+        is_configured: true,
         reason: "CALLER_SCOPE_MISSING",
         method: "/countersign.v1.LoginService/CheckLogin".to_owned(),
         trace_id: String::new(),

@@ -226,6 +226,7 @@ async fn a_lost_reply_to_a_denied_call_is_resolved_by_its_event() {
     world.app.note_denial(DeniedCall {
         tenant: fixtures::tenant("acme"),
         caller: CallerId::parse("shop").expect("a caller"),
+        is_configured: true,
         reason: "CALLER_SCOPE_MISSING",
         method: "/countersign.v1.LoginService/CheckLogin".to_owned(),
         trace_id: String::new(),
