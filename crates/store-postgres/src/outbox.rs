@@ -113,8 +113,9 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         let Broken { id, attempts, create_time } = *broken;
         let dead = is_given_up_unread(attempts, create_time, now);
-        // Somebody must look when it is met and when it is given up, and not every two minutes of the days between.
-        if dead || attempts == 1 {
+        // Somebody must look when it is met and when it is given up, and not every two minutes of the days between. It may have
+        // been leased before, when it could be read.
+        if dead || self.unread.is_new(id) {
             tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
         } else {
             tracing::warn!(notice_id = %id, attempts, %error, "a notice cannot be read");
@@ -122,13 +123,12 @@ impl PostgresStore {
         if !dead {
             return Ok(());
         }
-        // Dead letters are listed and swept by the time of their making: one that no calendar has gives way to this one.
+        // Dead letters are listed and swept by the time of their making: one that no calendar has, or that is to come, gives way
+        // to this one.
         let query = sqlx::query!(
             "UPDATE outbox SET
                 due_time = NULL, last_error = $2,
-                create_time = CASE
-                    WHEN create_time > '-infinity' AND create_time < '10000-01-01 00:00:00Z' THEN create_time ELSE $3
-                END
+                create_time = CASE WHEN create_time > '-infinity' AND create_time < $3 THEN create_time ELSE $3 END
             WHERE notice_id = $1",
             id,
             UNREADABLE,

@@ -22,6 +22,8 @@ pub struct PostgresStore {
     pub(crate) group: Option<Group>,
     /// What was told of the log that somebody edited.
     pub(crate) told: ToldOnce,
+    /// Notices that were told of because they cannot be read.
+    pub(crate) unread: ToldOnce,
 }
 
 /// What is there where calls that come at the same time are done together.
@@ -53,7 +55,8 @@ impl PostgresStore {
             Committer { pool: Arc::clone(&pool), keyring: Arc::clone(&keyring), random: Arc::clone(&random) };
         let committer = Arc::new(committer);
         let group = options.group_commit.then(|| Group::start(&options, &committer)).transpose()?;
-        Ok(Self { pool, keyring, random, committer, group, told: ToldOnce::default() })
+        let (told, unread) = (ToldOnce::default(), ToldOnce::default());
+        Ok(Self { pool, keyring, random, committer, group, told, unread })
     }
 
     /// How well calls that come at the same time are done together; all 0 where that is switched off.

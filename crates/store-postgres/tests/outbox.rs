@@ -13,8 +13,12 @@ use countersign_testkit::fixtures::{self, START, user};
 use sqlx::Executor;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use support::run;
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// So many minutes after the notices were committed.
 fn at(minutes: u32) -> Timestamp {
@@ -33,6 +37,22 @@ async fn tell(store: &StoreUnderTest, users: &[&str]) {
         change.notices.push(fixtures::notice_record(&random, &change.events[0]));
         store.done(change).await;
     }
+}
+
+/// How many errors were logged.
+struct Errors(Arc<AtomicU32>);
+
+impl<S: Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.fetch_add(u32::from(*event.metadata().level() == Level::ERROR), Ordering::SeqCst);
+    }
+}
+
+/// Counts the errors that this thread logs, until the guard is dropped.
+fn errors() -> (Arc<AtomicU32>, DefaultGuard) {
+    let count = Arc::new(AtomicU32::new(0));
+    let layer = Errors(Arc::clone(&count));
+    (count, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
 }
 
 async fn dead_letters(connection: &mut PgConnection) -> i64 {
@@ -62,6 +82,43 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
         assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
         assert_eq!(dead_letters(&mut connection).await, dead, "after {now} minutes");
     }
+}
+
+/// R57, R68: that a notice cannot be read is an alarm once, also of one that was leased before, when it could.
+#[tokio::test]
+async fn an_unreadable_notice_is_an_alarm_once() {
+    let (store, database) = support::fresh().await;
+    store.create_tenant("acme").await;
+    tell(&store, &["ann"]).await;
+    let mut connection = database.connect().await;
+    let notice = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
+    store.outbox.failed(&notice, Some(at(1)), "refused").await.unwrap();
+    run(&mut connection, "UPDATE outbox SET user_id = ''").await;
+    let (errors, _counting) = errors();
+    for now in [1, 2] {
+        assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
+        assert_eq!(errors.load(Ordering::SeqCst), 1, "after {now} minutes");
+    }
+}
+
+/// R49, R57: a notice of a time to come that cannot be read is given up, and swept as one of the time when it was.
+#[tokio::test]
+async fn an_unreadable_notice_of_a_time_to_come_is_swept() {
+    let (store, database) = support::fresh().await;
+    store.create_tenant("acme").await;
+    tell(&store, &["ann"]).await;
+    let mut connection = database.connect().await;
+    run(&mut connection, "UPDATE outbox SET user_id = '', create_time = '2100-01-01 00:00:00Z'").await;
+    for lease in 0..MAX_UNREADABLE_LEASES {
+        assert_eq!(dead_letters(&mut connection).await, 0, "after {lease}");
+        assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);
+    }
+    assert_eq!(dead_letters(&mut connection).await, 1);
+    let given_up = at(MAX_UNREADABLE_LEASES - 1);
+    for (before, swept) in [(given_up, 0), (given_up.plus(Duration::from_millis(1)), 1)] {
+        assert_eq!(store.dead_letters.sweep_dead_letters(before, 10).await.unwrap(), swept);
+    }
+    assert_eq!(dead_letters(&mut connection).await, 0);
 }
 
 /// R57: a notice that is put off takes its user's later ones along, so that no lease before its time goes through them.

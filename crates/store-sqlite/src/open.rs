@@ -36,6 +36,8 @@ pub struct SqliteStore {
     pub(crate) keyring: Arc<Keyring>,
     /// What was told of the log that somebody edited.
     pub(crate) told: ToldOnce,
+    /// Notices that were told of because they cannot be read.
+    pub(crate) unread: Arc<ToldOnce>,
 }
 
 impl SqliteStore {
@@ -69,7 +71,7 @@ impl SqliteStore {
         let seal = Sealer { keyring: Arc::clone(&keyring), random };
         let loader = Loader::start(&loads);
         let writer = Writer::start(connection, options, seal);
-        Ok(Self { reads, loader, writer, keyring, told: ToldOnce::default() })
+        Ok(Self { reads, loader, writer, keyring, told: ToldOnce::default(), unread: Arc::default() })
     }
 }
 

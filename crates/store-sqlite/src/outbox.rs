@@ -9,10 +9,14 @@ use async_trait::async_trait;
 use countersign_domain::ids::{EventId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::{
-    NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, StoredEvent, is_given_up_unread,
+    NoticeId, NoticeRecord, Outbox, OutboxEntry, StoreError, StoredEvent, ToldOnce, is_given_up_unread,
 };
 use sqlx::SqliteConnection;
+use std::sync::Arc;
 use uuid::Uuid;
+
+/// What operators read of a notice that was given up because nobody can read it.
+const UNREADABLE: &str = "the notice cannot be read";
 
 #[async_trait]
 impl Outbox for SqliteStore {
@@ -22,7 +26,7 @@ impl Outbox for SqliteStore {
         lease_until: Timestamp,
         limit: u32,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.writer.run(Lease { now, until: lease_until, limit }).await
+        self.writer.run(Lease { now, until: lease_until, limit, unread: Arc::clone(&self.unread) }).await
     }
 
     async fn delivered(&self, notices: &[NoticeId]) -> Result<(), StoreError> {
@@ -43,6 +47,8 @@ struct Lease {
     now: Timestamp,
     until: Timestamp,
     limit: u32,
+    /// Notices that were told of because they cannot be read.
+    unread: Arc<ToldOnce>,
 }
 
 /// When notices of a user fall due, and whose they are.
@@ -149,15 +155,24 @@ impl Lease {
     ) -> Result<(), Trouble> {
         let attempts = u32::try_from(attempts + 1).unwrap_or(u32::MAX);
         let dead = is_given_up_unread(attempts, Some(Timestamp::from_unix_micros(create_time)), self.now);
-        // Somebody must look when it is met and when it is given up, and not every two minutes of the days between.
-        if dead || attempts == 1 {
+        // Somebody must look when it is met and when it is given up, and not every two minutes of the days between. It may have
+        // been leased before, when it could be read.
+        if dead || self.unread.is_new(id) {
             tracing::error!(alarm = true, notice_id = %id, attempts, dead, %error, "a notice cannot be read");
         } else {
             tracing::warn!(notice_id = %id, attempts, %error, "a notice cannot be read");
         }
         if dead {
-            let why = "the notice cannot be read".to_owned();
-            Failed { notice: NoticeId(id), retry_time: None, why }.write(at).await?;
+            // Dead letters are swept by the time of their making: one that is to come gives way to this one.
+            let now = self.now.unix_micros();
+            sqlx::query!(
+                "UPDATE outbox SET due_time = NULL, last_error = ?, create_time = min(create_time, ?) WHERE notice_id = ?",
+                UNREADABLE,
+                now,
+                id
+            )
+            .execute(at)
+            .await?;
         }
         Ok(())
     }

@@ -1,16 +1,27 @@
 //! What the outbox makes of a row that this service cannot have written.
 
-use super::{folder, intruder, open};
+use super::{errors, folder, intruder, open};
 use countersign_domain::event::EventType;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{MAX_UNREADABLE_LEASES, MIN_UNREADABLE_AGE};
 use countersign_testkit::SeededRandom;
+use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
 use sqlx::SqliteConnection;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// So many minutes after the notices were committed.
 fn at(minutes: u32) -> Timestamp {
     Timestamp::from_unix_micros(START.unix_micros() + i64::from(minutes) * 60_000_000)
+}
+
+/// A notice to ann of acme.
+async fn tell_ann(store: &StoreUnderTest) {
+    let random = SeededRandom::new(1);
+    let mut change = fixtures::event_only(&random, &user("acme", "ann"), EventType::MemberReset);
+    change.notices.push(fixtures::notice_record(&random, &change.events[0]));
+    store.done(change).await;
 }
 
 async fn dead_letters(connection: &mut SqliteConnection) -> i64 {
@@ -47,6 +58,46 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
         assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
         assert_eq!(dead_letters(&mut connection).await, dead, "after {now} minutes");
     }
+}
+
+/// R57, R68: that a notice cannot be read is an alarm once, also of one that was leased before, when it could.
+#[tokio::test]
+async fn an_unreadable_notice_is_an_alarm_once() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    tell_ann(&store).await;
+    let mut connection = intruder(&path).await;
+    let notice = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
+    store.outbox.failed(&notice, Some(at(1)), "refused").await.unwrap();
+    sqlx::raw_sql("UPDATE outbox SET user_id = ''").execute(&mut connection).await.unwrap();
+    let (errors, _counting) = errors();
+    for now in [1, 2] {
+        assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
+        assert_eq!(errors.load(Ordering::SeqCst), 1, "after {now} minutes");
+    }
+}
+
+/// R49, R57: a notice of a time to come that cannot be read is given up, and swept as one of the time when it was.
+#[tokio::test]
+async fn an_unreadable_notice_of_a_time_to_come_is_swept() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    tell_ann(&store).await;
+    let mut connection = intruder(&path).await;
+    let to_come = "UPDATE outbox SET user_id = '', create_time = 4102444800000000";
+    sqlx::raw_sql(to_come).execute(&mut connection).await.unwrap();
+    for lease in 0..MAX_UNREADABLE_LEASES {
+        assert_eq!(dead_letters(&mut connection).await, 0, "after {lease}");
+        assert_eq!(store.outbox.lease(at(lease), at(lease + 1), 10).await.unwrap(), []);
+    }
+    assert_eq!(dead_letters(&mut connection).await, 1);
+    let given_up = at(MAX_UNREADABLE_LEASES - 1);
+    for (before, swept) in [(given_up, 0), (given_up.plus(Duration::from_millis(1)), 1)] {
+        assert_eq!(store.dead_letters.sweep_dead_letters(before, 10).await.unwrap(), swept);
+    }
+    assert_eq!(dead_letters(&mut connection).await, 0);
 }
 
 /// R57, R66: what comes for a user whose notice is put off waits with it, so that leases pass it over once.

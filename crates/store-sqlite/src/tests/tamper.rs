@@ -1,6 +1,6 @@
 //! Whatever somebody does to the log who has the file, its seals show where (R56).
 
-use super::{folder, intruder, keyring, open};
+use super::{errors, folder, intruder, keyring, open};
 use countersign_application::audit::{Judge, SealKey, SealWhen, record_retention, seal_next};
 use countersign_domain::audit::Seal;
 use countersign_domain::event::EventType;
@@ -14,9 +14,8 @@ use countersign_testkit::fixtures::{self, START, user};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 const WHEN: SealWhen = SealWhen { events: 3, age: Duration::from_mins(1) };
 
@@ -254,23 +253,12 @@ async fn claims_that_are_no_text_are_erased() {
     assert_eq!(left, 0);
 }
 
-/// How many errors were logged.
-struct Errors(Arc<AtomicU32>);
-
-impl<S: tracing::Subscriber> Layer<S> for Errors {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        self.0.fetch_add(u32::from(*event.metadata().level() == tracing::Level::ERROR), Ordering::SeqCst);
-    }
-}
-
 /// R56: what somebody planted is an alarm once, however often jobs come back to it; something else is another one.
 #[tokio::test]
 async fn what_was_planted_is_an_alarm_once() {
     let (_folder, path) = folder();
     let (store, _) = sealed(&path).await;
-    let errors = Arc::new(AtomicU32::new(0));
-    let layer = Errors(Arc::clone(&errors));
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (errors, _counting) = errors();
     let mut connection = intruder(&path).await;
     for (sql, alarms) in [
         ("INSERT INTO audit_seals VALUES ('~', 1, '', zeroblob(64), NULL)", 1),
