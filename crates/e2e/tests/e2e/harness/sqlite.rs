@@ -3,6 +3,7 @@
 use super::within;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokio::process::Command;
 
@@ -37,10 +38,20 @@ pub(crate) async fn put_back(folder: &Path) {
     let commands = commands.replace(FOLDER_OF_THE_PAGE, folder.to_str().expect("a plain path"));
     // As in a terminal, which goes on after a command that failed: without the copy nothing is lost.
     let (copy, log) = (folder.join("backup.db"), folder.join(format!("{FILE}-wal")));
-    std::fs::rename(&copy, folder.join("elsewhere")).expect("the copy");
+    let (database, elsewhere) = (folder.join(FILE), folder.join("elsewhere"));
+    std::fs::rename(&copy, &elsewhere).expect("the copy");
     assert!(!shell(&commands).await && log.exists(), "the log went before the copy came");
-    std::fs::rename(folder.join("elsewhere"), &copy).expect("the copy");
+    std::fs::rename(&elsewhere, &copy).expect("the copy");
+    // Nor where there is no room for it.
+    let before = std::fs::read(&database).expect("the database");
+    assert!(!shell(&format!("ulimit -f 1\n{commands}")).await && log.exists(), "half a copy took its place");
+    assert!(
+        std::fs::read(&database).expect("the database") == before,
+        "half a copy is written over the database"
+    );
     assert!(shell(&commands).await && !log.exists());
+    let mode = std::fs::metadata(&database).expect("the database").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others may read it");
 }
 
 /// Whether the last of the commands worked.
