@@ -6,19 +6,17 @@ use crate::context::{Context, Draft};
 use crate::event::{Event, EventType};
 use crate::ids::ChallengeId;
 use crate::policy::AuthenticatorType;
-use crate::proof;
+use crate::proof::{self, Presented};
 use crate::secret::SecretString;
 use crate::security_key::{KeyChallenge, RelyingParty};
 use crate::time::Timestamp;
 use crate::token;
-use crate::user::{Authenticator, Challenge, Credential};
+use crate::user::{Authenticator, Challenge, ClientClaims, Credential};
 use std::cmp::Reverse;
 
 /// Asks for a proof, or says that none is evaluated now.
 pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
-    // Where everything is disabled, or what takes codes serves nobody, waiting does not help.
-    let takes_codes = draft.next.serving(ctx).any(|own| own.kind().takes_codes());
-    let until = draft.next.failures.locked_until(ctx.now).filter(|_| takes_codes);
+    let until = draft.next.failures.locked_until(ctx.now).filter(|_| takes_codes(draft, ctx));
     if until.is_some() || !draft.next.has_active() {
         draft.lead_refused("locked");
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
@@ -28,6 +26,11 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
+}
+
+/// Whether a lock closes anything. Where everything is disabled, or what takes codes serves nobody, waiting does not help.
+fn takes_codes(draft: &Draft, ctx: &Context<'_>) -> bool {
+    draft.next.serving(ctx).any(|own| own.kind().takes_codes())
 }
 
 /// The verdict for a user whose second factor serves nobody: security keys, and a policy that names nobody any more for
@@ -61,23 +64,50 @@ fn open_challenge(
     id: ChallengeId,
     methods: Vec<Method>,
 ) -> Offer {
-    let expire_time = ctx.now.plus(Challenge::LIFETIME);
     let challenges = &mut draft.next.challenges;
-    challenges.push(Challenge {
+    while challenges.len() >= Challenge::MAX_OPEN {
+        challenges.remove(least_missed(challenges));
+    }
+    let opened = Challenge {
         id,
         purpose: asked.purpose,
         create_time: ctx.now,
-        expire_time,
+        expire_time: ctx.now.plus(Challenge::LIFETIME),
         epoch: draft.next.epoch,
         first_factor: asked.first.clone(),
         client: asked.client.clone(),
-    });
-    let surplus = challenges.len().saturating_sub(Challenge::MAX_OPEN);
-    challenges.drain(..surplus);
-    let challenge = token::challenge(&ctx.digests.tokens, ctx.user, draft.next.epoch, id);
-    Offer { challenge, purpose: asked.purpose, expire_time, methods }
+    };
+    let offer = offer(ctx, &opened, methods);
+    challenges.push(opened);
+    offer
 }
 
+/// The one that makes room: the oldest of the client that has the most, by its address first, which cannot be made up as a
+/// user agent can. So who has the password and asks without end pushes out what they asked for themselves, and leaves the
+/// owner's (R15).
+fn least_missed(open: &[Challenge]) -> usize {
+    let alike =
+        |same: &dyn Fn(&ClientClaims) -> bool| open.iter().filter(|other| same(&other.client)).count();
+    let crowd = |place: &usize| {
+        let own = &open[*place].client;
+        let address = |other: &ClientClaims| other.ip_address == own.ip_address;
+        let whole = |other: &ClientClaims| {
+            address(other) && other.application == own.application && other.user_agent == own.user_agent
+        };
+        (alike(&address), alike(&whole))
+    };
+    // Of equals the last is taken, so they are gone through from the newest.
+    (0..open.len()).rev().max_by_key(crowd).unwrap_or_default()
+}
+
+/// An open challenge as it is handed out.
+fn offer(ctx: &Context<'_>, open: &Challenge, methods: Vec<Method>) -> Offer {
+    let challenge = token::challenge(&ctx.digests.tokens, ctx.user, open.epoch, open.id);
+    Offer { challenge, purpose: open.purpose, expire_time: open.expire_time, methods }
+}
+
+/// The verdict for who is locked, with the ways that stay open. Who answered a challenge keeps that one: another one for each
+/// answer, none of which is charged, would push out those of others (R15).
 pub(super) fn lock_out(
     draft: &mut Draft,
     ctx: &Context<'_>,
@@ -85,8 +115,17 @@ pub(super) fn lock_out(
     until: Option<Timestamp>,
     id: ChallengeId,
 ) -> Verdict {
-    let methods = methods(draft, ctx, Codes::Locked, id);
-    let still_open = (!methods.is_empty()).then(|| open_challenge(draft, ctx, asked, id, methods));
+    let until = until.filter(|_| takes_codes(draft, ctx));
+    let answered = match asked.presented {
+        Presented::ForChallenge(answered) => draft.next.challenge(answered),
+        Presented::WithLogin | Presented::ForChange => None,
+    };
+    let methods = methods(draft, ctx, Codes::Locked, answered.map_or(id, |open| open.id));
+    let still_open = match answered {
+        _ if methods.is_empty() => None,
+        Some(open) => Some(offer(ctx, open, methods)),
+        None => Some(open_challenge(draft, ctx, asked, id, methods)),
+    };
     Verdict::LockedOut(LockedOut { retry_after: until.map(|until| until.since(ctx.now)), still_open })
 }
 

@@ -65,7 +65,7 @@ pub struct Challenge {
 impl Challenge {
     /// How long a challenge stays open (ruling 3).
     pub const LIFETIME: Duration = Duration::from_mins(5);
-    /// Open challenges per user; one more pushes out the oldest (R49).
+    /// Open challenges per user; one more pushes out the oldest of the client that has the most (R15, R49).
     pub const MAX_OPEN: usize = 8;
 }
 

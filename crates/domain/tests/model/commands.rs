@@ -243,6 +243,19 @@ fn storm() -> impl Strategy<Value = Vec<Command>> {
     })
 }
 
+/// More questions than are kept, from two applications.
+fn crowd() -> impl Strategy<Value = Vec<Command>> {
+    let ask = |shop| Command::Login {
+        first: First::Fresh,
+        code: None,
+        remember: false,
+        token: None,
+        step_up: false,
+        shop,
+    };
+    vec(any::<bool>(), 0..12).prop_map(move |applications| applications.into_iter().map(ask).collect())
+}
+
 /// Commands that belong together, so that long ways are gone often enough: a code or authority is mostly the fitting
 /// one, but need not be.
 fn episode() -> impl Strategy<Value = Vec<Command>> {
@@ -298,6 +311,7 @@ fn episode() -> impl Strategy<Value = Vec<Command>> {
         2 => remembered,
         3 => answered,
         1 => storm(),
+        1 => crowd(),
     ]
 }
 

@@ -21,6 +21,7 @@ use countersign_domain::recovery_code::RecoveryCode;
 use countersign_domain::secret::SecretString;
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::time::Timestamp;
+use countersign_domain::token;
 use countersign_domain::user::{ChallengePurpose, DirectoryEntry, FirstFactor, Standing, UserState};
 use std::time::Duration;
 
@@ -419,7 +420,9 @@ impl History {
             }
             Ok(Verdict::LockedOut(locked)) => {
                 let open = locked.still_open.is_some();
-                self.challenges.extend(locked.still_open.map(|offer| offer.challenge));
+                // Who answered a challenge is handed that one again.
+                let offered = locked.still_open.map(|offer| offer.challenge);
+                self.challenges.extend(offered.filter(|offered| !self.challenges.contains(offered)));
                 let retry = locked.retry_after.map(|span| i64::try_from(span.as_secs()).unwrap());
                 Said::LockedOut { retry, open }
             }
@@ -509,11 +512,12 @@ impl History {
         assert_eq!(failures.locked_until(now).map(Timestamp::unix_seconds), shut, "{command:?}");
 
         let (questions, tickets) = model.open();
-        assert_eq!(
-            (state.challenges.len(), state.tickets.len()),
-            (questions.len(), tickets.len()),
-            "{command:?}"
-        );
+        let opened = |challenge: &SecretString| {
+            token::open_challenge(&self.world.digests.tokens, challenge.expose()).unwrap().id
+        };
+        let questions: Vec<_> = questions.iter().map(|number| opened(&self.challenges[*number])).collect();
+        let challenges: Vec<_> = state.challenges.iter().map(|open| open.id).collect();
+        assert_eq!((challenges, state.tickets.len()), (questions, tickets.len()), "{command:?}");
         let mut clients: Vec<_> = state.clients.iter().map(|client| (client.id, client.generation)).collect();
         let mut devices: Vec<_> =
             model.devices.iter().map(|device| (self.devices[device.number], device.token)).collect();

@@ -4,11 +4,13 @@ use crate::common::{MINUTE, World, client, password, secs, user_ref};
 use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::ChallengeId;
-use countersign_domain::login::{self, AnswerChallenge, Assurance, CheckLogin, RefusedReason, Verdict};
+use countersign_domain::login::{
+    self, AnswerChallenge, Assurance, CheckLogin, Offer, RefusedReason, Verdict,
+};
 use countersign_domain::policy::Preset;
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::token::{self, Opened};
-use countersign_domain::user::ChallengePurpose;
+use countersign_domain::user::{ChallengePurpose, ClientClaims};
 
 const REFUSED: Verdict = Verdict::Refused(RefusedReason::CodeNotAccepted);
 const DEAD: Result<Verdict, Denial> = Err(Denial::ChallengeInvalid);
@@ -101,7 +103,7 @@ fn a_raised_epoch_kills_open_challenges() {
     assert_eq!(world.answer(&second.challenge, phone.code(world.now)), DEAD);
 }
 
-/// R49: a user has at most eight open challenges; the oldest makes room.
+/// R49: a user has at most eight open challenges; of one client's the oldest makes room.
 #[test]
 fn the_oldest_challenge_makes_room() {
     let (mut world, phone) = World::on(Preset::SelfServiceCode);
@@ -111,6 +113,58 @@ fn the_oldest_challenge_makes_room() {
         .map(|offer| world.clone().answer(&offer.challenge, phone.code(world.now)).is_ok())
         .collect();
     assert_eq!(alive, [false, true, true, true, true, true, true, true, true]);
+}
+
+/// The challenge that a lock leaves open for a login from this client.
+fn still_open(world: &mut World, client: ClientClaims) -> Offer {
+    match world.check(&CheckLogin { client, ..world.login() }) {
+        Ok(Verdict::LockedOut(locked)) => locked.still_open.expect("recovery codes stay open"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// R15: who has the password locks the user, and then answers a challenge of their own, or asks for others, without end. The
+/// owner's challenge stays, and a recovery code passes it.
+#[test]
+fn a_thief_of_the_password_pushes_out_no_challenge_of_the_owner() {
+    type Thief = fn(usize) -> ClientClaims;
+    let thieves: [(&str, Thief); 3] = [
+        ("elsewhere", |_| ClientClaims { ip_address: "198.51.100.7".to_owned(), ..client("web") }),
+        ("elsewhere, by many names", |try_| ClientClaims {
+            ip_address: "198.51.100.7".to_owned(),
+            user_agent: format!("Browser {try_}"),
+            ..client(&format!("web {try_}"))
+        }),
+        ("beside the owner", |_| ClientClaims { user_agent: "Script".to_owned(), ..client("web") }),
+    ];
+    for (who, thief) in thieves {
+        let mut world = World::new(Preset::SelfServiceCode);
+        let (_, codes) = world.enroll_with_codes();
+        while world.state.failures.locked_until(world.now).is_none() {
+            let wrong = world.wrong();
+            world.check(&world.login_with(wrong)).unwrap();
+        }
+        let owners = still_open(&mut world, client("web"));
+        let own = still_open(&mut world, thief(0));
+        for _ in 0..9 {
+            world.pass(secs(1));
+            let wrong = world.wrong();
+            let Ok(Verdict::LockedOut(locked)) = world.answer(&own.challenge, wrong) else { panic!("{who}") };
+            assert_eq!(
+                locked.still_open.as_ref(),
+                Some(&own),
+                "{who}: the one that was answered, to its end"
+            );
+        }
+        assert_eq!(world.state.challenges.len(), 2, "{who}");
+        for try_ in 0..9 {
+            still_open(&mut world, thief(try_));
+        }
+        assert_eq!(world.state.challenges.len(), 8, "{who}");
+        let code = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
+        let Ok(Verdict::Allowed(allowed)) = world.answer(&owners.challenge, code) else { panic!("{who}") };
+        assert_eq!(allowed.ground.assurance(), Assurance::Recovered, "{who}");
+    }
 }
 
 /// R2, B7: a code of another number of digits than anything of the user's is an invalid argument, named, free, and

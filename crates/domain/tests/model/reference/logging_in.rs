@@ -48,7 +48,7 @@ impl Model {
             return Ok(said);
         }
         match code {
-            Some(code) => Ok(self.answered(code, remember, (step_up, shop))),
+            Some(code) => Ok(self.answered(code, remember, (step_up, shop), None)),
             None => Ok(self.ask((step_up, shop))),
         }
     }
@@ -97,7 +97,14 @@ impl Model {
 
     fn open_question(&mut self, (step_up, shop): (bool, bool)) {
         if self.questions.len() == 8 {
-            self.questions.remove(0);
+            // The application that asked more often loses its oldest; where both asked as often, that is the oldest of all.
+            let of_shop = self.questions.iter().filter(|question| question.shop).count();
+            let loser = self.questions.iter().position(|question| match of_shop {
+                0..4 => !question.shop,
+                4 => true,
+                _ => question.shop,
+            });
+            self.questions.remove(loser.unwrap());
         }
         let until = self.now + 300;
         self.questions.push(Question { number: self.questions_asked, until, step_up, shop });
@@ -106,18 +113,19 @@ impl Model {
 
     fn ask(&mut self, about: (bool, bool)) -> Said {
         if self.factors.iter().all(|factor| factor.dead) {
-            return self.locked_out(None, about);
+            return self.locked_out(None, about, None);
         }
         if self.shut_until > self.now {
-            return self.locked_out(Some(self.shut_until - self.now), about);
+            return self.locked_out(Some(self.shut_until - self.now), about, None);
         }
         self.open_question(about);
         Said::Asked
     }
 
-    fn locked_out(&mut self, retry: Option<i64>, about: (bool, bool)) -> Said {
+    /// Who answers a question goes on with that one.
+    fn locked_out(&mut self, retry: Option<i64>, about: (bool, bool), answers: Option<usize>) -> Said {
         let open = self.left().is_some_and(|left| left > 0);
-        if open {
+        if open && answers.is_none() {
             self.open_question(about);
         }
         Said::LockedOut { retry, open }
@@ -131,17 +139,23 @@ impl Model {
         if self.disabled {
             return Ok(Said::Refused("disabled account"));
         }
-        let said = self.answered(code, remember, about);
+        let said = self.answered(code, remember, about, number);
         if matches!(said, Said::Allowed { .. }) {
             self.questions.retain(|question| Some(question.number) != number);
         }
         Ok(said)
     }
 
-    pub(super) fn answered(&mut self, code: &Typed, remember: bool, (step_up, shop): (bool, bool)) -> Said {
+    fn answered(
+        &mut self,
+        code: &Typed,
+        remember: bool,
+        (step_up, shop): (bool, bool),
+        answers: Option<usize>,
+    ) -> Said {
         let how = match self.evaluate(code) {
             Fate::Bad => return Said::Refused("code"),
-            Fate::Shut(retry) => return self.locked_out(retry, (step_up, shop)),
+            Fate::Shut(retry) => return self.locked_out(retry, (step_up, shop), answers),
             Fate::Good => Assurance::Verified,
             Fate::Recovered => Assurance::Recovered,
         };

@@ -233,6 +233,10 @@ fn a_lock_closes_nothing_where_nobody_delivers() {
     world.gateway = false;
     let kinds: Vec<_> = world.challenged().methods.iter().map(Method::kind).collect();
     assert_eq!(kinds, [AuthenticatorType::SecurityKey, AuthenticatorType::RecoveryCode]);
+    let wrong = world.wrong();
+    let Ok(Verdict::LockedOut(locked)) = world.check(&world.login_with(wrong)) else { panic!("a code") };
+    let open: Vec<_> = locked.still_open.unwrap().methods.iter().map(Method::kind).collect();
+    assert_eq!((locked.retry_after, open), (None, kinds), "nor whoever sends a code all the same");
     let verdict = security_keys::log_in(&mut world, &mut key);
     assert!(matches!(verdict, Ok(Verdict::Allowed(_))), "{verdict:?}");
 
