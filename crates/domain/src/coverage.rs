@@ -90,7 +90,7 @@ impl Standing {
     }
 }
 
-/// What facts mean under a policy at a time; agrees with what a login would be told.
+/// What facts mean under a policy at a time; agrees with what a login would be told that no trusted provider vouches for.
 pub fn standing(facts: Facts, policy: &PolicyDocument, at: Timestamp) -> Standing {
     let rule = &policy.requirement;
     if facts.on {
@@ -129,7 +129,7 @@ pub struct Coverage {
     pub enrollment_required: u64,
     /// Of those let through, the ones in their grace period.
     pub in_grace: u64,
-    /// Whose login would be stopped.
+    /// Whose login would be stopped, unless a trusted provider vouches for them: that is no fact that a store knows.
     pub stopped: u64,
 }
 

@@ -197,12 +197,14 @@ fn without_factor(
                 "the identity provider's own second factor is trusted",
             );
             // It is the user's first login all the same: else who steals the password years later had a whole grace period
-            // before them (B46, ruling 18).
-            let begun = *draft.next.requirement.grace_started.get_or_insert(ctx.now);
-            Ground::FederatedMfa {
-                enrolled: false,
-                due: Some(begun.plus(ctx.policy.requirement.grace_period)),
+            // before them (B46, ruling 18). Where there is no grace period none begins: else one that is granted later would
+            // be over already.
+            let (begun, grace) =
+                (&mut draft.next.requirement.grace_started, ctx.policy.requirement.grace_period);
+            if !grace.is_zero() {
+                begun.get_or_insert(ctx.now);
             }
+            Ground::FederatedMfa { enrolled: false, due: Some(begun.unwrap_or(ctx.now).plus(grace)) }
         }
         Demand::None => Ground::NotRequired { due: None },
         Demand::Later { from } => {

@@ -18,7 +18,7 @@ pub enum TwoFactorState {
     Off,
     /// Logins are asked.
     On,
-    /// Logins are stopped until the user enrolls.
+    /// Logins are stopped until the user enrolls, unless a trusted provider vouches for them.
     EnrollmentRequired,
 }
 

@@ -11,7 +11,7 @@ use countersign_domain::time::Timestamp;
 pub struct Impact {
     /// Users of the tenant.
     pub users: u64,
-    /// Users whose next login would be stopped under the new policy and would not under the old one.
+    /// Users whose next login would be stopped under the new policy and would not under the old one, trusted providers aside.
     pub newly_stopped: u64,
     /// Users who would lose their only usable authenticator because security keys would sign for somebody else, or for
     /// nobody. Who has a telephone that nobody would deliver to, or a key that cannot verify its user, is not counted.

@@ -163,6 +163,13 @@ fn a_trusted_providers_factor_fulfils_the_requirement() {
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
     assert_eq!(allowed.ground.assurance(), Assurance::FederatedMfa);
     assert_eq!(check(&mut world), None, "a password is still stopped");
+    // No grace period was begun where there was none, so that one that is granted later is a whole one (B46).
+    assert_eq!(world.state.requirement.grace_started, None);
+    world.set_policy(|p| {
+        p.first_factor.trust_federated_mfa = false;
+        p.requirement.grace_period = 14 * DAY;
+    });
+    assert_eq!(check(&mut world), Some((Assurance::Grace, Some(world.now.plus(14 * DAY)))));
 }
 
 /// B18, B46, ruling 18: a login that the provider's second factor lets in begins the grace period like any other, and is
@@ -183,6 +190,37 @@ fn a_trusted_providers_factor_begins_the_grace() {
         assert!(allowed.ground.recommends_enrollment());
     }
     assert_eq!(check(&mut world), None, "a password gets no time of its own");
+}
+
+/// B48, ruling 18: who comes in by a trusted provider is counted as stopped once their grace period is over, and shown so, as
+/// their password would be; the provider's login itself is not stopped before trust in it ends.
+#[test]
+fn trust_stands_beside_what_is_counted() {
+    let mut world = required(None, 7 * DAY);
+    world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
+    let trusted = |world: &mut World| {
+        let first_factor = Some(federated(world.now, &["mfa"]));
+        match world.check(&CheckLogin { first_factor, ..world.login() }) {
+            Ok(Verdict::Allowed(allowed)) => Some(allowed.ground.assurance()),
+            Ok(Verdict::EnrollmentRequired(_)) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let seen = |world: &World| {
+        let over =
+            world.state.requirement.grace_started <= Some(FactsAt::of(&world.policy, world.now).grace_cutoff);
+        let grace = if over { Grace::Over } else { Grace::Running };
+        let facts = Facts { on: false, must_enroll: false, in_groups: false, grace };
+        (coverage::coverage([(facts, 1)], &world.policy, world.now).stopped, world.status().state)
+    };
+    assert_eq!(trusted(&mut world), Some(Assurance::FederatedMfa));
+    assert_eq!(seen(&world), (0, TwoFactorState::Off));
+    world.pass(8 * DAY);
+    for (trust, verdict) in [(true, Some(Assurance::FederatedMfa)), (false, None)] {
+        world.set_policy(|p| p.first_factor.trust_federated_mfa = trust);
+        assert_eq!(seen(&world), (1, TwoFactorState::EnrollmentRequired), "{trust}");
+        assert_eq!((trusted(&mut world), check(&mut world)), (verdict, None), "{trust}");
+    }
 }
 
 /// Optional modes stop nobody and tell no deadline.

@@ -21,7 +21,7 @@ pub(super) fn of(old: &PolicyDocument, new: &PolicyDocument, delivered: bool) ->
         &kinds(old, new),
         &undelivered(old, new, delivered),
         &keeping(new),
-        &guarding(new),
+        &guarding(old, new),
     ]
     .concat();
     let warning = |(_, policy_field, text): Warning| PolicyWarning {
@@ -160,17 +160,23 @@ fn keeping(policy: &PolicyDocument) -> [Warning; 3] {
 }
 
 /// How guesses are held off, and which first factors count.
-fn guarding(policy: &PolicyDocument) -> [Warning; 2] {
+fn guarding(old: &PolicyDocument, new: &PolicyDocument) -> [Warning; 3] {
+    let trusts = |policy: &PolicyDocument| policy.first_factor.trust_federated_mfa;
     [
         (
-            policy.lockout.consecutive_limit <= policy.lockout.free_failures,
+            new.lockout.consecutive_limit <= new.lockout.free_failures,
             "lockout.consecutive_limit",
             "One series of typos disables every app until somebody helps: no delay comes before it.",
         ),
         (
-            policy.first_factor.trust_federated_mfa,
+            trusts(new),
             "first_factor.trust_federated_mfa",
             "A login whose provider says that it verified a second factor is not asked for one; this service cannot check that.",
+        ),
+        (
+            trusts(old) && !trusts(new) && new.requirement.mode == RequirementMode::Required,
+            "first_factor.trust_federated_mfa",
+            "Who came in by a trusted provider and has no second factor here may be stopped at the next login; the impact does not count them.",
         ),
     ]
 }

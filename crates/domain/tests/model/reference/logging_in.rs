@@ -70,8 +70,10 @@ impl Model {
                 return allowed(Assurance::NotRequired, due);
             }
             if trusted {
-                let begun = *self.grace_from.get_or_insert(self.now);
-                return allowed(Assurance::FederatedMfa, Some(begun + grace));
+                if grace > 0 {
+                    self.grace_from.get_or_insert(self.now);
+                }
+                return allowed(Assurance::FederatedMfa, Some(self.grace_from.unwrap_or(self.now) + grace));
             }
             let until = self.grace_from.unwrap_or(self.now) + grace;
             if until > self.now {

@@ -115,6 +115,33 @@ fn asking_keys_to_verify_is_warned_of_when_it_is_switched_on() {
     assert_eq!(between(allow_both, |_| ()), NONE, "so it was before");
 }
 
+/// Whom only trust in their provider lets in is not counted when it ends.
+#[test]
+fn ending_trust_is_warned_of_where_a_second_factor_is_required() {
+    let trust = |policy: &mut PolicyDocument| policy.first_factor.trust_federated_mfa = true;
+    let end = |policy: &mut PolicyDocument| policy.first_factor.trust_federated_mfa = false;
+    let require = |policy: &mut PolicyDocument| {
+        policy.requirement.mode = RequirementMode::Required;
+        policy.requirement.grace_period = Duration::from_hours(24);
+        policy.disable.self_service = false;
+        policy.enrollment.replace = Replace::AnyTime;
+    };
+    let required = |policy: &mut PolicyDocument| {
+        require(policy);
+        trust(policy);
+    };
+    let both = |policy: &mut PolicyDocument| {
+        require(policy);
+        end(policy);
+    };
+    let field = ["first_factor.trust_federated_mfa"];
+    assert_eq!(between(required, end), field);
+    assert_eq!(between(trust, both), field, "both at once");
+    assert_eq!(between(trust, end), NONE, "nobody is stopped");
+    assert_eq!(between(require, |_| ()), NONE, "nobody was trusted");
+    assert_eq!(between(required, |_| ()), field, "trust itself, once");
+}
+
 /// A lost phone, or a new one: only who resets or switches off for others helps.
 #[test]
 fn who_cannot_be_helped_is_warned_of() {
