@@ -84,6 +84,8 @@ pub fn disable_member(
             return Err(Denial::TwoFactorMandatory);
         }
         draft.next.strip(&ctx.policy.lockout, ctx.now);
+        // Who is off cannot be unlocked any more, and would be locked out straight after enrolling anew.
+        draft.next.failures.forgive();
         draft.lead_owner(Event::new(EventType::MemberDisabled).with("justification", command.justification));
         Ok(())
     })

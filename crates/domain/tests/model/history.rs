@@ -81,8 +81,11 @@ impl History {
 
         let raised = self.model.generation > generation;
         assert_eq!(self.world.state.epoch > before.epoch, raised, "ruling 10: {command:?}");
-        let cared_for = matches!(command, Command::Care(Care::Reset | Care::Unlock) | Command::Erase)
-            && !matches!(said, Said::Denied(_));
+        let helps = match command {
+            Command::Care(care) => *care != Care::IssueTicket,
+            other => *other == Command::Erase,
+        };
+        let cared_for = helps && !matches!(said, Said::Denied(_));
         let step = Happened {
             before: &before,
             after: &self.world.state,

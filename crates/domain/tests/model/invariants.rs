@@ -23,7 +23,7 @@ pub(crate) struct Happened<'a> {
     pub(crate) confirmed: bool,
     /// Whether the user is one who may never be without a second factor.
     pub(crate) mandatory: bool,
-    /// Whether somebody else reset or erased the user or lifted their lock.
+    /// Whether somebody else reset, switched off or erased the user or lifted their lock.
     pub(crate) cared_for: bool,
 }
 

@@ -233,6 +233,7 @@ impl Model {
             return Err("mandatory");
         }
         self.wipe();
+        self.forgive();
         Ok(Said::Done)
     }
 

@@ -543,3 +543,22 @@ fn who_is_not_locked_stays_as_they_are() {
     assert_eq!(target.state, before);
     assert_eq!((target.kinds(), target.told), (vec![EventType::UserUnlocked], None));
 }
+
+/// B33, B38, R13: who is switched off by others is vouched for, as who is reset: no lock and no full window waits for them
+/// behind the next enrollment, where nobody could have lifted it.
+#[test]
+fn who_is_switched_off_is_not_locked() {
+    let (mut target, _) = World::on_with(Preset::AdminPermissions, |p| p.lockout.rolling_limit = 5);
+    while target.state.failures.recent.len() < 5 {
+        let until = target.state.failures.locked_until(target.now);
+        target.pass(until.map_or(STEP, |until| until.since(target.now)));
+        let wrong = target.wrong();
+        target.check(&target.login_with(wrong)).unwrap();
+    }
+    assert!(target.status().locked_until.is_some());
+    let (nobody, by) = (target.neighbour(user_ref("acme", "nobody")), operator(&target));
+    act(&mut target, DelegatedAction::DisableMember, &command(&by, &nobody)).0.unwrap();
+    assert_eq!(target.state.failures, Failures::default());
+    let phone = target.enroll();
+    target.log_in(phone.code(target.now));
+}
