@@ -61,7 +61,11 @@ pub fn erase(state: &UserState, ctx: &Context<'_>) -> Decision<()> {
 }
 
 /// A member asks to be reset; managers of their teams see it (B42). Asking again while a request is open replaces its
-/// reason and nothing else. Nobody asks where the policy has no team manager reset: there is nobody to see it.
+/// reason and nothing else, and where that is the same, nothing. Nobody asks where the policy has no team manager reset: there is
+/// nobody to see it.
+///
+/// The owner is told that a reset was asked for, once: of its reasons they are told nothing, else whoever has a session could
+/// bury under such letters the one that matters (B50).
 pub fn request_reset(
     state: &UserState,
     ctx: &Context<'_>,
@@ -77,11 +81,18 @@ pub fn request_reset(
         return Decision::unchanged(Err(Denial::ActionNotAllowed { policy_field: "delegation" }), state);
     }
     let reason = reason.to_owned();
+    let asked = Event::new(EventType::ResetRequested);
     let request = match draft.next.reset_request.take() {
-        Some(open) => ResetRequest { reason, ..open },
-        None => ResetRequest { id, reason, create_time: ctx.now },
+        Some(open) if open.reason == reason => return Decision::unchanged(Ok(open), state),
+        Some(open) => {
+            draft.lead(asked);
+            ResetRequest { reason, ..open }
+        }
+        None => {
+            draft.lead_owner(asked);
+            ResetRequest { id, reason, create_time: ctx.now }
+        }
     };
     draft.next.reset_request = Some(request.clone());
-    draft.lead_owner(Event::new(EventType::ResetRequested));
     draft.decide(Ok(request))
 }

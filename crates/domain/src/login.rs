@@ -331,8 +331,8 @@ fn allow(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Grou
 }
 
 fn allowed(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Ground) -> Allowed {
-    if ground.verify_time().is_some() {
-        // The owner is here: a request for help is answered (ruling 15).
+    if ground.authenticator().is_some() {
+        // The owner has what they asked help for: the request is answered. A recovery code shows no phone (ruling 15).
         draft.next.reset_request = None;
     }
     let amr = amr(draft, ctx, first, &ground);

@@ -158,22 +158,29 @@ fn ask(world: &mut World, reason: &str) -> Result<ResetRequest, Denial> {
     world.commit(decision)
 }
 
-/// B42: a member with a second factor asks for a reset; asking again replaces the reason and nothing else.
+/// B42, B50: a member with a second factor asks for a reset, and the owner is told; asking again replaces the reason and nothing
+/// else, and sends no letter in which others would be buried. Asking for the same again is nothing.
 #[test]
 fn a_member_asks_for_a_reset() {
     let mut world = World::new(Preset::MandatoryManaged);
     assert_eq!(ask(&mut world, "lost"), Err(Denial::TwoFactorNotEnabled));
     world.enroll();
+    let asked = EventType::ResetRequested;
     let first = ask(&mut world, "lost").unwrap();
+    let told = (vec![asked], Some(asked));
+    assert_eq!((world.kinds(), world.told), told, "nobody asks in the owner's place unnoticed");
     let again = ask(&mut world, "stolen").unwrap();
-    assert_eq!(world.kinds(), [EventType::ResetRequested]);
-    assert_eq!(world.told, Some(EventType::ResetRequested), "nobody asks in the owner's place unnoticed");
+    assert_eq!((world.kinds(), world.told), (vec![asked], None));
+    let before = world.state.clone();
+    assert_eq!(ask(&mut world, "stolen"), Ok(again.clone()));
+    assert_eq!((world.kinds(), &world.state), (vec![], &before));
     assert_eq!(again, ResetRequest { reason: "stolen".to_owned(), ..first });
     assert_eq!(world.state.reset_request, Some(again.clone()));
     assert!(world.state.is_on(), "asking changes nothing yet");
     // It closes seven days after the first asking (ruling 15); then asking makes a new one.
     world.now = again.create_time.plus(RESET_REQUEST_LIFETIME);
-    assert_ne!(ask(&mut world, "again").unwrap().id, again.id);
+    assert_ne!(ask(&mut world, "stolen").unwrap().id, again.id);
+    assert_eq!(world.told, Some(asked));
 }
 
 /// B42, ruling 15: who helped themself asks no longer, so that no manager takes a new phone away: by a phone that replaces the

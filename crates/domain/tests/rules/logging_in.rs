@@ -385,16 +385,19 @@ fn a_disabled_account_may_not_log_in() {
     world.log_in(code);
 }
 
-/// Ruling 15: the owner's next verified login closes their request for a reset; a refused one does not, and it closes
-/// by itself after seven days.
+/// B42, ruling 15: the owner's next verified login closes their request for a reset; a refused one does not, nor does one by a
+/// recovery code, which is what is left to who has lost the phone. It closes by itself after seven days.
 #[test]
 fn a_verified_login_closes_the_request_for_help() {
-    let (mut world, phone) = World::on(Preset::MandatoryManaged);
+    let mut world = World::new(Preset::MandatoryManaged);
+    let (phone, codes) = world.enroll_with_codes();
     let id = ResetRequestId::from_uuid(world.draw_id());
     let request = ResetRequest { id, reason: "lost phone".to_owned(), create_time: world.now };
     world.state.reset_request = Some(request.clone());
     let wrong = world.wrong();
     assert_eq!(world.check(&world.login_with(wrong)), Ok(REFUSED));
+    let recovered = world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
+    assert_eq!(recovered.ground.assurance(), Assurance::Recovered);
     assert_eq!(world.state.reset_request, Some(request));
     let mut waiting = world.clone();
     world.log_in(phone.code(world.now));

@@ -161,7 +161,9 @@ impl Model {
             Fate::Good => Assurance::Verified,
             Fate::Recovered => Assurance::Recovered,
         };
-        self.help_since = None;
+        if how == Assurance::Verified {
+            self.help_since = None;
+        }
         let remembers = remember
             && !step_up
             && how == Assurance::Verified
