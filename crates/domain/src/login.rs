@@ -336,7 +336,12 @@ fn allowed(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Gr
         draft.next.reset_request = None;
     }
     let amr = amr(draft, ctx, first, &ground);
-    Allowed { ground, amr, recovery_codes_remaining: recovery::remaining(&draft.next, ctx) }
+    Allowed {
+        ground,
+        amr,
+        recovery_codes_remaining: recovery::remaining(&draft.next, ctx),
+        recovery_codes_low: recovery::is_low(&draft.next, ctx),
+    }
 }
 
 /// The event of a login that may go ahead, with the authenticator that proved it.

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 use crate::user::{RecoveryEntry, RecoverySet, UserState};
 
 /// Below this many, users are warned (B30).
-pub const LOW: usize = 3;
+const LOW: usize = 3;
 
 /// A set as it is shown, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,11 @@ pub(crate) fn generated(issued: &IssuedCodes) -> Event {
 pub(crate) fn remaining(state: &UserState, ctx: &Context<'_>) -> Option<usize> {
     let owns = ctx.policy.recovery_codes.enabled && state.is_on() && state.recovery.is_some();
     owns.then(|| state.recovery_codes_remaining())
+}
+
+/// Whether to warn of too few codes: also who has no set, from before policy had codes or since a restore voided it (B30).
+pub(crate) fn is_low(state: &UserState, ctx: &Context<'_>) -> bool {
+    may_generate(state, ctx).is_ok() && state.recovery_codes_remaining() < LOW
 }
 
 /// Whether this user could have new recovery codes now, proofs aside.

@@ -59,6 +59,8 @@ pub struct Status {
     pub user: UserState,
     /// Recovery codes left, where policy has recovery codes and the user has a second factor and a set.
     pub recovery_codes_remaining: Option<usize>,
+    /// Whether to suggest a new set of recovery codes (B30).
+    pub recovery_codes_low: bool,
     /// Whether the requirement has begun for this user.
     pub required: bool,
     /// When it begins, where it has not.
@@ -131,6 +133,7 @@ pub fn status(state: &UserState, ctx: &Context<'_>) -> Status {
             _ => TwoFactorState::Off,
         },
         recovery_codes_remaining: recovery::remaining(&user, ctx),
+        recovery_codes_low: recovery::is_low(&user, ctx),
         required: matches!(demand, Demand::Now | Demand::Grace { .. }),
         required_from,
         grace_until,

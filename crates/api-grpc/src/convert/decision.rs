@@ -10,7 +10,6 @@ use countersign_domain::ids::TenantId;
 use countersign_domain::login::{
     Allowed, Assurance, EnrollmentRequired, LockedOut, Method, Offer, RefusedReason, Verdict,
 };
-use countersign_domain::recovery::LOW;
 use countersign_domain::user::ChallengePurpose;
 
 /// The decision with what stands around it.
@@ -60,7 +59,7 @@ fn reason(verdict: &Verdict) -> v1::LoginReason {
 
 /// A login that may go ahead, also the one that a confirmed enrollment finishes (B47).
 pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
-    let Allowed { ground, amr, recovery_codes_remaining } = login;
+    let Allowed { ground, amr, recovery_codes_remaining, recovery_codes_low } = login;
     v1::Allowed {
         assurance: assurance(ground.assurance()).into(),
         amr: amr.iter().map(|method| method.clone().into_owned()).collect(),
@@ -74,7 +73,7 @@ pub(crate) fn allowed(login: &Allowed, tenant: &TenantId) -> v1::Allowed {
         enrollment_due_time: ground.due_time().map(timestamp),
         enrollment_recommended: ground.recommends_enrollment(),
         recovery_codes_remaining: recovery_codes_remaining.map(count),
-        recovery_codes_low: recovery_codes_remaining.is_some_and(|remaining| remaining < LOW),
+        recovery_codes_low: *recovery_codes_low,
         recovery_codes: ground.reissued_codes().map(|issued| recovery_codes(issued, tenant)),
     }
 }

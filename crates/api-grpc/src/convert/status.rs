@@ -6,7 +6,6 @@ use super::time::{count, timestamp};
 use crate::status::reason;
 use countersign_api::v1;
 use countersign_domain::ids::{AuthenticatorId, UserId, Version};
-use countersign_domain::recovery::LOW;
 use countersign_domain::status::{Availability, Status};
 use countersign_domain::user::{Authenticator, PendingEnrollment, RememberedClient, Standing};
 
@@ -18,15 +17,14 @@ pub(crate) fn two_factor_status(
     status: &Status,
     version: Option<Version>,
 ) -> v1::TwoFactorStatus {
-    let remaining = status.recovery_codes_remaining;
     v1::TwoFactorStatus {
         user_id: user.as_str().to_owned(),
         state: enums::two_factor_state(status.state).into(),
         since_time: status.user.state_since.map(timestamp),
         authenticators: status.user.authenticators.iter().map(authenticator).collect(),
         pending_enrollment: status.user.pending.iter().max_by_key(|pending| pending.create_time).map(pending),
-        recovery_codes_remaining: remaining.map(count),
-        recovery_codes_low: remaining.is_some_and(|remaining| remaining < LOW),
+        recovery_codes_remaining: status.recovery_codes_remaining.map(count),
+        recovery_codes_low: status.recovery_codes_low,
         required: status.required || status.required_from.is_some(),
         required_from_time: status.required_from.map(timestamp),
         grace_until_time: status.grace_until.map(timestamp),

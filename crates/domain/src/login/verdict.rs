@@ -32,8 +32,10 @@ pub struct Allowed {
     pub ground: Ground,
     /// Authentication methods (RFC 8176), first factor's first.
     pub amr: Vec<Cow<'static, str>>,
-    /// Recovery codes left, where the user has a second factor and policy has recovery codes.
+    /// Recovery codes left, where policy has recovery codes and the user has a second factor and a set.
     pub recovery_codes_remaining: Option<usize>,
+    /// Whether to suggest a new set of recovery codes (B30).
+    pub recovery_codes_low: bool,
 }
 
 /// On what ground a login is allowed, and what it brings along.

@@ -277,16 +277,44 @@ fn codes_are_for_users_with_a_second_factor() {
     }
 }
 
-/// B30: the status counts what is left, so that users can be warned below three.
+/// B30: verdict and status count what is left, and warn below three.
 #[test]
-fn the_status_counts_what_is_left() {
+fn users_are_warned_below_three() {
     let (mut world, _, codes) = on(Preset::SelfServiceCode);
-    for index in 0..8 {
-        world.log_in(nth(&codes, index));
+    for index in 0..10 {
+        let (left, low) = (9 - index, index > 6);
+        let allowed = world.log_in(nth(&codes, index));
+        assert_eq!((allowed.recovery_codes_remaining, allowed.recovery_codes_low), (Some(left), low));
+        let status = world.status();
+        assert_eq!((status.recovery_codes_remaining, status.recovery_codes_low), (Some(left), low));
     }
-    let left = world.status().recovery_codes_remaining.unwrap();
-    assert_eq!(left, 2);
-    assert!(left < countersign_domain::recovery::LOW);
+}
+
+/// B30: who enrolled before policy had recovery codes has no set, and is warned until they have one; who has no second factor
+/// is not, nor anybody where policy has none.
+#[test]
+fn who_has_no_set_is_warned() {
+    let mut world = World::with(Preset::SelfServiceCode, |p| {
+        p.recovery_codes.enabled = false;
+        p.recovery_codes.issue_on_enable = false;
+    });
+    let allow = |world: &mut World, enabled| world.set_policy(|p| p.recovery_codes.enabled = enabled);
+    allow(&mut world, true);
+    assert!(!world.status().recovery_codes_low, "off");
+    allow(&mut world, false);
+    let phone = world.enroll();
+    assert!(!world.log_in(phone.code(world.now)).recovery_codes_low);
+    assert!(!world.status().recovery_codes_low, "no codes to have");
+
+    allow(&mut world, true);
+    world.pass(MINUTE);
+    let allowed = world.log_in(phone.code(world.now));
+    assert_eq!((allowed.recovery_codes_remaining, allowed.recovery_codes_low), (None, true));
+    assert!(world.status().recovery_codes_low);
+    world.pass(MINUTE);
+    let proofs = world.proofs(Some(phone.code(world.now)));
+    world.generate(&proofs).unwrap();
+    assert!(!world.status().recovery_codes_low);
 }
 
 /// R28: a stored digest is bound to user and set: lifted into another set or user, its code does not serve.

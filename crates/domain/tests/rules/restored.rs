@@ -36,6 +36,7 @@ fn owners_are_told_what_a_restore_took_from_them() {
         assert_eq!(world.told, told, "{remembered} {codes}");
         assert!(world.state.clients.is_empty() && world.state.epoch != epoch);
         assert_eq!(world.state.recovery.is_none(), codes);
+        assert_eq!(world.status().recovery_codes_low, codes, "B30: and reminded until there is another set");
         world.make_safe(codes);
         assert_eq!(world.told, None, "once");
     }
