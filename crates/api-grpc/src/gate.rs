@@ -171,8 +171,16 @@ impl Shown {
         if let Some(Peer { address, certificate }) = peer.get::<Peer>() {
             return Self { remote: *address, certificate: certificate.clone(), token };
         }
-        let remote = peer.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-        Self { remote, certificate: None, token }
+        Self { remote: remote(request), certificate: None, token }
+    }
+}
+
+/// From where a request comes, if the server says so.
+pub(crate) fn remote<B>(request: &Request<B>) -> Option<SocketAddr> {
+    let peer = request.extensions();
+    match peer.get::<Peer>() {
+        Some(peer) => peer.address,
+        None => peer.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr),
     }
 }
 

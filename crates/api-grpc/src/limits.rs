@@ -2,9 +2,11 @@
 
 mod fair;
 mod rate;
+mod rest;
 mod shares;
 
 pub(crate) use fair::{Party, Place};
+pub(crate) use rest::{RequestBody, Sender, sender};
 pub(crate) use shares::{Share, Shares};
 
 use crate::failure::{Failure, incident};
@@ -16,6 +18,7 @@ use fair::{Bounds, Full, Places};
 use futures::{FutureExt as _, poll};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rate::Bucket;
+use rest::Rests;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +31,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
-use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::{HeaderMap, Request};
 use tracing::Instrument;
 
 /// The bytes before a message: a flag that says whether it is compressed, and its length (gRPC over HTTP/2,
@@ -59,6 +62,8 @@ pub(crate) struct Limits {
     unfinished: HashMap<CallerId, Semaphore>,
     /// The same of calls that are denied, whose callers need not be known.
     unfinished_denied: Shares,
+    /// What is left of the requests of calls that were refused.
+    rests: Rests,
     places: Places,
     /// By caller; those without an entry have no rate.
     rates: HashMap<CallerId, Mutex<Bucket>>,
@@ -115,6 +120,7 @@ impl Limits {
             in_flight: Arc::new(Semaphore::new(in_flight)),
             unfinished: unfinished.collect(),
             unfinished_denied: Shares::new(UNFINISHED_DENIED),
+            rests: Rests::new(),
             places: Places::new(bounds),
             rates: rates.collect(),
             start: Instant::now(),
@@ -136,6 +142,12 @@ impl Limits {
     pub(crate) fn count_denied(&self, reason: Option<ErrorReason>) {
         crate::metrics::denied(reason);
         self.denied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The request with a body that is read to its end also where the call is refused before.
+    pub(crate) fn watched(&self, request: Request<Body>) -> Request<RequestBody> {
+        let limit = self.limit(request.uri().path());
+        self.rests.watch(request, limit.saturating_add(PREFIX))
     }
 
     /// Whether the caller may call now, by its rate.
@@ -172,7 +184,12 @@ impl Limits {
 
     /// The whole body of a denied call of that caller, if it comes soon and there is room to wait for it. How long is not
     /// the caller's to say.
-    pub(crate) async fn whole_of_denied(&self, caller: &CallerId, path: &str, body: Body) -> Option<Bytes> {
+    pub(crate) async fn whole_of_denied(
+        &self,
+        caller: &CallerId,
+        path: &str,
+        body: RequestBody,
+    ) -> Option<Bytes> {
         let place = || self.unfinished_denied.take(caller).ok_or_else(overloaded);
         tokio::time::timeout(DENIED_READ, self.whole(path, body, place)).await.ok()?.ok()
     }
@@ -182,11 +199,10 @@ impl Limits {
     pub(crate) async fn whole<P>(
         &self,
         path: &str,
-        body: Body,
+        body: RequestBody,
         place: impl FnOnce() -> Result<P, Failure>,
     ) -> Result<Bytes, Status> {
-        let larger = LARGER.iter().find(|(method, _)| *method == path);
-        let limit = larger.map_or(self.max_request_bytes, |(_, limit)| *limit);
+        let limit = self.limit(path);
         let mut body = pin!(Limited::new(body, limit.saturating_add(PREFIX)).collect());
         let body = match poll!(body.as_mut()) {
             Poll::Ready(body) => body,
@@ -206,6 +222,12 @@ impl Limits {
             }
         })?;
         Ok(body.to_bytes())
+    }
+
+    /// The bytes of a request that the method takes at most.
+    fn limit(&self, path: &str) -> usize {
+        let larger = LARGER.iter().find(|(method, _)| *method == path);
+        larger.map_or(self.max_request_bytes, |(_, limit)| *limit)
     }
 
     /// How long the call may take by its `grpc-timeout`, its absence, and the bound.

@@ -3,12 +3,12 @@
 //! alone. Nor does who has no name fill the streams of callers who have one.
 
 use crate::gate::{Gate, HEALTH, Shown};
-use crate::limits::{Limits, Share, Shares, expired, overloaded};
+use crate::limits::{Limits, RequestBody, Sender, Share, Shares, expired, overloaded, sender};
 use crate::options::Options;
 use crate::services::answered;
 use countersign_domain::ids::CallerId;
 use http_body_util::{BodyExt as _, Full};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -44,16 +44,13 @@ pub(crate) struct Open {
 enum Asker {
     /// A caller known by its certificate.
     Named(CallerId),
-    /// Whoever asks from there; of IPv6 the network of 64 bits, all of whose addresses one host may have.
-    Nameless(Option<IpAddr>),
+    /// Whoever asks from there.
+    Nameless(Sender),
 }
 
 impl Asker {
     fn nameless(from: Option<SocketAddr>) -> Self {
-        Self::Nameless(from.map(|from| match from.ip().to_canonical() {
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-            ip @ IpAddr::V4(_) => ip,
-        }))
+        Self::Nameless(sender(from))
     }
 }
 
@@ -88,7 +85,7 @@ impl Open {
     }
 
     /// A place for this call, or the answer that there is none.
-    pub(crate) fn place(&self, gate: &Gate, request: &Request<Body>) -> Result<OpenPlace, Status> {
+    pub(crate) fn place(&self, gate: &Gate, request: &Request<RequestBody>) -> Result<OpenPlace, Status> {
         let kind = match request.uri().path().strip_prefix(HEALTH) {
             Some(WATCH) => Kind::Watch,
             Some(_) => return Ok(OpenPlace { kind: Kind::Check, held: None }),
@@ -107,13 +104,13 @@ impl Open {
         &self,
         OpenPlace { kind, held }: OpenPlace,
         limits: &Limits,
-        request: Request<Body>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Status> {
         let deadline = limits.deadline(request.headers()).min(DEADLINE);
         let call = async {
             let request = match kind {
                 // It is asked over a stream, which is never whole.
-                Kind::Reflection => request,
+                Kind::Reflection => request.map(Body::new),
                 Kind::Check | Kind::Watch => {
                     let (parts, body) = request.into_parts();
                     let place = || match kind {

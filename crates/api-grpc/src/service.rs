@@ -6,7 +6,7 @@
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;
 use crate::gate::{Denied, Gate, Shown};
-use crate::limits::{Limits, Party, expired};
+use crate::limits::{Limits, Party, RequestBody, expired};
 use crate::metrics::{self, InFlight};
 use crate::open::Open;
 use crate::options::{Options, SetupError};
@@ -133,6 +133,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 
 impl Shared {
     fn handle(self: Arc<Self>, request: Request<Body>) -> Answer {
+        let request = self.limits.watched(request);
         if self.gate.is_open(request.uri().path()) {
             let place = self.open.place(&self.gate, &request);
             return Box::pin(async move {
@@ -163,7 +164,7 @@ impl Shared {
     async fn guarded(
         self: Arc<Self>,
         method: Option<&Arc<Method>>,
-        request: Request<Body>,
+        request: Request<RequestBody>,
         trace_id: String,
     ) -> Result<Response<Body>, Status> {
         let caller = match self.gate.authenticate(Shown::of(&request)).await {
@@ -190,7 +191,7 @@ impl Shared {
     fn within_limits(
         self: &Arc<Self>,
         caller: CallerContext,
-        request: Request<Body>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Body>, Status>> + use<> {
         let shared = Arc::clone(self);
         // A stream goes on for as long as the caller listens; only its beginning is bounded.
@@ -220,7 +221,7 @@ impl Shared {
         &self,
         denied: Denied,
         method: Option<&Arc<Method>>,
-        request: Request<Body>,
+        request: Request<RequestBody>,
         trace_id: String,
     ) -> Status {
         let Denied { status, reason, caller } = denied;

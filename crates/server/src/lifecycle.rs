@@ -28,6 +28,9 @@ const MAX_STREAMS: u32 = 1_000;
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// Streams that a peer opened and cancelled before we looked at them (RUSTSEC-2024-0003, "rapid reset").
 const MAX_PENDING_RESETS: usize = 50;
+/// Streams of a connection that its peer made us give up by errors (CVE-2025-8671); then it is closed. tonic has
+/// no bound unless it is given one, whatever its documentation says.
+const MAX_ERRORS: usize = 1_024;
 
 /// The signals that stop the service.
 pub(crate) struct Signals {
@@ -131,6 +134,7 @@ fn transport(limits: &Limits) -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_ERRORS))
         .max_concurrent_streams(MAX_STREAMS)
 }
 

@@ -17,5 +17,6 @@ mod idempotency;
 mod limits;
 mod lists;
 mod malformed;
+mod refused;
 mod text_messages;
 mod uniform;

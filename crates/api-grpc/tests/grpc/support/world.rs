@@ -1,6 +1,7 @@
 //! A service in memory, and connections to it.
 
 use super::faults::{Fault, FaultyStore, SlowLog};
+use super::frames::Frames;
 use countersign_api::v1::account_service_client::AccountServiceClient;
 use countersign_api::v1::login_service_client::LoginServiceClient;
 use countersign_api_grpc::{
@@ -122,7 +123,9 @@ impl World {
         let service = service(app.clone(), options).unwrap();
         let (connections, incoming) = mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(incoming);
-        tokio::spawn(Server::builder().serve_with_incoming(service.clone(), incoming));
+        // As the server has it; without, tonic lets a connection make as many errors as it likes.
+        let server = Server::builder().http2_max_local_error_reset_streams(Some(1_024));
+        tokio::spawn(server.serve_with_incoming(service.clone(), incoming));
         Self { clock, app, service, store, random, faulty, log, connections }
     }
 
@@ -133,12 +136,7 @@ impl World {
 
     /// The same, of a peer at that address.
     pub(crate) async fn connect_from(&self, address: SocketAddr, names: Option<&[&str]>) -> Client {
-        let certificate = names
-            .map(|names| PeerCertificate { names: names.iter().map(|name| (*name).to_owned()).collect() });
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let peer = Peer { address: Some(address), certificate };
-        self.connections.send(Ok(Connection { io: theirs, peer })).unwrap();
-        let mut ours = Some(ours);
+        let mut ours = Some(self.wire(address, names));
         let connector = tower::service_fn(move |_| {
             let io = ours.take().map(TokioIo::new).ok_or_else(|| io::Error::other("one connection a test"));
             std::future::ready(io)
@@ -150,6 +148,21 @@ impl World {
             account: AccountServiceClient::new(channel.clone()),
             channel,
         }
+    }
+
+    /// A connection without anything that speaks over it.
+    pub(crate) fn wire(&self, address: SocketAddr, names: Option<&[&str]>) -> DuplexStream {
+        let certificate = names
+            .map(|names| PeerCertificate { names: names.iter().map(|name| (*name).to_owned()).collect() });
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let peer = Peer { address: Some(address), certificate };
+        self.connections.send(Ok(Connection { io: theirs, peer })).unwrap();
+        ours
+    }
+
+    /// A connection of the caller who holds everything, frame by frame.
+    pub(crate) async fn frames(&self) -> Frames {
+        Frames::begin(self.wire(LOOPBACK, Some(&[EVERYTHING]))).await
     }
 
     /// A connection of the caller who holds everything.
