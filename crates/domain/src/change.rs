@@ -23,8 +23,9 @@ pub struct Decision<T> {
     pub next: UserState,
     /// What happened, the verdict or the change first.
     pub events: Vec<Event>,
-    /// Which event the owner is told of: at most one notice a change.
-    pub notice: Option<Notice>,
+    /// Which events the owner is told of: one a change. A call makes two at most, where a rotated-out token revoked its
+    /// family beside whatever else it did.
+    pub notices: Vec<Notice>,
     /// How it came about, in the order of the rules that were asked; the last one decided. For explanations.
     pub steps: Vec<RuleStep>,
     /// What it does to the actor, where a command on another user evaluated a proof of theirs.
@@ -42,7 +43,7 @@ pub struct ActorChange {
     /// What happened to the actor.
     pub events: Vec<Event>,
     /// Which of these events the actor is told of.
-    pub notice: Option<Notice>,
+    pub notices: Vec<Notice>,
 }
 
 /// That the owner of the second factor is told of one of the events beside it (B50).
@@ -77,7 +78,7 @@ impl<T> Decision<T> {
             outcome: f(self.outcome),
             next: self.next,
             events: self.events,
-            notice: self.notice,
+            notices: self.notices,
             steps: self.steps,
             actor: self.actor,
             send: self.send,
@@ -86,8 +87,8 @@ impl<T> Decision<T> {
 
     /// The outcome, to be told, and the rest of the decision, to be committed.
     pub fn split(self) -> (T, Decision<()>) {
-        let Self { outcome, next, events, notice, steps, actor, send } = self;
-        (outcome, Decision { outcome: (), next, events, notice, steps, actor, send })
+        let Self { outcome, next, events, notices, steps, actor, send } = self;
+        (outcome, Decision { outcome: (), next, events, notices, steps, actor, send })
     }
 
     /// A decision that changes and tells nothing.
@@ -96,7 +97,7 @@ impl<T> Decision<T> {
             outcome,
             next: state.clone(),
             events: Vec::new(),
-            notice: None,
+            notices: Vec::new(),
             steps: Vec::new(),
             actor: None,
             send: None,

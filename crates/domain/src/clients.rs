@@ -46,7 +46,9 @@ pub(crate) fn recognise(
         && ctx.now <= client.rotate_time.plus(RememberedClient::ROTATION_GRACE);
     if !is_current && !is_lost_reply {
         draft.next.clients.remove(position);
-        draft.tell_owner(Event::new(EventType::ClientTokenReused).with("client_id", opened.id.to_string()));
+        draft.tell_owner_besides(
+            Event::new(EventType::ClientTokenReused).with("client_id", opened.id.to_string()),
+        );
         return None;
     }
     if is_current {

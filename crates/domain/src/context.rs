@@ -46,6 +46,8 @@ pub(crate) struct Draft {
     /// The others, in the order in which they happened.
     rest: Vec<Event>,
     told: Option<Told>,
+    /// The places among the others of those that the owner is told of besides: changes of their own.
+    told_besides: Vec<usize>,
     old_address: Option<String>,
     steps: Vec<RuleStep>,
     send: Option<SendCharge>,
@@ -97,6 +99,13 @@ impl Draft {
         self.rest.push(event);
     }
 
+    /// Tells an event, and tells the owner of it whatever else they are told: a change of its own, to which nothing that
+    /// follows belongs. Nobody hides a graver one behind it (R58).
+    pub(crate) fn tell_owner_besides(&mut self, event: Event) {
+        self.told_besides.push(self.rest.len());
+        self.rest.push(event);
+    }
+
     /// Tells the owner of the event that leads, unless something more important is told already.
     pub(crate) fn tell_owner_of_lead(&mut self) {
         self.told.get_or_insert(Told::Lead);
@@ -132,18 +141,21 @@ impl Draft {
     /// The decision.
     pub(crate) fn decide<T>(self, outcome: T) -> Decision<T> {
         let leads = usize::from(self.lead.is_some());
-        let notice = self.told.map(|told| Notice {
+        let told = self.told.map(|told| Notice {
             event: match told {
                 Told::Lead => 0,
                 Told::Other(place) => leads + place,
             },
             old_address: self.old_address,
         });
+        let besides = self.told_besides.into_iter();
+        let besides = besides.map(|place| Notice { event: leads + place, old_address: None });
+        let notices = told.into_iter().chain(besides).collect();
         Decision {
             outcome,
             next: self.next,
             events: self.lead.into_iter().chain(self.rest).collect(),
-            notice,
+            notices,
             steps: self.steps,
             actor: None,
             send: self.send,
@@ -156,11 +168,11 @@ mod tests {
     use super::*;
 
     /// What is told, in its order, and which of it the owner hears of.
-    fn told(draft: Draft) -> (Vec<EventType>, Option<EventType>) {
+    fn told(draft: Draft) -> (Vec<EventType>, Vec<EventType>) {
         let decision = draft.decide(());
         let kinds: Vec<_> = decision.events.iter().map(|event| event.kind).collect();
-        let notice = decision.notice.map(|notice| kinds[notice.event]);
-        (kinds, notice)
+        let notices = decision.notices.iter().map(|notice| kinds[notice.event]).collect();
+        (kinds, notices)
     }
 
     /// B50, R55: the verdict comes first whenever it is known, the notice stays with its event, and no event is lost, also
@@ -173,15 +185,15 @@ mod tests {
         remembered.tell_owner(Event::new(ClientRemembered));
         remembered.lead(Event::new(LoginAllowed));
         let expected = vec![LoginAllowed, LoginRefused, ClientRemembered];
-        assert_eq!(told(remembered), (expected, Some(ClientRemembered)));
+        assert_eq!(told(remembered), (expected, vec![ClientRemembered]));
 
         let mut enabled = Draft::default();
         enabled.tell_owner(Event::new(ClientRemembered));
         enabled.lead(Event::new(AuthenticatorAdded));
         enabled.lead_owner(Event::new(TwoFactorEnabled));
         let expected = vec![TwoFactorEnabled, ClientRemembered, AuthenticatorAdded];
-        assert_eq!(told(enabled), (expected, Some(TwoFactorEnabled)));
-        assert_eq!(told(Draft::default()), (vec![], None));
+        assert_eq!(told(enabled), (expected, vec![TwoFactorEnabled]));
+        assert_eq!(told(Draft::default()), (vec![], vec![]));
     }
 
     /// B50: what leads later without a notice takes none from what led before.
@@ -193,7 +205,28 @@ mod tests {
         draft.lead_owner(Event::new(AuthenticatorAdded));
         draft.lead(Event::new(LoginAllowed));
         let expected = vec![LoginAllowed, ClientRemembered, AuthenticatorAdded];
-        assert_eq!(told(draft), (expected, Some(AuthenticatorAdded)));
+        assert_eq!(told(draft), (expected, vec![AuthenticatorAdded]));
+    }
+
+    /// B50, R58: a change of its own is told besides, whatever is told before or behind it, and by whatever leads; at no old
+    /// address.
+    #[test]
+    fn a_change_of_its_own_is_told_besides() {
+        use EventType::{ClientTokenReused, LoginAllowed, RecoveryCodeUsed, TwoFactorDisabled};
+        let mut draft = Draft::default();
+        draft.tell_owner_besides(Event::new(ClientTokenReused));
+        draft.tell_owner(Event::new(RecoveryCodeUsed));
+        draft.lead(Event::new(LoginAllowed));
+        let expected = vec![LoginAllowed, ClientTokenReused, RecoveryCodeUsed];
+        assert_eq!(told(draft), (expected, vec![RecoveryCodeUsed, ClientTokenReused]));
+
+        let mut draft = Draft::default();
+        draft.tell_owner(Event::new(RecoveryCodeUsed));
+        draft.tell_owner_besides(Event::new(ClientTokenReused));
+        draft.also_at("old@example.org".to_owned());
+        draft.lead_owner(Event::new(TwoFactorDisabled));
+        let expected = vec![TwoFactorDisabled, RecoveryCodeUsed, ClientTokenReused];
+        assert_eq!(told(draft), (expected, vec![TwoFactorDisabled, ClientTokenReused]));
     }
 
     /// B51: an old address hears of the change for which it was named, and of no other.
@@ -204,7 +237,7 @@ mod tests {
         changed.tell_owner(Event::new(ContactChanged));
         changed.also_at("old@example.org".to_owned());
         changed.lead(Event::new(UserPut));
-        let address = |draft: Draft| draft.decide(()).notice.and_then(|notice| notice.old_address);
+        let address = |draft: Draft| draft.decide(()).notices.pop().and_then(|notice| notice.old_address);
         assert_eq!(address(changed).as_deref(), Some("old@example.org"));
 
         let mut disabled = Draft::default();

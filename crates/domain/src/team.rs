@@ -168,8 +168,8 @@ fn delegated<T>(
     };
     let mut proved = None;
     if rule.is_some_and(|rule| rule.actor_needs_fresh_proof) && !command.preview {
-        let Decision { outcome, next, events, notice, .. } = prove(ctx, command);
-        proved = Some(ActorChange { next, events, notice });
+        let Decision { outcome, next, events, notices, .. } = prove(ctx, command);
+        proved = Some(ActorChange { next, events, notices });
         if let Err(denial) = outcome {
             // The target stays as it is, what was charged to the actor does not.
             return Decision { actor: proved, ..Decision::unchanged(Err(denial), state) };

@@ -39,10 +39,10 @@ pub(super) fn change_set(
     // A directory entry that was just put names the new address; an erased one still tells the old one.
     let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
     match actor {
-        None => teller.tell(&subject.user.user, directory, decision.events, decision.notice, behind),
+        None => teller.tell(&subject.user.user, directory, decision.events, decision.notices, behind),
         Some((actor, _, change)) => {
-            teller.tell(&subject.user.user, directory, decision.events, decision.notice, behind.clone());
-            teller.tell(&actor.user, change.next.directory.as_ref(), change.events, change.notice, behind);
+            teller.tell(&subject.user.user, directory, decision.events, decision.notices, behind.clone());
+            teller.tell(&actor.user, change.next.directory.as_ref(), change.events, change.notices, behind);
         }
     }
     let Teller { events, notices, .. } = teller;
@@ -81,7 +81,7 @@ impl Teller<'_> {
         user: &UserId,
         directory: Option<&DirectoryEntry>,
         events: Vec<Event>,
-        notice: Option<Notice>,
+        notices: Vec<Notice>,
         behind: (RecordedActor, ClientClaims),
     ) {
         let before = self.events.len();
@@ -102,18 +102,19 @@ impl Teller<'_> {
                 trace_id: self.meta.trace_id.clone(),
             });
         }
-        let Some(notice) = notice else { return };
-        let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
-        for email in [Some(current), notice.old_address].into_iter().flatten() {
-            self.notices.push(NoticeRecord {
-                id: self.source.notice(),
-                user: user.clone(),
-                // The notice counts in the events beside it, which were all just added.
-                event: self.events[before + notice.event].id,
-                email,
-                language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
-                create_time: self.source.now,
-            });
+        for notice in notices {
+            let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
+            for email in [Some(current), notice.old_address].into_iter().flatten() {
+                self.notices.push(NoticeRecord {
+                    id: self.source.notice(),
+                    user: user.clone(),
+                    // The notice counts in the events beside it, which were all just added.
+                    event: self.events[before + notice.event].id,
+                    email,
+                    language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
+                    create_time: self.source.now,
+                });
+            }
         }
     }
 }
@@ -144,7 +145,7 @@ mod tests {
             let version = Some(Version(version));
             Loaded { policy_revision, version, state: UserState::default(), earlier: None }
         });
-        let change = ActorChange { next: UserState::default(), events: Vec::new(), notice: None };
+        let change = ActorChange { next: UserState::default(), events: Vec::new(), notices: Vec::new() };
         let both = Parties { actor: Some(&ada), second: Some(&bea) };
         let read = Parties { actor: Some(&of_ada), second: Some(&of_bea) };
         let charged = acting(both, read, Some(change.clone())).expect("the actor was read");

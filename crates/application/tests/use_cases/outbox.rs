@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
 
-use crate::world::{MockNotifier, World};
+use crate::world::{MockNotifier, World, fresh, meta};
 use async_trait::async_trait;
 use countersign_application::{AppError, Application, Deps, Dispatched, NoticeRules};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::UserId;
+use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::policy::Preset;
+use countersign_domain::presented::PresentedProof;
 use countersign_domain::text::Issuer;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{
@@ -52,6 +54,42 @@ async fn a_change_is_told_once() {
     let notifier: Arc<dyn Notifier> = Arc::new(notifier);
     assert_eq!(round(&world, &notifier).await, Dispatched { delivered: 1, ..Dispatched::default() });
     assert_eq!(round(&world, &notifier).await, Dispatched::default());
+}
+
+/// B50, B28, R58: a login that shows a copied token of a remembered client beside a recovery code is two changes, and the
+/// owner is told of both.
+#[tokio::test]
+async fn two_changes_of_one_login_are_both_told() {
+    let world = World::new(Preset::MandatoryManaged).await;
+    let ann = enrolled("ann");
+    let (phone, confirmed) = world.enroll(&ann).await;
+    let check = async |command| {
+        let encode = Box::new(|_: &_| Vec::new());
+        let verdict = world.app.check_login(meta(None), ann.clone(), command, encode).await;
+        let Ok(Verdict::Allowed(allowed)) = fresh(verdict) else { panic!("not allowed") };
+        world.advance(Duration::from_mins(2));
+        allowed.ground.remembered_client().map(|client| client.token.clone())
+    };
+    let right = Some(phone.code(world.now(), 0));
+    let copied = check(CheckLogin { remember_client: true, ..world.login(right) }).await;
+    let showing = |answer| CheckLogin { client_token: copied.clone(), ..world.login(answer) };
+    assert!(check(showing(None)).await.is_some(), "it is used once, and so rotated");
+    let code = confirmed.recovery_codes.unwrap().codes[0].clone();
+    check(showing(Some(PresentedProof::Recovery(code)))).await;
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let mut notifier = MockNotifier::new();
+    notifier.expect_notify().returning(move |letter| {
+        seen.lock().unwrap().push(letter.entry.event.event.kind);
+        Ok(())
+    });
+    let notifier: Arc<dyn Notifier> = Arc::new(notifier);
+    while round(&world, &notifier).await.delivered > 0 {}
+    let told = told.lock().unwrap();
+    for kind in [EventType::ClientTokenReused, EventType::RecoveryCodeUsed] {
+        assert_eq!(told.iter().filter(|told| **told == kind).count(), 1, "{told:?}");
+    }
 }
 
 /// B50, R57: a notice says of the service what the policy said when the event happened, however late it leaves.

@@ -7,7 +7,7 @@ use countersign_domain::user::{Authenticator, Challenge, PendingEnrollment, Tick
 /// Panics where a decision breaks a law of the house.
 pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
     let next = &decision.next;
-    if let Some(notice) = &decision.notice {
+    for notice in &decision.notices {
         assert!(notice.event < decision.events.len(), "B50: the notice is of an event that there is");
     }
     if next != old && *next != old.settled(now) {

@@ -2,7 +2,7 @@
 
 use super::{DAY, MINUTE, Phone, STEP, client, document, label, laws, password, session, user_ref};
 use countersign_domain::authenticators::{self, Gone};
-use countersign_domain::change::Decision;
+use countersign_domain::change::{Decision, Notice};
 use countersign_domain::clients::{self, Revocation};
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
@@ -45,6 +45,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// What the owner was told of by the last decision.
     pub told: Option<EventType>,
+    /// The same, and what they were told of besides.
+    pub all_told: Vec<EventType>,
     drawn: u64,
     guessed: u32,
 }
@@ -79,6 +81,7 @@ impl World {
             state: UserState::default(),
             events: Vec::new(),
             told: None,
+            all_told: Vec::new(),
             drawn: 0,
             guessed: 0,
         }
@@ -130,7 +133,9 @@ impl World {
     /// Commits a decision, as a store would, and holds it to the laws of all decisions.
     pub fn commit<T>(&mut self, decision: Decision<T>) -> T {
         laws::hold(&self.state, &decision, self.now);
-        self.told = decision.notice.as_ref().map(|notice| decision.events[notice.event].kind);
+        let told = |notice: &Notice| decision.events[notice.event].kind;
+        self.all_told = decision.notices.iter().map(told).collect();
+        self.told = self.all_told.first().copied();
         self.events = decision.events;
         self.state = decision.next;
         decision.outcome

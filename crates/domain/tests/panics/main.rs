@@ -328,9 +328,9 @@ fn tokens(ctx: &Context<'_>, source: &mut Source<'_>) {
 
 /// The notice of any decision is of one of its events, and the writes can be told.
 fn check<T>(state: &UserState, decision: &countersign_domain::change::Decision<T>) {
-    assert!(decision.notice.as_ref().is_none_or(|notice| notice.event < decision.events.len()));
+    assert!(decision.notices.iter().all(|notice| notice.event < decision.events.len()));
     if let Some(actor) = &decision.actor {
-        assert!(actor.notice.as_ref().is_none_or(|notice| notice.event < actor.events.len()));
+        assert!(actor.notices.iter().all(|notice| notice.event < actor.events.len()));
     }
     drop(writes(state, &decision.next));
     drop(laws::sorted(decision.next.clone()));

@@ -16,32 +16,32 @@ fn entry(email: &str) -> DirectoryEntry {
     DirectoryEntry { email: email.to_owned(), ..DirectoryEntry::default() }
 }
 
-fn put(world: &mut World, entry: &DirectoryEntry) -> Option<Notice> {
+fn put(world: &mut World, entry: &DirectoryEntry) -> Vec<Notice> {
     let decision = directory::put(&world.state, &world.ctx(), entry);
-    let notice = decision.notice.clone();
+    let notices = decision.notices.clone();
     world.commit(decision);
-    notice
+    notices
 }
 
 /// The notice of a changed address, which was that one before.
-fn also_at(old: &str) -> Notice {
-    Notice { event: 1, old_address: Some(old.to_owned()) }
+fn also_at(old: &str) -> Vec<Notice> {
+    vec![Notice { event: 1, old_address: Some(old.to_owned()) }]
 }
 
 /// B51: another address is told at the new and at the old one; a first address, or other changes, are told to nobody.
 #[test]
 fn another_address_is_told_at_the_old_one_too() {
     let mut world = World::new(Preset::SelfServiceCode);
-    assert_eq!(put(&mut world, &entry("old@example.org")), None);
+    assert_eq!(put(&mut world, &entry("old@example.org")), []);
     assert_eq!(world.kinds(), [EventType::UserPut]);
     let grouped = DirectoryEntry { groups: vec!["staff".to_owned()], ..entry("old@example.org") };
-    assert_eq!(put(&mut world, &grouped), None);
+    assert_eq!(put(&mut world, &grouped), []);
     let told = put(&mut world, &entry("new@example.org"));
-    assert_eq!(told, Some(also_at("old@example.org")));
+    assert_eq!(told, also_at("old@example.org"));
     assert_eq!(world.kinds(), [EventType::UserPut, EventType::ContactChanged]);
     assert_eq!(world.told, Some(EventType::ContactChanged));
     // An address that is taken away is told where it was.
-    assert_eq!(put(&mut world, &entry("")), Some(also_at("new@example.org")));
+    assert_eq!(put(&mut world, &entry("")), also_at("new@example.org"));
 }
 
 /// R53: neither address shows in what is printed of the decision.
@@ -60,7 +60,7 @@ fn saying_the_same_again_tells_nothing() {
     let mut world = World::new(Preset::SelfServiceCode);
     put(&mut world, &in_groups(&["staff"]));
     let before = world.state.clone();
-    assert_eq!(put(&mut world, &in_groups(&["staff"])), None);
+    assert_eq!(put(&mut world, &in_groups(&["staff"])), []);
     assert_eq!((world.kinds(), world.state), (vec![], before));
 }
 

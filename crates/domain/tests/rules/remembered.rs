@@ -181,6 +181,32 @@ fn reuse_revokes_its_own_family() {
     assert!(check(&mut world, &other).is_some());
 }
 
+/// B50, B28, R18, R58: who shows a rotated-out token beside something graver hides neither: the owner is told of both.
+#[test]
+fn reuse_hides_nothing_that_the_same_login_does() {
+    let mut world = World::new(Preset::MandatoryManaged);
+    let (phone, codes) = world.enroll_with_codes();
+    let stolen = remember(&mut world, &phone, "web").token;
+    next(check(&mut world, &stolen));
+    world.pass(2 * MINUTE);
+    let recovery = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
+    let (right, wrong) = (phone.code(world.now), world.wrong());
+    let mut almost_locked = world.clone();
+    almost_locked.state.failures.consecutive = world.policy.lockout.free_failures - 1;
+    let mut almost_disabled = world.clone();
+    almost_disabled.state.authenticators[0].consecutive_failures = world.policy.lockout.consecutive_limit - 1;
+    for (mut world, code, remember_client, graver) in [
+        (world.clone(), recovery, false, EventType::RecoveryCodeUsed),
+        (almost_locked, wrong.clone(), false, EventType::UserLocked),
+        (almost_disabled, wrong, false, EventType::AuthenticatorDisabled),
+        (world, right, true, EventType::ClientRemembered),
+    ] {
+        let command = CheckLogin { answer: Some(code), remember_client, ..showing(&world, &stolen) };
+        world.check(&command).unwrap();
+        assert_eq!(world.all_told, [graver, EventType::ClientTokenReused], "{:?}", world.kinds());
+    }
+}
+
 /// R38: the expiry is absolute: use does not move it.
 #[test]
 fn the_expiry_is_absolute() {

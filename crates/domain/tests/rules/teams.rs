@@ -381,7 +381,7 @@ fn the_actors_failures_are_told_to_the_actor() {
         let wrong = admin.wrong();
         let charged = with(&mut target, &admin, &wrong);
         assert_eq!((target.kinds(), target.told), (vec![], None), "the target has nothing to be told");
-        let told = charged.notice.as_ref().map(|notice| charged.events[notice.event].kind);
+        let told = charged.notices.first().map(|notice| charged.events[notice.event].kind);
         if failure < 3 {
             assert_eq!((kinds(&charged), told), (vec![EventType::LoginRefused], None));
         } else {
