@@ -35,6 +35,8 @@ pub struct Preview {
     pub status: status::Status,
     /// Proofs of the actor that the action needs.
     pub required_proofs: Vec<ProofKind>,
+    /// Whether the action needs a second person, whom a preview need not name.
+    pub needs_second_approver: bool,
 }
 
 impl DelegatedCommand {
@@ -135,6 +137,7 @@ impl Application {
         Ok(decided.outcome.map(|()| Preview {
             status: status::status(&decided.next, &ctx),
             required_proofs: team::required_proofs(&ctx, &command.actor, action.into()),
+            needs_second_approver: team::needs_second_approver(&ctx, &command.actor, action.into()),
         }))
     }
 

@@ -104,7 +104,16 @@ pub fn delegated_action(
             team::issue_ticket(state, ctx, &command, TicketId::from_uuid(Uuid::nil())).outcome.err()
         }
     };
-    explained(blocked, team::required_proofs(ctx, actor, action), "delegation")
+    let mut told = explained(blocked, team::required_proofs(ctx, actor, action), "delegation");
+    if told.blocked.is_none() && team::needs_second_approver(ctx, actor, action) {
+        if told.required_proofs.is_empty() {
+            // That nothing more is needed would not be true.
+            told.steps.clear();
+        }
+        let finding = "a second person must approve";
+        told.steps.push(RuleStep { field: "delegation.second_approver", finding });
+    }
+    told
 }
 
 fn explained(blocked: Option<Denial>, required_proofs: Vec<ProofKind>, needs: &'static str) -> Explanation {

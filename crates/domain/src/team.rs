@@ -39,7 +39,8 @@ pub struct Delegated<'a> {
     pub second: Option<Party<'a>>,
     /// Why, in the actor's words; kept with the event (B39). At most 500 characters.
     pub justification: &'a str,
-    /// Whether only to say what would happen: no proof is evaluated and nothing is committed (ruling 6).
+    /// Whether only to say what would happen: no proof is evaluated, nobody need have approved yet, and nothing is
+    /// committed (ruling 6). Who is named as the second person is looked at.
     pub preview: bool,
 }
 
@@ -146,11 +147,20 @@ pub fn issue_ticket(
 
 /// The proofs of the actor that an action needs.
 pub fn required_proofs(ctx: &Context<'_>, actor: &Actor, action: DelegatedAction) -> Vec<ProofKind> {
-    let rule = ctx.policy.delegation_for(action).filter(|_| matches!(actor.principal, Principal::User(_)));
-    match rule {
+    match rule_over(ctx, actor, action) {
         Some(rule) if rule.actor_needs_fresh_proof => vec![ProofKind::SecondFactor],
         _ => Vec::new(),
     }
+}
+
+/// Whether an action needs a second person beside the actor.
+pub fn needs_second_approver(ctx: &Context<'_>, actor: &Actor, action: DelegatedAction) -> bool {
+    rule_over(ctx, actor, action).is_some_and(|rule| rule.second_approver)
+}
+
+/// The rule that says what an action asks of the actor; `None` for operators and jobs too.
+fn rule_over<'a>(ctx: &Context<'a>, actor: &Actor, action: DelegatedAction) -> Option<&'a Delegation> {
+    ctx.policy.delegation_for(action).filter(|_| matches!(actor.principal, Principal::User(_)))
 }
 
 /// Authorises, then changes the target. A charge on the actor stands whatever becomes of the target.
@@ -201,16 +211,29 @@ fn authorise<'a>(
     let rule =
         ctx.policy.delegation_for(action).ok_or(Denial::ActionNotAllowed { policy_field: "delegation" })?;
     eligible(target, ctx, rule, command.by)?;
-    if rule.second_approver && !command.preview {
-        let second = command.second.ok_or(Denial::SecondApproverRequired)?;
-        let distinct =
-            second.actor.principal != command.by.actor.principal && !second.actor.is(&ctx.user.user);
-        if !distinct {
-            return Err(Denial::SecondApproverRequired);
+    if rule.second_approver {
+        match command.second {
+            Some(second) => approves(target, ctx, rule, command.by, second)?,
+            // That one is needed is part of what a preview says: `needs_second_approver`.
+            None if command.preview => {}
+            None => return Err(Denial::SecondApproverRequired),
         }
-        eligible(target, ctx, rule, second)?;
     }
     Ok(Some(rule))
+}
+
+/// Whether the second person is another one than the actor and the member, and may act on the target as the actor may.
+fn approves(
+    target: &UserState,
+    ctx: &Context<'_>,
+    rule: &Delegation,
+    by: Party<'_>,
+    second: Party<'_>,
+) -> Result<(), Denial> {
+    if second.actor.principal == by.actor.principal || second.actor.is(&ctx.user.user) {
+        return Err(Denial::SecondApproverRequired);
+    }
+    eligible(target, ctx, rule, second)
 }
 
 /// Whether one person may act on the target under the rule.

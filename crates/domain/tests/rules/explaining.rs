@@ -1,6 +1,7 @@
 //! Explanations: they foretell what the very calls then say, and name the rule that decides.
 
 use crate::common::{FIRST, SECOND, World, federated, in_groups, session, user_ref};
+use countersign_domain::actor::Actor;
 use countersign_domain::denial::Denial;
 use countersign_domain::explain::{self, Expected, Explanation};
 use countersign_domain::login::{CheckLogin, Verdict};
@@ -124,6 +125,29 @@ fn an_explained_delegated_action_names_what_is_missing() {
     assert_eq!(told.steps[0].field, "delegation.actor_needs_two_factor");
     let (with, _) = World::on(Preset::AdminPermissions);
     assert_eq!(explained(&actor, &with.state).expected, Expected::Allowed);
+}
+
+/// B39: where a second person must approve, an explanation says so, beside the proofs that are needed or in the place of
+/// "nothing more".
+#[test]
+fn an_explained_delegated_action_names_the_second_approver() {
+    for (fresh_proof, fields) in [
+        (false, &["delegation.second_approver"][..]),
+        (true, &["delegation", "delegation.second_approver"][..]),
+    ] {
+        let (world, _) = World::on_with(Preset::AdminPermissions, |p| {
+            p.delegation[0].second_approver = true;
+            p.delegation[0].actor_needs_fresh_proof = fresh_proof;
+        });
+        let actor = Actor {
+            permissions: vec!["users.view".to_owned(), "users.disable-two-factor".to_owned()],
+            ..session(&user_ref("acme", "adam"), None)
+        };
+        let action = world.policy.delegation[0].action;
+        let told = explain::delegated_action(&world.state, &world.ctx(), action, (&actor, &world.state));
+        let named: Vec<_> = told.steps.iter().map(|step| step.field).collect();
+        assert_eq!((told.expected, &named[..]), (Expected::Allowed, fields));
+    }
 }
 
 /// A denied action goes back to the field that denies it, and not to one that looks like it.

@@ -421,7 +421,8 @@ fn a_preview_touches_nobody() {
     assert_eq!(named, [SECOND]);
 }
 
-/// A rule may want a second person: somebody else than the actor and the member, eligible like the actor.
+/// B39: a rule may want a second person: somebody else than the actor and the member, eligible like the actor. A preview looks
+/// at whoever is named as the real call does; where nobody is yet, it says that somebody must be.
 #[test]
 fn a_second_person_approves_where_policy_says_so() {
     let (target, _) = World::on_with(Preset::MandatoryManaged, |p| p.delegation[0].second_approver = true);
@@ -438,14 +439,22 @@ fn a_second_person_approves_where_policy_says_so() {
         Err(Denial::ActorNotTeamManager),
         Ok(()),
     ];
-    let with = |second| {
-        let command = Delegated { second, ..command(&by, &first) };
+    let with = |second, preview| {
+        let command = Delegated { second, preview, ..command(&by, &first) };
         act(&mut target.clone(), DelegatedAction::ResetMember, &command).0
     };
-    assert_eq!(with(None), Err(Denial::SecondApproverRequired));
+    assert_eq!(with(None, false), Err(Denial::SecondApproverRequired));
+    assert_eq!(with(None, true), Ok(()));
     for ((actor, world), expected) in actors.iter().zip(expected) {
-        assert_eq!(with(Some(Party { actor, state: &world.state })), expected, "{:?}", world.user);
+        for preview in [false, true] {
+            let told = with(Some(Party { actor, state: &world.state }), preview);
+            assert_eq!(told, expected, "{:?} {preview}", world.user);
+        }
     }
+    let needs = |actor: &_| team::needs_second_approver(&target.ctx(), actor, DelegatedAction::ResetMember);
+    assert_eq!((needs(&by), needs(&operator(&first))), (true, false));
+    target.set_policy(|p| p.delegation[0].second_approver = false);
+    assert!(!team::needs_second_approver(&target.ctx(), &by, DelegatedAction::ResetMember));
 }
 
 /// R24: under `MANAGER_TICKET` a manager hands out a ticket for a first enrollment, for a day and one use; where the

@@ -33,6 +33,7 @@ pub(super) struct Ask {
 pub(super) struct Outcome {
     status: v1::TwoFactorStatus,
     required_proofs: Vec<i32>,
+    second_approver_required: bool,
 }
 
 macro_rules! calls {
@@ -51,7 +52,8 @@ macro_rules! calls {
 
         impl From<Outcome> for v1::$response {
             fn from(outcome: Outcome) -> Self {
-                Self { status: Some(outcome.status), required_proofs: outcome.required_proofs }
+                let Outcome { status, required_proofs, second_approver_required } = outcome;
+                Self { status: Some(status), required_proofs, second_approver_required }
             }
         }
     )+};
@@ -152,7 +154,8 @@ where
         let status = member_status(&user.user, &preview.status, None, &abilities);
         let status = v1::TwoFactorStatus { etag: String::new(), ..status };
         let required_proofs = proof_kinds(&preview.required_proofs);
-        return Ok(Response::new(Outcome { status, required_proofs }.into()));
+        let second_approver_required = preview.needs_second_approver;
+        return Ok(Response::new(Outcome { status, required_proofs, second_approver_required }.into()));
     }
     let member = user.user.clone();
     Change::new(&caller, site(action.into()), retry)
@@ -160,7 +163,7 @@ where
             |meta, encode| app.act_on_member(meta, user, action, command, encode),
             move |done| {
                 let status = member_status(&member, &done.value.status, done.version, &abilities);
-                Ok(Outcome { status, required_proofs: Vec::new() }.into())
+                Ok(Outcome { status, required_proofs: Vec::new(), second_approver_required: false }.into())
             },
         )
         .await

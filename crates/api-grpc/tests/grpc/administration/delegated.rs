@@ -183,7 +183,8 @@ async fn a_fresh_proof_is_the_actors_own() {
     assert_eq!(denied(team.disable_member(ask(Some(right))).await), "PROOF_INCORRECT");
 }
 
-/// Ruling 12: where policy wants two people, the second is somebody else who may do it too.
+/// Ruling 12, B39: where policy wants two people, the second is somebody else who may do it too, and a preview says that one
+/// is wanted.
 #[tokio::test]
 async fn two_people_where_policy_wants_two() {
     let world = World::new();
@@ -206,11 +207,19 @@ async fn two_people_where_policy_wants_two() {
         second_approver: second.map(|second| second.actor(&world)),
         ..reset(&ann, mia.actor(&world))
     };
-    for nobody in [None, Some(&mia), Some(&ann)] {
-        assert_eq!(denied(desk.team.reset_member(ask(nobody)).await), "SECOND_APPROVER_REQUIRED");
+    let look = |second| v1::ResetMemberRequest { validate_only: true, ..ask(second) };
+    for second in [None, Some(&max)] {
+        let preview = desk.team.reset_member(look(second)).await.unwrap().into_inner();
+        assert!(preview.second_approver_required);
     }
-    assert_eq!(denied(desk.team.reset_member(ask(Some(&bob))).await), "ACTOR_NOT_TEAM_MANAGER");
-    desk.team.reset_member(ask(Some(&max))).await.unwrap();
+    for asked in [ask(None), ask(Some(&mia)), ask(Some(&ann)), look(Some(&mia)), look(Some(&ann))] {
+        assert_eq!(denied(desk.team.reset_member(asked).await), "SECOND_APPROVER_REQUIRED");
+    }
+    for asked in [ask(Some(&bob)), look(Some(&bob))] {
+        assert_eq!(denied(desk.team.reset_member(asked).await), "ACTOR_NOT_TEAM_MANAGER");
+    }
+    let done = desk.team.reset_member(ask(Some(&max))).await.unwrap().into_inner();
+    assert!(!done.second_approver_required);
 }
 
 /// R13, R15: a manager lifts a lock, and codes are evaluated again.
