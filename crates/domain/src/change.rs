@@ -105,7 +105,8 @@ impl<T> Decision<T> {
     }
 }
 
-/// The fields that stand in the user's own row and are written whole with every change.
+/// The fields that stand in the user's own row and are written whole with every change: all but
+/// [`UserState::first_factor_since`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserCore {
     /// See [`UserState::epoch`].
@@ -136,9 +137,11 @@ impl UserCore {
     }
 }
 
-/// One change to a row beside the user's own.
+/// One change to a row beside the user's own, or to what in that is not written with every change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
+    /// Set [`UserState::first_factor_since`]. No login changes it, and so none sends it along.
+    SetFirstFactorSince(Option<Timestamp>),
     /// Insert the authenticator, or replace it whole.
     PutAuthenticator(Authenticator),
     /// Only what using or failing changes: the hot path does not seal a key again.
@@ -201,6 +204,9 @@ pub enum Write {
 pub fn writes(old: &UserState, next: &UserState) -> Vec<Write> {
     // Most changes write one row: not the room for four that the first one would bring along.
     let mut writes = Vec::with_capacity(1);
+    if old.first_factor_since != next.first_factor_since {
+        writes.push(Write::SetFirstFactorSince(next.first_factor_since));
+    }
     authenticators(old, next, &mut writes);
     pending(old, next, &mut writes);
     recovery(old, next, &mut writes);

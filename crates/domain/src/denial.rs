@@ -20,8 +20,8 @@ pub enum Denial {
     /// The first factor is said to have passed more than a minute from now.
     #[error("the first factor lies in the future")]
     FirstFactorTimeInvalid,
-    /// The first factor passed too long ago.
-    #[error("the first factor is older than {} s", max_age.as_secs())]
+    /// The first factor passed too long ago, or before it was changed.
+    #[error("the first factor is older than {} s, or than its last change", max_age.as_secs())]
     FirstFactorStale {
         /// The policy's limit.
         max_age: Duration,

@@ -181,7 +181,7 @@ fn confirm_on(
     let stage = stage_of_confirmation(ctx, &pending);
     if required(&draft.next, ctx, stage, &right).contains(&ProofKind::FirstFactor) {
         // Before the code is looked at: a stale password must not cost a try or consume a step (B12).
-        proof::first_factor(ctx, right.first_factor())?;
+        proof::first_factor(ctx, &draft.next, right.first_factor())?;
     }
     let credential = proved(draft, ctx, &pending, &command.code)?;
     demand(draft, ctx, stage, &right, command.existing_code.as_ref(), ProofField::ExistingProof)?;

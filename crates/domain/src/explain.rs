@@ -129,7 +129,9 @@ fn explained(blocked: Option<Denial>, required_proofs: Vec<ProofKind>, needs: &'
 /// The field that a denial goes back to.
 fn step_of(denial: &Denial) -> RuleStep {
     let (field, finding) = match denial {
-        Denial::FirstFactorStale { .. } => ("first_factor.max_age", "the first factor is too old"),
+        Denial::FirstFactorStale { .. } => {
+            ("first_factor.max_age", "the first factor is too old, or from before it was changed")
+        }
         Denial::FirstFactorNotAllowed { .. } => {
             ("first_factor.allowed_methods", "this first factor does not count")
         }

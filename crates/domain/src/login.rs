@@ -87,7 +87,7 @@ fn check_on(
     command: &CheckLogin,
     fresh: &LoginFresh,
 ) -> Result<Verdict, Denial> {
-    let first = proof::first_factor(ctx, command.first_factor.as_ref())?;
+    let first = proof::first_factor(ctx, &draft.next, command.first_factor.as_ref())?;
     if let Some(PresentedProof::SecurityKey(_)) = &command.answer {
         let problem = "answers a challenge, and none was asked yet: call without it, then AnswerChallenge";
         return Err(Denial::FieldInvalid { field: ProofField::Answer.credential(), problem });

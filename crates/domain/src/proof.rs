@@ -28,9 +28,11 @@ use std::time::Duration;
 /// How far in the future a first factor may lie, for clocks that disagree.
 const FUTURE_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// Checks the caller's word about a first factor: there, not in the future, fresh and of an accepted kind.
+/// Checks the caller's word about a first factor: there, not in the future, fresh, of an accepted kind, and the one that
+/// the user still has.
 pub(crate) fn first_factor<'a>(
     ctx: &Context<'_>,
+    state: &UserState,
     claim: Option<&'a FirstFactor>,
 ) -> Result<&'a FirstFactor, Denial> {
     let policy = &ctx.policy.first_factor;
@@ -41,7 +43,8 @@ pub(crate) fn first_factor<'a>(
     if !policy.allowed_methods.contains(&claim.method) {
         return Err(Denial::FirstFactorNotAllowed { method: claim.method });
     }
-    if ctx.now.since(claim.verify_time) > policy.max_age {
+    let replaced = state.first_factor_since.is_some_and(|since| claim.verify_time < since);
+    if replaced || ctx.now.since(claim.verify_time) > policy.max_age {
         return Err(Denial::FirstFactorStale { max_age: policy.max_age });
     }
     Ok(claim)
@@ -415,7 +418,7 @@ pub(crate) fn demand(
         return Err(Denial::ProofRequired { missing });
     }
     if required.contains(&ProofKind::FirstFactor) {
-        first_factor(ctx, given.first_factor.as_ref())?;
+        first_factor(ctx, &draft.next, given.first_factor.as_ref())?;
     }
     let Some(code) = given.code.as_ref().filter(|_| required.contains(&ProofKind::SecondFactor)) else {
         return Ok(());

@@ -45,6 +45,9 @@ pub struct UserState {
     pub epoch: Epoch,
     /// When the second factor was last switched on or off.
     pub state_since: Option<Timestamp>,
+    /// When the first factor last changed as far as it was reported, in whole seconds, rounded down: one that passed before
+    /// counts no more (R34). Only grows, and outlives resets and switching off.
+    pub first_factor_since: Option<Timestamp>,
     /// Active and disabled authenticators, oldest first; at most 20 by policy.
     pub authenticators: Vec<Authenticator>,
     /// Pending enrollments, at most one a kind (R20), and closed ones of telephones.

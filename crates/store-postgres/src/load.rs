@@ -21,7 +21,7 @@ pub(crate) async fn select(
         LoadRow,
         r#"SELECT
             0 AS "n!", t.policy_revision AS "policy_revision!",
-            u.version AS "version?", u.epoch AS "epoch?", u.state_since,
+            u.version AS "version?", u.epoch AS "epoch?", u.state_since, u.first_factor_since,
             u.consecutive_failures AS "consecutive_failures?", u.locked_until, u.failure_times AS "failure_times?",
             u.last_wrong_key, u.last_wrong_digest, u.last_wrong_time,
             u.grace_started, u.must_enroll AS "must_enroll?",

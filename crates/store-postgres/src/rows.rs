@@ -46,6 +46,7 @@ pub(crate) struct LoadRow {
     pub(crate) version: Option<i64>,
     pub(crate) epoch: Option<i64>,
     pub(crate) state_since: Option<OffsetDateTime>,
+    pub(crate) first_factor_since: Option<OffsetDateTime>,
     pub(crate) consecutive_failures: Option<i64>,
     pub(crate) locked_until: Option<OffsetDateTime>,
     pub(crate) failure_times: Option<Vec<OffsetDateTime>>,
@@ -128,6 +129,7 @@ impl LoadRow {
         let core = UserState {
             epoch: Epoch(row.long(epoch)?),
             state_since: self.state_since.map(time_out),
+            first_factor_since: self.first_factor_since.map(time_out),
             failures: Failures {
                 consecutive: row.count(consecutive)?,
                 locked_until: self.locked_until.map(time_out),

@@ -7,6 +7,7 @@ mod support;
 
 use countersign_domain::coverage::{Facts, FactsAt};
 use countersign_domain::ids::{TeamId, UserId};
+use countersign_domain::user::UserState;
 use countersign_ports::{UserQueries, UserQuery};
 use countersign_store_postgres::PostgresStore;
 use countersign_testkit::SeededRandom;
@@ -284,7 +285,8 @@ async fn logins_touch_no_index() {
     store.create_tenant("acme").await;
     let random = SeededRandom::new(1);
     let ann = user("acme", "ann");
-    let state = fixtures::user_with_totp(&random);
+    // What no login writes would be an update of its own.
+    let state = UserState { first_factor_since: None, ..fixtures::user_with_totp(&random) };
     store.store_user(&random, &ann, &state).await;
     for login in 1..=LOGINS {
         store.done(support::login(&random, &ann, login, &state, login)).await;

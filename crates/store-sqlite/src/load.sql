@@ -10,6 +10,7 @@ SELECT
     asked.n AS "n!: i64", tenants.tenant_id IS NOT NULL AS "has_tenant!: bool",
     (SELECT max(revision) FROM policies WHERE policies.tenant_id = tenants.tenant_id) AS "policy_revision?: i64",
     u.version AS "version?: i64", u.epoch AS "epoch?: i64", u.state_since AS "state_since?: i64",
+    u.first_factor_since AS "first_factor_since?: i64",
     u.consecutive_failures AS "consecutive_failures?: i64", u.locked_until AS "locked_until?: i64",
     u.failure_times AS "failure_times?: String", u.last_wrong_key AS "last_wrong_key?: i64",
     u.last_wrong_digest AS "last_wrong_digest?: Vec<u8>", u.last_wrong_time AS "last_wrong_time?: i64",

@@ -21,6 +21,7 @@ pub(crate) fn apply(
     write: &Write,
 ) -> Result<(), StoreError> {
     match write {
+        Write::SetFirstFactorSince(time) => login_state::set_first_factor_since(script, user, *time),
         Write::PutAuthenticator(row) => authenticators::put(script, seal, user, row)?,
         Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => {
             let (time, failures) = (*last_use_time, *consecutive_failures);

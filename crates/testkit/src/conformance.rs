@@ -292,6 +292,7 @@ macro_rules! store_conformance {
             round_trips: any_state_follows_on_any_other,
             round_trips: rows_keep_their_order_and_their_place,
             round_trips: a_name_changes_hands_within_one_commit,
+            round_trips: the_change_of_a_first_factor_outlives_other_changes,
             round_trips: user_ids_are_byte_exact,
             guards: a_stale_version_conflicts_and_leaves_nothing_behind,
             guards: a_user_is_inserted_once,

@@ -150,6 +150,7 @@ pub fn user_with_everything_sealed(random: &SeededRandom) -> UserState {
 pub fn user_with_totp(random: &SeededRandom) -> UserState {
     UserState {
         state_since: Some(START),
+        first_factor_since: Some(START),
         authenticators: vec![totp_authenticator(random, "phone")],
         ..UserState::default()
     }

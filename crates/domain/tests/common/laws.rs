@@ -14,6 +14,11 @@ pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
         assert!(!decision.events.is_empty(), "R55: a change without an event");
     }
     assert!(next.epoch >= old.epoch, "R34: the epoch only grows");
+    let erased = *next == UserState { epoch: next.epoch, ..UserState::default() };
+    assert!(
+        erased || next.first_factor_since >= old.first_factor_since,
+        "R34: an old first factor counts again"
+    );
     let closes = |own: &&Authenticator| next.authenticator(own.id).is_none_or(|after| !after.is_active());
     if old.active().any(|own| closes(&own)) {
         // Not "grew": there is none after the last one.
@@ -91,6 +96,7 @@ pub fn apply(state: &mut UserState, core: &UserCore, writes: Vec<Write>) {
 
 fn apply_one(state: &mut UserState, write: Write) {
     match write {
+        Write::SetFirstFactorSince(time) => state.first_factor_since = time,
         Write::PutAuthenticator(row) => put(&mut state.authenticators, row, |row| row.id),
         Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => {
             let row = state.authenticators.iter_mut().find(|row| row.id == id).unwrap();

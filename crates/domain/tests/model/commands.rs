@@ -106,7 +106,9 @@ pub(crate) enum Command {
     },
     Care(Care),
     RequestReset,
-    FirstFactorChanged,
+    FirstFactorChanged {
+        ago: u32,
+    },
     Directory {
         disabled: bool,
         staff: bool,
@@ -209,7 +211,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => care.prop_map(Command::Care),
         1 => prop_oneof![
             8 => Just(Command::RequestReset),
-            4 => Just(Command::FirstFactorChanged),
+            4 => (0..1_200_u32).prop_map(|ago| Command::FirstFactorChanged { ago }),
             8 => (prop_oneof![5 => Just(false), 1 => Just(true)], any::<bool>())
                 .prop_map(|(disabled, staff)| Command::Directory { disabled, staff }),
             1 => Just(Command::Erase),

@@ -157,9 +157,11 @@ impl History {
                 let said = done(self.world.commit(decision).map(|_| ()));
                 (denied(self.model.request_reset()), said)
             }
-            Command::FirstFactorChanged => {
-                self.model.first_factor_changed();
-                let decision = directory::first_factor_changed(&self.world.state, &self.world.ctx(), None);
+            Command::FirstFactorChanged { ago } => {
+                self.model.first_factor_changed(*ago);
+                let at = self.world.now.minus(Duration::from_secs(u64::from(*ago)));
+                let (state, ctx) = (&self.world.state, self.world.ctx());
+                let decision = directory::first_factor_changed(state, &ctx, Some(at));
                 self.world.commit(decision);
                 (Said::Done, Said::Done)
             }
@@ -536,6 +538,8 @@ impl History {
         );
         let asked = state.reset_request.as_ref().map(|request| request.create_time.unix_seconds());
         assert_eq!(asked, model.help_since, "{command:?}");
+        let changed = state.first_factor_since.map(Timestamp::unix_seconds);
+        assert_eq!(changed, model.changed, "{command:?}");
         assert_eq!((model.questions_asked, model.tickets_given), (self.challenges.len(), self.tickets.len()));
     }
 }

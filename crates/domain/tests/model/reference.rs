@@ -104,6 +104,8 @@ pub(crate) struct Model {
     pub(crate) grace_from: Option<i64>,
     pub(crate) obliged: bool,
     pub(crate) help_since: Option<i64>,
+    /// The last time at which the first factor is said to have changed.
+    pub(crate) changed: Option<i64>,
     pub(crate) disabled: bool,
     pub(crate) staff: bool,
     /// Raised whenever everything old must die.
@@ -143,6 +145,7 @@ impl Model {
             grace_from: None,
             obliged: false,
             help_since: None,
+            changed: None,
             disabled: false,
             staff: false,
             generation: 0,
@@ -282,15 +285,18 @@ impl Model {
         Ok(Said::Done)
     }
 
-    pub(crate) fn first_factor_changed(&mut self) {
+    pub(crate) fn first_factor_changed(&mut self, ago: u32) {
         self.tidy();
         self.kill_everything_old();
+        let at = self.now - i64::from(ago);
+        self.changed = Some(self.changed.map_or(at, |last| last.max(at)));
     }
 
     pub(crate) fn erase(&mut self) {
         self.wipe();
         self.forgive();
         self.grace_from = None;
+        self.changed = None;
         self.obliged = false;
         self.disabled = false;
         self.staff = false;

@@ -278,6 +278,7 @@ impl<'a> Source<'a> {
                     used_time: source.maybe(Self::time),
                 }),
             }),
+            first_factor_since: self.maybe(Self::time),
             failures: self.failures(),
             challenges: self.list(12, |source| Challenge {
                 id: source.id(),

@@ -1,16 +1,19 @@
 //! What the tenant's directory tells: who a user is, that their first factor changed, that they are gone; and that a
 //! member asks for help.
 
-use crate::common::{MINUTE, Phone, STEP, World, document, in_groups};
+use crate::common::{HOUR, MINUTE, Phone, STEP, World, document, in_groups, password, secs, session};
 use countersign_domain::change::{Decision, Notice};
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
-use countersign_domain::enrollment::BeginTotp;
+use countersign_domain::enrollment::{Authority, BeginTotp};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::ResetRequestId;
 use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::policy::Preset;
+use countersign_domain::proof::Proofs;
+use countersign_domain::time::Timestamp;
 use countersign_domain::user::{DirectoryEntry, RESET_REQUEST_LIFETIME, ResetRequest, UserState};
+use std::time::Duration;
 
 fn entry(email: &str) -> DirectoryEntry {
     DirectoryEntry { email: email.to_owned(), ..DirectoryEntry::default() }
@@ -100,6 +103,67 @@ fn a_changed_first_factor_kills_what_it_led_to() {
     let confirm = world.confirm_command(&begun, pending.code(world.now));
     assert_eq!(world.confirm(&confirm), Err(Denial::EnrollmentExpired));
     world.log_in(phone.code(world.now));
+}
+
+/// Says that the first factor changed.
+fn report(world: &mut World, change_time: Option<Timestamp>) {
+    let decision: Decision<()> = directory::first_factor_changed(&world.state, &world.ctx(), change_time);
+    world.commit(decision);
+}
+
+/// What who passed the first factor at that time is denied: a login, an enrollment, switching off.
+fn denied(world: &World, verify_time: Timestamp) -> [Option<Denial>; 3] {
+    let first_factor = Some(password(verify_time));
+    let login = CheckLogin { first_factor: first_factor.clone(), ..world.login() };
+    let authority = Authority::Session(session(&world.user, first_factor.clone()));
+    let begin = BeginTotp { authority, ..world.begin_command() };
+    let proofs = Proofs { first_factor, code: None };
+    let world = || world.clone();
+    [world().check(&login).err(), world().begin(&begin).err(), world().disable(&proofs).err()]
+}
+
+/// R34, R23: who passed the first factor before it changed is told the same as who passed it too long ago, whatever they ask.
+/// Times count by whole seconds, because callers may tell no more: who passed it in that second is not refused. A change
+/// that is reported later was when the report says, but never later than now, and never before another one.
+#[test]
+fn a_first_factor_from_before_a_change_is_stale() {
+    let (mut world, _) = World::on(Preset::SelfServicePassword);
+    world.pass(HOUR + Duration::from_millis(700));
+    let stale = || [(); 3].map(|()| Some(Denial::FirstFactorStale { max_age: 10 * MINUTE }));
+    let fresh = [None, None, None];
+    let (now, earlier) = (world.now, world.now.minus(5 * MINUTE));
+    assert_eq!(denied(&world, earlier), fresh, "nothing is reported");
+    for (change_time, changed) in
+        [(None, now), (Some(now), now), (Some(now.plus(MINUTE)), now), (Some(earlier), earlier)]
+    {
+        let mut world = world.clone();
+        report(&mut world, change_time);
+        let since = Timestamp::from_unix_seconds(changed.unix_seconds());
+        for verify_time in [since.minus(secs(1)), since.minus(Duration::from_micros(1))] {
+            assert_eq!(denied(&world, verify_time), stale(), "{change_time:?}");
+        }
+        for verify_time in [since, changed, now] {
+            assert_eq!(denied(&world, verify_time), fresh, "{change_time:?}");
+        }
+        report(&mut world, Some(earlier));
+        assert_eq!(world.state.first_factor_since, Some(since), "an older change makes nothing fresh again");
+    }
+}
+
+/// R34: the change holds for who has no second factor, and is not forgotten with one that is switched off.
+#[test]
+fn a_change_holds_without_a_second_factor() {
+    let mut without = World::new(Preset::SelfServicePassword);
+    report(&mut without, None);
+    let (mut off, _) = World::on(Preset::SelfServicePassword);
+    report(&mut off, None);
+    off.disable(&off.proofs(None)).unwrap();
+    for mut world in [without, off] {
+        let first_factor = Some(password(world.now.minus(secs(1))));
+        let verdict = world.check(&CheckLogin { first_factor, ..world.login() });
+        assert_eq!(verdict, Err(Denial::FirstFactorStale { max_age: 10 * MINUTE }));
+        assert!(matches!(world.check(&world.login()), Ok(Verdict::Allowed(_))));
+    }
 }
 
 /// B50: the event of a changed first factor says when that was, where the report did.

@@ -19,6 +19,7 @@ fn check(world: &World, act: impl FnOnce(&mut World)) -> Vec<&'static str> {
 
 fn kind(write: &Write) -> &'static str {
     match write {
+        Write::SetFirstFactorSince(_) => "set first factor since",
         Write::PutAuthenticator(_) => "put authenticator",
         Write::UseAuthenticator { .. } => "use authenticator",
         Write::RemoveAuthenticator(_) => "remove authenticator",
@@ -122,7 +123,7 @@ fn a_telephones_enrollment_that_ended_is_put_again() {
         let decision = directory::first_factor_changed(&world.state, &world.ctx(), None);
         world.commit(decision);
     };
-    assert_eq!(check(&world, end), ["put pending"]);
+    assert_eq!(check(&world, end), ["set first factor since", "put pending"]);
 }
 
 /// Ruling 9: where a name changes hands, the old row goes before the new one comes.

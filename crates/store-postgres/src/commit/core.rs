@@ -6,7 +6,7 @@ use countersign_domain::change::UserCore;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Every column of `users` but its key and version.
+/// Every column of `users` but its key, its version, and what is not written with every change.
 pub(super) struct CoreRow<'a> {
     pub(super) epoch: i64,
     pub(super) is_on: bool,

@@ -2,10 +2,11 @@
 
 use super::core::CoreRow;
 use super::{Sealer, authenticators, held, login_state};
-use crate::convert::long_in;
+use crate::convert::{long_in, time_in_opt};
 use crate::error::Failure;
 use countersign_domain::change::Write;
 use countersign_domain::ids::{UserRef, Version};
+use countersign_domain::time::Timestamp;
 use countersign_domain::user::Usage;
 use countersign_ports::{Commit, UserChange};
 use sqlx::postgres::PgConnection;
@@ -97,7 +98,21 @@ async fn insert(
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }
 
-/// Makes one write beside the user's own row.
+async fn set_first_factor_since(
+    transaction: &mut PgConnection,
+    user: &UserRef,
+    time: Option<Timestamp>,
+) -> Result<Commit, Failure> {
+    let done = sqlx::query!(
+        "UPDATE users SET first_factor_since = $3 WHERE tenant_id = $1 AND user_id = $2",
+        user.tenant.as_str(),
+        user.user.as_str(),
+        time_in_opt(time)?,
+    );
+    Ok(held(done.execute(transaction).await?.rows_affected()))
+}
+
+/// Makes one write beside what every change writes of the user's own row.
 pub(super) async fn apply(
     transaction: &mut PgConnection,
     sealer: Sealer<'_>,
@@ -105,6 +120,7 @@ pub(super) async fn apply(
     write: &Write,
 ) -> Result<Commit, Failure> {
     match write {
+        Write::SetFirstFactorSince(time) => set_first_factor_since(transaction, user, *time).await,
         Write::PutAuthenticator(row) => {
             authenticators::put_authenticator(transaction, sealer, user, row).await
         }

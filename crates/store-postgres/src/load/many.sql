@@ -4,6 +4,7 @@
 SELECT
     asked.n AS "n!", t.policy_revision AS "policy_revision!",
     u.version AS "version?", u.epoch AS "epoch?", u.state_since AS "state_since?",
+    u.first_factor_since AS "first_factor_since?",
     u.consecutive_failures AS "consecutive_failures?", u.locked_until AS "locked_until?",
     u.failure_times AS "failure_times?",
     u.last_wrong_key AS "last_wrong_key?", u.last_wrong_digest AS "last_wrong_digest?",

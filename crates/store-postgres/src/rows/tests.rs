@@ -20,6 +20,7 @@ fn plain() -> LoadRow {
         version: Some(1),
         epoch: Some(0),
         state_since: None,
+        first_factor_since: None,
         consecutive_failures: Some(0),
         locked_until: None,
         failure_times: Some(Vec::new()),

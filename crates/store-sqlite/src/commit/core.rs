@@ -9,7 +9,7 @@ use countersign_ports::document::encode_failure_times;
 use countersign_ports::{StoreError, UserChange};
 use uuid::Uuid;
 
-/// Every column of `users` but its key and version.
+/// Every column of `users` but its key, its version, and what is not written with every change.
 struct CoreRow<'a> {
     epoch: i64,
     is_on: bool,

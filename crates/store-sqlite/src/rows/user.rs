@@ -26,6 +26,7 @@ pub(crate) struct UserRow {
     pub(crate) version: Option<i64>,
     pub(crate) epoch: Option<i64>,
     pub(crate) state_since: Option<i64>,
+    pub(crate) first_factor_since: Option<i64>,
     pub(crate) consecutive_failures: Option<i64>,
     pub(crate) locked_until: Option<i64>,
     pub(crate) failure_times: Option<String>,
@@ -133,6 +134,7 @@ impl UserRow {
         let state = UserState {
             epoch: Epoch(row.unsigned(epoch)?),
             state_since: time(self.state_since),
+            first_factor_since: time(self.first_factor_since),
             failures: Failures {
                 consecutive: row.unsigned(consecutive)?,
                 locked_until: time(self.locked_until),

@@ -58,6 +58,7 @@ async fn impossible_rows_are_refused() {
         "UPDATE users SET reset_request_id = NULL",
         "UPDATE users SET failure_times = 'no JSON'",
         "UPDATE users SET version = 'text'",
+        "UPDATE users SET first_factor_since = 'text'",
         "UPDATE users SET tenant_id = 'nowhere'",
         "UPDATE authenticators SET kind = 'SMS'",
         "UPDATE authenticators SET totp_sealed_key = NULL",

@@ -1,14 +1,27 @@
-//! Challenges, tickets, remembered clients and the directory's part.
+//! Challenges, tickets, remembered clients, the directory's part, and since when the first factor counts.
 
 use crate::error::signed;
 use crate::script::{Changes, Script, add};
 use countersign_domain::ids::{ChallengeId, ClientId, TicketId, UserRef};
+use countersign_domain::time::Timestamp;
 use countersign_domain::user::{Challenge, DirectoryEntry, RememberedClient, Ticket};
 use countersign_ports::StoreError;
 use countersign_ports::document::{
     Named, encode_client_claims, encode_directory_entry, encode_first_factor, encode_ticket_issuer,
 };
 use serde_json::json;
+
+pub(super) fn set_first_factor_since(script: &mut Script, user: &UserRef, time: Option<Timestamp>) {
+    let (tenant, user, time) = (user.tenant.as_str(), user.user.as_str(), time.map(Timestamp::unix_micros));
+    add!(
+        script,
+        Changes::Row,
+        "UPDATE users SET first_factor_since = ? WHERE tenant_id = ? AND user_id = ?",
+        time,
+        tenant,
+        user
+    );
+}
 
 pub(super) fn add_challenge(script: &mut Script, user: &UserRef, row: &Challenge) -> Result<(), StoreError> {
     let (tenant, user, id) = (user.tenant.as_str(), user.user.as_str(), row.id.uuid());

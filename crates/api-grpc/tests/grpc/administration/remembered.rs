@@ -1,7 +1,7 @@
 //! Clients that users chose to have remembered, over the preset that asks unknown clients only.
 
 use super::desk::Desk;
-use crate::support::{Client, Enrolled, Person, World, code};
+use crate::support::{Client, Enrolled, Person, World, code, password};
 use countersign_api::v1;
 use countersign_api::v1::login_decision::Verdict;
 use countersign_domain::event::EventType;
@@ -114,7 +114,7 @@ async fn a_revoked_client_is_unknown() {
     assert!(matches!(unknown, Verdict::ChallengeRequired(_)));
 }
 
-/// R34, R38: a new password forgets every client.
+/// R34, R38: a new password forgets every client, and who passed the old one begins nothing anew with that.
 #[tokio::test]
 async fn a_new_password_forgets_clients_and_challenges() {
     let (world, client, ann, enrolled) = enrolled().await;
@@ -131,6 +131,9 @@ async fn a_new_password_forgets_clients_and_challenges() {
     let right = code(enrolled.app.code_at(world.now()));
     let dead = client.login.clone().answer_challenge(crate::support::answer(&challenge, right.clone())).await;
     assert_eq!(super::desk::denied(dead), "CHALLENGE_INVALID");
+    let before = Some(password(world.now().minus(Duration::from_secs(1))));
+    let again = v1::CheckLoginRequest { first_factor: before, ..ann.check(&world, Some(right.clone())) };
+    assert_eq!(super::desk::denied(client.login.clone().check_login(again).await), "FIRST_FACTOR_STALE");
     // The authenticator stays.
     assert!(matches!(ann.login(&world, &client, Some(right)).await, Verdict::Allowed(_)));
 }

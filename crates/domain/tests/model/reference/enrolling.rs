@@ -10,7 +10,7 @@ impl Model {
     fn right(&self, by: Right) -> Answer<(Answer<()>, Option<usize>)> {
         match by {
             Right::Stranger => Err("not subject"),
-            Right::Session(first) => Ok((Self::attested(first), None)),
+            Right::Session(first) => Ok((self.attested(first), None)),
             Right::Ticket(number) => {
                 let usable = !self.is_on() && !self.disabled;
                 let found = self.tickets.iter().find(|own| usable && Some(own.number) == number);
@@ -155,7 +155,7 @@ impl Model {
             }
             self.may_switch_off()?;
         }
-        self.demand(&self.rules.disable.required_proofs.clone(), Self::attested(first), code)?;
+        self.demand(&self.rules.disable.required_proofs.clone(), self.attested(first), code)?;
         if another(self) {
             self.factors.retain(|factor| Some(factor.app) != app);
             self.kill_everything_old();
@@ -168,7 +168,7 @@ impl Model {
     pub(crate) fn disable(&mut self, first: First, code: Option<&Typed>) -> Answer<Said> {
         self.tidy();
         self.may_switch_off()?;
-        self.demand(&self.rules.disable.required_proofs.clone(), Self::attested(first), code)?;
+        self.demand(&self.rules.disable.required_proofs.clone(), self.attested(first), code)?;
         self.wipe();
         Ok(Said::Done)
     }
@@ -181,7 +181,7 @@ impl Model {
         if !self.is_on() {
             return Err("not on");
         }
-        self.demand(&self.rules.disable.required_proofs.clone(), Self::attested(first), code)?;
+        self.demand(&self.rules.disable.required_proofs.clone(), self.attested(first), code)?;
         Ok(Said::NewPaper)
     }
 }

@@ -25,7 +25,7 @@ impl Model {
         (step_up, shop): (bool, bool),
     ) -> Answer<Said> {
         self.tidy();
-        Self::attested(first)?;
+        self.attested(first)?;
         if let Some(code) = code {
             self.shape(code)?;
         }

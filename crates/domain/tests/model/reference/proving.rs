@@ -116,10 +116,12 @@ impl Model {
         Fate::Recovered
     }
 
-    pub(super) fn attested(first: First) -> Answer<()> {
+    pub(super) fn attested(&self, first: First) -> Answer<()> {
+        let oldest = self.now - Self::seconds(self.rules.first_factor.max_age);
         match first {
             First::Missing => Err("proof required"),
             First::Stale => Err("stale"),
+            First::Oldest if self.changed > Some(oldest) => Err("stale"),
             First::Fresh | First::Oldest | First::Federated => Ok(()),
         }
     }
