@@ -20,7 +20,8 @@ pub fn page_position(keys: &DigestKeys, arguments: &[&[u8]], token: &str) -> Opt
 
 /// The token for going on at a time, or with the oldest event.
 pub fn resume_from(keys: &DigestKeys, tenant: &TenantId, micros: Option<i64>) -> String {
-    Place::From(micros.map(Timestamp::from_unix_micros)).token(keys, Log { tenant, restores: 0 })
+    let place = micros.map_or(Place::Oldest, |micros| Place::Since(Timestamp::from_unix_micros(micros)));
+    place.token(keys, Log { tenant, restores: 0 })
 }
 
 /// The token for going on behind an event.

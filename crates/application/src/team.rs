@@ -8,11 +8,12 @@ use countersign_domain::actor::Actor;
 use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
+use countersign_domain::enrollment::IssuedTicket;
 use countersign_domain::ids::UserRef;
 use countersign_domain::policy::{DelegatedAction, ProofKind};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::status;
-use countersign_domain::team::{self, Delegated, IssuedTicket, Party};
+use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::user::UserState;
 
 /// A command of one user on another, owned.

@@ -5,11 +5,14 @@
 mod right;
 mod security_key;
 mod telephone;
+mod ticket;
 
 pub use right::Authority;
 pub(crate) use right::{may_enroll, proofs_to_add};
 pub use security_key::{BeginSecurityKey, BegunSecurityKey, begin_security_key};
 pub use telephone::{BeginSms, BegunSms, FreshSms, begin_sms};
+pub use ticket::IssuedTicket;
+pub(crate) use ticket::issue as issue_ticket;
 
 use crate::change::Decision;
 use crate::context::{Context, Draft};

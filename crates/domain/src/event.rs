@@ -98,7 +98,7 @@ pub struct Event {
     pub kind: EventType,
     /// The authenticator that it is about.
     pub authenticator: Option<(AuthenticatorId, AuthenticatorType)>,
-    /// More, by name; at most 8 short texts. Decisions name them with words of this crate; what a store reads back
+    /// More, by name; at most 16 short texts. Decisions name them with words of this crate; what a store reads back
     /// may have been named by another version.
     pub details: Vec<(Cow<'static, str>, String)>,
 }

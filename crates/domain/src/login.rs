@@ -19,8 +19,8 @@ use crate::proof::{self, Evaluated, Presented, ProofField};
 use crate::recovery::{self, FreshSet};
 use crate::requirement::{self, Demand};
 use crate::secret::SecretString;
-use crate::token::{self, Opened};
-use crate::user::{ChallengePurpose, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
+use crate::token::Opened;
+use crate::user::{ChallengePurpose, ClientClaims, FirstFactor, TicketIssuer, UserState};
 
 pub use verdict::{
     Allowed, Assurance, EnrollmentRequired, Ground, LockedOut, Method, Named, Offer, RefusedReason, Verdict,
@@ -236,31 +236,13 @@ fn stop(
         if at_login { "the login hands out a ticket" } else { "a manager hands out a ticket" },
     );
     let ticket = at_login.then(|| {
-        let expire_time = ctx.now.plus(Ticket::LOGIN_LIFETIME);
-        add_ticket(
-            draft,
-            Ticket {
-                id,
-                issuer: TicketIssuer::Login(first.clone()),
-                expire_time,
-                epoch: draft.next.epoch,
-                client: command.client.clone(),
-            },
-        );
-        (token::ticket(&ctx.digests.tokens, ctx.user, draft.next.epoch, id), expire_time)
+        let issuer = TicketIssuer::Login(first.clone());
+        enrollment::issue_ticket(draft, ctx, id, issuer, command.client.clone())
     });
     // Only what can be enrolled now: a kind that needs another one first is no way out.
     let mut allowed_types = ctx.policy.allowed_types.clone();
     allowed_types.retain(|kind| enrollment::may_enroll(&draft.next, ctx, *kind, None).is_ok());
     Verdict::EnrollmentRequired(EnrollmentRequired { ticket, allowed_types })
-}
-
-/// Keeps a ticket; the oldest makes room.
-pub(crate) fn add_ticket(draft: &mut Draft, ticket: Ticket) {
-    let tickets = &mut draft.next.tickets;
-    tickets.push(ticket);
-    let surplus = tickets.len().saturating_sub(Ticket::MAX_OPEN);
-    tickets.drain(..surplus);
 }
 
 /// What spares a login its challenge: trust in the identity provider, or a remembered client.

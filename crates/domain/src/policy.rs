@@ -31,9 +31,6 @@ pub enum AuthenticatorType {
 }
 
 impl AuthenticatorType {
-    /// Every one.
-    pub const ALL: [Self; 4] = [Self::Totp, Self::Sms, Self::SecurityKey, Self::RecoveryCode];
-
     /// The contract's name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,7 +43,14 @@ impl AuthenticatorType {
 
     /// The one with exactly that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        let kind = match name {
+            "TOTP" => Self::Totp,
+            "SMS" => Self::Sms,
+            "SECURITY_KEY" => Self::SecurityKey,
+            "RECOVERY_CODE" => Self::RecoveryCode,
+            _ => return None,
+        };
+        Some(kind)
     }
 
     /// Whether guessing its codes is charged and locks it. Recovery codes and security keys cannot be guessed (R15).

@@ -7,17 +7,14 @@ use crate::actor::{Actor, Principal};
 use crate::change::{ActorChange, Decision};
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
+use crate::enrollment::{self, IssuedTicket};
 use crate::event::{Event, EventType};
 use crate::ids::TicketId;
-use crate::login::add_ticket;
 use crate::policy::{DelegatedAction, Delegation, FirstEnrollment, Grant, ProofKind};
 use crate::presented::PresentedProof;
 use crate::proof::{self, ProofField, Proofs};
 use crate::requirement;
-use crate::secret::SecretString;
-use crate::time::Timestamp;
-use crate::token;
-use crate::user::{Authenticator, ClientClaims, DirectoryEntry, Standing, Ticket, TicketIssuer, UserState};
+use crate::user::{Authenticator, ClientClaims, DirectoryEntry, Standing, TicketIssuer, UserState};
 
 /// An actor with what this service knows of them.
 #[derive(Debug, Clone, Copy)]
@@ -42,15 +39,6 @@ pub struct Delegated<'a> {
     /// Whether only to say what would happen: no proof is evaluated, nobody need have approved yet, and nothing is
     /// committed (ruling 6). Who is named as the second person is looked at.
     pub preview: bool,
-}
-
-/// A ticket that a manager hands over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssuedTicket {
-    /// The ticket's token.
-    pub ticket: SecretString,
-    /// When it is gone.
-    pub expire_time: Timestamp,
 }
 
 /// Makes a member enroll anew: everything old is dead, the result is "must enroll" and never "off" (B41, R35).
@@ -134,14 +122,11 @@ pub fn issue_ticket(
         if draft.next.is_on() {
             return Err(Denial::AuthenticatorExists);
         }
-        let expire_time = ctx.now.plus(Ticket::MANAGER_LIFETIME);
-        let epoch = draft.next.epoch;
         draft.next.tickets.retain(|older| older.issuer != TicketIssuer::Manager);
-        let ticket =
-            Ticket { id, issuer: TicketIssuer::Manager, expire_time, epoch, client: ClientClaims::default() };
-        add_ticket(draft, ticket);
+        // Whoever will use it is not known, and so no device.
+        let issued = enrollment::issue_ticket(draft, ctx, id, TicketIssuer::Manager, ClientClaims::default());
         draft.lead_owner(Event::new(EventType::TicketIssued).with("justification", command.justification));
-        Ok(IssuedTicket { ticket: token::ticket(&ctx.digests.tokens, ctx.user, epoch, id), expire_time })
+        Ok(issued)
     })
 }
 

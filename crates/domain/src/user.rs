@@ -161,17 +161,6 @@ impl UserState {
         self.recovery.as_ref().map_or(0, RecoverySet::remaining)
     }
 
-    /// Ways that could answer a challenge, by kind, without duplicates.
-    pub fn methods(&self) -> Vec<AuthenticatorType> {
-        let mut kinds: Vec<_> = self.active().map(Authenticator::kind).collect();
-        if self.recovery_codes_remaining() > 0 {
-            kinds.push(AuthenticatorType::RecoveryCode);
-        }
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
-    }
-
     /// Raises the epoch: every challenge, ticket, remembered client and pending enrollment is dead (R34).
     pub(crate) fn raise_epoch(&mut self) {
         self.epoch = self.epoch.next();

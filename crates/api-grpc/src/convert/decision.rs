@@ -116,8 +116,8 @@ fn method(method: &Method) -> v1::ChallengeMethod {
 fn enrollment_required(required: &EnrollmentRequired) -> v1::EnrollmentRequired {
     let ticket = required.ticket.as_ref();
     v1::EnrollmentRequired {
-        enrollment_ticket: ticket.map(|(ticket, _)| ticket.expose().to_owned()).unwrap_or_default(),
-        expire_time: ticket.map(|(_, expire_time)| timestamp(*expire_time)),
+        enrollment_ticket: ticket.map(|issued| issued.ticket.expose().to_owned()).unwrap_or_default(),
+        expire_time: ticket.map(|issued| timestamp(issued.expire_time)),
         allowed_types: required
             .allowed_types
             .iter()

@@ -8,8 +8,11 @@ use countersign_ports::EventRecord;
 use countersign_testkit::fixtures;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tonic::{Code, Status};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 const THERE: &str = "self-service-code";
 const STRANGER: &str = "spiffe://test/stranger";
@@ -201,8 +204,17 @@ impl TokenVerifier for Credulous {
     }
 }
 
-/// R42, R49: those who are not configured have one room together, however many names they have; a caller who is has its own,
-/// and finds the tenant that is there behind any number of made-up ones.
+/// How many errors were logged.
+struct Errors(Arc<AtomicU32>);
+
+impl<S: Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.fetch_add(u32::from(*event.metadata().level() == Level::ERROR), Ordering::SeqCst);
+    }
+}
+
+/// R42, R49: those who are not configured have one room together, however many names they have, and what there was no room for
+/// is an alarm, once; a caller who is has its own, and the tenant that is there is told behind any number of made-up ones.
 #[tokio::test]
 async fn strangers_and_names_of_no_tenant_hide_no_denial() {
     let elsewhere = Tenants::Only([fixtures::tenant("elsewhere")].into());
@@ -225,6 +237,13 @@ async fn strangers_and_names_of_no_tenant_hide_no_denial() {
     let of_strangers = records.iter().filter(|record| record.caller.as_str().starts_with("stranger-"));
     assert_eq!(of_strangers.count(), 256);
     assert_eq!(records.last().unwrap().caller.as_str(), ELSEWHERE);
+    let errors = Arc::new(AtomicU32::new(0));
+    let layer = Errors(Arc::clone(&errors));
+    let _counting = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    for _ in 0..2 {
+        world.app.tell_denials(false).await;
+        assert_eq!(errors.load(Ordering::SeqCst), 1);
+    }
 }
 
 /// R37, R42: a policy that asks less of users, without the scope for it, is a denial of the tenant's record too.

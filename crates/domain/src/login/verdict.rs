@@ -1,6 +1,7 @@
 //! What a login is told. Data only: the deciding is done in the parent module.
 
 use crate::clients::ClientToken;
+use crate::enrollment::IssuedTicket;
 use crate::ids::AuthenticatorId;
 use crate::policy::AuthenticatorType;
 use crate::recovery::IssuedCodes;
@@ -252,8 +253,8 @@ impl Method {
 /// A user who must enroll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnrollmentRequired {
-    /// The ticket and its expiry; none where a manager issues it.
-    pub ticket: Option<(SecretString, Timestamp)>,
+    /// None where a manager issues it.
+    pub ticket: Option<IssuedTicket>,
     /// Kinds that may be enrolled.
     pub allowed_types: Vec<AuthenticatorType>,
 }

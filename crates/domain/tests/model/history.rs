@@ -433,7 +433,7 @@ impl History {
             }
             Ok(Verdict::EnrollmentRequired(stop)) => {
                 let ticket = stop.ticket.is_some();
-                self.tickets.extend(stop.ticket.map(|(ticket, _)| ticket));
+                self.tickets.extend(stop.ticket.map(|issued| issued.ticket));
                 Said::MustEnroll { ticket }
             }
             Ok(Verdict::Allowed(allowed)) => {

@@ -23,7 +23,7 @@ fn stopped() -> (World, SecretString) {
 
 fn stop(world: &mut World, login: &CheckLogin) -> SecretString {
     let Ok(Verdict::EnrollmentRequired(stop)) = world.check(login) else { panic!("{:?}", world.kinds()) };
-    stop.ticket.expect("the login issues a ticket").0
+    stop.ticket.expect("the login issues a ticket").ticket
 }
 
 /// Begins and confirms with the right code by what right ever.

@@ -81,10 +81,10 @@ pub(super) fn encode(letter: &Letter, rendered: &Rendered) -> Result<Vec<u8>, se
         Principal::Operator(name) => Actor::Operator(name),
         Principal::Job(name) => Actor::Job(name),
     };
-    let authenticator = event.event.authenticator.map(|(id, kind)| Authenticator {
-        authenticator_id: id.to_string(),
-        r#type: kind.name(),
-    });
+    let authenticator = event
+        .event
+        .authenticator
+        .map(|(id, kind)| Authenticator { authenticator_id: id.to_string(), r#type: kind.name() });
     let told = Event {
         event_id: event.id.to_string(),
         r#type: event.event.kind.name(),

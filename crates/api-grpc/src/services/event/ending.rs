@@ -79,7 +79,11 @@ impl Page {
         Ending {
             next_page: end.filter(|_| has_next).map(|end| Mark { end, follow }),
             // Where nothing was shown, following begins where the search did.
-            resume: follow.map_or(LogPlace::From(self.start_time), LogPlace::After),
+            resume: match (follow, self.start_time) {
+                (Some(position), _) => LogPlace::After(position),
+                (None, Some(time)) => LogPlace::Since(time),
+                (None, None) => LogPlace::Oldest,
+            },
         }
     }
 }
@@ -108,7 +112,7 @@ mod tests {
             let ending = Page { start_time, end_time, before, shown, is_cut, stopped_at }.ending();
             (ending.next_page, ending.resume)
         };
-        let (oldest, start) = (LogPlace::From(None), LogPlace::From(Some(START)));
+        let (oldest, start) = (LogPlace::Oldest, LogPlace::Since(START));
         let after = |position| LogPlace::After(at(position));
         let all = (false, false);
         let [from, until, within] = [(true, false), (false, true), (true, true)];

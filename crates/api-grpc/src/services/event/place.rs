@@ -15,8 +15,10 @@ const MAX_LEN: usize = 128;
 /// Where to go on reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogPlace {
-    /// With the first event at or after this time; with the oldest where there is none.
-    From(Option<Timestamp>),
+    /// With the oldest event.
+    Oldest,
+    /// With the first event at or after this time.
+    Since(Timestamp),
     /// Behind this event.
     After(EventPosition),
 }
@@ -64,15 +66,15 @@ impl LogPlace {
     /// This place, or behind that event where that is further.
     pub(super) fn forward(self, position: EventPosition) -> Self {
         match self {
-            Self::From(_) => Self::After(position),
+            Self::Oldest | Self::Since(_) => Self::After(position),
             Self::After(end) => Self::After(end.max(position)),
         }
     }
 
     fn fields(self, restores: u64) -> Vec<u8> {
         match self {
-            Self::From(None) => vec![OLDEST],
-            Self::From(Some(time)) => [vec![TIME], time.unix_micros().to_be_bytes().to_vec()].concat(),
+            Self::Oldest => vec![OLDEST],
+            Self::Since(time) => [vec![TIME], time.unix_micros().to_be_bytes().to_vec()].concat(),
             Self::After(end) if restores == 0 => [vec![POSITION], bytes(end)].concat(),
             Self::After(end) => [vec![RESTORED], restores.to_be_bytes().to_vec(), bytes(end)].concat(),
         }
@@ -81,10 +83,10 @@ impl LogPlace {
     /// The place, and for a position after how many restores it was given. A time is the same after any.
     fn read(fields: &[u8]) -> Option<(Self, Option<u64>)> {
         match fields.split_first()? {
-            (&OLDEST, []) => Some((Self::From(None), None)),
+            (&OLDEST, []) => Some((Self::Oldest, None)),
             (&TIME, time) => {
                 let micros = i64::from_be_bytes(time.try_into().ok()?);
-                Some((Self::From(Some(Timestamp::from_unix_micros(micros))), None))
+                Some((Self::Since(Timestamp::from_unix_micros(micros)), None))
             }
             (&POSITION, end) => Some((Self::After(position(end)?), Some(0))),
             (&RESTORED, rest) => {
@@ -130,8 +132,8 @@ mod tests {
         let keys = DigestKeys::new([(KeyId(1), SecretBytes::new(vec![7; 32]))].into()).unwrap();
         let [acme, other] = ["acme", "other"].map(|id| TenantId::parse(id).unwrap());
         let places = [
-            LogPlace::From(None),
-            LogPlace::From(Some(Timestamp::from_unix_micros(-5))),
+            LogPlace::Oldest,
+            LogPlace::Since(Timestamp::from_unix_micros(-5)),
             LogPlace::After(EventPosition { transaction: u64::MAX, number: 3 }),
         ];
         let log = |tenant| Log { tenant, restores: 3 };
@@ -157,7 +159,7 @@ mod tests {
         {
             let position = LogPlace::After(EventPosition { transaction: 7, number: 1 }).token(&keys, before);
             assert_eq!(LogPlace::open(&keys, after, &position), Err(Refused::Restored));
-            let time = LogPlace::From(Some(Timestamp::from_unix_micros(5))).token(&keys, before);
+            let time = LogPlace::Since(Timestamp::from_unix_micros(5)).token(&keys, before);
             assert!(LogPlace::open(&keys, after, &time).is_ok());
         }
     }

@@ -122,8 +122,8 @@ pub(super) async fn watch(
 
     let (tenant, filter, checkpoint) = (tenant?, filter?, checkpoint?);
     let place = match start? {
-        From::LogPlace(place) => place,
-        From::Token(token) => {
+        Begin::At(place) => place,
+        Begin::Behind(token) => {
             let place = LogPlace::open(&app.digests().tokens, log(app, &tenant), &token);
             place.map_err(|refused| match refused {
                 Refused::Foreign => resume_token_invalid(),
@@ -162,31 +162,32 @@ pub(super) async fn watch(
 
 /// Whether others stand between the events that are wanted from this place on.
 fn is_part(filter: &Filter, place: LogPlace) -> bool {
-    filter.is_some() || matches!(place, LogPlace::From(Some(_)))
+    filter.is_some() || matches!(place, LogPlace::Since(_))
 }
 
 /// Where a request wants to start.
-enum From {
-    LogPlace(LogPlace),
-    Token(String),
+enum Begin {
+    At(LogPlace),
+    /// Where the token says.
+    Behind(String),
 }
 
-fn start(fields: &mut Fields, start: Option<Start>, now: Timestamp) -> Parsed<From> {
+fn start(fields: &mut Fields, start: Option<Start>, now: Timestamp) -> Parsed<Begin> {
     match start {
         None => fields.refuse("start", "must be one of resume_token, start_time and oldest"),
         Some(Start::ResumeToken(token)) if token.is_empty() || token.len() > MAX_TOKEN => {
             fields.refuse("resume_token", "must have 1 to 128 characters")
         }
-        Some(Start::ResumeToken(token)) => Ok(From::Token(token)),
+        Some(Start::ResumeToken(token)) => Ok(Begin::Behind(token)),
         Some(Start::StartTime(time)) => {
             let time = fields.timestamp("start_time", time)?;
             if time > now.plus(CLOCK_LEEWAY) {
                 return fields.refuse("start_time", "must not be more than 60 seconds ahead");
             }
             // Of a clock that is ahead of ours, "from now on" is from now on.
-            Ok(From::LogPlace(LogPlace::From(Some(time.min(now)))))
+            Ok(Begin::At(LogPlace::Since(time.min(now))))
         }
-        Some(Start::Oldest(true)) => Ok(From::LogPlace(LogPlace::From(None))),
+        Some(Start::Oldest(true)) => Ok(Begin::At(LogPlace::Oldest)),
         Some(Start::Oldest(false)) => fields.refuse("oldest", "must be true"),
     }
 }
@@ -287,14 +288,15 @@ impl Watch {
     fn advance_to(&mut self, stopped_at: Option<EventPosition>) {
         let Some(position) = stopped_at else { return };
         match self.place {
-            LogPlace::From(Some(_)) => self.looked = Some(position),
-            LogPlace::From(None) | LogPlace::After(_) => self.place = self.place.forward(position),
+            LogPlace::Since(_) => self.looked = Some(position),
+            LogPlace::Oldest | LogPlace::After(_) => self.place = self.place.forward(position),
         }
     }
 
     fn query(&self) -> EventQuery {
         let (start_time, after) = match self.place {
-            LogPlace::From(time) => (time, self.looked),
+            LogPlace::Oldest => (None, None),
+            LogPlace::Since(time) => (Some(time), self.looked),
             LogPlace::After(position) => (None, Some(position)),
         };
         EventQuery {
