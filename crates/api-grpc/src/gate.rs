@@ -242,6 +242,7 @@ fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
             scope,
             is_streaming: method.is_server_streaming(),
             tenant_field: field("tenant_id"),
+            user_field: field("user_id"),
             challenge_field: field("challenge"),
             counted: OfMethod::default(),
         };

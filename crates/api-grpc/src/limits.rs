@@ -13,7 +13,7 @@ use crate::failure::{Failure, incident};
 use crate::options::Options;
 use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
-use countersign_domain::ids::CallerId;
+use countersign_domain::ids::{CallerId, TenantId, UserRef};
 use fair::{Bounds, Full, Places};
 use futures::{FutureExt as _, poll};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -49,6 +49,14 @@ const DENIED_READ: Duration = Duration::from_secs(1);
 /// Methods that take larger requests than the others, as their documentation says.
 const LARGER: [(&str, usize); 1] = [("/countersign.v1.DirectoryService/BatchPutUsers", 1 << 20)];
 
+/// Methods that wait for a gateway of text messages, which may be slow.
+const DELIVERING: [&str; 2] =
+    ["/countersign.v1.LoginService/SendChallengeCode", "/countersign.v1.AccountService/BeginSmsEnrollment"];
+
+/// Calls of one user that wait for their turn or are at work: far more than people make, and half of the places that their
+/// tenant has by default. A user's calls are worked on one after the other, so that more would hold places and do nothing.
+const OF_ONE_USER: usize = 16;
+
 /// The limits of all calls together.
 #[derive(Debug)]
 pub(crate) struct Limits {
@@ -65,6 +73,10 @@ pub(crate) struct Limits {
     /// What is left of the requests of calls that were refused.
     rests: Rests,
     places: Places,
+    /// Calls about each user.
+    users: Shares<UserRef>,
+    /// Calls that may wait for a gateway, by tenant.
+    delivering: Shares<TenantId>,
     /// By caller; those without an entry have no rate.
     rates: HashMap<CallerId, Mutex<Bucket>>,
     start: Instant,
@@ -75,6 +87,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _in_flight: OwnedSemaphorePermit,
+    _user: Option<Share<UserRef>>,
+    _delivering: Option<Share<TenantId>>,
     _place: Option<Place>,
 }
 
@@ -112,6 +126,8 @@ impl Limits {
         let of_caller = limits.max_in_flight_per_tenant.min(in_flight.div_ceil(2));
         let unfinished = options.caller_ids().map(|id| (id, Semaphore::new(of_caller)));
         let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
+        // A gateway that does not answer leaves most places to calls that need none, those of its tenant and those of others.
+        let (delivering, of_tenant) = (limits.max_at_work / 4, limits.max_at_work_per_tenant / 2);
         Self {
             max_deadline: limits.max_deadline,
             default_deadline: limits.default_deadline,
@@ -122,6 +138,8 @@ impl Limits {
             unfinished_denied: Shares::new(UNFINISHED_DENIED),
             rests: Rests::new(),
             places: Places::new(bounds),
+            users: Shares::with_most(usize::MAX, OF_ONE_USER),
+            delivering: Shares::with_most(delivering.max(1), of_tenant.max(1)),
             rates: rates.collect(),
             start: Instant::now(),
             denied: AtomicU64::new(0),
@@ -162,14 +180,33 @@ impl Limits {
 
     /// Room to read a call, or the answer that there is none, at once.
     pub(crate) fn enter(&self) -> Result<Permit, Failure> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        permit.map(|permit| Permit { _in_flight: permit, _place: None }).map_err(|_| overloaded())
+        let in_flight = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded())?;
+        Ok(Permit { _in_flight: in_flight, _user: None, _delivering: None, _place: None })
     }
 
-    /// The turn to work of a call of that party, or the answer that it will not come in time.
-    pub(crate) async fn turn(&self, permit: Permit, party: Party) -> Result<Permit, Failure> {
+    /// The turn to work of a call of that party, about that user where it is about one; or the answer that it will not come
+    /// in time.
+    pub(crate) async fn turn(
+        &self,
+        permit: Permit,
+        path: &str,
+        (party, user): (Party, Option<UserRef>),
+    ) -> Result<Permit, Failure> {
+        let user = user.map(|user| {
+            let text = "there are more calls about this user than one may have";
+            self.users.take(&user).ok_or_else(|| overloaded().quota("user", text))
+        });
+        let user = user.transpose()?;
+        let delivering = match &party {
+            Party::Tenant(tenant) if DELIVERING.contains(&path) => {
+                let text = "the tenant has more text messages on their way than it may";
+                let share = self.delivering.take(tenant);
+                Some(share.ok_or_else(|| overloaded().quota("text messages", text))?)
+            }
+            _ => None,
+        };
         let place = self.places.take(party, self.max_wait).await.map_err(|Full| overloaded())?;
-        Ok(Permit { _place: Some(place), ..permit })
+        Ok(Permit { _user: user, _delivering: delivering, _place: Some(place), ..permit })
     }
 
     /// Room for a call of that caller to wait for the rest of its request, or the answer that there is none.
@@ -316,6 +353,15 @@ mod tests {
                 headers.insert("grpc-timeout", HeaderValue::from_bytes(header.as_bytes()).unwrap());
             }
             assert_eq!(limits(1).deadline(&headers), expected, "{header:?}");
+        }
+    }
+
+    /// A method that is not the contract's would have no bound.
+    #[test]
+    fn the_methods_with_bounds_of_their_own_are_there() {
+        let methods: Vec<_> = countersign_api::method_scopes().into_iter().map(|(path, _)| path).collect();
+        for path in LARGER.iter().map(|(path, _)| *path).chain(DELIVERING) {
+            assert!(methods.iter().any(|method| method == path), "{path}");
         }
     }
 

@@ -135,6 +135,7 @@ mod tests {
             scope: "call".to_owned(),
             is_streaming: false,
             tenant_field: None,
+            user_field: None,
             challenge_field: None,
             counted: OfMethod::default(),
         };

@@ -1,43 +1,55 @@
-//! Which tenant a request is about, read before the request is: for the order in which calls are worked on, and for the
-//! record of denied ones. Nothing is decided by it that the handlers do not check again.
+//! Whom a request is about, read before the request is: for the order in which calls are worked on, and for the record of
+//! denied ones. Nothing is decided by it that the handlers do not check again.
 
 use crate::caller::Method;
 use crate::limits::PREFIX;
 use countersign_application::Application;
-use countersign_domain::ids::TenantId;
+use countersign_domain::ids::{TenantId, UserId, UserRef};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// No tenant and no challenge is longer.
+/// No tenant, no user and no challenge is longer.
 const MAX_LEN: usize = 512;
 
-/// The tenant that the request names, itself or in its challenge, if it does so well-formed.
-pub(crate) fn tenant(app: &Application, method: &Method, body: &[u8]) -> Option<TenantId> {
+/// Whom a request is about.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) tenant: TenantId,
+    /// The one user, where it is about one and names them well-formed.
+    pub(crate) user: Option<UserId>,
+}
+
+/// Whom the request names, itself or in its challenge, if it names a tenant well-formed.
+pub(crate) fn about(app: &Application, method: &Method, body: &[u8]) -> Option<About> {
     if body.first() != Some(&0) {
         return None;
     }
     let message = body.get(PREFIX..)?;
-    if let Some(field) = method.tenant_field {
-        return TenantId::parse(text(message, field)?).ok();
+    if method.tenant_field.is_some() {
+        let [tenant, user] = texts(message, [method.tenant_field, method.user_field])?;
+        let user = user.and_then(|user| UserId::parse(user).ok());
+        return Some(About { tenant: TenantId::parse(tenant?).ok()?, user });
     }
-    let challenge = text(message, method.challenge_field?)?;
-    Some(app.open_challenge(challenge)?.user.tenant)
+    let [challenge] = texts(message, [method.challenge_field])?;
+    let UserRef { tenant, user } = app.open_challenge(challenge?)?.user;
+    Some(About { tenant, user: Some(user) })
 }
 
-/// The text in a field of the message; the last one counts, as in every protocol buffer.
-fn text(mut message: &[u8], field: u32) -> Option<&str> {
-    let mut found = None;
+/// The texts in these fields of the message; the last one of each counts, as in every protocol buffer.
+fn texts<const N: usize>(mut message: &[u8], fields: [Option<u32>; N]) -> Option<[Option<&str>; N]> {
+    let mut found = [None; N];
     while !message.is_empty() {
         let (number, wire) = decode_key(&mut message).ok()?;
-        if number != field || wire != WireType::LengthDelimited {
+        let wanted = fields.iter().position(|field| *field == Some(number));
+        let Some(place) = wanted.filter(|_| wire == WireType::LengthDelimited) else {
             skip_field(wire, number, &mut message, DecodeContext::default()).ok()?;
             continue;
-        }
+        };
         let len = usize::try_from(decode_varint(&mut message).ok()?).ok()?;
         let (value, rest) = message.split_at_checked(len)?;
         message = rest;
-        found = (len <= MAX_LEN).then(|| str::from_utf8(value).ok()).flatten();
+        found[place] = (len <= MAX_LEN).then(|| str::from_utf8(value).ok()).flatten();
     }
-    found
+    Some(found)
 }
 
 #[cfg(test)]
@@ -45,6 +57,11 @@ mod tests {
     use super::*;
     use countersign_api::v1::GetStatusRequest;
     use prost::Message as _;
+
+    /// The one text of that field.
+    fn text(message: &[u8], field: u32) -> Option<&str> {
+        texts(message, [Some(field)])?[0]
+    }
 
     /// What is read is what the message says, the last of several; what is cut short or too long says nothing.
     #[test]
@@ -57,6 +74,8 @@ mod tests {
         let bytes = request.encode_to_vec();
         assert_eq!(text(&bytes, 1), Some("acme"));
         assert_eq!(text(&bytes, 99), None);
+        let user = "u".repeat(300);
+        assert_eq!(texts(&bytes, [Some(1), None, Some(2)]), Some([Some("acme"), None, Some(&*user)]));
         let twice =
             [bytes.clone(), GetStatusRequest { tenant_id: "b".to_owned(), ..request }.encode_to_vec()];
         assert_eq!(text(&twice.concat(), 1), Some("b"));

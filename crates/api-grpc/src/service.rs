@@ -10,12 +10,12 @@ use crate::limits::{Limits, Party, RequestBody, expired};
 use crate::metrics::{self, InFlight};
 use crate::open::Open;
 use crate::options::{Options, SetupError};
-use crate::peek;
+use crate::peek::{self, About};
 use crate::services::{self, Services};
 use crate::trace;
 use countersign_api::v1::ErrorReason;
 use countersign_application::{Application, DeniedCall};
-use countersign_domain::ids::{CallerId, TenantId};
+use countersign_domain::ids::{CallerId, TenantId, UserRef};
 use futures::FutureExt;
 use http_body_util::Full;
 use std::convert::Infallible;
@@ -205,7 +205,7 @@ impl Shared {
             let permit = limits.enter()?;
             let (mut parts, body) = request.into_parts();
             let body = limits.whole(&caller.method.path, body, || limits.unfinished(&caller.id)).await?;
-            let permit = limits.turn(permit, party(app, &caller, &body)).await?;
+            let permit = limits.turn(permit, &caller.method.path, behind(app, &caller, &body)).await?;
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::new(Full::new(body)));
             let shared = Arc::clone(&shared);
@@ -228,10 +228,10 @@ impl Shared {
         self.limits.count_denied(reason);
         if let (Some(caller), Some(reason), Some(method)) = (caller, reason, method)
             && let Some(body) = self.limits.whole_of_denied(&caller, &method.path, request.into_body()).await
-            && let Some(tenant) = peek::tenant(&self.app, method, &body)
+            && let Some(about) = peek::about(&self.app, method, &body)
         {
-            tracing::Span::current().record("tenant_id", tenant.as_str());
-            self.note(tenant, caller, reason, method, trace_id);
+            tracing::Span::current().record("tenant_id", about.tenant.as_str());
+            self.note(about.tenant, caller, reason, method, trace_id);
         }
         status
     }
@@ -257,11 +257,16 @@ impl Shared {
 }
 
 /// Whose turn a call takes: its tenant's, so that tenants do not wait for each other; its caller's where the tenant is
-/// not known, or not the caller's to speak for.
-fn party(app: &Application, caller: &CallerContext, body: &[u8]) -> Party {
-    let tenant = peek::tenant(app, &caller.method, body);
-    let granted = tenant.filter(|tenant| caller.grants.holds_for(&caller.method.scope, tenant));
-    granted.map_or_else(|| Party::Caller(caller.id.clone()), Party::Tenant)
+/// not known, or not the caller's to speak for. And the user of the tenant whom it is about, where it is about one.
+fn behind(app: &Application, caller: &CallerContext, body: &[u8]) -> (Party, Option<UserRef>) {
+    let about = peek::about(app, &caller.method, body);
+    match about.filter(|about| caller.grants.holds_for(&caller.method.scope, &about.tenant)) {
+        Some(About { tenant, user }) => {
+            let user = user.map(|user| UserRef { tenant: tenant.clone(), user });
+            (Party::Tenant(tenant), user)
+        }
+        None => (Party::Caller(caller.id.clone()), None),
+    }
 }
 
 /// An answer as it is, unless it is an error without a reason. Ours all have one; these are the framework's, which could

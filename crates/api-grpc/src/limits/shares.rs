@@ -1,5 +1,6 @@
-//! Places that no caller can fill: each may have no more than are free beside it. Alone it has half of them, and whoever
-//! comes next finds as many as there are left to halve (R66). For what is few and long; calls have `fair`.
+//! Places that no caller can fill: each may have no more than are free beside it, and no more than a bound. Alone it has half
+//! of them, and whoever comes next finds as many as there are left to halve (R66). Whoever finds none does not wait; those who
+//! wait for their turn have `fair`.
 
 use countersign_domain::ids::CallerId;
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ pub(crate) struct Shares<K: Eq + Hash = CallerId>(Arc<Inner<K>>);
 #[derive(Debug)]
 struct Inner<K> {
     places: usize,
+    most: usize,
     taken: Mutex<Taken<K>>,
 }
 
@@ -38,23 +40,29 @@ impl<K: Eq + Hash> Clone for Shares<K> {
 
 impl<K: Eq + Hash> Shares<K> {
     pub(crate) fn new(places: usize) -> Self {
-        let taken = Taken { all: 0, by_caller: HashMap::new() };
-        Self(Arc::new(Inner { places, taken: Mutex::new(taken) }))
+        Self::with_most(places, places)
     }
 
-    /// A place for that caller, unless it has as many as are free.
+    /// The same, of which each has so many at most.
+    pub(crate) fn with_most(places: usize, most: usize) -> Self {
+        let taken = Taken { all: 0, by_caller: HashMap::new() };
+        Self(Arc::new(Inner { places, most, taken: Mutex::new(taken) }))
+    }
+
+    /// A place for that caller, unless it has as many as are free, or as it may have.
     pub(crate) fn take(&self, caller: &K) -> Option<Share<K>>
     where
         K: Clone,
     {
         let mut taken = self.taken();
-        let free = self.0.places.saturating_sub(taken.all);
-        let own = taken.by_caller.get(caller).copied().unwrap_or_default();
-        if own >= free {
-            return None;
+        let Taken { all, by_caller } = &mut *taken;
+        let most = self.0.places.saturating_sub(*all).min(self.0.most);
+        match by_caller.get_mut(caller) {
+            Some(own) if *own < most => *own += 1,
+            None if most > 0 => _ = by_caller.insert(caller.clone(), 1),
+            Some(_) | None => return None,
         }
-        taken.all += 1;
-        taken.by_caller.insert(caller.clone(), own + 1);
+        *all += 1;
         Some(Share { shares: self.clone(), caller: caller.clone() })
     }
 
@@ -94,5 +102,17 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| shares.take(&callers[4])).collect::<Vec<_>>().len(), 4);
         assert_eq!(shares.taken().all, 0);
         assert!(shares.taken().by_caller.is_empty());
+    }
+
+    /// R66: beyond its bound one has no place, however many are free.
+    #[test]
+    fn each_has_no_more_than_its_bound() {
+        let shares = Shares::with_most(8, 2);
+        let mut held = Vec::new();
+        for (own, expected) in [("a", 2), ("b", 2), ("c", 2), ("d", 1), ("e", 1), ("f", 0)] {
+            let before = held.len();
+            held.extend(std::iter::from_fn(|| shares.take(&own)));
+            assert_eq!(held.len() - before, expected, "{own}");
+        }
     }
 }

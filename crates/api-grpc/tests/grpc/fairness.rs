@@ -1,9 +1,12 @@
 //! Turns, shares and rates: one tenant's or caller's storm and the others (R66).
 
-use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, limited, reason};
+use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, code, limited, reason};
+use async_trait::async_trait;
+use countersign_api::v1;
 use countersign_api_grpc::{Options, Rate};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
+use countersign_ports::{SmsError, SmsSender, TextMessage};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -244,4 +247,88 @@ async fn denied_requests_that_never_end_leave_room_for_others() {
     world.app.drained().await;
     let told = world.events(STORM, &[EventType::CallerDenied]).await;
     assert_eq!(told.iter().map(|event| event.caller.as_str()).collect::<Vec<_>>(), ["spiffe://test/another"]);
+}
+
+/// R49, R66: calls about one user, which are worked on one after the other, fill a part of the places only. More are turned
+/// away, and other users of the tenant are not.
+#[tokio::test(start_paused = true)]
+async fn calls_about_one_user_leave_room_for_others() {
+    let setting = Setting::new(limited(callers([]), |limits| limits.max_in_flight = 1_000)).await;
+    let ann = Person::new(STORM, "ann").check(&setting.world, None);
+    let calls = (0..300).map(|_| {
+        let (mut login, request) = (setting.client.login.clone(), ann.clone());
+        tokio::spawn(async move { login.check_login(request).await })
+    });
+    let calls: Vec<_> = calls.collect();
+    setting.until_committing(1).await;
+    let bob = Person::new(STORM, "bob");
+    for _ in 0..3 {
+        setting.client.account.clone().get_status(bob.get_status(&setting.world)).await.unwrap();
+    }
+    setting.gate.add_permits(calls.len());
+    let answers = futures::future::join_all(calls).await.into_iter().map(Result::unwrap);
+    let (answered, refused): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
+    assert_eq!((answered.len(), refused.len()), (16, 284));
+    for status in refused.into_iter().map(Result::unwrap_err) {
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+        assert_eq!(status.get_details_quota_failure().unwrap().violations[0].subject, "user");
+        assert!(status.get_details_retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
+    }
+    setting.login(STORM, "ann").await.unwrap().unwrap();
+}
+
+/// A gateway that does not answer.
+struct Silent;
+
+#[async_trait]
+impl SmsSender for Silent {
+    async fn send(&self, _: &TextMessage) -> Result<(), SmsError> {
+        std::future::pending().await
+    }
+}
+
+/// R66: calls that wait for a gateway of text messages fill a part of the places only: logins that need none go through, of
+/// the same tenant and of another one.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_does_not_answer_leaves_room_for_logins() {
+    let options = limited(callers([]), |limits| {
+        limits.max_at_work = 16;
+        limits.max_at_work_per_tenant = 8;
+    });
+    let world = World::with_gateway_and(Arc::new(Silent), options);
+    world.tenant(Preset::SelfServicePassword).await;
+    let storm = Preset::SelfServicePassword.id();
+    world.tenant_with(CALM, Preset::SelfServicePassword, |_| ()).await;
+    let client = world.client().await;
+    let mut people = Vec::new();
+    for tenant in [storm, CALM] {
+        let person = Person::new(tenant, "ann");
+        people.push((person.enroll(&world, &client).await.app, person));
+    }
+    let sends = (0..40).map(|index| {
+        let person = Person::new(storm, &format!("s{index}"));
+        let request = v1::BeginSmsEnrollmentRequest {
+            tenant_id: person.tenant.clone(),
+            user_id: person.user.clone(),
+            authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(&world))),
+            phone_number: format!("+55119876543{index:02}"),
+            ..v1::BeginSmsEnrollmentRequest::default()
+        };
+        let mut account = client.account.clone();
+        tokio::spawn(async move { account.begin_sms_enrollment(request).await })
+    });
+    let sends: Vec<_> = sends.collect();
+    for _ in 0..3 {
+        for (app, person) in &people {
+            let proof = Some(code(app.code_at(world.now())));
+            let verdict = person.login(&world, &client, proof).await;
+            assert!(matches!(verdict, v1::login_decision::Verdict::Allowed(_)), "{verdict:?}");
+        }
+        world.next_step();
+    }
+    let answers = futures::future::join_all(sends).await.into_iter().map(|send| send.unwrap().unwrap_err());
+    let reasons: Vec<_> = answers.map(|status| reason(&status)).collect();
+    let told = |expected: &str| reasons.iter().filter(|reason| *reason == expected).count();
+    // Of a quarter of the places one tenant has half.
+    assert_eq!((told("DEADLINE_EXPIRED"), told("OVERLOADED")), (2, 38), "{reasons:?}");
 }

@@ -101,6 +101,11 @@ impl World {
         Self::with_all(options(callers([])), Some(gateway))
     }
 
+    /// The same within these limits.
+    pub(crate) fn with_gateway_and(gateway: Arc<dyn SmsSender>, options: Options) -> Self {
+        Self::with_all(options, Some(gateway))
+    }
+
     fn with_all(options: Options, text_messages: Option<Arc<dyn SmsSender>>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let faulty = Arc::new(FaultyStore {
