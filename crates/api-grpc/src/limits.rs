@@ -47,7 +47,8 @@ const UNFINISHED_DENIED: usize = 64;
 const DENIED_READ: Duration = Duration::from_secs(1);
 
 /// Methods that take larger requests than the others, as their documentation says.
-const LARGER: [(&str, usize); 1] = [("/countersign.v1.DirectoryService/BatchPutUsers", 1 << 20)];
+const LARGER: [(&str, usize); 1] = [(BATCH_PUT_USERS, 1 << 20)];
+pub(crate) const BATCH_PUT_USERS: &str = "/countersign.v1.DirectoryService/BatchPutUsers";
 
 /// Methods that wait for a gateway of text messages, which may be slow.
 const DELIVERING: [&str; 2] =
@@ -66,6 +67,8 @@ pub(crate) struct Limits {
     max_wait: Duration,
     /// Calls that are read, wait or are at work.
     in_flight: Arc<Semaphore>,
+    /// Those of them that may be larger, by caller: together they take no more memory than all others may.
+    larger: Shares,
     /// Calls of each caller whose request has begun and not ended.
     unfinished: HashMap<CallerId, Semaphore>,
     /// The same of calls that are denied, whose callers need not be known.
@@ -87,6 +90,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Permit {
     _in_flight: OwnedSemaphorePermit,
+    _larger: Option<Share>,
     _user: Option<Share<UserRef>>,
     _delivering: Option<Share<TenantId>>,
     _place: Option<Place>,
@@ -126,6 +130,8 @@ impl Limits {
         let of_caller = limits.max_in_flight_per_tenant.min(in_flight.div_ceil(2));
         let unfinished = options.caller_ids().map(|id| (id, Semaphore::new(of_caller)));
         let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
+        let largest = LARGER.iter().map(|(_, bytes)| *bytes).max().unwrap_or(1);
+        let larger = limits.max_in_flight.saturating_mul(limits.max_request_bytes) / largest;
         // A gateway that does not answer leaves most places to calls that need none, those of its tenant and those of others.
         let (delivering, of_tenant) = (limits.max_at_work / 4, limits.max_at_work_per_tenant / 2);
         Self {
@@ -134,6 +140,7 @@ impl Limits {
             max_request_bytes: limits.max_request_bytes,
             max_wait: limits.max_wait,
             in_flight: Arc::new(Semaphore::new(in_flight)),
+            larger: Shares::new(larger.max(1)),
             unfinished: unfinished.collect(),
             unfinished_denied: Shares::new(UNFINISHED_DENIED),
             rests: Rests::new(),
@@ -178,10 +185,21 @@ impl Limits {
         })
     }
 
-    /// Room to read a call, or the answer that there is none, at once.
-    pub(crate) fn enter(&self) -> Result<Permit, Failure> {
+    /// Room to read a call of that caller, or the answer that there is none, at once.
+    pub(crate) fn enter(&self, path: &str, caller: &CallerId) -> Result<Permit, Failure> {
         let in_flight = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded())?;
-        Ok(Permit { _in_flight: in_flight, _user: None, _delivering: None, _place: None })
+        let is_larger = LARGER.iter().any(|(method, _)| *method == path);
+        let larger = is_larger.then(|| {
+            let text = "the caller has more of the larger requests under way than it may";
+            self.larger.take(caller).ok_or_else(|| overloaded().quota("caller", text))
+        });
+        Ok(Permit {
+            _in_flight: in_flight,
+            _larger: larger.transpose()?,
+            _user: None,
+            _delivering: None,
+            _place: None,
+        })
     }
 
     /// The turn to work of a call of that party, about that user where it is about one; or the answer that it will not come
@@ -332,6 +350,10 @@ mod tests {
         Limits::new(&Options { limits, ..Options::new(Callers::Loopback) })
     }
 
+    fn enter(limits: &Limits) -> Result<Permit, Failure> {
+        limits.enter("", &CallerId::parse("caller").unwrap())
+    }
+
     /// R66: a caller's deadline is honoured up to the bound; a malformed one counts as absent.
     #[test]
     fn deadlines_are_honoured_and_capped() {
@@ -369,11 +391,11 @@ mod tests {
     #[tokio::test]
     async fn panics_are_caught() {
         let limits = limits(1);
-        let place = limits.enter().unwrap();
+        let place = enter(&limits).unwrap();
         let result = place.run(async { panic!("in a test") }).await;
         let failure: Failure = result.map(|(): ()| ()).unwrap_err();
         assert_eq!(failure.reason(), ErrorReason::InternalError);
-        assert!(limits.enter().is_ok());
+        assert!(enter(&limits).is_ok());
     }
 
     /// R66: a call whose caller left keeps its place until it is done.
@@ -381,11 +403,11 @@ mod tests {
     async fn an_abandoned_call_keeps_its_place() {
         let limits = limits(1);
         let (finish, finished) = tokio::sync::oneshot::channel::<()>();
-        let place = limits.enter().unwrap();
+        let place = enter(&limits).unwrap();
         let mut call = Box::pin(place.run(finished));
         assert!(futures::poll!(&mut call).is_pending());
         drop(call);
-        assert_eq!(limits.enter().unwrap_err().reason(), ErrorReason::Overloaded);
+        assert_eq!(enter(&limits).unwrap_err().reason(), ErrorReason::Overloaded);
         finish.send(()).unwrap();
         let place = Arc::clone(&limits.in_flight).acquire_owned().await;
         assert!(place.is_ok());

@@ -52,6 +52,22 @@ fn texts<const N: usize>(mut message: &[u8], fields: [Option<u32>; N]) -> Option
     Some(found)
 }
 
+/// Whether the message has that field more than so many times. What comes after the last one that counts is not looked at,
+/// and need not be right.
+pub(crate) fn has_more(body: &[u8], field: u32, most: usize) -> bool {
+    let (mut message, mut count) = (body.get(PREFIX..).unwrap_or_default(), 0);
+    while let Ok((number, wire)) = decode_key(&mut message) {
+        count += usize::from(number == field);
+        if count > most {
+            return true;
+        }
+        if skip_field(wire, number, &mut message, DecodeContext::default()).is_err() {
+            return false;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +99,19 @@ mod tests {
         assert_eq!(text(&bytes[..20], 1), None);
         let long = GetStatusRequest { tenant_id: "a".repeat(513), ..GetStatusRequest::default() };
         assert_eq!(text(&long.encode_to_vec(), 1), None);
+    }
+
+    /// R47: a field is counted for as far as the message can be read, and no further than it matters.
+    #[test]
+    fn a_field_is_counted() {
+        let mut body = vec![0; PREFIX];
+        body.extend([0x12, 0x00].repeat(3));
+        for (most, expected) in [(0, true), (2, true), (3, false)] {
+            assert_eq!(has_more(&body, 2, most), expected, "{most}");
+        }
+        assert!(!has_more(&body, 1, 0));
+        body.push(0xff);
+        assert!(has_more(&body, 2, 2) && !has_more(&body, 2, 3));
+        assert!(!has_more(&[], 2, 0));
     }
 }

@@ -202,9 +202,10 @@ impl Shared {
         };
         let call = async move {
             let Self { limits, app, .. } = &*shared;
-            let permit = limits.enter()?;
+            let permit = limits.enter(&caller.method.path, &caller.id)?;
             let (mut parts, body) = request.into_parts();
             let body = limits.whole(&caller.method.path, body, || limits.unfinished(&caller.id)).await?;
+            services::bound(&caller.method.path, &body)?;
             let permit = limits.turn(permit, &caller.method.path, behind(app, &caller, &body)).await?;
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::new(Full::new(body)));

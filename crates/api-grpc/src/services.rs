@@ -20,6 +20,7 @@ mod team;
 
 use account::AccountHandlers;
 use directory::DirectoryHandlers;
+pub(crate) use directory::bound;
 use event::EventHandlers;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use event::{FuzzedLog, FuzzedPlace};

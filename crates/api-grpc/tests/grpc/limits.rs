@@ -43,6 +43,43 @@ async fn large_requests_are_refused_with_the_limit() {
     }
 }
 
+const BATCH_PUT_USERS: &str = "/countersign.v1.DirectoryService/BatchPutUsers";
+
+/// R47, R66: requests that may be larger than others take places of their own, so few that they need no more memory than all
+/// others together; logins find room beside them.
+#[tokio::test(start_paused = true)]
+async fn larger_requests_have_places_of_their_own() {
+    // As large as 64 of 32 KiB are two of 1 MiB, of which one caller leaves one.
+    let (world, client, ann, _) = enrolled(limited(callers([]), |limits| limits.max_in_flight = 64)).await;
+    let raw = Raw(client.channel.clone());
+    let calls = (0..3).map(|_| raw.call_without_end(BATCH_PUT_USERS));
+    let mut calls = Box::pin(futures::future::join_all(calls));
+    assert!(futures::poll!(&mut calls).is_pending());
+    client.login.clone().check_login(ann.check(&world, None)).await.unwrap();
+    let told: Vec<_> = calls.await.into_iter().map(|call| reason(&call.unwrap_err())).collect();
+    assert_eq!(told.iter().filter(|reason| *reason == "OVERLOADED").count(), 2, "{told:?}");
+    assert_eq!(told.iter().filter(|reason| *reason == "DEADLINE_EXPIRED").count(), 1, "{told:?}");
+    let status = raw.call(BATCH_PUT_USERS, Vec::new()).await.unwrap_err();
+    assert_eq!(reason(&status), "FIELD_INVALID", "there is room again");
+}
+
+/// R47: too many users are refused before they are decoded, which what comes behind them here could not be.
+#[tokio::test]
+async fn too_many_users_are_not_decoded() {
+    let world = World::new();
+    let raw = Raw(world.client().await.channel);
+    for (users, expected) in [(500, "REQUEST_MALFORMED"), (501, "FIELD_INVALID"), (500_000, "FIELD_INVALID")]
+    {
+        let mut message = [0x12, 0x00].repeat(users);
+        message.push(0xff);
+        let status = raw.call(BATCH_PUT_USERS, message).await.unwrap_err();
+        assert_eq!(reason(&status), expected, "{users}");
+        let bad = status.get_details_bad_request();
+        let field = bad.map(|bad| bad.field_violations[0].field.clone());
+        assert_eq!(field.as_deref(), (expected == "FIELD_INVALID").then_some("users"), "{users}");
+    }
+}
+
 /// R66: one call more than may be worked on is turned away at once, with a time to come back.
 #[tokio::test]
 async fn overload_is_told_at_once() {
