@@ -4,6 +4,7 @@ use super::App;
 use super::app::unix_seconds;
 use super::failure::reason;
 use countersign_api::v1;
+use tokio::sync::Semaphore;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use v1::account_service_client::AccountServiceClient;
@@ -137,16 +138,20 @@ impl User {
         Ok(decision.verdict.expect("a verdict"))
     }
 
-    /// The verdict on a login with this code, however long it takes: where there is no answer in time, the same request
-    /// is made again, which has no second effect. `number` tells the requests of one user apart.
+    /// The verdict on a login with this code, however long it takes: where there is no answer in time, or no room, the same
+    /// request is made again, which has no second effect. `number` tells the requests of one user apart.
     pub(crate) async fn login_at_last(&self, code: &str, number: usize) -> Result<Verdict, Status> {
         let request_id = format!("00000000-0000-4000-8000-{number:012x}");
         let request = v1::CheckLoginRequest { request_id, ..self.to_check(Some(code)) };
+        let mut again = None;
         loop {
             match self.check(request.clone()).await {
                 Ok(decision) => return Ok(decision.verdict.expect("a verdict")),
                 Err(status) if is_late(&status) => {}
                 Err(status) => return Err(status),
+            }
+            if again.is_none() {
+                again = Some(AGAIN.acquire().await.expect("nobody closes it"));
             }
         }
     }
@@ -162,6 +167,9 @@ impl User {
         Ok(response.into_inner().decision.and_then(|decision| decision.verdict).expect("a verdict"))
     }
 }
+
+/// Those who ask again, all others waiting for them: a service with a thousand of them does nothing but turn them away.
+static AGAIN: Semaphore = Semaphore::const_new(4);
 
 /// Whether this is no answer but the advice to ask again.
 fn is_late(status: &Status) -> bool {
