@@ -1,7 +1,7 @@
 //! What users do to their own: read the status, enroll, rename, remove, switch off, recovery codes, remembered clients.
 
 use crate::changed::{Changed, as_owner, with_status};
-use crate::engine::{Device, Etag, Snapshot, Subject};
+use crate::engine::{Device, Snapshot, Subject};
 use crate::{Answer, AppError, Application, Encode, Meta};
 use countersign_domain::actor::Actor;
 use countersign_domain::authenticators::{self, Gone};
@@ -10,22 +10,14 @@ use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{
     self, Authority, BeginSecurityKey, BeginTotp, BegunSecurityKey, BegunTotp, Confirm, Confirmed,
 };
-use countersign_domain::ids::{AuthenticatorId, TicketId, UserRef, Version};
+use countersign_domain::etag::Etag;
+use countersign_domain::ids::{AuthenticatorId, TicketId, UserRef};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::proof::Proofs;
 use countersign_domain::recovery::{self, IssuedCodes};
 use countersign_domain::status::{self, Status};
 use countersign_domain::text::DisplayName;
 use countersign_domain::token::{self, Opened};
-
-/// A status as read.
-#[derive(Debug, Clone)]
-pub struct StatusView {
-    /// The status.
-    pub status: Status,
-    /// The version that it was read at: the etag.
-    pub version: Option<Version>,
-}
 
 pub(crate) fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
     match authority {
@@ -41,17 +33,13 @@ fn proofs(actor: &Actor, code: Option<PresentedProof>) -> Proofs {
 
 impl Application {
     /// Reads the status of a user, for themself.
-    pub async fn status(
-        &self,
-        user: &UserRef,
-        actor: &Actor,
-    ) -> Result<Result<StatusView, Denial>, AppError> {
+    pub async fn status(&self, user: &UserRef, actor: &Actor) -> Result<Result<Status, Denial>, AppError> {
         if !actor.is(&user.user) {
             return Ok(Err(Denial::ActorNotSubject));
         }
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let ctx = self.0.context(user, &policy, now);
-        Ok(Ok(StatusView { status: status::status(&loaded.state, &ctx), version: loaded.version }))
+        Ok(Ok(status::status(&loaded.state, &ctx)))
     }
 
     /// Whose enrollment ticket this is; `None` where it is not one of ours.
@@ -166,14 +154,12 @@ impl Application {
         &self,
         user: &UserRef,
         actor: &Actor,
-    ) -> Result<Result<(StatusView, Gone), Denial>, AppError> {
+    ) -> Result<Result<Changed<Gone>, Denial>, AppError> {
         let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
         let ctx = self.0.context(user, &policy, now);
         let decision =
             as_owner(&loaded.state, &ctx, actor, || authenticators::preview_disable(&loaded.state, &ctx));
-        Ok(decision
-            .outcome
-            .map(|Changed { value, status }| (StatusView { status, version: loaded.version }, value)))
+        Ok(decision.outcome)
     }
 
     /// A new set of recovery codes.

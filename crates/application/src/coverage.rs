@@ -4,12 +4,12 @@
 mod sight;
 
 use crate::policies::InForce;
-use crate::{AppError, Application, StatusView};
+use crate::{AppError, Application};
 use countersign_domain::actor::Actor;
 use countersign_domain::coverage::{self, Coverage, Facts, FactsAt};
 use countersign_domain::denial::Denial;
 use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId, UserRef};
-use countersign_domain::status::{self, TwoFactorState};
+use countersign_domain::status::{self, Status, TwoFactorState};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{RESET_REQUEST_LIFETIME, ResetRequest, UserState};
 use countersign_ports::{ResetRequestQuery, StoreError, UserQuery};
@@ -26,7 +26,7 @@ pub struct MemberStatus {
     /// The user.
     pub user: UserId,
     /// Their status.
-    pub view: StatusView,
+    pub status: Status,
 }
 
 /// Which users to list; all of it narrows.
@@ -174,8 +174,7 @@ impl Application {
         let snapshot = self.0.snapshot(&subject).await?;
         let ctx = self.0.context(&subject, &snapshot.policy, at.unwrap_or(snapshot.now));
         let status = status::status(&snapshot.loaded.state, &ctx);
-        let view = StatusView { status, version: snapshot.loaded.version };
-        Ok((snapshot.loaded.state, MemberStatus { user: user.clone(), view }))
+        Ok((snapshot.loaded.state, MemberStatus { user: user.clone(), status }))
     }
 
     /// The tenant's policy as it is now.

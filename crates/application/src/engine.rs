@@ -8,7 +8,7 @@ mod road;
 mod settle;
 
 pub use arguments::Arguments;
-pub use command::{Answer, Done, Encode, Etag, Meta, Request};
+pub use command::{Answer, Done, Encode, Meta, Request};
 pub(crate) use command::{Counted, Device, Parties, States, Subject};
 pub use road::REPEAT_FOR;
 

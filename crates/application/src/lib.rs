@@ -38,13 +38,13 @@ mod team;
 mod tenants;
 
 pub use abilities::{Abilities, DelegatedAbility};
-pub use account::{Begun, StatusView};
+pub use account::Begun;
 pub use changed::Changed;
 pub use countersign_ports::{StoreError, error_chain};
 pub use coverage::{MemberStatus, StatusFilter};
 pub use denials::DeniedCall;
 pub use deps::Deps;
-pub use engine::{Answer, Application, Arguments, Done, Encode, Etag, Meta, REPEAT_FOR, Request};
+pub use engine::{Answer, Application, Arguments, Done, Encode, Meta, REPEAT_FOR, Request};
 pub use error::AppError;
 pub use explain::Question;
 pub use notices::{Dispatched, NoticeRules};

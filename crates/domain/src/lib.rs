@@ -46,6 +46,7 @@ pub mod denial;
 pub mod digest;
 pub mod directory;
 pub mod enrollment;
+pub mod etag;
 pub mod event;
 pub mod explain;
 pub mod ids;

@@ -4,8 +4,8 @@
 //! stands in the neighbouring modules.
 
 use crate::failure::{Failure, MAX_VIOLATIONS};
-use countersign_application::Etag;
-use countersign_domain::ids::{RequestId, Version};
+use countersign_domain::etag::Etag;
+use countersign_domain::ids::RequestId;
 use countersign_domain::time::Timestamp;
 use std::fmt::Display;
 use tonic::Status;
@@ -117,15 +117,15 @@ impl Fields {
         })
     }
 
-    /// The etag of a status: `v` and a version, `v0` for a user who was never stored.
+    /// The etag of a status: `v` and a number. Nodes of an earlier version, which wrote the version of a row in this form,
+    /// read it and find it out of date, as theirs is here.
     pub(crate) fn etag(&mut self, text: &str) -> Parsed<Option<Etag>> {
         self.optional("etag", text, |text| {
             let digits = text.strip_prefix('v').filter(|digits| {
                 (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
             });
-            let version = digits.and_then(|digits| digits.parse::<u64>().ok());
-            let version = version.ok_or("must be the etag of a status, as it was read")?;
-            Ok::<_, &'static str>(Etag((version > 0).then_some(Version(version))))
+            let number = digits.and_then(|digits| digits.parse().ok());
+            number.map(Etag).ok_or("must be the etag of a status, as it was read")
         })
     }
 
@@ -156,21 +156,21 @@ impl Fields {
     }
 }
 
-/// The etag of a version, as [`Fields::etag`] reads it.
-pub(crate) fn etag_text(version: Option<Version>) -> String {
-    format!("v{}", version.map_or(0, |version| version.0))
+/// An etag as [`Fields::etag`] reads it.
+pub(crate) fn etag_text(etag: Etag) -> String {
+    format!("v{}", etag.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// An etag reads back as the version that it was written from, and nothing else is one.
+    /// An etag reads back as what it was written from, and nothing else is one.
     #[test]
     fn etags_read_back() {
-        for version in [None, Some(Version(1)), Some(Version(u64::MAX))] {
+        for etag in [0, 1, u64::MAX].map(Etag) {
             let mut fields = Fields::default();
-            assert_eq!(fields.etag(&etag_text(version)).unwrap(), Some(Etag(version)));
+            assert_eq!(fields.etag(&etag_text(etag)).unwrap(), Some(etag));
             fields.finish().unwrap();
         }
         for bad in ["12", "v", "v+1", "v-1", "V1", "v1 ", "v99999999999999999999", "v000000000000000000001"] {

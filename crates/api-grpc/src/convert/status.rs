@@ -5,18 +5,15 @@ use super::fields::etag_text;
 use super::time::{count, timestamp};
 use crate::status::reason;
 use countersign_api::v1;
-use countersign_domain::ids::{AuthenticatorId, UserId, Version};
+use countersign_domain::etag::Etag;
+use countersign_domain::ids::{AuthenticatorId, UserId};
 use countersign_domain::status::{Availability, Status};
 use countersign_domain::user::{Authenticator, PendingEnrollment, RememberedClient, Standing};
 
 mod device_name;
 
-/// The status of a user at a version.
-pub(crate) fn two_factor_status(
-    user: &UserId,
-    status: &Status,
-    version: Option<Version>,
-) -> v1::TwoFactorStatus {
+/// The status of a user.
+pub(crate) fn two_factor_status(user: &UserId, status: &Status) -> v1::TwoFactorStatus {
     v1::TwoFactorStatus {
         user_id: user.as_str().to_owned(),
         state: enums::two_factor_state(status.state).into(),
@@ -31,7 +28,7 @@ pub(crate) fn two_factor_status(
         recommended: status.recommended,
         locked_until_time: status.locked_until.map(timestamp),
         actions: status.actions.iter().map(action).collect(),
-        etag: etag_text(version),
+        etag: etag_text(Etag::of(&status.user)),
     }
 }
 

@@ -10,7 +10,7 @@ use countersign_api::v1;
 use countersign_application::{Abilities, DelegatedAbility, StatusFilter};
 use countersign_domain::coverage::Coverage;
 use countersign_domain::denial::Denial;
-use countersign_domain::ids::{TeamId, UserId, Version};
+use countersign_domain::ids::{TeamId, UserId};
 use countersign_domain::policy::DelegatedAction;
 use countersign_domain::status::{Status, TwoFactorState};
 use countersign_domain::user::ResetRequest;
@@ -38,15 +38,10 @@ pub(crate) fn filter(fields: &mut Fields, filter: Option<v1::StatusFilter>) -> P
 }
 
 /// A member's status, with what the actor may do to them.
-pub(crate) fn member_status(
-    user: &UserId,
-    status: &Status,
-    version: Option<Version>,
-    abilities: &Abilities,
-) -> v1::TwoFactorStatus {
+pub(crate) fn member_status(user: &UserId, status: &Status, abilities: &Abilities) -> v1::TwoFactorStatus {
     v1::TwoFactorStatus {
         actions: abilities.over(user, status).iter().map(action).collect(),
-        ..two_factor_status(user, status, version)
+        ..two_factor_status(user, status)
     }
 }
 

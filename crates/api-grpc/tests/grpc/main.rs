@@ -9,6 +9,7 @@ mod administration;
 mod bounds;
 mod denials;
 mod errors;
+mod etags;
 mod fairness;
 mod flow;
 mod gate;

@@ -3,9 +3,8 @@
 use super::arguments::Arguments;
 use countersign_domain::actor::{Actor, Principal, RecordedActor};
 use countersign_domain::denial::Denial;
-use countersign_domain::ids::{
-    CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef, Version,
-};
+use countersign_domain::etag::Etag;
+use countersign_domain::ids::{CallerId, ChallengeId, EventId, PolicyRevision, RequestId, TicketId, UserRef};
 use countersign_domain::login::CheckLogin;
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::secret::SecretBytes;
@@ -62,8 +61,6 @@ pub struct Done<T> {
     pub event: EventId,
     /// The policy that decided.
     pub policy_revision: PolicyRevision,
-    /// The user's version after the commit: their etag.
-    pub version: Option<Version>,
     /// When it was decided.
     pub time: Timestamp,
 }
@@ -110,10 +107,6 @@ pub(crate) enum Counted {
     /// The one that the user has for the challenge.
     Challenge(SendCode),
 }
-
-/// The version that a caller looked at; `None` inside for a user who was never stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Etag(pub Option<Version>);
 
 /// The states that a decision is given.
 pub(crate) struct States<'a> {

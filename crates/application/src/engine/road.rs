@@ -12,7 +12,8 @@ use countersign_domain::change::Decision;
 use countersign_domain::context::Context;
 use countersign_domain::denial::Denial;
 use countersign_domain::digest::Digest;
-use countersign_domain::ids::{EventId, Version};
+use countersign_domain::etag::Etag;
+use countersign_domain::ids::EventId;
 use countersign_domain::secret::SecretBytes;
 use countersign_domain::sms::budget::{self, SendCounts};
 use countersign_domain::sms::sending;
@@ -98,7 +99,7 @@ where
             let reply = same.then(|| earlier.reply.clone()).ok_or(AppError::RequestIdReused)?;
             return Ok(Round::Answered(Answer::Repeated(reply)));
         }
-        if subject.etag.is_some_and(|etag| etag.0 != loaded.version) {
+        if subject.etag.is_some_and(|etag| etag != Etag::of(&loaded.state)) {
             return Err(AppError::EtagMismatch);
         }
         let policy = inner.policies.get(&subject.user.tenant, loaded.policy_revision).await?;
@@ -147,13 +148,8 @@ where
         let decision = decide(&states, ctx, source);
         let (outcome, decision) = decision.split();
         let event = source.event();
-        let outcome = outcome.map(|value| Done {
-            value,
-            event,
-            policy_revision: loaded.policy_revision,
-            version: version_after(&loaded, &decision.next),
-            time: now,
-        });
+        let outcome =
+            outcome.map(|value| Done { value, event, policy_revision: loaded.policy_revision, time: now });
         let told_actor = decision.actor.as_ref().is_some_and(|actor| !actor.events.is_empty());
         if decision.events.is_empty() && !told_actor {
             // A denial that charges nothing and tells nothing leaves no trace to commit.
@@ -177,11 +173,4 @@ impl Inner {
         let ended = self.deps.users.commit(change).await;
         self.settle(&tenant, event, ended).await
     }
-}
-
-fn version_after(loaded: &Loaded, next: &UserState) -> Option<Version> {
-    if *next == loaded.state {
-        return loaded.version;
-    }
-    Some(loaded.version.map_or(Version(1), Version::next))
 }

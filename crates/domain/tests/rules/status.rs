@@ -4,6 +4,7 @@ use crate::common::{DAY, FIRST, MINUTE, Phone, SECOND, World, name, secs};
 use countersign_domain::clients::Revocation;
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
+use countersign_domain::etag::Etag;
 use countersign_domain::login::CheckLogin;
 use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind, ProofStage, Replace};
 use countersign_domain::presented::PresentedProof;
@@ -241,4 +242,53 @@ fn the_status_tells_the_lock() {
     assert_eq!(world.status().locked_until, Some(world.now.plus(secs(30))));
     world.pass(secs(30));
     assert_eq!(world.status().locked_until, None);
+}
+
+/// An etag lasts while a user proves themself, wrongly and rightly, and with what a page reads of the state; what a page
+/// shows of the second factor changes it, each thing by itself.
+#[test]
+fn an_etag_is_of_what_a_page_shows() {
+    let mut world = World::with(Preset::MandatoryManaged, |p| {
+        p.recovery_codes.enabled = true;
+        p.recovery_codes.issue_on_enable = true;
+        p.recovery_codes.reissue_on_use = false;
+    });
+    let nobody = Etag::of(&world.state);
+    world.begun();
+    assert_eq!(Etag::of(&world.state), nobody, "beginning is nothing yet");
+    let (phone, codes) = world.enroll_with_codes();
+    let other = world.enroll();
+    let before = Etag::of(&world.state);
+    assert_ne!(before, nobody);
+    let wrong = world.wrong();
+    world.check(&world.login_with(wrong)).unwrap();
+    world.challenged();
+    world.log_in(phone.code(world.now));
+    world.log_in(PresentedProof::Recovery(codes.unwrap().codes[0].clone()));
+    assert_eq!(Etag::of(&world.state), before);
+    assert_eq!(Etag::of(&world.status().user), before);
+
+    let changed = |change: &dyn Fn(&mut World)| {
+        let mut world = world.clone();
+        change(&mut world);
+        Etag::of(&world.state)
+    };
+    let id = world.id_of(&other);
+    let etags = [
+        before,
+        changed(&|world| world.rename(id, &name("Work phone")).unwrap()),
+        changed(&|world| world.state.authenticators[1].named = true),
+        changed(&|world| world.state.authenticators[0].standing = Standing::Disabled { since: world.now }),
+        changed(&|world| world.state.authenticators[1].standing = Standing::Disabled { since: world.now }),
+        changed(&|world| world.state.authenticators.truncate(1)),
+        changed(&|world| world.state.authenticators.clear()),
+        changed(&|world| {
+            world.enroll();
+        }),
+        changed(&|world| world.state.recovery = None),
+        changed(&|world| world.state.state_since = Some(world.now)),
+    ];
+    for (index, etag) in etags.iter().enumerate() {
+        assert!(!etags[..index].contains(etag), "change {index} shows in no etag of its own");
+    }
 }

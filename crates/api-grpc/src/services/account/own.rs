@@ -6,19 +6,14 @@ use crate::convert::status::two_factor_status;
 use crate::failure::Failure;
 use crate::services::shared::done;
 use countersign_api::v1;
-use countersign_application::{Application, Changed, Done, StatusView};
+use countersign_application::{Application, Changed, Done};
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::text::AccountLabel;
 use tonic::Status;
 
-/// The status as read.
-pub(super) fn status_of(user: &UserId, view: &StatusView) -> v1::TwoFactorStatus {
-    two_factor_status(user, &view.status, view.version)
-}
-
 /// The status right after a change.
 pub(super) fn status_after<T>(user: &UserId, done: &Done<Changed<T>>) -> v1::TwoFactorStatus {
-    two_factor_status(user, &done.value.status, done.version)
+    two_factor_status(user, &done.value.status)
 }
 
 /// Where advice can be read in full: the tenant's own page. Read before the change, since the answer is made while it

@@ -40,8 +40,7 @@ pub(super) async fn list(
     let arguments = list_arguments(&caller, &user);
     let list = List { keys: &app.digests().tokens, arguments: &arguments };
     let after = list.position(&message.page_token)?;
-    let view = read(app.status(&user, &actor).await, &caller, Site::OWN)?;
-    let mut clients = view.status.user.clients;
+    let mut clients = read(app.status(&user, &actor).await, &caller, Site::OWN)?.user.clients;
     clients.sort_by_key(position);
     if let Some(after) = after {
         clients.retain(|client| position(client) > after);

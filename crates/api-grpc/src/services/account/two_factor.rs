@@ -1,17 +1,18 @@
 //! The second factor as a whole: its status, switching it off, its recovery codes.
 
 use super::Reply;
-use super::own::{advice_url, status_after, status_of};
+use super::own::{advice_url, status_after};
 use crate::caller::CallerContext;
 use crate::convert::fields::Fields;
 use crate::convert::recovery::{advice, recovery_codes};
+use crate::convert::status::two_factor_status;
 use crate::convert::{enums, parties};
 use crate::reply::{Change, retry};
 use crate::services::shared::read;
 use crate::services::{caller, subject};
 use crate::status::Site;
 use countersign_api::v1::{
-    Action, DisableTwoFactorRequest, DisableTwoFactorResponse, GenerateRecoveryCodesRequest,
+    self, Action, DisableTwoFactorRequest, DisableTwoFactorResponse, GenerateRecoveryCodesRequest,
     GenerateRecoveryCodesResponse, GetStatusRequest, GetStatusResponse,
 };
 use countersign_application::Application;
@@ -32,8 +33,8 @@ pub(super) async fn status(
     fields.finish()?;
 
     let (user, actor) = (user?, actor?);
-    let view = read(app.status(&user, &actor).await, &caller, Site::OWN)?;
-    Ok(Response::new(GetStatusResponse { status: Some(status_of(&user.user, &view)) }))
+    let status = read(app.status(&user, &actor).await, &caller, Site::OWN)?;
+    Ok(Response::new(GetStatusResponse { status: Some(two_factor_status(&user.user, &status)) }))
 }
 
 /// Switches the second factor off, or says what would happen.
@@ -77,11 +78,13 @@ async fn preview(
     actor: &Actor,
     url: &str,
 ) -> Reply<DisableTwoFactorResponse> {
-    let (view, gone) = read(app.preview_disable(user, actor).await, caller, Site::own(Action::Disable))?;
-    let disable = view.status.actions.iter().find(|action| action.action == OwnAction::Disable);
+    let preview = read(app.preview_disable(user, actor).await, caller, Site::own(Action::Disable))?;
+    let disable = preview.status.actions.iter().find(|action| action.action == OwnAction::Disable);
+    let status = two_factor_status(&user.user, &preview.status);
     Ok(Response::new(DisableTwoFactorResponse {
-        status: Some(status_of(&user.user, &view)),
-        advice: advice(&gone, &view.status, url),
+        // Nobody has read what only would be.
+        status: Some(v1::TwoFactorStatus { etag: String::new(), ..status }),
+        advice: advice(&preview.value, &preview.status, url),
         required_proofs: disable
             .map(|action| enums::proof_kinds(&action.required_proofs))
             .unwrap_or_default(),

@@ -150,8 +150,8 @@ where
     if validate_only {
         let preview = app.preview_on_member(user.clone(), action, command).await;
         let preview = read(preview, &caller, site(action.into()))?;
-        // What would be has no version, and so no etag.
-        let status = member_status(&user.user, &preview.status, None, &abilities);
+        let status = member_status(&user.user, &preview.status, &abilities);
+        // Nobody has read what only would be.
         let status = v1::TwoFactorStatus { etag: String::new(), ..status };
         let required_proofs = proof_kinds(&preview.required_proofs);
         let second_approver_required = preview.needs_second_approver;
@@ -162,7 +162,7 @@ where
         .answer(
             |meta, encode| app.act_on_member(meta, user, action, command, encode),
             move |done| {
-                let status = member_status(&member, &done.value.status, done.version, &abilities);
+                let status = member_status(&member, &done.value.status, &abilities);
                 Ok(Outcome { status, required_proofs: Vec::new(), second_approver_required: false }.into())
             },
         )

@@ -56,7 +56,7 @@ fn users(fields: &mut Fields, ids: &[String]) -> Parsed<Vec<UserId>> {
 }
 
 fn status(member: &MemberStatus, abilities: &Abilities) -> countersign_api::v1::TwoFactorStatus {
-    member_status(&member.user, &member.view.status, member.view.version, abilities)
+    member_status(&member.user, &member.status, abilities)
 }
 
 /// Lists the statuses that the actor may see.
