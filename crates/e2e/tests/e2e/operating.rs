@@ -92,6 +92,15 @@ async fn a_policy_is_a_file(store: Store) {
     let unknown = desk.file("unknown.json", r#"{"totp": {"digit": 8}}"#);
     let told = desk.ends(64, &["policy", "apply", "--tenant", TENANT, &unknown]).await;
     assert!(told.contains("digit"), "{told}");
+    // A preset is taken over as it is printed, and the tenant's issuer stays.
+    let named = desk.file("named.json", r#"{"totp": {"issuer": "Acme"}}"#);
+    desk.done(&["policy", "apply", "--tenant", TENANT, &named]).await;
+    let preset =
+        desk.file("preset.json", &desk.done(&["policy", "get", "--preset", "mandatory-managed"]).await);
+    let told = desk.done(&["policy", "apply", "--tenant", TENANT, &preset]).await;
+    assert!(told.contains("disable.self_service: true -> false\n"), "{told}");
+    let told = desk.done(&["policy", "get", "--tenant", TENANT]).await;
+    assert!(told.contains("\"issuer\": \"Acme\""), "{told}");
     let told = desk.ends(64, &["policy", "get", "--preset", "none"]).await;
     assert!(told.contains("mandatory-managed"), "{told}");
     assert!(desk.ends(1, &["policy", "get", "--tenant", "nobody"]).await.contains("TENANT_NOT_FOUND"));

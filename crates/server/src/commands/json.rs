@@ -56,8 +56,20 @@ pub(super) fn parse<M: Named>(text: &str) -> Result<M, String> {
 
 /// A message over many lines, as a file has it.
 pub(super) fn pretty<M: Named>(message: &M) -> String {
-    let (descriptor, value) = (descriptor::<M>(), value_of(message));
-    let text = serde_json::to_string_pretty(&Ordered(&descriptor, &value));
+    lines::<M>(&value_of(message))
+}
+
+/// The same without one field of a section.
+pub(super) fn pretty_without<M: Named>(message: &M, (section, field): (&str, &str)) -> String {
+    let mut value = value_of(message);
+    if let Some(Value::Object(fields)) = value.get_mut(section) {
+        fields.remove(field);
+    }
+    lines::<M>(&value)
+}
+
+fn lines<M: Named>(value: &Value) -> String {
+    let text = serde_json::to_string_pretty(&Ordered(&descriptor::<M>(), value));
     text.map(|text| text + "\n").unwrap_or_default()
 }
 
@@ -142,8 +154,13 @@ impl Serialize for Ordered<'_> {
             Value::Object(members) => {
                 let mut map = serializer.serialize_map(None)?;
                 for field in descriptor.fields() {
-                    let member = members.get(field.name()).unwrap_or(&Value::Null);
                     let name = field.name();
+                    let member = match members.get(name) {
+                        Some(member) => member,
+                        None if field.supports_presence() => &Value::Null,
+                        // What is never `null` was left out.
+                        None => continue,
+                    };
                     if let Kind::Message(inner) = field.kind() {
                         map.serialize_entry(name, &Ordered(&inner, member))?;
                     } else {

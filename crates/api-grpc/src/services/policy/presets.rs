@@ -12,8 +12,8 @@ use countersign_domain::policy::Preset;
 use countersign_domain::text::Issuer;
 use tonic::{Request, Response};
 
-/// Stands for the issuer, which is the tenant's id when a tenant is created.
-const ISSUER: &str = "tenant-id";
+/// Stands for the issuer, which a preset leaves to each tenant and no document is without. It is told to nobody.
+const ISSUER: &str = "none";
 
 /// Lists the presets, by id.
 pub(super) fn list(
@@ -41,10 +41,14 @@ pub(super) fn list(
 }
 
 fn described(preset: Preset, issuer: Issuer) -> PolicyPreset {
+    let mut policy = policy_of(&preset.document(issuer));
+    if let Some(totp) = &mut policy.totp {
+        totp.issuer.clear();
+    }
     PolicyPreset {
         preset: preset.id().to_owned(),
         description: description(preset).to_owned(),
-        policy: Some(policy_of(&preset.document(issuer))),
+        policy: Some(policy),
     }
 }
 

@@ -69,6 +69,26 @@ async fn a_mask_decides_what_changes() {
     );
 }
 
+/// A preset names no issuer, so that nobody puts another one in the place of the tenant's by taking it over whole.
+#[tokio::test]
+async fn a_preset_leaves_the_issuer_to_the_tenant() {
+    let (_, mut desk) = tenant().await;
+    let before = desk.policy(TENANT).await;
+    let presets = desk.policy.list_policy_presets(v1::ListPolicyPresetsRequest::default()).await.unwrap();
+    let preset = presets.into_inner().presets.into_iter().find(|one| one.preset == "self-service-password");
+    let whole = preset.unwrap().policy.unwrap();
+    let careless = desk.policy.update_policy(update(TENANT, whole.clone(), &["*"])).await.unwrap_err();
+    assert_eq!(
+        (reason(&careless), fields(&careless)),
+        ("FIELD_INVALID".into(), vec!["policy.totp.issuer".into()])
+    );
+    let named = ["allowed_types", "totp.digits", "totp.past_steps"];
+    let done = desk.policy.update_policy(update(TENANT, whole, &named)).await.unwrap().into_inner();
+    let after = done.policy.unwrap();
+    assert_eq!(after.totp, before.totp);
+    assert_ne!(after.allowed_types, before.allowed_types);
+}
+
 /// R37: asking less of users needs a scope of its own, which names the fields; asking more does not.
 #[tokio::test]
 async fn asking_less_needs_its_own_scope() {

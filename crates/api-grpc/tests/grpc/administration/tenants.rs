@@ -176,6 +176,9 @@ async fn presets_are_listed_and_described() {
     ];
     assert_eq!(ids, expected);
     assert!(presets.iter().all(|preset| preset.description.len() > 80));
+    let mut issuers =
+        presets.iter().map(|preset| &*preset.policy.as_ref().unwrap().totp.as_ref().unwrap().issuer);
+    assert!(issuers.all(str::is_empty), "the issuer is the tenant's own");
     insta::assert_snapshot!("presets", compared(&presets));
 }
 

@@ -222,6 +222,18 @@ mod tests {
         assert!(text.find("\"requirement\"").unwrap() < text.find("\"challenge\"").unwrap(), "{text}");
     }
 
+    /// A field that is left out is in no mask, and what there is of the others, empty ones too, is printed as always.
+    #[test]
+    fn what_is_left_out_stays_as_it_is() {
+        let text = json::pretty_without(&Policy { notices: None, ..current() }, ("totp", "issuer"));
+        assert!(text.contains("\"notices\": null") && text.contains("\"digits\": 6"), "{text}");
+        let file = PolicyFile::parse(&text.replace("\"notices\": null", "\"notices\": {}")).unwrap();
+        assert!(file.paths().contains(&"totp.digits".to_owned()), "{:?}", file.paths());
+        assert!(!file.paths().contains(&"totp.issuer".to_owned()), "{:?}", file.paths());
+        let named = Policy { totp: Some(v1::TotpPolicy::default()), ..current() };
+        assert!(file.changes(&named).iter().all(|change| change.path != "totp.issuer"));
+    }
+
     /// What the service would tell otherwise than it is written is the same: the order of sets, and a span that is not there.
     #[test]
     fn other_ways_to_write_the_same_are_no_change() {
