@@ -14,9 +14,14 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a silent connection is asked whether it is still there, and how long that may take.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a call may take with all its attempts, where its caller says nothing else.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// After which silence a connection with open calls is asked whether it is still there, and how long that may take. Idle ones
+/// are not asked.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+// A connection that died without a word is known for dead while a call on it has time for another one.
+const _: () = assert!(KEEPALIVE.as_millis() + KEEPALIVE_TIMEOUT.as_millis() + 1_500 <= DEADLINE.as_millis());
 /// How often the files of a certificate are checked for changes, while there are calls.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -73,7 +78,7 @@ impl Builder {
             look_every: LOOK_EVERY,
             server_name: None,
             tokens: None,
-            deadline: Duration::from_secs(5),
+            deadline: DEADLINE,
             retry: Retry::default(),
         }
     }
@@ -116,7 +121,8 @@ impl Builder {
         self
     }
 
-    /// How long a call may take with all its attempts; 5 s unless said otherwise, and a day at most.
+    /// How long a call may take with all its attempts; 5 s unless said otherwise, and a day at most. It takes up to 3 s to find
+    /// out that a connection is dead which nobody has closed: a deadline below that ends with such a call.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -181,6 +181,25 @@ async fn a_deadline_that_passes_is_told() {
     assert!(matches!(error, Error::DeadlinePassed), "{error:?}");
 }
 
+/// R60: a connection that died without a word, as behind a failed machine or a firewall that forgot it, costs its calls
+/// nothing but time: they go on to another one under the same id. The deadline is long for a busy machine's sake, and ends
+/// before the 30 s that nobody may be silent for; that the default one is long enough is said with the figures.
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_left() {
+    let world = World::new(Options::new(Callers::Loopback)).await;
+    let direct = client(&world.address).await;
+    let app = world.enroll(&direct).await;
+    let proxy = Proxy::to(&world).await;
+    let through = client(&proxy.address).await.with_deadline(Duration::from_secs(25));
+    assert!(through.check_login(world.login()).await.unwrap().allowed().is_none());
+    let before = world.events(EventType::LoginAllowed).await;
+    proxy.mute();
+    let decision = through.check_login(world.login().code(&app.code_at(world.now()))).await.unwrap();
+    assert!(decision.allowed().is_some(), "{decision:?}");
+    assert_eq!(world.events(EventType::LoginAllowed).await - before, 1);
+    assert_eq!(world.events(EventType::LoginRefused).await, 0, "it was not taken for a replay");
+}
+
 /// R48: a deadline that no clock reaches is no reason to panic.
 #[tokio::test]
 async fn an_endless_deadline_is_bounded() {

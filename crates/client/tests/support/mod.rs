@@ -144,6 +144,8 @@ struct Shared {
 impl Proxy {
     pub(crate) async fn to(world: &World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// How often all connections fell silent.
+    mutes: AtomicUsize,
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             mode: AtomicU8::new(FORWARD),
@@ -159,6 +161,7 @@ impl Proxy {
             while let Ok((stream, _)) = listener.accept().await {
                 if proxied.mode.load(Ordering::SeqCst) != REFUSE {
                     tokio::spawn(Arc::clone(&proxied).forward(stream, target.clone()));
+            mutes: AtomicUsize::new(0),
                 }
             }
         });
@@ -197,6 +200,11 @@ impl Proxy {
     pub(crate) fn accept(&self) {
         self.set(FORWARD);
     }
+    /// Says nothing more on the connections that there are, without closing them. New ones are as ever.
+    pub(crate) fn mute(&self) {
+        self.shared.mutes.fetch_add(1, Ordering::SeqCst);
+    }
+
 
     fn set(&self, mode: u8) {
         self.shared.mode.store(mode, Ordering::SeqCst);
@@ -218,6 +226,7 @@ impl Shared {
                 if to_server.write_all(&buffer[..len]).await.is_err() {
                     break;
                 }
+        let mutes = self.mutes.load(Ordering::SeqCst);
             }
         };
         let answers = async {
@@ -232,6 +241,9 @@ impl Shared {
                         self.mode.store(FORWARD, Ordering::SeqCst);
                         break;
                     }
+                if self.mutes.load(Ordering::SeqCst) != mutes {
+                    continue;
+                }
                     HOLD => continue,
                     REFUSE => break,
                     _ => {}
