@@ -1,6 +1,6 @@
 //! Why a call has no answer, with the contract's reason where the service told one.
 
-use crate::Reason;
+use crate::{Reason, retry};
 use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -28,6 +28,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another moment may bring an answer: the service said so or was not reached, longer than it was tried for, or the
+    /// deadline passed. Whoever has time asks again, a change with the same `request_id`. What follows the log of events
+    /// goes on.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::DeadlinePassed) || retry::is_passing(self)
+    }
+
     /// The contract's reason, where the service told one that this version knows.
     pub fn reason(&self) -> Option<Reason> {
         match self {

@@ -33,7 +33,8 @@
 //! A certificate in files is shown anew when they are others. Tokens are asked for before every call.
 //!
 //! Every other method of the contract is called with its request, `client.call(v1::GetStatusRequest { … })`, and the log of
-//! events is followed with [`Client::watch_events`], which goes on by itself where a node stops.
+//! events is followed with [`Client::watch_events`], which goes on by itself where a connection ends or a node stops, and
+//! where it is asked again after an [`Error`] that may pass.
 
 mod call;
 mod client;

@@ -43,8 +43,15 @@ impl Retry {
     }
 }
 
-fn is_passing(error: &Error) -> bool {
+/// Whether a call is worth another attempt.
+pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
+        // Where nobody delivers text messages the service names no time to come back, and none helps.
+        Error::Refused(refusal)
+            if refusal.reason == Some(Reason::DeliveryUnavailable) && refusal.retry_after.is_none() =>
+        {
+            false
+        }
         Error::Refused(refusal) => {
             refusal.code == Code::Unavailable
                 || matches!(
@@ -88,6 +95,7 @@ mod tests {
             (Code::Unavailable, "STORE_UNAVAILABLE", true),
             (Code::Unavailable, "SHUTTING_DOWN", true),
             (Code::Unavailable, "SOMETHING_NEW", true),
+            (Code::Unavailable, "DELIVERY_UNAVAILABLE", false),
             (Code::Aborted, "CONTENDED", true),
             (Code::Aborted, "REQUEST_IN_PROGRESS", true),
             (Code::ResourceExhausted, "OVERLOADED", true),
@@ -102,11 +110,14 @@ mod tests {
         ] {
             let pause = retry.pause(&told(code, reason, None), 1);
             assert_eq!(pause.is_some(), expected, "{reason}");
+            assert_eq!(told(code, reason, None).may_pass(), expected, "{reason}");
         }
+        let failed = told(Code::Unavailable, "DELIVERY_UNAVAILABLE", Some(MILLIS(1)));
+        assert!(retry.pause(&failed, 1).is_some(), "a gateway that failed may do better");
         let broken = |code| retry.pause(&error::of(Status::new(code, "connection reset")), 1).is_some();
         assert!(broken(Code::Unavailable) && broken(Code::Unknown));
         assert!(!broken(Code::Unimplemented) && !broken(Code::DeadlineExceeded));
-        assert!(retry.pause(&Error::DeadlinePassed, 1).is_none());
+        assert!(retry.pause(&Error::DeadlinePassed, 1).is_none() && Error::DeadlinePassed.may_pass());
     }
 
     /// R60: pauses double up to their bound, the service's own word is honoured where it is longer, and attempts end.

@@ -33,7 +33,15 @@ impl Client {
     ///     ..Default::default()
     /// });
     /// loop {
-    ///     let batch = watch.next().await?;
+    ///     let batch = match watch.next().await {
+    ///         Ok(batch) => batch,
+    ///         // Nobody answers, longer than it is tried by itself: tell somebody, and go on.
+    ///         Err(error) if error.may_pass() => {
+    ///             eprintln!("{error}");
+    ///             continue;
+    ///         }
+    ///         Err(error) => return Err(error),
+    ///     };
     ///     // In one transaction: what the events do, and the token.
     ///     println!("{} events, up to {}", batch.events.len(), batch.resume_token);
     /// }
@@ -47,9 +55,10 @@ impl Client {
 impl Watch {
     /// The next batch of events, or a checkpoint, which has none. Store its `resume_token` together with what the events do.
     ///
-    /// Where the connection breaks or the node stops, it is begun again after what was given last, as often as [`Retry`]
-    /// says and within the deadline; no event is left out, and none comes twice. After an error it may be called again and
-    /// goes on there too, but after [`Reason::ResumeTokenExpired`] and [`Reason::ResumeTokenInvalid`] only a new watch does.
+    /// Where the connection breaks or reaches its age, or the node stops, it is begun again after what was given last, as
+    /// often as [`Retry`] says and within the deadline; no event is left out, and none comes twice. After an error it may be
+    /// called again and goes on there too, which is right wherever [`Error::may_pass`]; but after
+    /// [`Reason::ResumeTokenExpired`] and [`Reason::ResumeTokenInvalid`] only a new watch does.
     /// Waiting for it may be given up at any time; nothing is lost by that.
     ///
     /// [`Retry`]: crate::Retry

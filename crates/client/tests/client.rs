@@ -319,3 +319,41 @@ async fn the_log_is_followed_across_connections() {
     }
     assert_eq!(seen.len(), world.events(EventType::LoginAllowed).await);
 }
+
+/// R61: every stream ends with its connection, whose age is bounded; the watch of this client goes on in the next one, and
+/// leaves out nothing.
+#[tokio::test]
+async fn the_log_is_followed_past_the_age_of_connections() {
+    let age = Duration::from_millis(50);
+    let world = World::with_connection_age(Options::new(Callers::Loopback), age).await;
+    let client = client(&world.address).await;
+    let request = v1::WatchEventsRequest {
+        tenant_id: TENANT.to_owned(),
+        filter: Some(v1::EventFilter {
+            types: vec![v1::SecurityEventType::LoginAllowed.into()],
+            ..Default::default()
+        }),
+        start: Some(v1::watch_events_request::Start::Oldest(true)),
+        ..Default::default()
+    };
+    let mut watch = client.watch_events(request.clone());
+    let (mut told, mut seen) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        told.push(client.check_login(world.login()).await.unwrap().event_id);
+        while seen.len() < told.len() {
+            match watch.next().await {
+                Ok(batch) => seen.extend(batch.events.into_iter().map(|event| event.event_id)),
+                Err(error) => assert!(error.may_pass(), "{error:?}"),
+            }
+        }
+        // Begun after the watch's own, so that this one is over when it is.
+        let mut bare = loop {
+            let service = v1::event_service_client::EventServiceClient::new(client.channel());
+            if let Ok(opened) = { service }.watch_events(request.clone()).await {
+                break opened.into_inner();
+            }
+        };
+        while let Ok(Some(_)) = bare.message().await {}
+    }
+    assert_eq!(seen, told);
+}

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tonic::{Response, Status};
+use tonic_types::StatusExt as _;
 
 const ID: &str = "0192f0c1-2345-7678-9abc-def012345678";
 
@@ -34,6 +35,8 @@ const NOT_HERE: [&str; 3] = [
 struct Collected {
     page: String,
     reasons: BTreeSet<String>,
+    /// Those that did not say when to come back.
+    without_delay: BTreeSet<String>,
 }
 
 impl Collected {
@@ -43,6 +46,9 @@ impl Collected {
 
     fn add_status(&mut self, cause: &str, status: &Status) {
         self.reasons.insert(reason(status));
+        if status.get_details_retry_info().is_none() {
+            self.without_delay.insert(reason(status));
+        }
         writeln!(self.page, "{cause}\n  {}", Told(status).render()).unwrap();
     }
 }
@@ -446,13 +452,19 @@ async fn every_reason_is_told_as_the_contract_says() {
     for inside in ["10.0.0.7", "connection", "row-id-that-nobody-is-told", "negative step", "panics"] {
         assert!(!told.page.contains(inside), "{inside}");
     }
-    let promised: BTreeSet<_> = include_str!("../../../../docs/errors.md")
-        .split("\n## ")
-        .skip(1)
-        .map(|section| section.lines().next().unwrap().to_owned())
-        .collect();
+    let sections = || include_str!("../../../../docs/errors.md").split("\n## ").skip(1);
+    let name = |section: &str| section.lines().next().unwrap().to_owned();
+    let promised: BTreeSet<_> = sections().map(name).collect();
     let not_here: BTreeSet<_> = NOT_HERE.into_iter().map(str::to_owned).collect();
     let seen: BTreeSet<_> = told.reasons.union(&not_here).cloned().collect();
     assert_eq!(seen, promised);
     assert_eq!(told.reasons.intersection(&not_here).count(), 0, "what can be provoked is no longer listed");
+    // R66: where the contract promises without a condition when to come back, it is said each time.
+    let delayed = sections().filter(|section| {
+        let metadata = section.lines().find(|line| line.starts_with("- Metadata: ")).unwrap();
+        metadata.contains("RetryInfo") && !metadata.contains("where")
+    });
+    let delayed: BTreeSet<_> = delayed.map(name).collect();
+    assert!(delayed.contains("STORE_UNAVAILABLE"), "{delayed:?}");
+    assert_eq!(delayed.intersection(&told.without_delay).collect::<Vec<_>>(), [""; 0]);
 }

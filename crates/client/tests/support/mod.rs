@@ -29,6 +29,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(options: Options) -> Self {
+        Self::serving(options, tonic::transport::Server::builder()).await
+    }
+
+    /// The same, where connections are closed at this age.
+    pub(crate) async fn with_connection_age(options: Options, age: Duration) -> Self {
+        let server = tonic::transport::Server::builder();
+        Self::serving(options, server.max_connection_age(age).max_connection_age_grace(age)).await
+    }
+
+    async fn serving(options: Options, mut server: tonic::transport::Server) -> Self {
         let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(ManualClock::default()));
         let random = Arc::new(SeededRandom::new(1));
         let app = Application::new(deps_in_memory!(store, clock.clone(), random.clone()));
@@ -38,7 +48,6 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let service = service(app, options).unwrap();
-        let server = tonic::transport::Server::builder();
         tokio::spawn(server.serve_with_incoming(service, TcpListenerStream::new(listener)));
         Self { address, clock, store }
     }
@@ -135,6 +144,8 @@ struct Shared {
     lost: AtomicUsize,
     /// How often all connections were broken.
     breaks: AtomicUsize,
+    /// How often all connections fell silent.
+    mutes: AtomicUsize,
     changed: Notify,
     store: Arc<MemoryStore>,
     /// Logins that were allowed when replies began to be lost.
@@ -144,14 +155,13 @@ struct Shared {
 impl Proxy {
     pub(crate) async fn to(world: &World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    /// How often all connections fell silent.
-    mutes: AtomicUsize,
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             mode: AtomicU8::new(FORWARD),
             asked: AtomicBool::new(false),
             lost: AtomicUsize::new(0),
             breaks: AtomicUsize::new(0),
+            mutes: AtomicUsize::new(0),
             changed: Notify::new(),
             store: Arc::clone(&world.store),
             before: AtomicUsize::new(0),
@@ -161,7 +171,6 @@ impl Proxy {
             while let Ok((stream, _)) = listener.accept().await {
                 if proxied.mode.load(Ordering::SeqCst) != REFUSE {
                     tokio::spawn(Arc::clone(&proxied).forward(stream, target.clone()));
-            mutes: AtomicUsize::new(0),
                 }
             }
         });
@@ -191,6 +200,11 @@ impl Proxy {
         self.shared.changed.notify_waiters();
     }
 
+    /// Says nothing more on the connections that there are, without closing them. New ones are as ever.
+    pub(crate) fn mute(&self) {
+        self.shared.mutes.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Breaks all connections, and takes no new ones.
     pub(crate) fn refuse(&self) {
         self.set(REFUSE);
@@ -200,11 +214,6 @@ impl Proxy {
     pub(crate) fn accept(&self) {
         self.set(FORWARD);
     }
-    /// Says nothing more on the connections that there are, without closing them. New ones are as ever.
-    pub(crate) fn mute(&self) {
-        self.shared.mutes.fetch_add(1, Ordering::SeqCst);
-    }
-
 
     fn set(&self, mode: u8) {
         self.shared.mode.store(mode, Ordering::SeqCst);
@@ -217,6 +226,7 @@ impl Shared {
         let server = TcpStream::connect(target).await.unwrap();
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = server.into_split();
+        let mutes = self.mutes.load(Ordering::SeqCst);
         let asks = async {
             let mut buffer = [0; 16 * 1024];
             while let Ok(len @ 1..) = from_client.read(&mut buffer).await {
@@ -226,12 +236,14 @@ impl Shared {
                 if to_server.write_all(&buffer[..len]).await.is_err() {
                     break;
                 }
-        let mutes = self.mutes.load(Ordering::SeqCst);
             }
         };
         let answers = async {
             let mut buffer = [0; 16 * 1024];
             while let Ok(len @ 1..) = from_server.read(&mut buffer).await {
+                if self.mutes.load(Ordering::SeqCst) != mutes {
+                    continue;
+                }
                 match self.mode.load(Ordering::SeqCst) {
                     // A reply leaves after the commit, so that what comes when it is there may be the reply.
                     LOSE if self.asked.load(Ordering::SeqCst)
@@ -241,9 +253,6 @@ impl Shared {
                         self.mode.store(FORWARD, Ordering::SeqCst);
                         break;
                     }
-                if self.mutes.load(Ordering::SeqCst) != mutes {
-                    continue;
-                }
                     HOLD => continue,
                     REFUSE => break,
                     _ => {}
