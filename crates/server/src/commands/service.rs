@@ -4,19 +4,27 @@ use crate::cli::{OperatorArgs, ServiceArgs};
 use crate::failure::{Failure, chain};
 use crate::problem::{Problem, Problems};
 use countersign_api::v1;
-use countersign_client::{Call, Client, ConnectError, Error, Reason, Refusal, TokenFile};
+use countersign_client::{Call, Client, ConnectError, Error, Reason, Refusal, TokenFile, request_id};
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tonic::Code;
 
+/// The shortest pause before a call for which the caller's rate left no room.
+const RATE_PAUSE: Duration = Duration::from_millis(50);
+
 /// A service that is called.
-pub(super) struct Service(Client);
+pub(super) struct Service {
+    client: Client,
+    /// How long an answer may take, waiting for the caller's rate included.
+    timeout: Duration,
+}
 
 impl Service {
     /// The service of these arguments; it is connected to by the first call.
     pub(super) fn of(args: &ServiceArgs) -> Result<Self, Failure> {
-        let deadline = Duration::from_secs(args.timeout.into());
-        let mut builder = Client::builder(&args.url).deadline(deadline);
+        let timeout = Duration::from_secs(args.timeout.into());
+        let mut builder = Client::builder(&args.url);
         match &args.ca_file {
             Some(file) => builder = builder.authority(certificates(file)?),
             None if args.url.starts_with("https://") => {
@@ -38,7 +46,8 @@ impl Service {
         if let Some(name) = &args.server_name {
             builder = builder.server_name(name);
         }
-        Ok(Self(builder.connect_lazy().map_err(|error| unconnectable(&error))?))
+        let client = builder.connect_lazy().map_err(|error| unconnectable(&error))?;
+        Ok(Self { client, timeout })
     }
 
     /// Calls the method that takes this request.
@@ -46,9 +55,33 @@ impl Service {
         self.try_call(request).await.map_err(Failure::from)
     }
 
-    /// The same, for those who can do something about an error.
-    pub(super) async fn try_call<C: Call>(&self, request: C) -> Result<C::Response, Error> {
-        self.0.call(request).await
+    /// The same, for those who can do something about an error. Where the caller has a rate, what asks for much goes at it: a
+    /// call that is too early did nothing, and is made again for as long as an answer may take.
+    pub(super) async fn try_call<C: Call>(&self, mut request: C) -> Result<C::Response, Error> {
+        if let Some(id) = request.request_id().filter(|id| id.is_empty()) {
+            *id = request_id();
+        }
+        let end = Instant::now() + self.timeout;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let error = match self.client.with_deadline(left).call(request.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let pause = pause_for_rate(&error).filter(|pause| Instant::now() + *pause < end);
+            let Some(pause) = pause else { return Err(error) };
+            sleep(pause).await;
+        }
+    }
+}
+
+/// How long to wait where the caller's rate left no room.
+fn pause_for_rate(error: &Error) -> Option<Duration> {
+    match error {
+        Error::Refused(refusal) if refusal.reason == Some(Reason::CallerRateExceeded) => {
+            Some(refusal.retry_after.unwrap_or_default().max(RATE_PAUSE))
+        }
+        _ => None,
     }
 }
 
