@@ -243,3 +243,24 @@ fn the_text_of_a_reason_is_its_name_without_prefix() {
         assert_eq!(format!("ERROR_REASON_{}", error_reason_name(reason)), value.name());
     }
 }
+
+/// A change of every field of a policy is told in one detail of its event, which the contract bounds.
+#[test]
+fn the_fields_of_a_policy_fit_into_a_detail() {
+    let event = descriptor_pool().get_message_by_name("countersign.v1.SecurityEvent").expect("events");
+    let details = event.get_field_by_name("details").expect("an event has details");
+    let promised = comment(&event.parent_file(), details.path());
+    assert!(promised.contains("values at most 2,048 characters"), "{promised}");
+    let policy = descriptor_pool().get_message_by_name("countersign.v1.Policy").expect("policies");
+    let mut paths = Vec::new();
+    for field in policy.fields() {
+        match field.kind() {
+            Kind::Message(section) if !field.is_list() => {
+                paths.extend(section.fields().map(|inner| format!("{}.{}", field.name(), inner.name())));
+            }
+            _ => paths.push(field.name().to_owned()),
+        }
+    }
+    let length = paths.join(" ").len();
+    assert!((513..=2_048).contains(&length), "{length}");
+}

@@ -252,8 +252,8 @@ fn by_manager(action: DelegatedAction) -> Delegation {
     }
 }
 
-/// R24: where policy wants a manager's ticket, a stopped login brings none, the manager's enrols once, and there is
-/// none for members who have a second factor.
+/// R24, ruling 19: where policy wants a manager's ticket, a stopped login brings none, the manager's enrols once and brings
+/// no login, and there is none for members who have a second factor.
 #[tokio::test]
 async fn a_managers_ticket_enrols_once() {
     let world = World::new();
@@ -296,8 +296,10 @@ async fn a_managers_ticket_enrols_once() {
         )),
         ..ann.confirm(&world, &shown.enrollment_id, code(app.code_at(world.now())))
     };
-    account.confirm_enrollment(confirm).await.unwrap();
+    let confirmed = account.confirm_enrollment(confirm).await.unwrap().into_inner();
+    assert!(confirmed.login.is_none(), "ruling 19: the login that was stopped does not go on by it");
     world.clock.advance(Duration::from_secs(30));
+    assert!(matches!(ann.login(&world, &client, None).await, Verdict::ChallengeRequired(_)));
     assert_eq!(denied(account.begin_totp_enrollment(begin()).await), "ENROLLMENT_TICKET_INVALID");
     assert_eq!(denied(desk.team.issue_enrollment_ticket(ask()).await), "ACTION_NOT_ALLOWED");
     let elsewhere = ticket(&person("at-login", "ann"), operator());
