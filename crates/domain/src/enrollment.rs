@@ -14,6 +14,7 @@ pub use telephone::{BeginSms, BegunSms, FreshSms, begin_sms};
 pub use ticket::IssuedTicket;
 pub(crate) use ticket::issue as issue_ticket;
 
+use crate::authenticators::Gone;
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
@@ -107,6 +108,8 @@ pub struct Confirmed {
     pub recovery_codes: Option<IssuedCodes>,
     /// The login that was stopped and may now go ahead (B47).
     pub login: Option<Allowed>,
+    /// What it replaced.
+    pub gone: Gone,
 }
 
 /// Begins an enrollment: a fresh key, pending. What is active stays untouched (R20).
@@ -227,10 +230,12 @@ fn switch_on(
         // The others were begun while nothing was needed for it; what adding one needs now, nobody has proved (R23).
         draft.next.close_pending();
     }
+    let mut gone = Gone::new();
     if let Some(replaced) = pending.replaces {
         let old_kind = draft.next.authenticator(replaced).map_or(kind, Authenticator::kind);
         draft.next.authenticators.retain(|other| other.id != replaced);
         draft.next.raise_epoch();
+        gone.push(old_kind);
         draft.tell(
             Event::new(EventType::AuthenticatorRemoved)
                 .about(replaced, old_kind)
@@ -266,7 +271,7 @@ fn switch_on(
             TicketIssuer::Manager => None,
         }
     });
-    Confirmed { id, recovery_codes, login }
+    Confirmed { id, recovery_codes, login, gone }
 }
 
 /// What the confirming code proves, with that code consumed (R6), or a charged try.

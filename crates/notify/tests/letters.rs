@@ -103,6 +103,19 @@ fn a_detail_may_change_the_words() {
     }
 }
 
+/// B34: who replaced an app's entry is reminded to delete the old one, in every language.
+#[test]
+fn a_replacement_reminds_of_the_old_entry() {
+    let texts = Texts::load().unwrap();
+    for (tag, reminder) in [("en", "delete its entry"), ("pt-BR", "excluir a entrada")] {
+        let mut letter = letter(EventType::AuthenticatorAdded, tag);
+        assert!(!texts.render(&letter).unwrap().plain.replace('\n', " ").contains(reminder), "{tag}");
+        letter.entry.event.event = letter.entry.event.event.clone().with("replaces", "an id");
+        let told = texts.render(&letter).unwrap().plain.replace('\n', " ");
+        assert!(told.contains(reminder), "{told}");
+    }
+}
+
 /// R64, R58: after a restore the letter says what was voided and why, in every language.
 #[test]
 fn a_restore_is_told_with_what_it_voided() {

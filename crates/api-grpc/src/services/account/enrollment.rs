@@ -2,12 +2,12 @@
 
 use super::Reply;
 use super::claim::{Claim, SITE};
-use super::own::{label, status_after};
+use super::own::{advice_url, label, status_after};
 use crate::convert::decision::allowed;
 use crate::convert::enrollment::{Pictures, begun_sms, begun_totp};
 use crate::convert::fields::Fields;
 use crate::convert::parties;
-use crate::convert::recovery::recovery_codes;
+use crate::convert::recovery::{advice, recovery_codes};
 use crate::convert::status::authenticator_of;
 use crate::reply::{Change, retry};
 use crate::services::{caller, subject};
@@ -115,6 +115,7 @@ pub(super) async fn confirm(
         existing_code: existing_code?,
         display_name: display_name?,
     };
+    let url = advice_url(app, &caller, &user.tenant).await?;
     let subject = user.clone();
     Change::new(&caller, SITE, retry?)
         .answer(
@@ -127,6 +128,7 @@ pub(super) async fn confirm(
                     status: Some(status_after(&subject.user, done)),
                     recovery_codes: codes.map(|issued| recovery_codes(issued, &subject.tenant)),
                     login: confirmed.login.as_ref().map(|login| allowed(login, &subject.tenant)),
+                    advice: advice(&confirmed.gone, &done.value.status, &url),
                 })
             },
         )
