@@ -5,7 +5,9 @@
 mod support;
 
 use rustix::process::Signal;
-use support::{Server, command, health, output};
+use support::{Server, command, health, output, within};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 /// R46: development refuses to be reachable from elsewhere, before a port opens or a file is made.
@@ -110,4 +112,66 @@ async fn core_dumps_are_off() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+}
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1), which ends what its stream sends.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Reads frames until that many answers have ended. What is told where the connection is closed before.
+async fn answers(io: &mut TcpStream, count: usize) -> Result<(), String> {
+    let mut ended = 0;
+    while ended < count {
+        let mut head = [0; 9];
+        io.read_exact(&mut head).await.unwrap();
+        let [a, b, c, kind, flags, ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]).try_into().unwrap()];
+        io.read_exact(&mut payload).await.unwrap();
+        match kind {
+            HEADERS if flags & END_STREAM != 0 => ended += 1,
+            GOAWAY => return Err(String::from_utf8_lossy(&payload).into_owned()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+/// R66: a connection whose peer goes on with calls that are over and forgotten, each of which has to be reset, is closed
+/// (CVE-2025-8671).
+#[tokio::test]
+async fn a_connection_of_nothing_but_errors_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::development(folder.path()).await;
+    let mut io = TcpStream::connect(server.address).await.unwrap();
+    io.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    io.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    // HPACK (RFC 7541): `:method: POST`, `:scheme: http`, `:path: /` and an authority.
+    let mut block = vec![0x83, 0x86, 0x84, 0x01, 9];
+    block.extend(b"localhost");
+    let streams: Vec<u32> = (0..1_200).map(|number| 2 * number + 1).collect();
+    for stream in &streams {
+        io.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, *stream, &block)).await.unwrap();
+        within(answers(&mut io, 1)).await.unwrap();
+    }
+    // One more than it bears; the last ones may not be forgotten yet.
+    for stream in &streams[..1_025] {
+        io.write_all(&frame(DATA, END_STREAM, *stream, &[])).await.unwrap();
+    }
+    let last = frame(HEADERS, END_HEADERS | END_STREAM, 2_401, &block);
+    // It may be closed already.
+    let _ = io.write_all(&last).await;
+    let told = within(answers(&mut io, 1)).await.unwrap_err();
+    assert!(told.ends_with("too_many_internal_resets"), "{told:?}");
 }
