@@ -2,8 +2,8 @@
 //!
 //! Refusing is quicker than sending, and HTTP/2's stack bears only so much that comes for a call which nobody reads any more,
 //! before it closes the connection with all the calls on it: small frames until they are read, which these never are, and
-//! 1,024 frames of calls that it has forgotten, the guard against CVE-2025-8671. Both are guards to keep. So
-//! the request of a refused call is read to its end, within bounds.
+//! 1,024 frames of calls that it has forgotten, the guard against CVE-2025-8671. Both are guards to keep. So the request of a
+//! refused call is read to its end, within bounds.
 
 use super::shares::Shares;
 use crate::gate;
