@@ -20,11 +20,12 @@ async fn with_two_apps() -> (World, Client, Person, [Enrolled; 2]) {
     let first = ann.enroll(&world, &client).await;
     let mut account = client.account.clone();
     let proof = Some(code(first.app.code_at(world.now())));
-    let begin = v1::BeginTotpEnrollmentRequest { proof, ..ann.begin(&world) };
-    let begun = account.begin_totp_enrollment(begin).await.unwrap().into_inner();
+    let request = v1::BeginTotpEnrollmentRequest { proof, ..ann.begin(&world) };
+    let begun = account.begin_totp_enrollment(request).await.unwrap().into_inner();
     let app = VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
-    let confirm = ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())));
-    let confirmed = account.confirm_enrollment(confirm).await.unwrap().into_inner();
+    let first_code = code(app.code_at(world.now()));
+    let request = ann.confirm(&world, &begun.enrollment_id, first_code);
+    let confirmed = account.confirm_enrollment(request).await.unwrap().into_inner();
     world.next_step();
     (world, client, ann, [first, Enrolled { app, begun, confirmed }])
 }

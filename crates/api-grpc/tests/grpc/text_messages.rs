@@ -318,12 +318,12 @@ async fn a_replaced_app_leaves_an_entry_and_a_telephone_nothing() {
     let status = account.get_status(ann.get_status(&world)).await.unwrap().into_inner().status.unwrap();
     let mut replaced = status.authenticators[0].authenticator_id.clone();
     for expected in [vec![], vec![v1::AdviceType::DeleteAppEntry]] {
-        let begin =
+        let request =
             v1::BeginTotpEnrollmentRequest { replaces_authenticator_id: replaced, ..ann.begin(&world) };
-        let begun = account.begin_totp_enrollment(begin).await.unwrap().into_inner();
+        let begun = account.begin_totp_enrollment(request).await.unwrap().into_inner();
         let app = countersign_testkit::VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
-        let confirm = ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())));
-        let confirmed = account.confirm_enrollment(confirm).await.unwrap().into_inner();
+        let request = ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())));
+        let confirmed = account.confirm_enrollment(request).await.unwrap().into_inner();
         let advice: Vec<_> = confirmed.advice.iter().map(v1::Advice::r#type).collect();
         assert_eq!(advice, expected);
         replaced = confirmed.authenticator.unwrap().authenticator_id;

@@ -38,7 +38,7 @@ impl World {
         Self::serving(options, server.max_connection_age(age).max_connection_age_grace(age)).await
     }
 
-    async fn serving(options: Options, mut server: tonic::transport::Server) -> Self {
+    async fn serving(options: Options, server: tonic::transport::Server) -> Self {
         let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(ManualClock::default()));
         let random = Arc::new(SeededRandom::new(1));
         let app = Application::new(deps_in_memory!(store, clock.clone(), random.clone()));
