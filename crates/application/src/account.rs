@@ -22,7 +22,9 @@ use countersign_domain::token::{self, Opened};
 pub(crate) fn by_authority(user: &UserRef, authority: &Authority) -> Subject {
     match authority {
         Authority::Session(actor) => Subject::of_actor(user.clone(), actor),
-        Authority::Ticket(opened) => Subject::themself(user.clone(), Device::OfTicket(opened.id)),
+        Authority::Ticket(opened, client) => {
+            Subject::themself(user.clone(), Device::OfTicket(opened.id, client.clone()))
+        }
     }
 }
 

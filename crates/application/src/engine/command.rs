@@ -123,7 +123,8 @@ pub(crate) enum Device {
     Told(ClientClaims),
     OfLogin(Arc<CheckLogin>),
     OfChallenge(ChallengeId),
-    OfTicket(TicketId),
+    /// What is told where the ticket is used comes before what its login told: a manager's has no login.
+    OfTicket(TicketId, ClientClaims),
 }
 
 impl Subject {
@@ -147,7 +148,7 @@ impl Subject {
     pub(super) fn actor_at(&self, state: &UserState) -> RecordedActor {
         let first_factor_method = match &self.device {
             Device::OfChallenge(id) => state.challenge(*id).map(|challenge| challenge.first_factor.method),
-            Device::Told(_) | Device::OfLogin(_) | Device::OfTicket(_) => None,
+            Device::Told(_) | Device::OfLogin(_) | Device::OfTicket(..) => None,
         };
         let actor = self.actor.clone();
         RecordedActor { first_factor_method: actor.first_factor_method.or(first_factor_method), ..actor }
@@ -160,7 +161,8 @@ impl Device {
             Self::Told(claims) => Some(claims),
             Self::OfLogin(login) => Some(&login.client),
             Self::OfChallenge(id) => state.challenge(*id).map(|challenge| &challenge.client),
-            Self::OfTicket(id) => {
+            Self::OfTicket(_, told) if *told != ClientClaims::default() => Some(told),
+            Self::OfTicket(id, _) => {
                 state.tickets.iter().find(|ticket| ticket.id == *id).map(|ticket| &ticket.client)
             }
         }

@@ -10,15 +10,15 @@ use crate::presented::PresentedProof;
 use crate::proof::{self, ProofField, Proofs};
 use crate::requirement;
 use crate::token::Opened;
-use crate::user::{Authenticator, FirstFactor, Ticket, TicketIssuer, UserState};
+use crate::user::{Authenticator, ClientClaims, FirstFactor, Ticket, TicketIssuer, UserState};
 
 /// By what right somebody enrolls: exactly one of the two, so that enrolling somebody else has no form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authority {
     /// The user's own session.
     Session(Actor),
-    /// A ticket from a stopped login or from a manager.
-    Ticket(Opened<TicketId>),
+    /// A ticket from a stopped login or from a manager, and the device it is used at, as far as that is told.
+    Ticket(Opened<TicketId>, ClientClaims),
 }
 
 /// Checked authority.
@@ -59,7 +59,7 @@ pub(super) fn right(draft: &Draft, ctx: &Context<'_>, authority: &Authority) -> 
             Ok(Right::Session(actor.first_factor.clone()))
         }
         Authority::Session(_) => Err(Denial::ActorNotSubject),
-        Authority::Ticket(opened) => {
+        Authority::Ticket(opened, _) => {
             // It ends in a session, so a disabled account gets nothing out of it.
             let own = opened.user == *ctx.user && opened.epoch == draft.next.epoch;
             let live = own && !draft.next.is_account_disabled() && !draft.next.is_on();

@@ -24,7 +24,7 @@ use countersign_domain::status::{Status, status};
 use countersign_domain::text::DisplayName;
 use countersign_domain::time::Timestamp;
 use countersign_domain::token;
-use countersign_domain::user::{ChallengePurpose, PendingCredential, UserState};
+use countersign_domain::user::{ChallengePurpose, ClientClaims, PendingCredential, UserState};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -241,9 +241,8 @@ impl World {
 
     /// The authority of a ticket as somebody presents it.
     pub fn by_ticket(&self, ticket: &SecretString) -> Authority {
-        Authority::Ticket(
-            token::open_ticket(&self.digests.tokens, ticket.expose()).expect("a ticket of ours"),
-        )
+        let opened = token::open_ticket(&self.digests.tokens, ticket.expose()).expect("a ticket of ours");
+        Authority::Ticket(opened, ClientClaims::default())
     }
 
     /// A command to begin that lacks nothing but a code.

@@ -29,7 +29,7 @@ use countersign_domain::sms::sending::{self, Means, SendCode};
 use countersign_domain::status::{OwnAction, status};
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::token::{self, Opened};
-use countersign_domain::user::{FirstFactor, UserState};
+use countersign_domain::user::{ClientClaims, FirstFactor, UserState};
 use countersign_domain::{authenticators, directory, explain};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
@@ -223,7 +223,8 @@ fn logins(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
 
 fn enrollments(state: &UserState, ctx: &Context<'_>, source: &mut Source<'_>) {
     let authority = if source.below(2) == 0 {
-        Authority::Ticket(Opened { user: ctx.user.clone(), epoch: state.epoch, id: source.id() })
+        let opened = Opened { user: ctx.user.clone(), epoch: state.epoch, id: source.id() };
+        Authority::Ticket(opened, ClientClaims::default())
     } else {
         Authority::Session(common::session(ctx.user, source.maybe(Source::first_factor)))
     };

@@ -12,6 +12,7 @@ use countersign_domain::policy::{AuthenticatorType, Preset, Replace};
 use countersign_domain::presented::PresentedProof;
 use countersign_domain::status::TwoFactorState;
 use countersign_domain::token::Opened;
+use countersign_domain::user::ClientClaims;
 
 const RECOVERY: &str = "00000-00000-00000-00000-00000";
 
@@ -491,6 +492,7 @@ fn a_ticket_that_was_never_issued_is_worth_nothing() {
     let mut world = World::new(Preset::MandatoryManaged);
     let id = TicketId::from_uuid(world.draw_id());
     let opened = Opened { user: world.user.clone(), epoch: world.state.epoch, id };
-    let command = BeginTotp { authority: Authority::Ticket(opened), ..world.begin_command() };
+    let authority = Authority::Ticket(opened, ClientClaims::default());
+    let command = BeginTotp { authority, ..world.begin_command() };
     assert_eq!(world.begin(&command), Err(Denial::EnrollmentTicketInvalid));
 }

@@ -32,7 +32,7 @@ pub(super) async fn begin_totp(
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let retry = retry(&mut fields, &caller, &message, &message.request_id);
-    let claim = Claim::read(&mut fields, message.authority);
+    let claim = Claim::read(&mut fields, message.authority, message.client);
     let chosen = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = fields.optional(
         "replaces_authenticator_id",
@@ -71,7 +71,7 @@ pub(super) async fn begin_sms(
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let retry = retry(&mut fields, &caller, &message, &message.request_id);
-    let claim = Claim::read(&mut fields, message.authority);
+    let claim = Claim::read(&mut fields, message.authority, message.client);
     let number = fields.required("phone_number", &message.phone_number, PhoneNumber::parse);
     let replaces = fields.optional(
         "replaces_authenticator_id",
@@ -100,7 +100,7 @@ pub(super) async fn confirm(
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let retry = retry(&mut fields, &caller, &message, &message.request_id);
-    let claim = Claim::read(&mut fields, message.authority);
+    let claim = Claim::read(&mut fields, message.authority, message.client);
     let id = fields.required("enrollment_id", &message.enrollment_id, EnrollmentId::parse);
     let code = parties::required_proof(&mut fields, "proof", message.proof);
     let existing_code = parties::proof(&mut fields, "existing_proof", message.existing_proof);

@@ -24,7 +24,7 @@ pub(super) async fn begin(
     let mut fields = Fields::default();
     let user = subject(&mut fields, &caller, &message.tenant_id, &message.user_id)?;
     let retry = retry(&mut fields, &caller, &message, &message.request_id);
-    let claim = Claim::read(&mut fields, message.authority);
+    let claim = Claim::read(&mut fields, message.authority, message.client);
     let chosen = fields.optional("account_label", &message.account_label, AccountLabel::parse);
     let replaces = &message.replaces_authenticator_id;
     let replaces = fields.optional("replaces_authenticator_id", replaces, AuthenticatorId::parse);

@@ -294,10 +294,18 @@ async fn a_managers_ticket_enrols_once() {
         authority: Some(v1::confirm_enrollment_request::Authority::EnrollmentTicket(
             issued.enrollment_ticket.clone(),
         )),
+        client: Some(v1::ClientContext {
+            ip_address: "203.0.113.9".to_owned(),
+            application: "portal".to_owned(),
+            ..v1::ClientContext::default()
+        }),
         ..ann.confirm(&world, &shown.enrollment_id, code(app.code_at(world.now())))
     };
     let confirmed = account.confirm_enrollment(confirm).await.unwrap().into_inner();
     assert!(confirmed.login.is_none(), "ruling 19: the login that was stopped does not go on by it");
+    // B50: the log and the letter say from where, as the call did: a manager's ticket knows of no device of the user.
+    let enabled = world.events(MANAGED, &[EventType::TwoFactorEnabled]).await.pop().unwrap();
+    assert_eq!((&*enabled.client.ip_address, &*enabled.client.application), ("203.0.113.9", "portal"));
     world.clock.advance(Duration::from_secs(30));
     assert!(matches!(ann.login(&world, &client, None).await, Verdict::ChallengeRequired(_)));
     assert_eq!(denied(account.begin_totp_enrollment(begin()).await), "ENROLLMENT_TICKET_INVALID");
