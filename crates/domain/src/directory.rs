@@ -31,7 +31,8 @@ pub const CHANGE_TIME: &str = "change_time_seconds";
 
 /// The first factor changed: remembered clients, open challenges and tickets are dead, and a first factor that passed
 /// before is stale (R34). Where it is said when, the event says so too, so that the owner is told that time and not the one
-/// of the report. A time ahead of the server's counts as now, and an earlier one than that of a report before as that.
+/// of the report. Else it is now. A time ahead of the server's by at most [`FirstFactor::LEEWAY`](crate::user::FirstFactor::LEEWAY)
+/// is taken as it is: the caller tells by the same clock when first factors passed.
 pub fn first_factor_changed(
     state: &UserState,
     ctx: &Context<'_>,
@@ -39,9 +40,7 @@ pub fn first_factor_changed(
 ) -> Decision<()> {
     let mut draft = Draft::new(state, ctx);
     draft.next.raise_epoch();
-    // Seconds may be all that callers tell of when a first factor passed: one that passed in the second of the change counts.
-    let changed = Timestamp::from_unix_seconds(change_time.unwrap_or(ctx.now).min(ctx.now).unix_seconds());
-    draft.next.first_factor_since = draft.next.first_factor_since.max(Some(changed));
+    draft.next.change_first_factor(change_time.unwrap_or(ctx.now), ctx.now);
     let event = Event::new(EventType::FirstFactorChanged);
     draft.lead_owner(match change_time {
         Some(time) => event.with(CHANGE_TIME, time.unix_seconds().to_string()),

@@ -23,10 +23,6 @@ use crate::user::{
     Authenticator, ChallengePurpose, Credential, FirstFactor, PendingCredential, PendingEnrollment, SentCode,
     Standing, Usage, UserState,
 };
-use std::time::Duration;
-
-/// How far in the future a first factor may lie, for clocks that disagree.
-const FUTURE_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Checks the caller's word about a first factor: there, not in the future, fresh, of an accepted kind, and the one that
 /// the user still has.
@@ -37,14 +33,13 @@ pub(crate) fn first_factor<'a>(
 ) -> Result<&'a FirstFactor, Denial> {
     let policy = &ctx.policy.first_factor;
     let claim = claim.ok_or_else(|| Denial::ProofRequired { missing: vec![ProofKind::FirstFactor] })?;
-    if claim.verify_time > ctx.now.plus(FUTURE_TOLERANCE) {
+    if claim.verify_time > ctx.now.plus(FirstFactor::LEEWAY) {
         return Err(Denial::FirstFactorTimeInvalid);
     }
     if !policy.allowed_methods.contains(&claim.method) {
         return Err(Denial::FirstFactorNotAllowed { method: claim.method });
     }
-    let replaced = state.first_factor_since.is_some_and(|since| claim.verify_time < since);
-    if replaced || ctx.now.since(claim.verify_time) > policy.max_age {
+    if claim.is_from_before(state.first_factor_since) || ctx.now.since(claim.verify_time) > policy.max_age {
         return Err(Denial::FirstFactorStale { max_age: policy.max_age });
     }
     Ok(claim)

@@ -46,7 +46,8 @@ pub struct UserState {
     /// When the second factor was last switched on or off.
     pub state_since: Option<Timestamp>,
     /// When the first factor last changed as far as it was reported, in whole seconds, rounded down: one that passed before
-    /// counts no more (R34). Only grows, and outlives resets and switching off.
+    /// counts no more (R34). Outlives resets and switching off. Only grows, unless it lies further ahead than [`FirstFactor::LEEWAY`]:
+    /// then a clock was wrong.
     pub first_factor_since: Option<Timestamp>,
     /// Active and disabled authenticators, oldest first; at most 20 by policy.
     pub authenticators: Vec<Authenticator>,
@@ -168,6 +169,16 @@ impl UserState {
         self.challenges.clear();
         self.tickets.clear();
         self.clients.clear();
+    }
+
+    /// Takes first factors from before `time` for stale (R34), in whole seconds: callers may tell no more of when one passed, and
+    /// one that passed in the second of the change counts. An earlier change than the last one is none. A last one that
+    /// lies further ahead than a first factor may is of a clock that was wrong, and would lock its owner out until then.
+    pub(crate) fn change_first_factor(&mut self, time: Timestamp, now: Timestamp) {
+        let latest = now.plus(FirstFactor::LEEWAY);
+        let changed = Timestamp::from_unix_seconds(time.min(latest).unix_seconds());
+        let last = self.first_factor_since.filter(|last| *last <= latest);
+        self.first_factor_since = last.max(Some(changed));
     }
 
     /// Ends every pending enrollment.

@@ -41,8 +41,7 @@ impl Right {
     pub(super) const fn first_factor(&self) -> Option<&FirstFactor> {
         match self {
             Self::Session(first) => first.as_ref(),
-            Self::Ticket(Ticket { issuer: TicketIssuer::Login(first), .. }) => Some(first),
-            Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }) => None,
+            Self::Ticket(ticket) => ticket.issuer.first_factor(),
         }
     }
 

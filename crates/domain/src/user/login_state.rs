@@ -20,6 +20,16 @@ pub struct FirstFactor {
     pub amr: Vec<String>,
 }
 
+impl FirstFactor {
+    /// How far in the future one may lie, for clocks that disagree; and with it the change of one.
+    pub const LEEWAY: Duration = Duration::from_mins(1);
+
+    /// Whether it passed before that change, and counts no more (R34).
+    pub(crate) fn is_from_before(&self, change: Option<Timestamp>) -> bool {
+        change.is_some_and(|change| self.verify_time < change)
+    }
+}
+
 /// The caller's word about the end user's device. Recorded, decides no limit. Texts are bounded by the adapter and
 /// empty where unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,6 +86,16 @@ pub enum TicketIssuer {
     Login(FirstFactor),
     /// A manager (R24).
     Manager,
+}
+
+impl TicketIssuer {
+    /// The first factor of the login that issued it.
+    pub(crate) const fn first_factor(&self) -> Option<&FirstFactor> {
+        match self {
+            Self::Login(first) => Some(first),
+            Self::Manager => None,
+        }
+    }
 }
 
 /// A single-use permission to enroll a first authenticator (R24).

@@ -124,7 +124,7 @@ fn denied(world: &World, verify_time: Timestamp) -> [Option<Denial>; 3] {
 
 /// R34, R23: who passed the first factor before it changed is told the same as who passed it too long ago, whatever they ask.
 /// Times count by whole seconds, because callers may tell no more: who passed it in that second is not refused. A change
-/// that is reported later was when the report says, but never later than now, and never before another one.
+/// that is reported later was when the report says, or a minute from now at the latest, and never before another one.
 #[test]
 fn a_first_factor_from_before_a_change_is_stale() {
     let (mut world, _) = World::on(Preset::SelfServicePassword);
@@ -133,21 +133,43 @@ fn a_first_factor_from_before_a_change_is_stale() {
     let fresh = [None, None, None];
     let (now, earlier) = (world.now, world.now.minus(5 * MINUTE));
     assert_eq!(denied(&world, earlier), fresh, "nothing is reported");
-    for (change_time, changed) in
-        [(None, now), (Some(now), now), (Some(now.plus(MINUTE)), now), (Some(earlier), earlier)]
-    {
+    let ahead = now.plus(MINUTE);
+    for (change_time, changed) in [
+        (None, now),
+        (Some(now), now),
+        (Some(ahead), ahead),
+        (Some(now.plus(HOUR)), ahead),
+        (Some(earlier), earlier),
+    ] {
         let mut world = world.clone();
         report(&mut world, change_time);
         let since = Timestamp::from_unix_seconds(changed.unix_seconds());
         for verify_time in [since.minus(secs(1)), since.minus(Duration::from_micros(1))] {
             assert_eq!(denied(&world, verify_time), stale(), "{change_time:?}");
         }
-        for verify_time in [since, changed, now] {
+        for verify_time in [since, changed, now.max(changed)] {
             assert_eq!(denied(&world, verify_time), fresh, "{change_time:?}");
         }
         report(&mut world, Some(earlier));
         assert_eq!(world.state.first_factor_since, Some(since), "an older change makes nothing fresh again");
     }
+}
+
+/// R34, R65: a report that was decided by a clock far ahead refuses the owner's new first factor until then. One more report by a
+/// right clock ends that; one by a clock that is behind a little takes nothing back.
+#[test]
+fn a_report_of_a_wrong_clock_is_mended_by_another() {
+    let (mut world, _) = World::on(Preset::SelfServicePassword);
+    let right = world.now;
+    world.pass(HOUR);
+    report(&mut world, None);
+    world.now = right;
+    assert_eq!(denied(&world, right)[0], Some(Denial::FirstFactorStale { max_age: 10 * MINUTE }));
+    report(&mut world, None);
+    assert_eq!((denied(&world, right), world.state.first_factor_since), ([None, None, None], Some(right)));
+    world.now = right.minus(secs(2));
+    report(&mut world, None);
+    assert_eq!(world.state.first_factor_since, Some(right));
 }
 
 /// R34: the change holds for who has no second factor, and is not forgotten with one that is switched off.
