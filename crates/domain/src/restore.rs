@@ -6,8 +6,8 @@ use crate::event::{Event, EventType};
 use crate::otp::{Step, Window};
 use crate::user::{Credential, UserState};
 
-/// Voids what a backup brings to life again: open challenges, tickets, pending enrollments and remembered clients, and
-/// every code that may have been used since the backup was taken: no code up to the present step and the window after it
+/// Voids what a backup brings to life again: open challenges, tickets, pending enrollments and remembered clients, a first
+/// factor from before now, because a change of it may have been reported since the backup was taken, and every code that may have been used since the backup was taken: no code up to the present step and the window after it
 /// is accepted any more. Recovery codes that were used since cannot be told from others: `recovery_codes` says whether
 /// all of them are voided. Somebody who owns nothing of this is left as they are. Whose clients or recovery codes are voided
 /// is told: they miss them (B50, R58).
@@ -25,6 +25,7 @@ pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> 
     // Without those that had expired anyway.
     let remembered = !draft.next.clients.is_empty();
     draft.next.raise_epoch();
+    draft.next.change_first_factor(ctx.now, ctx.now);
     for authenticator in &mut draft.next.authenticators {
         match &mut authenticator.credential {
             Credential::Totp(totp) => {

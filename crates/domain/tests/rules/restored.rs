@@ -1,6 +1,7 @@
 //! What becomes of users whose rows come out of a backup, and who is told.
 
-use crate::common::{HOUR, MINUTE, World, client, secs};
+use crate::common::{HOUR, MINUTE, World, client, password, secs};
+use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::login::{CheckLogin, RefusedReason, Verdict};
 use countersign_domain::otp::Period;
@@ -40,6 +41,18 @@ fn owners_are_told_what_a_restore_took_from_them() {
         world.make_safe(codes);
         assert_eq!(world.told, None, "once");
     }
+}
+
+/// R64, R34: a change of the first factor that was reported since the backup is forgotten with it, so one that passed before the
+/// restore counts no more.
+#[test]
+fn a_first_factor_from_before_the_restore_is_stale() {
+    let mut world = restored(false);
+    let before = Some(password(world.now.minus(secs(1))));
+    world.make_safe(false);
+    let verdict = world.check(&CheckLogin { first_factor: before, ..world.login() });
+    assert_eq!(verdict, Err(Denial::FirstFactorStale { max_age: 10 * MINUTE }));
+    world.challenged();
 }
 
 /// R64, B50: who was remembered no longer is told nothing of that.
