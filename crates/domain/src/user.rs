@@ -73,11 +73,13 @@ pub struct UserState {
 
 impl UserState {
     /// The state without what has expired by `now`: what every decision starts from, so that nothing expired is
-    /// found, and what is expired leaves with the next commit.
+    /// found, and what is expired leaves with the next commit. What a first factor opened that was replaced has expired too: a
+    /// node of the version before knows of no change, and opens something for an old one at the new epoch.
     #[must_use]
     pub fn settled(&self, now: Timestamp) -> Self {
         let mut state = self.clone();
-        let epoch = state.epoch;
+        let (epoch, changed) = (state.epoch, state.first_factor_since);
+        let replaced = |first: &FirstFactor| first.is_from_before(changed);
         state.pending.retain_mut(|pending| {
             if pending.expire_time > now && pending.epoch == epoch {
                 return true;
@@ -85,8 +87,13 @@ impl UserState {
             pending.close();
             pending.outlives_its_end() && pending.create_time.plus(MAX_RESEND_INTERVAL) > now
         });
-        state.challenges.retain(|challenge| challenge.expire_time > now && challenge.epoch == epoch);
-        state.tickets.retain(|ticket| ticket.expire_time > now && ticket.epoch == epoch);
+        state.challenges.retain(|challenge| {
+            challenge.expire_time > now && challenge.epoch == epoch && !replaced(&challenge.first_factor)
+        });
+        state.tickets.retain(|ticket| {
+            let replaced = ticket.issuer.first_factor().is_some_and(replaced);
+            ticket.expire_time > now && ticket.epoch == epoch && !replaced
+        });
         state.clients.retain(|client| client.expire_time > now && client.epoch == epoch);
         if state.reset_request.as_ref().is_some_and(|request| request.expire_time() <= now) {
             state.reset_request = None;

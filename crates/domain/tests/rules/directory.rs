@@ -172,6 +172,19 @@ fn a_report_of_a_wrong_clock_is_mended_by_another() {
     assert_eq!(world.state.first_factor_since, Some(right));
 }
 
+/// R34: a challenge of the present epoch that the old first factor opened is dead: a node of the version before, which knows of no
+/// change, asked it. So is one by a clock that ran behind.
+#[test]
+fn a_challenge_for_an_old_first_factor_is_dead() {
+    let (mut world, phone) = World::on(Preset::SelfServicePassword);
+    world.pass(HOUR);
+    let offer = world.challenged();
+    world.state.first_factor_since = Some(world.now.plus(secs(1)));
+    world.pass(secs(2));
+    assert_eq!(world.answer(&offer.challenge, phone.code(world.now)), Err(Denial::ChallengeInvalid));
+    world.log_in(phone.code(world.now));
+}
+
 /// R34: the change holds for who has no second factor, and is not forgotten with one that is switched off.
 #[test]
 fn a_change_holds_without_a_second_factor() {

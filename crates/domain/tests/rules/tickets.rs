@@ -115,6 +115,22 @@ fn a_ticket_is_bound_to_its_epoch() {
     assert_eq!(enroll_by(&mut lifted, opened).map(|_| ()), Err(Denial::EnrollmentTicketInvalid));
 }
 
+/// R34: the ticket of a login that passed the old first factor is dead, also at the present epoch, where a node of the version
+/// before issued it. A manager's stands for no first factor.
+#[test]
+fn a_ticket_for_an_old_first_factor_is_dead() {
+    for managers in [false, true] {
+        let (mut world, ticket) = stopped();
+        let ticket = if managers { ticket_of_manager(&mut world) } else { ticket };
+        world.state.first_factor_since = Some(world.now.plus(secs(1)));
+        world.pass(secs(2));
+        let authority = world.by_ticket(&ticket);
+        let begun = world.begin(&BeginTotp { authority, ..world.begin_command() });
+        let dead = (!managers).then_some(Denial::EnrollmentTicketInvalid);
+        assert_eq!(begun.err(), dead);
+    }
+}
+
 /// R24: a ticket is for one enrollment: not for a second one, and not once the user has a second factor.
 #[test]
 fn a_ticket_is_for_one_enrollment() {
