@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// What a login or an action would be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// It would go ahead, proofs given.
+    /// It would go ahead, proofs given, and the second approver where a step asks for one.
     Allowed,
     /// A proof would be asked.
     ChallengeRequired,
