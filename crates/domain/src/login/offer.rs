@@ -82,19 +82,19 @@ fn open_challenge(
     offer
 }
 
-/// The one that makes room: the oldest of the client that has the most, by its address first, which cannot be made up as a
-/// user agent can. So who has the password and asks without end pushes out what they asked for themselves, and leaves the
-/// owner's (R15).
+/// The one that makes room: the oldest of the network that has the most, so that who has the password and asks without end
+/// pushes out what they asked for themselves, and leaves the owner's (R15). Within that network those of one client are counted
+/// where they are half of all: a user agent can be made up, and with fewer somebody beside the owner could choose which one
+/// goes. What remains is a thief with many networks, or one in the owner's own who asks as often as it takes.
 fn least_missed(open: &[Challenge]) -> usize {
-    let alike =
-        |same: &dyn Fn(&ClientClaims) -> bool| open.iter().filter(|other| same(&other.client)).count();
+    let networks: Vec<_> = open.iter().map(|challenge| challenge.client.network()).collect();
     let crowd = |place: &usize| {
         let own = &open[*place].client;
-        let address = |other: &ClientClaims| other.ip_address == own.ip_address;
-        let whole = |other: &ClientClaims| {
-            address(other) && other.application == own.application && other.user_agent == own.user_agent
-        };
-        (alike(&address), alike(&whole))
+        let near = || open.iter().zip(&networks).filter(|(_, network)| **network == networks[*place]);
+        let same =
+            |other: &ClientClaims| other.application == own.application && other.user_agent == own.user_agent;
+        let alike = near().filter(|(other, _)| same(&other.client)).count();
+        (near().count(), Some(alike).filter(|alike| alike * 2 >= Challenge::MAX_OPEN))
     };
     // Of equals the last is taken, so they are gone through from the newest.
     (0..open.len()).rev().max_by_key(crowd).unwrap_or_default()

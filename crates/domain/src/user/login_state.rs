@@ -5,6 +5,7 @@ use crate::digest::KeyId;
 use crate::ids::{ChallengeId, ClientId, Epoch, ResetRequestId, TicketId};
 use crate::policy::{ChallengePolicy, FirstFactorMethod};
 use crate::time::Timestamp;
+use core::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// The caller's word that a first factor passed. A password never crosses the contract.
@@ -30,11 +31,12 @@ impl FirstFactor {
     }
 }
 
-/// The caller's word about the end user's device. Recorded, decides no limit. Texts are bounded by the adapter and
-/// empty where unknown.
+/// The caller's word about the end user's device. Recorded, and decides no limit on guesses: what it decides is which of too
+/// many open challenges makes room (R15), and for which application a client is remembered. Texts are bounded by the adapter
+/// and empty where unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientClaims {
-    /// IP address, at most 45 characters.
+    /// IP address in text form, at most 45 characters.
     pub ip_address: String,
     /// User agent, at most 512 characters.
     pub user_agent: String,
@@ -42,6 +44,17 @@ pub struct ClientClaims {
     pub application: String,
     /// Language (BCP 47), at most 35 characters.
     pub language_code: String,
+}
+
+impl ClientClaims {
+    /// Whose the address is, as far as it tells: an IPv4 address, however it is written, or the first 64 bits of an IPv6 one,
+    /// since whoever has one address there has them all. `None` where none was given.
+    pub(crate) fn network(&self) -> Option<IpAddr> {
+        match self.ip_address.parse::<IpAddr>().ok()?.to_canonical() {
+            IpAddr::V6(ip) => Some(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()),
+            ip @ IpAddr::V4(_) => Some(ip),
+        }
+    }
 }
 
 /// What a login check is for.
@@ -75,7 +88,7 @@ pub struct Challenge {
 impl Challenge {
     /// How long a challenge stays open (ruling 3).
     pub const LIFETIME: Duration = Duration::from_mins(5);
-    /// Open challenges per user; one more pushes out the oldest of the client that has the most (R15, R49).
+    /// Open challenges per user; one more pushes out the oldest of the network that has the most (R15, R49).
     pub const MAX_OPEN: usize = 8;
 }
 

@@ -54,6 +54,32 @@ pub(crate) enum Care {
     IssueTicket,
 }
 
+/// What somebody asks for, and from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct About {
+    pub(crate) step_up: bool,
+    /// From another application than most.
+    pub(crate) shop: bool,
+    /// One of [`PLACES`].
+    pub(crate) place: usize,
+    /// One of [`AGENTS`].
+    pub(crate) agent: usize,
+}
+
+/// Addresses, each with the number of its network: one IPv4 address written twice, two of one IPv6 network, one of the next,
+/// and none.
+pub(crate) const PLACES: [(&str, u8); 6] = [
+    ("192.0.2.1", 0),
+    ("::ffff:192.0.2.1", 0),
+    ("2001:db8:0:1::1", 1),
+    ("2001:db8:0:1:ffff::2", 1),
+    ("2001:db8:0:2::1", 2),
+    ("", 3),
+];
+
+/// User agents.
+pub(crate) const AGENTS: [&str; 3] = ["Browser", "Script", "Telephone"];
+
 /// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -64,8 +90,7 @@ pub(crate) enum Command {
         code: Option<Code>,
         remember: bool,
         token: Option<usize>,
-        step_up: bool,
-        shop: bool,
+        about: About,
     },
     Answer {
         back: usize,
@@ -168,17 +193,16 @@ fn pass() -> impl Strategy<Value = Command> {
     spans.prop_map(Command::Pass)
 }
 
-fn login() -> impl Strategy<Value = Command> {
+fn about() -> impl Strategy<Value = About> {
     let one_in_five = || prop_oneof![4 => Just(false), 1 => Just(true)];
-    (first(), option::weighted(0.7, code()), any::<bool>(), option::of(back()), one_in_five(), one_in_five())
-        .prop_map(|(first, code, remember, token, step_up, shop)| Command::Login {
-            first,
-            code,
-            remember,
-            token,
-            step_up,
-            shop,
-        })
+    (one_in_five(), one_in_five(), 0..PLACES.len(), 0..AGENTS.len())
+        .prop_map(|(step_up, shop, place, agent)| About { step_up, shop, place, agent })
+}
+
+fn login() -> impl Strategy<Value = Command> {
+    (first(), option::weighted(0.7, code()), any::<bool>(), option::of(back()), about()).prop_map(
+        |(first, code, remember, token, about)| Command::Login { first, code, remember, token, about },
+    )
 }
 
 fn begin() -> impl Strategy<Value = Command> {
@@ -237,25 +261,29 @@ fn storm() -> impl Strategy<Value = Vec<Command>> {
         code: Some(Code::Guess(guess)),
         remember: false,
         token: None,
-        step_up: false,
-        shop: false,
+        about: About::default(),
     };
     vec(0..4_u8, 0..12).prop_map(move |guesses| {
         guesses.into_iter().flat_map(|number| [guess(number), Command::Pass(3_600)]).collect()
     })
 }
 
-/// More questions than are kept, from two applications.
+/// More questions than are kept, from a few places: now all over the world, now mostly from one.
 fn crowd() -> impl Strategy<Value = Vec<Command>> {
-    let ask = |shop| Command::Login {
+    let ask = |about| Command::Login {
         first: First::Fresh,
         code: None,
         remember: false,
         token: None,
-        step_up: false,
-        shop,
+        about: About { step_up: false, ..about },
     };
-    vec(any::<bool>(), 0..12).prop_map(move |applications| applications.into_iter().map(ask).collect())
+    let near = (0..2_usize, prop_oneof![3 => Just(0_usize), 1 => Just(1)]).prop_map(|(place, agent)| About {
+        place,
+        agent,
+        ..About::default()
+    });
+    let asked = prop_oneof![vec(about(), 0..16), vec(prop_oneof![2 => near, 1 => about()], 0..16)];
+    asked.prop_map(move |asked| asked.into_iter().map(ask).collect())
 }
 
 /// Commands that belong together, so that long ways are gone often enough: a code or authority is mostly the fitting
@@ -268,8 +296,7 @@ fn episode() -> impl Strategy<Value = Vec<Command>> {
         code,
         remember,
         token,
-        step_up: false,
-        shop: false,
+        about: About::default(),
     };
     let stopped = (first(), by(), by(), code()).prop_map(move |(first, begin, confirm, existing)| {
         vec![

@@ -1,6 +1,6 @@
 //! Runs commands through the decisions and through the model, keeps everything that was ever handed out, and compares.
 
-use crate::commands::{By, Care, Code, Command, First, NAMES};
+use crate::commands::{AGENTS, About, By, Care, Code, Command, First, NAMES, PLACES};
 use crate::common::{
     Phone, START, World, client, federated, label, laws, name, password, session, typed, user_ref,
 };
@@ -22,7 +22,9 @@ use countersign_domain::secret::SecretString;
 use countersign_domain::team::{self, Delegated, Party};
 use countersign_domain::time::Timestamp;
 use countersign_domain::token;
-use countersign_domain::user::{ChallengePurpose, DirectoryEntry, FirstFactor, Standing, UserState};
+use countersign_domain::user::{
+    ChallengePurpose, ClientClaims, DirectoryEntry, FirstFactor, Standing, UserState,
+};
 use std::time::Duration;
 
 /// One user's history, and everything that the user was ever handed.
@@ -110,9 +112,9 @@ impl History {
     fn both(&mut self, command: &Command) -> (Said, Said) {
         match command {
             Command::Pass(_) => (Said::Done, Said::Done),
-            Command::Login { first, code, remember, token, step_up, shop } => {
+            Command::Login { first, code, remember, token, about } => {
                 let token = token.and_then(|back| nth_back(self.tokens.len(), back));
-                self.login(*first, code.as_ref(), *remember, token, (*step_up, *shop))
+                self.login(*first, code.as_ref(), *remember, token, *about)
             }
             Command::Answer { back, code, remember } => self.answer(*back, code, *remember),
             Command::Begin { by, replaces, code } => self.begin(by, *replaces, code.as_ref()),
@@ -188,19 +190,23 @@ impl History {
         code: Option<&Code>,
         remember: bool,
         token: Option<usize>,
-        (step_up, shop): (bool, bool),
+        about: About,
     ) -> (Said, Said) {
         let code = code.map(|code| self.code(code));
         let label = token.map(|index| self.tokens[index].0);
-        let expected =
-            self.model.login(first, code.as_ref().map(|(_, typed)| typed), remember, label, (step_up, shop));
+        let expected = self.model.login(first, code.as_ref().map(|(_, typed)| typed), remember, label, about);
+        let device = ClientClaims {
+            ip_address: PLACES[about.place].0.to_owned(),
+            user_agent: AGENTS[about.agent].to_owned(),
+            ..client(if about.shop { "shop" } else { "web" })
+        };
         let command = CheckLogin {
             first_factor: self.first(first),
-            client: client(if shop { "shop" } else { "web" }),
+            client: device,
             client_token: token.map(|index| self.tokens[index].1.clone()),
             answer: code.map(|(presented, _)| presented),
             remember_client: remember,
-            purpose: if step_up { ChallengePurpose::StepUp } else { ChallengePurpose::Login },
+            purpose: if about.step_up { ChallengePurpose::StepUp } else { ChallengePurpose::Login },
         };
         let verdict = self.world.check(&command);
         (denied(expected.clone()), self.said(verdict, &denied(expected)))

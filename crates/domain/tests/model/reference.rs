@@ -6,7 +6,7 @@ mod enrolling;
 mod logging_in;
 mod proving;
 
-use crate::commands::First;
+use crate::commands::{About, First};
 use crate::common::Phone;
 use countersign_domain::login::Assurance;
 use countersign_domain::otp::OtpCode;
@@ -65,8 +65,7 @@ pub(crate) struct Waiting {
 struct Question {
     number: usize,
     until: i64,
-    step_up: bool,
-    shop: bool,
+    about: About,
 }
 
 struct Ticket {

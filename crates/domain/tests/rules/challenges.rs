@@ -103,7 +103,7 @@ fn a_raised_epoch_kills_open_challenges() {
     assert_eq!(world.answer(&second.challenge, phone.code(world.now)), DEAD);
 }
 
-/// R49: a user has at most eight open challenges; of one client's the oldest makes room.
+/// R49: a user has at most eight open challenges; of one network's the oldest makes room.
 #[test]
 fn the_oldest_challenge_makes_room() {
     let (mut world, phone) = World::on(Preset::SelfServiceCode);
@@ -128,12 +128,17 @@ fn still_open(world: &mut World, client: ClientClaims) -> Offer {
 #[test]
 fn a_thief_of_the_password_pushes_out_no_challenge_of_the_owner() {
     type Thief = fn(usize) -> ClientClaims;
-    let thieves: [(&str, Thief); 3] = [
+    let thieves: [(&str, Thief); 4] = [
         ("elsewhere", |_| ClientClaims { ip_address: "198.51.100.7".to_owned(), ..client("web") }),
         ("elsewhere, by many names", |try_| ClientClaims {
             ip_address: "198.51.100.7".to_owned(),
             user_agent: format!("Browser {try_}"),
             ..client(&format!("web {try_}"))
+        }),
+        ("elsewhere, at every address of a network", |try_| ClientClaims {
+            ip_address: format!("2001:db8:0:7:{try_}::1"),
+            user_agent: format!("Browser {try_}"),
+            ..client("web")
         }),
         ("beside the owner", |_| ClientClaims { user_agent: "Script".to_owned(), ..client("web") }),
     ];
@@ -164,6 +169,31 @@ fn a_thief_of_the_password_pushes_out_no_challenge_of_the_owner() {
         let code = PresentedProof::Recovery(codes.unwrap().codes[0].clone());
         let Ok(Verdict::Allowed(allowed)) = world.answer(&owners.challenge, code) else { panic!("{who}") };
         assert_eq!(allowed.ground.assurance(), Assurance::Recovered, "{who}");
+    }
+}
+
+/// R15: nor does somebody at the owner's address, or through a caller that tells none, choose which one goes. What was asked
+/// by the owner's own user agent does not stand out before it is half of all.
+#[test]
+fn nobody_beside_the_owner_chooses_which_challenge_goes() {
+    for ip_address in ["192.0.2.1", ""] {
+        let (mut world, phone) = World::on(Preset::SelfServiceCode);
+        let ask = |world: &mut World, user_agent: String| {
+            let client = ClientClaims { ip_address: ip_address.to_owned(), user_agent, ..client("web") };
+            match world.check(&CheckLogin { client, ..world.login() }) {
+                Ok(Verdict::ChallengeRequired(offer)) => offer,
+                other => panic!("{other:?}"),
+            }
+        };
+        for try_ in 0..7 {
+            ask(&mut world, format!("Browser {try_}"));
+        }
+        let owners = ask(&mut world, "Browser".to_owned());
+        for _ in 0..3 {
+            ask(&mut world, "Browser".to_owned());
+        }
+        let verdict = world.answer(&owners.challenge, phone.code(world.now));
+        assert!(matches!(verdict, Ok(Verdict::Allowed(_))), "{ip_address:?}: {verdict:?}");
     }
 }
 

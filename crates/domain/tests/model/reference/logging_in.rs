@@ -1,7 +1,7 @@
 //! Logins, challenges and remembered clients.
 
 use super::{Answer, Device, Fate, Model, Named, Question, Said, Ticket, Token, Typed};
-use crate::commands::First;
+use crate::commands::{About, First, PLACES};
 use countersign_domain::login::Assurance;
 use countersign_domain::policy::{ChallengeMode, FirstEnrollment, RequirementMode};
 
@@ -22,7 +22,7 @@ impl Model {
         code: Option<&Typed>,
         remember: bool,
         token: Option<Token>,
-        (step_up, shop): (bool, bool),
+        about: About,
     ) -> Answer<Said> {
         self.tidy();
         self.attested(first)?;
@@ -34,13 +34,13 @@ impl Model {
         }
         let trusted = first == First::Federated && self.rules.first_factor.trust_federated_mfa;
         if !self.is_on() {
-            return Ok(self.login_without(first, step_up, trusted));
+            return Ok(self.login_without(first, about.step_up, trusted));
         }
-        if trusted && !step_up {
+        if trusted && !about.step_up {
             return Ok(self.allowed(Assurance::FederatedMfa));
         }
-        let token = token.filter(|_| !step_up && self.rules.challenge.mode == ChallengeMode::NewClient);
-        if let Some(token) = token.and_then(|token| self.recognise(token, shop)) {
+        let token = token.filter(|_| !about.step_up && self.rules.challenge.mode == ChallengeMode::NewClient);
+        if let Some(token) = token.and_then(|token| self.recognise(token, about.shop)) {
             let mut said = self.allowed(Assurance::Remembered);
             if let Said::Allowed { token: rotated, .. } = &mut said {
                 *rotated = Some(token);
@@ -48,8 +48,8 @@ impl Model {
             return Ok(said);
         }
         match code {
-            Some(code) => Ok(self.answered(code, remember, (step_up, shop), None)),
-            None => Ok(self.ask((step_up, shop))),
+            Some(code) => Ok(self.answered(code, remember, about, None)),
+            None => Ok(self.ask(about)),
         }
     }
 
@@ -97,23 +97,39 @@ impl Model {
         self.tickets_given += 1;
     }
 
-    fn open_question(&mut self, (step_up, shop): (bool, bool)) {
+    fn open_question(&mut self, about: About) {
         if self.questions.len() == 8 {
-            // The application that asked more often loses its oldest; where both asked as often, that is the oldest of all.
-            let of_shop = self.questions.iter().filter(|question| question.shop).count();
-            let loser = self.questions.iter().position(|question| match of_shop {
-                0..4 => !question.shop,
-                4 => true,
-                _ => question.shop,
-            });
-            self.questions.remove(loser.unwrap());
+            let loser = self.loser();
+            self.questions.remove(loser);
         }
         let until = self.now + 300;
-        self.questions.push(Question { number: self.questions_asked, until, step_up, shop });
+        self.questions.push(Question { number: self.questions_asked, until, about });
         self.questions_asked += 1;
     }
 
-    fn ask(&mut self, about: (bool, bool)) -> Said {
+    /// The network that asked most loses its oldest, or the oldest of whoever there asked four times or more. Of two networks
+    /// that asked as often, the one with such a person loses; otherwise the older question goes.
+    fn loser(&self) -> usize {
+        let network = |about: &About| PLACES[about.place].1;
+        let asked = |same: &dyn Fn(&About) -> bool| {
+            self.questions.iter().filter(|question| same(&question.about)).count()
+        };
+        let by_network = |own: &About| asked(&|other| network(other) == network(own));
+        let by_person = |own: &About| {
+            let named = |about: &About| (network(about), about.shop, about.agent);
+            asked(&|other| named(other) == named(own))
+        };
+        let busiest = self.questions.iter().map(|question| by_network(&question.about)).max();
+        let mut losers: Vec<_> = (0..self.questions.len()).collect();
+        losers.retain(|place| Some(by_network(&self.questions[*place].about)) == busiest);
+        let loudest = losers.iter().map(|place| by_person(&self.questions[*place].about)).max();
+        if loudest >= Some(4) {
+            losers.retain(|place| Some(by_person(&self.questions[*place].about)) == loudest);
+        }
+        losers[0]
+    }
+
+    fn ask(&mut self, about: About) -> Said {
         if self.factors.iter().all(|factor| factor.dead) {
             return self.locked_out(None, about, None);
         }
@@ -125,7 +141,7 @@ impl Model {
     }
 
     /// Who answers a question goes on with that one.
-    fn locked_out(&mut self, retry: Option<i64>, about: (bool, bool), answers: Option<usize>) -> Said {
+    fn locked_out(&mut self, retry: Option<i64>, about: About, answers: Option<usize>) -> Said {
         let open = self.left().is_some_and(|left| left > 0);
         if open && answers.is_none() {
             self.open_question(about);
@@ -136,7 +152,7 @@ impl Model {
     pub(crate) fn answer(&mut self, number: Option<usize>, code: &Typed, remember: bool) -> Answer<Said> {
         self.tidy();
         let open = self.questions.iter().find(|question| Some(question.number) == number);
-        let about = open.map(|question| (question.step_up, question.shop)).ok_or("challenge")?;
+        let about = open.map(|question| question.about).ok_or("challenge")?;
         self.shape(code)?;
         if self.disabled {
             return Ok(Said::Refused("disabled account"));
@@ -148,16 +164,10 @@ impl Model {
         Ok(said)
     }
 
-    fn answered(
-        &mut self,
-        code: &Typed,
-        remember: bool,
-        (step_up, shop): (bool, bool),
-        answers: Option<usize>,
-    ) -> Said {
+    fn answered(&mut self, code: &Typed, remember: bool, about: About, answers: Option<usize>) -> Said {
         let how = match self.evaluate(code) {
             Fate::Bad => return Said::Refused("code"),
-            Fate::Shut(retry) => return self.locked_out(retry, (step_up, shop), answers),
+            Fate::Shut(retry) => return self.locked_out(retry, about, answers),
             Fate::Good => Assurance::Verified,
             Fate::Recovered => Assurance::Recovered,
         };
@@ -165,10 +175,10 @@ impl Model {
             self.help_since = None;
         }
         let remembers = remember
-            && !step_up
+            && !about.step_up
             && how == Assurance::Verified
             && self.rules.challenge.mode == ChallengeMode::NewClient;
-        let token = remembers.then(|| self.remember(shop));
+        let token = remembers.then(|| self.remember(about.shop));
         let new_paper = how == Assurance::Recovered && self.rules.recovery_codes.reissue_on_use;
         let left = if new_paper { Some(self.rules.recovery_codes.count as usize) } else { self.left() };
         Said::Allowed { how, left, due: None, token, new_paper }
