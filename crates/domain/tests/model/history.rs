@@ -83,11 +83,13 @@ impl History {
 
         let raised = self.model.generation > generation;
         assert_eq!(self.world.state.epoch > before.epoch, raised, "ruling 10: {command:?}");
-        let helps = match command {
-            Command::Care(care) => *care != Care::IssueTicket,
-            other => *other == Command::Erase,
+        let done = !matches!(said, Said::Denied(_));
+        let (forgiven, cared_for) = match command {
+            Command::Care(Care::Reset | Care::Unlock) | Command::Erase => (done, done),
+            // Others may switch a user off too, but never where the second factor is mandatory.
+            Command::Care(Care::Disable) => (done, false),
+            _ => (false, false),
         };
-        let cared_for = helps && !matches!(said, Said::Denied(_));
         let step = Happened {
             before: &before,
             after: &self.world.state,
@@ -97,6 +99,7 @@ impl History {
             verified: matches!(said, Said::Allowed { how: Assurance::Verified, .. }),
             confirmed: matches!(said, Said::Confirmed { .. }),
             mandatory,
+            forgiven,
             cared_for,
         };
         self.watch.see(&step, &self.world.policy);

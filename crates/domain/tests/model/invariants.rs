@@ -23,7 +23,9 @@ pub(crate) struct Happened<'a> {
     pub(crate) confirmed: bool,
     /// Whether the user is one who may never be without a second factor.
     pub(crate) mandatory: bool,
-    /// Whether somebody else reset, switched off or erased the user or lifted their lock.
+    /// Whether what the user guessed is forgotten, because others reset, switched off or erased them or lifted their lock.
+    pub(crate) forgiven: bool,
+    /// The same by what is done to who may never be without a second factor, too.
     pub(crate) cared_for: bool,
 }
 
@@ -65,7 +67,7 @@ impl Watch {
 
     /// R11, R13: evaluated guesses that were wrong stay within the rolling cap, by what the events tell.
     fn guesses_within_budget(&mut self, step: &Happened<'_>, policy: &Policy) {
-        if step.cared_for {
+        if step.forgiven {
             self.guesses.clear();
         }
         let charged = |event: &&Event| {
