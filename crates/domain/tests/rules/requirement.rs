@@ -207,9 +207,12 @@ fn trust_stands_beside_what_is_counted() {
         }
     };
     let seen = |world: &World| {
-        let over =
-            world.state.requirement.grace_started <= Some(FactsAt::of(&world.policy, world.now).grace_cutoff);
-        let grace = if over { Grace::Over } else { Grace::Running };
+        let cutoff = FactsAt::of(&world.policy, world.now).grace_cutoff;
+        let grace = match world.state.requirement.grace_started {
+            None => Grace::NotStarted,
+            Some(started) if started <= cutoff => Grace::Over,
+            Some(_) => Grace::Running,
+        };
         let facts = Facts { on: false, must_enroll: false, in_groups: false, grace };
         (coverage::coverage([(facts, 1)], &world.policy, world.now).stopped, world.status().state)
     };
