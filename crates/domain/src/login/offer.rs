@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 use crate::token;
 use crate::user::{Authenticator, Challenge, ClientClaims, Credential};
 use std::cmp::Reverse;
+use std::time::Duration;
 
 /// Asks for a proof, or says that none is evaluated now.
 pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
@@ -22,7 +23,7 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
         return lock_out(draft, ctx, asked, until, id);
     }
-    let methods = methods(draft, ctx, Codes::Open, id);
+    let methods = methods(draft, ctx, Codes::Open, (id, Challenge::LIFETIME));
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
@@ -120,7 +121,9 @@ pub(super) fn lock_out(
         Presented::ForChallenge(answered) => draft.next.challenge(answered),
         Presented::WithLogin | Presented::ForChange => None,
     };
-    let methods = methods(draft, ctx, Codes::Locked, answered.map_or(id, |open| open.id));
+    let asked_for =
+        answered.map_or((id, Challenge::LIFETIME), |open| (open.id, open.expire_time.since(ctx.now)));
+    let methods = methods(draft, ctx, Codes::Locked, asked_for);
     let still_open = match answered {
         _ if methods.is_empty() => None,
         Some(open) => Some(offer(ctx, open, methods)),
@@ -136,9 +139,15 @@ enum Codes {
     Locked,
 }
 
-/// The ways open to this user, the one used last first; while locked only those that a lock does not close.
-fn methods(draft: &Draft, ctx: &Context<'_>, codes: Codes, id: ChallengeId) -> Vec<Method> {
-    let key_options = request_options(draft, ctx, id);
+/// The ways open to this user, the one used last first; while locked only those that a lock does not close. Of the challenge
+/// its id and how long it is open.
+fn methods(
+    draft: &Draft,
+    ctx: &Context<'_>,
+    codes: Codes,
+    challenge: (ChallengeId, Duration),
+) -> Vec<Method> {
+    let key_options = request_options(draft, ctx, challenge);
     let open = codes == Codes::Open;
     let method = |own: &Authenticator| {
         let authenticator = Named { id: own.id, display_name: own.display_name.as_str().to_owned() };
@@ -160,9 +169,13 @@ fn methods(draft: &Draft, ctx: &Context<'_>, codes: Codes, id: ChallengeId) -> V
 }
 
 /// What the browser asks the user's keys to sign for this challenge; `None` where there is no key that may serve.
-fn request_options(draft: &Draft, ctx: &Context<'_>, id: ChallengeId) -> Option<SecretString> {
+fn request_options(
+    draft: &Draft,
+    ctx: &Context<'_>,
+    (id, timeout): (ChallengeId, Duration),
+) -> Option<SecretString> {
     let keys: Vec<_> = proof::active_security_keys(&draft.next).map(|(_, key)| key).collect();
     let party = RelyingParty::of(ctx).filter(|_| !keys.is_empty())?;
     let challenge = *KeyChallenge::of_challenge(ctx, draft.next.epoch, id).first()?;
-    Some(ctx.keys.request_options(&party, challenge, &keys, Challenge::LIFETIME))
+    Some(ctx.keys.request_options(&party, challenge, &keys, timeout))
 }

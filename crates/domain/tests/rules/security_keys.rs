@@ -1,6 +1,6 @@
 //! Security keys: when one may be added, what it proves and for which challenge, what closes it and what does not.
 
-use crate::common::{DAY, FIRST, Phone, SECOND, World, document, session, typed, user_ref};
+use crate::common::{DAY, FIRST, Phone, SECOND, World, document, secs, session, typed, user_ref};
 use countersign_domain::actor::{Actor, Principal};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{self, BeginSecurityKey, BegunSecurityKey, Confirm, Confirmed};
@@ -241,6 +241,34 @@ fn locks_of_codes_and_keys_are_apart() {
     }
     assert_eq!(world.state.failures.consecutive, 0);
     world.log_in(phone.code(world.now));
+}
+
+/// R15: who answers a challenge with a code while codes are locked is handed that one again. What the key then signs is
+/// for that one, and the browser waits no longer than it is open.
+#[test]
+fn a_challenge_that_is_handed_back_is_signed() {
+    let (mut world, _) = world();
+    let mut key = SoftwareKey::new(14);
+    add(&mut world, &mut key);
+    let locked_out = |verdict: Result<Verdict, Denial>| match verdict {
+        Ok(Verdict::LockedOut(locked)) => locked.still_open.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..3 {
+        let wrong = world.wrong();
+        world.check(&world.login_with(wrong)).unwrap();
+    }
+    let verdict = world.check(&world.login());
+    let first = locked_out(verdict);
+    assert!(options(&first).contains("\"timeout\":300000"), "{}", options(&first));
+    world.pass(secs(20));
+    let wrong = world.wrong();
+    let verdict = world.answer(&first.challenge, wrong);
+    let again = locked_out(verdict);
+    assert_eq!(again.challenge, first.challenge);
+    assert!(options(&again).contains("\"timeout\":280000"), "{}", options(&again));
+    let answer = sign(&mut key, &again);
+    allowed(world.answer(&again.challenge, answer));
 }
 
 /// R13, R15: where every code is disabled the key still serves, and a user with keys alone is never locked.
