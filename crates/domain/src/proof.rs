@@ -54,7 +54,7 @@ pub(crate) enum Evaluated {
     Recovered,
     /// Evaluated and not accepted. Callers are told no more than that (R8).
     Refused,
-    /// Not evaluated: locked until then, or, where `None`, until somebody helps.
+    /// Not evaluated: locked until then, or, where `None`, for as long as waiting does not help.
     Locked { until: Option<Timestamp> },
 }
 
@@ -225,8 +225,9 @@ fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented:
         let disabled = draft.next.authenticators.iter().any(|own| own.kind().takes_codes());
         return if disabled { locked(draft, None) } else { refused(draft, "no_codes") };
     }
-    if let Some(until) = draft.next.failures.locked_until(ctx.now) {
-        return locked(draft, Some(until));
+    if draft.next.failures.locked_until(ctx.now).is_some() {
+        let until = draft.next.codes_wait_until(ctx);
+        return locked(draft, until);
     }
     let found = matches(draft, ctx, code, presented);
     if let Some((id, usage)) = found.fresh {

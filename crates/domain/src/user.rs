@@ -139,6 +139,13 @@ impl UserState {
         })
     }
 
+    /// Until when a lock closes something. Where everything is disabled, or what takes codes serves nobody, waiting does not
+    /// help.
+    pub(crate) fn codes_wait_until(&self, ctx: &Context<'_>) -> Option<Timestamp> {
+        let until = self.failures.locked_until(ctx.now)?;
+        self.serving(ctx).any(|own| own.kind().takes_codes()).then_some(until)
+    }
+
     /// The authenticator with that id, active or disabled.
     pub fn authenticator(&self, id: AuthenticatorId) -> Option<&Authenticator> {
         self.authenticators.iter().find(|authenticator| authenticator.id == id)

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Asks for a proof, or says that none is evaluated now.
 pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>, id: ChallengeId) -> Verdict {
-    let until = draft.next.failures.locked_until(ctx.now).filter(|_| takes_codes(draft, ctx));
+    let until = draft.next.codes_wait_until(ctx);
     if until.is_some() || !draft.next.has_active() {
         draft.lead_refused("locked");
         draft.step("lockout", "too many wrong codes: none is evaluated for now");
@@ -27,11 +27,6 @@ pub(super) fn challenge(draft: &mut Draft, ctx: &Context<'_>, asked: &Asked<'_>,
     draft.lead(Event::new(EventType::LoginChallenged));
     draft.step("lockout", "codes are evaluated");
     Verdict::ChallengeRequired(open_challenge(draft, ctx, asked, id, methods))
-}
-
-/// Whether a lock closes anything. Where everything is disabled, or what takes codes serves nobody, waiting does not help.
-fn takes_codes(draft: &Draft, ctx: &Context<'_>) -> bool {
-    draft.next.serving(ctx).any(|own| own.kind().takes_codes())
 }
 
 /// The verdict for a user whose second factor serves nobody: security keys, and a policy that names nobody any more for
@@ -116,7 +111,6 @@ pub(super) fn lock_out(
     until: Option<Timestamp>,
     id: ChallengeId,
 ) -> Verdict {
-    let until = until.filter(|_| takes_codes(draft, ctx));
     let answered = match asked.presented {
         Presented::ForChallenge(answered) => draft.next.challenge(answered),
         Presented::WithLogin | Presented::ForChange => None,

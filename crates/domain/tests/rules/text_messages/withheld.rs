@@ -5,7 +5,7 @@ use super::{
     MEANS, again, begin, begin_as, begin_with, code, confirm, id_of, number, on, other, send, send_with,
     world,
 };
-use crate::common::{HOUR, MINUTE, World, secs};
+use crate::common::{HOUR, MINUTE, SECOND, World, secs};
 use crate::security_keys::{self, with_keys};
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
@@ -237,6 +237,18 @@ fn a_lock_closes_nothing_where_nobody_delivers() {
     let Ok(Verdict::LockedOut(locked)) = world.check(&world.login_with(wrong)) else { panic!("a code") };
     let open: Vec<_> = locked.still_open.unwrap().methods.iter().map(Method::kind).collect();
     assert_eq!((locked.retry_after, open), (None, kinds), "nor whoever sends a code all the same");
+    let challenge = world.challenged().challenge;
+    assert_eq!(send_with(&mut world, &challenge, &MEANS), Err(Denial::DeliveryUnavailable));
+    let policy = world.policy.clone();
+    world.set_policy(|p| p.disable.required_proofs = vec![SECOND]);
+    let wrong = world.wrong();
+    let proofs = world.proofs(Some(wrong));
+    assert_eq!(
+        world.disable(&proofs).map(drop),
+        Err(Denial::UserLocked { retry_after: None }),
+        "nor a change"
+    );
+    world.policy = policy;
     let verdict = security_keys::log_in(&mut world, &mut key);
     assert!(matches!(verdict, Ok(Verdict::Allowed(_))), "{verdict:?}");
 
