@@ -82,7 +82,8 @@ pub(crate) fn remaining(state: &UserState, ctx: &Context<'_>) -> Option<usize> {
     owns.then(|| state.recovery_codes_remaining())
 }
 
-/// Whether to warn of too few codes: also who has no set, from before policy had codes or since a restore voided it (B30).
+/// Whether to warn of too few codes: also who has no set, from before policy had codes, since a restore
+/// voided it, or because policy issues none with the first authenticator (B30).
 pub(crate) fn is_low(state: &UserState, ctx: &Context<'_>) -> bool {
     may_generate(state, ctx).is_ok() && state.recovery_codes_remaining() < LOW
 }
