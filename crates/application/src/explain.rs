@@ -24,7 +24,8 @@ pub enum Question {
 }
 
 impl Application {
-    /// Answers the question with the very decision that would be made, thrown away.
+    /// Answers the question with the very decision that would be made, thrown away. As of a time before the last change of the
+    /// first factor none is from before it.
     pub async fn explain(
         &self,
         user: &UserRef,
@@ -32,11 +33,16 @@ impl Application {
         at: Option<Timestamp>,
         proposed: Option<Policy>,
     ) -> Result<Explanation, AppError> {
-        let Snapshot { loaded, policy, now } = self.0.snapshot(user).await?;
+        let Snapshot { mut loaded, policy, now } = self.0.snapshot(user).await?;
         let policy = match proposed {
             Some(policy) => Arc::new(InForce { policy, since: now }),
             None => policy,
         };
+        if let Some(at) = at {
+            // Else whatever first factor there was at that time would be too old.
+            let changed = &mut loaded.state.first_factor_since;
+            *changed = changed.filter(|changed| *changed <= at);
+        }
         let ctx = self.0.context(user, &policy, at.unwrap_or(now));
         Ok(match question {
             Question::Login(command) => explain::login(&loaded.state, &ctx, command),

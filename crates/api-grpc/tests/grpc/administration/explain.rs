@@ -169,6 +169,29 @@ async fn another_time_and_another_policy_can_be_tried() {
     );
 }
 
+/// B48, R34: a login of a time before the first factor changed is explained as it was decided then, and one of now as now.
+#[tokio::test]
+async fn a_change_of_the_first_factor_leaves_the_past_as_it_was() {
+    let world = World::new();
+    world.tenant(Preset::SelfServiceCode).await;
+    let client = world.client().await;
+    let mut desk = Desk::of(&client);
+    let ann = Person::new("self-service-code", "ann");
+    ann.enroll(&world, &client).await;
+    let before = world.now();
+    world.clock.advance(Duration::from_hours(1));
+    let report = v1::ReportFirstFactorChangedRequest {
+        tenant_id: ann.tenant.clone(),
+        user_id: ann.user.clone(),
+        ..Default::default()
+    };
+    desk.directory.report_first_factor_changed(report).await.unwrap();
+    for at in [Some(before), Some(world.now()), None] {
+        let request = v1::ExplainRequest { at_time: at.map(time), ..ask(&ann, login()) };
+        assert_eq!(explained(&desk, request).await.verdict(), ExplainedVerdict::ChallengeRequired, "{at:?}");
+    }
+}
+
 /// A question is one of two, an action on others has an actor, and one's own is one's own.
 #[tokio::test]
 async fn questions_are_complete() {
