@@ -10,6 +10,7 @@ use countersign_ports::{Commit, UserStore};
 use countersign_testkit::SeededRandom;
 use countersign_testkit::fixtures::{self, tenant, user};
 use std::collections::HashSet;
+use uuid::Uuid;
 
 /// Twenty logins at once are not twenty statements, and not twenty flushes.
 #[tokio::test]
@@ -37,7 +38,9 @@ async fn many_users_are_each_answered_right() {
         if number % 3 == 0 {
             let mut second = fixtures::event_record(&group.random, user, EventType::LoginChallenged);
             second.trace_id = "counted".to_owned();
+            // The later event's first: neither its place among the notices nor the user says which event one is about.
             change.notices.push(fixtures::notice_record(&group.random, &second));
+            change.notices.push(fixtures::notice_record(&group.random, &change.events[0]));
             change.events.push(second);
         }
         if number % 2 == 0 {
@@ -64,10 +67,12 @@ async fn many_users_are_each_answered_right() {
     assert_eq!(there.len(), expected.len(), "each once");
     assert_eq!(there.into_iter().collect::<HashSet<_>>(), expected);
     let notices = changes.iter().enumerate().filter(|(number, _)| number % 10 != 9);
-    let notices: usize = notices.map(|(_, change)| change.notices.len()).sum();
-    let outbox = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM outbox");
-    let outbox = outbox.fetch_one(&mut group.database.connect().await).await.unwrap();
-    assert_eq!(usize::try_from(outbox).unwrap(), notices);
+    let notices = notices.flat_map(|(_, change)| &change.notices);
+    let notices: HashSet<_> = notices.map(|notice| (notice.id.0, notice.event.uuid())).collect();
+    let outbox = sqlx::query_as::<_, (Uuid, Uuid)>("SELECT notice_id, event_id FROM outbox");
+    let outbox = outbox.fetch_all(&mut group.database.connect().await).await.unwrap();
+    assert_eq!(outbox.len(), notices.len(), "each once");
+    assert_eq!(outbox.into_iter().collect::<HashSet<_>>(), notices, "each of its event");
     assert!(group.store.group_stats().commits.batches < 128, "they were together");
 }
 
