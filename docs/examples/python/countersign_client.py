@@ -109,8 +109,8 @@ class Countersign:
     def __exit__(self, *_):
         self.channel.close()
 
-    def user(self, tenant_id, user_id, **fields):
-        return User(self, tenant_id, user_id, **fields)
+    def user(self, tenant_id, user_id, passed_at):
+        return User(self, tenant_id, user_id, passed_at)
 
     def name_relying_party(self, tenant_id, relying_party_id, origins):
         """Says which pages may ask for the tenant's security keys; an operator's business, once."""
@@ -133,27 +133,36 @@ def call(method, request):
         raise Refusal(error) from error
 
 
-def first_factor(**fields):
-    """The password has just passed, or what `fields` say."""
-    now = Timestamp()
-    now.GetCurrentTime()
-    return types.FirstFactor(**{"verify_time": now, "method": value("FIRST_FACTOR_METHOD_PASSWORD")} | fields)
+def first_factor(passed_at, **fields):
+    """The password passed at that time, or what `fields` say."""
+    if passed_at.tzinfo is None:
+        raise ValueError("a time without a zone is anybody's guess")
+    verify_time = Timestamp()
+    verify_time.FromDatetime(passed_at)
+    return types.FirstFactor(**{"verify_time": verify_time, "method": value("FIRST_FACTOR_METHOD_PASSWORD")} | fields)
 
 
 class User:
-    """What a login page and a settings page ask for one user."""
+    """What a login page and a settings page ask for one user.
+
+    `passed_at` is when the first factor of this session passed (a `datetime` with a zone), or None where none did. Keep it
+    with the session: the time of a call in its place would make an old password look fresh, also after it was changed.
+    """
 
     value = staticmethod(value)
 
-    def __init__(self, service, tenant_id, user_id, first_factor_passed=False):
+    def __init__(self, service, tenant_id, user_id, passed_at):
         self.service = service
         self.ids = {"tenant_id": tenant_id, "user_id": user_id}
-        self.first_factor_passed = first_factor_passed
+        self.passed_at = passed_at
+
+    def first_factor(self, **fields):
+        """The word that the first factor passed, where it did."""
+        return None if self.passed_at is None else first_factor(self.passed_at, **fields)
 
     def actor(self):
-        """The user; where they gave the password for what they are about to do, with the word that it passed."""
-        passed = first_factor() if self.first_factor_passed else None
-        return types.Actor(user_id=self.ids["user_id"], first_factor=passed)
+        """The user, with the word that their first factor passed."""
+        return types.Actor(user_id=self.ids["user_id"], first_factor=self.first_factor())
 
     def own(self, method, request, **fields):
         """One of the user's own calls. A `request_id` makes it safe to repeat where the answer got lost."""
@@ -166,10 +175,10 @@ class User:
         return self.own(self.service.account.GetStatus, account.GetStatusRequest).status
 
     def login(self, answer=None, **passed):
-        """Asks for a verdict; the password has just passed, or what `passed` says, or nothing if `first_factor=None`."""
-        request = login.CheckLoginRequest(**self.ids, purpose=value("LOGIN_PURPOSE_LOGIN"))
-        if passed != {"first_factor": None}:
-            request.first_factor.CopyFrom(first_factor(**passed))
+        """Asks for a verdict; the password passed, or what `passed` says."""
+        request = login.CheckLoginRequest(
+            **self.ids, purpose=value("LOGIN_PURPOSE_LOGIN"), first_factor=self.first_factor(**passed)
+        )
         if answer is not None:
             request.answer.code = answer
         request.request_id = str(uuid.uuid4())

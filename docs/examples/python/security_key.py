@@ -12,6 +12,7 @@ import base64
 import json
 import secrets
 import sys
+from datetime import datetime, timezone
 
 from soft_webauthn import SoftWebauthnDevice
 
@@ -121,7 +122,7 @@ def main():
     chosen = arguments.parse_args()
     with Countersign(chosen.target) as service:
         service.name_relying_party(chosen.tenant, PARTY, [ORIGIN])
-        user = service.user(chosen.tenant, chosen.user, first_factor_passed=True)
+        user = service.user(chosen.tenant, chosen.user, passed_at=datetime.now(timezone.utc))
         say(f"{chosen.user} of {chosen.tenant} at {chosen.target}")
         try:
             key, own = enrol(user)

@@ -14,6 +14,7 @@ import io
 import secrets
 import sys
 import time
+from datetime import datetime, timezone
 
 import pyotp
 import zxingcpp
@@ -130,7 +131,8 @@ def before(user):
     check("status off, recommended", status.state == user.value("TWO_FACTOR_STATE_OFF") and status.recommended)
     allowed = verdict("login with the password", user.login(), "allowed")
     check("and an invitation to enrol", allowed.enrollment_recommended)
-    refused("without a first factor", "PROOF_REQUIRED", lambda: user.login(first_factor=None))
+    stranger = user.service.user(**user.ids, passed_at=None)
+    refused("without a first factor", "PROOF_REQUIRED", stranger.login)
 
 
 def enrol(user):
@@ -276,7 +278,7 @@ def main():
     arguments.add_argument("--user", default=f"ann-{secrets.token_hex(4)}", help="a fresh one if not given")
     chosen = arguments.parse_args()
     with Countersign(chosen.target) as service:
-        user = service.user(chosen.tenant, chosen.user)
+        user = service.user(chosen.tenant, chosen.user, passed_at=datetime.now(timezone.utc))
         say(f"{chosen.user} of {chosen.tenant} at {chosen.target}")
         try:
             before(user)
