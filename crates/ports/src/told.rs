@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// Things that are remembered at most. Whoever plants more was told of, and must not fill the memory.
 const MOST: usize = 1_000;
 
-/// The things that were told of since the start.
+/// The things that were told of since the start, or since they were forgotten.
 #[derive(Debug, Default)]
 pub struct ToldOnce {
     // Digests, because what is planted may be long; of a key that nobody knows, so that none can be made to collide.
@@ -24,13 +24,19 @@ impl ToldOnce {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.len() < MOST && told.insert(digest)
     }
+
+    /// This is over: it is new again when it comes back, and takes nobody's room until then.
+    pub fn forget(&self, thing: impl Hash) {
+        let digest = self.state.hash_one(thing);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Each thing is new once; beyond so many none is.
+    /// Each thing is new once, until it is forgotten; beyond so many none is.
     #[test]
     fn a_thing_is_new_once() {
         let told = ToldOnce::default();
@@ -40,5 +46,9 @@ mod tests {
         let new = (0..2 * MOST).filter(|number| told.is_new(number)).count();
         assert_eq!(new, MOST - 2);
         assert!(!told.is_new("another"));
+        told.forget("acme");
+        assert!(told.is_new("another"));
+        told.forget("another");
+        assert!(told.is_new("acme"));
     }
 }

@@ -50,7 +50,10 @@ impl Outbox for PostgresStore {
         for (notice, event) in leased {
             let broken = Broken::of(&notice);
             match entry(notice, event) {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => {
+                    self.unread.forget(broken.id);
+                    entries.push(entry);
+                }
                 Err(error) => self.unreadable(&broken, now, &error).await?,
             }
         }
@@ -123,6 +126,8 @@ impl PostgresStore {
         if !dead {
             return Ok(());
         }
+        // Whoever tries it again hears of it again.
+        self.unread.forget(id);
         // Dead letters are listed and swept by the time of their making: one that no calendar has, or that is to come, gives way
         // to this one.
         let query = sqlx::query!(

@@ -135,7 +135,10 @@ impl Lease {
         .await?;
         let (id, attempts, create_time) = (head.notice_id, head.attempts, head.create_time);
         match entry(at, due, head).await {
-            Ok(entry) => Ok(Some(entry)),
+            Ok(entry) => {
+                self.unread.forget(id);
+                Ok(Some(entry))
+            }
             Err(Trouble::Own(error)) => {
                 self.unreadable(at, id, attempts, create_time, &error).await?;
                 Ok(None)
@@ -163,6 +166,8 @@ impl Lease {
             tracing::warn!(notice_id = %id, attempts, %error, "a notice cannot be read");
         }
         if dead {
+            // Whoever tries it again hears of it again.
+            self.unread.forget(id);
             // Dead letters are swept by the time of their making: one that is to come gives way to this one.
             let now = self.now.unix_micros();
             sqlx::query!(

@@ -60,7 +60,8 @@ async fn an_unreadable_notice_holds_up_no_other_user() {
     }
 }
 
-/// R57, R68: that a notice cannot be read is an alarm once, also of one that was leased before, when it could.
+/// R57, R68: that a notice cannot be read is an alarm once, also of one that was leased before, when it could; and once again
+/// where it could be read meanwhile.
 #[tokio::test]
 async fn an_unreadable_notice_is_an_alarm_once() {
     let (_folder, path) = folder();
@@ -70,12 +71,35 @@ async fn an_unreadable_notice_is_an_alarm_once() {
     let mut connection = intruder(&path).await;
     let notice = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
     store.outbox.failed(&notice, Some(at(1)), "refused").await.unwrap();
+    let (errors, _counting) = errors();
+    for (now, user, alarms) in [(1, "", 1), (2, "", 1), (3, "ann", 1), (4, "", 2), (5, "", 2)] {
+        let changed = sqlx::query("UPDATE outbox SET user_id = ?").bind(user);
+        changed.execute(&mut connection).await.unwrap();
+        let leased = store.outbox.lease(at(now), at(now + 1), 10).await.unwrap();
+        assert_eq!(leased.is_empty(), user.is_empty());
+        assert_eq!(errors.load(Ordering::SeqCst), alarms, "after {now} minutes");
+    }
+}
+
+/// R57, R68: an unreadable notice that was given up and is tried again is an alarm again when it is met.
+#[tokio::test]
+async fn an_unreadable_notice_that_is_tried_again_is_an_alarm_again() {
+    let (_folder, path) = folder();
+    let store = open(&path, 1).await;
+    store.create_tenant("acme").await;
+    tell_ann(&store).await;
+    let mut connection = intruder(&path).await;
     sqlx::raw_sql("UPDATE outbox SET user_id = ''").execute(&mut connection).await.unwrap();
     let (errors, _counting) = errors();
-    for now in [1, 2] {
+    let last = u32::try_from(MIN_UNREADABLE_AGE.as_secs() / 60).unwrap();
+    for now in (0..MAX_UNREADABLE_LEASES).chain([last]) {
         assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
-        assert_eq!(errors.load(Ordering::SeqCst), 1, "after {now} minutes");
     }
+    assert_eq!((dead_letters(&mut connection).await, errors.load(Ordering::SeqCst)), (1, 2));
+    let again = sqlx::query("UPDATE outbox SET attempts = 0, due_time = ?").bind(at(last).unix_micros());
+    again.execute(&mut connection).await.unwrap();
+    assert_eq!(store.outbox.lease(at(last), at(last + 1), 10).await.unwrap(), []);
+    assert_eq!((dead_letters(&mut connection).await, errors.load(Ordering::SeqCst)), (0, 3));
 }
 
 /// R49, R57: a notice of a time to come that cannot be read is given up, and swept as one of the time when it was.
