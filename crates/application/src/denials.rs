@@ -3,8 +3,9 @@
 //!
 //! The bound holds for each node, in memory: a denied caller must not be able to fill a tenant's log, nor to learn from
 //! the time an answer takes whether a tenant exists. So events are written beside the answer, never before it. Nor must it be
-//! able to hide the denials of another caller, or its own of one tenant behind those of tenants that it made up: each caller
-//! has a bound of its own, and what is beyond it is an alarm.
+//! able to hide the denials of another caller: each has a bound of its own. Tenants that it made up give way to others once
+//! they were looked up, up to a bound a minute. Whoever sends more names at once, or in a minute, than there is room for
+//! may leave no event of what it tries at a tenant that there is: that is counted, and an alarm.
 
 use crate::{AppError, Application, Meta};
 use countersign_domain::actor::Principal;
@@ -22,6 +23,9 @@ const PERIOD: Duration = Duration::from_mins(1);
 /// Reasons and tenants that are kept count of for each caller, and for all together who are not configured; beyond, denials
 /// are logged only.
 const MAX_KEPT: usize = 256;
+/// Reasons and tenants of each of them that are looked up between two rounds of telling: each takes a query, and made-up
+/// ones give way to any number of others.
+const MAX_FRESH: u32 = 1_024;
 /// Events that are written at a time: a storm of denials must not take the store from those who are let in.
 const AT_A_TIME: usize = 4;
 
@@ -57,6 +61,8 @@ type Party = Option<CallerId>;
 #[derive(Debug, Default)]
 struct OfParty {
     kept: HashMap<Key, Kept>,
+    /// How many came into `kept` since the last round of telling.
+    fresh: u32,
     /// Denials that there was no room for, since that was last told.
     dropped: u64,
 }
@@ -107,10 +113,11 @@ impl OfParty {
         if self.kept.len() >= MAX_KEPT {
             self.kept.retain(|_, kept| !kept.is_made_up);
         }
-        if self.kept.len() >= MAX_KEPT {
+        if self.kept.len() >= MAX_KEPT || self.fresh >= MAX_FRESH {
             self.dropped += 1;
             return None;
         }
+        self.fresh += 1;
         self.kept.insert(key, Kept { told: now, since: None, is_made_up: false });
         Some(1)
     }
@@ -143,7 +150,8 @@ impl Denials {
         }
     }
 
-    /// What is to be told of those whose minute is over, or of all of them; who was not denied since is forgotten.
+    /// What is to be told of those whose minute is over, or of all of them; who was not denied since is forgotten. Begins the
+    /// next round.
     fn due(&self, now: Timestamp, all_of_them: bool) -> Due {
         let mut due = Due::default();
         self.all().retain(|party, own| {
@@ -157,6 +165,7 @@ impl Denials {
                     true
                 })
             });
+            own.fresh = 0;
             if own.dropped > 0 {
                 due.dropped.push((party.clone(), std::mem::take(&mut own.dropped)));
             }
@@ -193,7 +202,7 @@ impl Application {
                 alarm = true,
                 caller,
                 denials,
-                "denied calls left no event: they name too many tenants"
+                "denied calls left no event: too many callers, reasons and tenants in a minute"
             );
         }
         for (call, count) in calls {
@@ -325,5 +334,27 @@ mod tests {
         assert_eq!(denials.count(&made_up(0), now), None, "what was told is kept");
         assert_eq!(denials.all()[&made_up(0).party()].kept.len(), 2);
         assert_eq!(denials.due(now, false), Due::default(), "nothing was dropped");
+    }
+
+    /// R42, R49: however many tenants a caller makes up, so many are looked up from round to round. What it drops is counted.
+    #[test]
+    fn made_up_tenants_are_looked_up_within_a_bound() {
+        let (denials, now) = (Denials::new(), Timestamp::from_unix_seconds(1_000));
+        for round in 0..2 {
+            let names: Vec<_> =
+                (0..MAX_FRESH + 3).map(|index| call("a", &format!("t{round}-{index}"))).collect();
+            let looked_up = names.iter().filter(|call| {
+                let is_looked_up = denials.count(call, now).is_some();
+                denials.looked_for(call, false);
+                is_looked_up
+            });
+            assert_eq!(looked_up.count(), usize::try_from(MAX_FRESH).unwrap());
+            assert_eq!(
+                denials.count(&call("b", "one"), now).is_some(),
+                round == 0,
+                "another one has its own"
+            );
+            assert_eq!(denials.due(now, false).dropped, [(names[0].party(), 3)]);
+        }
     }
 }
