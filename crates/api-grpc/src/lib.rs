@@ -29,6 +29,7 @@ mod signed;
 mod status;
 mod trace;
 
+pub use limits::STREAM_WINDOW;
 pub use options::{
     CallLimits, Callers, Grants, Options, Peer, PeerCertificate, Rate, SetupError, Tenants, TokenVerifier,
 };

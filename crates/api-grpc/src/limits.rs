@@ -6,6 +6,7 @@ mod rest;
 mod shares;
 
 pub(crate) use fair::{Party, Place};
+pub use rest::STREAM_WINDOW;
 pub(crate) use rest::{RequestBody, Sender, sender};
 pub(crate) use shares::{Share, Shares};
 
@@ -171,8 +172,7 @@ impl Limits {
 
     /// The request with a body that is read to its end also where the call is refused before.
     pub(crate) fn watched(&self, request: Request<Body>) -> Request<RequestBody> {
-        let limit = self.limit(request.uri().path());
-        self.rests.watch(request, limit.saturating_add(PREFIX))
+        self.rests.watch(request)
     }
 
     /// Whether the caller may call now, by its rate.

@@ -7,7 +7,7 @@ use crate::jobs::Job;
 use crate::listener::Connection;
 use crate::readiness::{self, LookedAt};
 use crate::streams::EndStreams;
-use countersign_api_grpc::GrpcService;
+use countersign_api_grpc::{GrpcService, STREAM_WINDOW};
 use countersign_application::Application;
 use std::io;
 use std::time::Duration;
@@ -125,7 +125,7 @@ impl Node {
     }
 }
 
-/// HTTP/2 with every limit set that is off by default.
+/// HTTP/2 with every limit set that is off by default, and those that others rest on.
 fn transport(limits: &Limits) -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .max_connection_age(limits.max_connection_age)
@@ -136,6 +136,7 @@ fn transport(limits: &Limits) -> tonic::transport::Server {
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .http2_max_local_error_reset_streams(Some(MAX_ERRORS))
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
 }
 
 /// The looks at store and clock end by themselves only where the database is not the one that it was. A node that nobody

@@ -2,8 +2,9 @@
 //!
 //! Refusing is quicker than sending, and HTTP/2's stack bears only so much that comes for a call which nobody reads any more,
 //! before it closes the connection with all the calls on it: small frames until they are read, which these never are, and
-//! 1,024 frames of calls that it has forgotten, the guard against CVE-2025-8671. Both are guards to keep. So the request of a
-//! refused call is read to its end, within bounds.
+//! 1,024 frames of calls that it has forgotten, the guard against CVE-2025-8671, which it counts for as long as the connection
+//! lives. Both are guards to keep. So the request of a refused call is read to its end, within bounds: whatever a caller
+//! can have sent before it sees its answer.
 
 use super::shares::Shares;
 use crate::gate;
@@ -18,6 +19,13 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::Request;
 use tonic::codegen::{Body as HttpBody, Bytes};
+
+/// What a caller may send of one request before it is read: the window of a stream of HTTP/2, in bytes. Servers set it.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+
+/// What is read of a rest at most, in bytes. A window may have come or be under way, and what is read of it before the answer
+/// leaves lets the caller send as much again.
+const MOST: usize = 2 * STREAM_WINDOW as usize;
 
 /// Rests that are waited for at the same time: about a kilobyte each, beside their streams.
 const RESTS: usize = 4_096;
@@ -46,11 +54,10 @@ impl Rests {
         Self(Shares::new(RESTS))
     }
 
-    /// The request with a body that is read to its end, whatever becomes of it: of what is left when it is dropped, up to so
-    /// many bytes.
-    pub(crate) fn watch(&self, request: Request<Body>, limit: usize) -> Request<RequestBody> {
+    /// The request with a body that is read to its end, whatever becomes of it.
+    pub(crate) fn watch(&self, request: Request<Body>) -> Request<RequestBody> {
         let (from, rests) = (gate::remote(&request), self.0.clone());
-        request.map(|body| RequestBody { body: Some(body), limit, from, rests })
+        request.map(|body| RequestBody { body: Some(body), from, rests })
     }
 }
 
@@ -59,7 +66,6 @@ impl Rests {
 pub(crate) struct RequestBody {
     /// Until it has ended.
     body: Option<Body>,
-    limit: usize,
     from: Option<SocketAddr>,
     rests: Shares<Sender>,
 }
@@ -88,7 +94,7 @@ impl HttpBody for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        let mut rest = Box::pin(read(body, self.limit));
+        let mut rest = Box::pin(read(body));
         // Most of them have come already. Whoever looks at this again is the task below.
         if rest.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready() {
             return;
@@ -104,9 +110,9 @@ impl Drop for RequestBody {
     }
 }
 
-/// Reads a body to its end, or until so many bytes have come.
-async fn read(mut body: Body, limit: usize) {
-    let mut left = limit;
+/// Reads a body to its end, or until [`MOST`] has come.
+async fn read(mut body: Body) {
+    let mut left = MOST;
     while let Some(Ok(frame)) = body.frame().await {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         match left.checked_sub(bytes) {

@@ -19,6 +19,12 @@ const CALLS: usize = 1_500;
 /// It closes one that has 2,100 small frames which nobody read.
 const SMALL_FRAMES: usize = 3_000;
 
+/// Requests that are larger than the method takes, at once, and the pieces of each, of 4 KiB: so many that the method does
+/// not take them, and what is under way by then.
+const TOO_LARGE: usize = 100;
+const REFUSED_AT: usize = 10;
+const UNDER_WAY: usize = 40;
+
 /// A call that is answered.
 async fn one_more(frames: &mut Frames) {
     let call = frames.call(CHECK_HEALTH).await;
@@ -86,4 +92,25 @@ async fn a_refused_call_in_pieces_leaves_its_connection_alone() {
         }
     }
     one_more(&mut frames).await;
+}
+
+/// R66: what is under way of requests that are refused for their size is read too, of however many at once.
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_too_large_leave_their_connection_alone() {
+    let world = World::new();
+    let mut frames = world.frames().await;
+    let mut calls = Vec::new();
+    for _ in 0..TOO_LARGE {
+        calls.push(frames.call(CHECK_LOGIN).await);
+    }
+    for piece in 0..REFUSED_AT + UNDER_WAY {
+        for call in &calls {
+            frames.go_on(*call, &[0; 4_096]).await;
+            if piece == REFUSED_AT {
+                assert!(frames.answer(*call).await.is_empty(), "it was not refused");
+            }
+        }
+        // Behind it the server has taken up what came.
+        one_more(&mut frames).await;
+    }
 }

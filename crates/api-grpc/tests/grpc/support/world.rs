@@ -5,7 +5,7 @@ use super::frames::Frames;
 use countersign_api::v1::account_service_client::AccountServiceClient;
 use countersign_api::v1::login_service_client::LoginServiceClient;
 use countersign_api_grpc::{
-    CallLimits, Callers, Grants, GrpcService, Options, Peer, PeerCertificate, Tenants, service,
+    CallLimits, Callers, Grants, GrpcService, Options, Peer, PeerCertificate, STREAM_WINDOW, Tenants, service,
 };
 use countersign_application::{Application, Deps};
 use countersign_domain::event::EventType;
@@ -129,7 +129,9 @@ impl World {
         let (connections, incoming) = mpsc::unbounded_channel();
         let incoming = UnboundedReceiverStream::new(incoming);
         // As the server has it; without, tonic lets a connection make as many errors as it likes.
-        let server = Server::builder().http2_max_local_error_reset_streams(Some(1_024));
+        let server = Server::builder()
+            .http2_max_local_error_reset_streams(Some(1_024))
+            .initial_stream_window_size(STREAM_WINDOW);
         tokio::spawn(server.serve_with_incoming(service.clone(), incoming));
         Self { clock, app, service, store, random, faulty, log, connections }
     }
