@@ -118,6 +118,30 @@ impl Permit {
     }
 }
 
+/// Why a request was not read whole. It counts as an error of the contract when it is told.
+pub(crate) enum Unread {
+    /// It is too large, or there is no room to wait for it.
+    Refused(Failure),
+    /// The caller went away in the middle of it.
+    Gone,
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl From<Unread> for Status {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Refused(failure) => failure.into_status(),
+            // Nobody reads this.
+            Unread::Gone => Self::cancelled("the request ended early"),
+        }
+    }
+}
+
 impl Limits {
     pub(crate) fn new(options: &Options) -> Self {
         let limits = &options.limits;
@@ -238,7 +262,7 @@ impl Limits {
     }
 
     /// The whole body of a denied call of that caller, if it comes soon and there is room to wait for it. How long is not
-    /// the caller's to say.
+    /// the caller's to say. It was told already why it is denied, and is told nothing else.
     pub(crate) async fn whole_of_denied(
         &self,
         caller: &CallerId,
@@ -256,7 +280,7 @@ impl Limits {
         path: &str,
         body: RequestBody,
         place: impl FnOnce() -> Result<P, Failure>,
-    ) -> Result<Bytes, Status> {
+    ) -> Result<Bytes, Unread> {
         let limit = self.limit(path);
         let mut body = pin!(Limited::new(body, limit.saturating_add(PREFIX)).collect());
         let body = match poll!(body.as_mut()) {
@@ -268,12 +292,11 @@ impl Limits {
         };
         let body = body.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                Failure::new(ErrorReason::RequestTooLarge, "the request is larger than the method takes")
-                    .with("limit_bytes", limit.to_string())
-                    .into_status()
+                let text = "the request is larger than the method takes";
+                let failure = Failure::new(ErrorReason::RequestTooLarge, text);
+                Unread::Refused(failure.with("limit_bytes", limit.to_string()))
             } else {
-                // The caller went away in the middle of it; nobody reads this.
-                Status::cancelled("the request ended early")
+                Unread::Gone
             }
         })?;
         Ok(body.to_bytes())

@@ -6,6 +6,7 @@ use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use countersign_ports::EventRecord;
 use countersign_testkit::fixtures;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -288,4 +289,19 @@ async fn a_denial_stands_where_it_cannot_be_recorded() {
     assert_eq!(reason(&status), "CALLER_CREDENTIALS_INVALID");
     world.app.drained().await;
     assert!(world.events(THERE, &[EventType::CallerDenied]).await.is_empty());
+}
+
+/// R42, R47: a denied call that is too large as well is told, and counts, for the one reason that it was told.
+#[tokio::test]
+async fn a_denied_call_counts_for_its_own_reason() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = World::with(options(callers([])));
+    let raw = Raw(world.connect(Some(&[STRANGER])).await.channel);
+    let (message, _) = about("/countersign.v1.LoginService/CheckLogin", THERE, &"u".repeat(40_000));
+    let status = raw.call("/countersign.v1.LoginService/CheckLogin", message).await.unwrap_err();
+    assert_eq!(reason(&status), "CALLER_CREDENTIALS_INVALID");
+    let page = recorder.handle().render();
+    let told: Vec<_> = page.lines().filter(|line| line.starts_with("countersign_errors_total{")).collect();
+    assert_eq!(told, ["countersign_errors_total{reason=\"CALLER_CREDENTIALS_INVALID\"} 1"]);
 }
