@@ -16,5 +16,6 @@ mod repeated;
 mod reset;
 mod seeing;
 mod somebody_else;
+mod stalled;
 mod tenants;
 mod walk;

@@ -17,7 +17,7 @@ use crate::services::shared::{CLOCK_LEEWAY, Reply, done, tenant};
 use crate::status::LATER;
 use countersign_api::v1::watch_events_request::Start;
 use countersign_api::v1::{ErrorReason, WatchEventsRequest, WatchEventsResponse};
-use countersign_application::{Application, EventPosition, EventQuery, Look, StoredEvent};
+use countersign_application::{AppError, Application, EventPosition, EventQuery, Look, StoredEvent};
 use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use futures::StreamExt;
@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often the log is asked while nothing happens on this node: commits of other nodes do not wake it. A database that
 /// told of them (`NOTIFY`) would take a lock of its own at each commit, which logins would pay for.
 const POLL: Duration = Duration::from_millis(500);
+/// Whoever took up nothing for so long behind a look may have fallen far behind the log.
+const LATE: Duration = Duration::from_secs(2);
 /// Watches of one node at the same time; one caller alone has half of them.
 const MAX_WATCHES: usize = 512;
 /// How often a checkpoint is sent where the caller does not say.
@@ -73,12 +75,15 @@ struct Watch {
     /// How far a look went that stopped on its way, as long as the place is a time.
     looked: Option<EventPosition>,
     /// Whether the next look may go through much: it is for a part of the log, and the one before stopped on its way, or was
-    /// such a look and did not reach the end. Who follows the log and finds many events at once went through no more.
+    /// such a look and did not reach the end, or was over [a while ago](LATE). Who follows the log and finds many events at
+    /// once went through no more.
     is_search: bool,
+    /// When the last look was over.
+    looked_at: Instant,
     /// A search that waits for its turn, or is under way; the place stays where it is until it is over. A task: it keeps its
     /// place among those that wait while checkpoints are sent, and takes up its turn where the caller reads none of them.
     /// It ends with the watch.
-    search: JoinSet<Result<Looked, Status>>,
+    search: JoinSet<Result<Looked, AppError>>,
     checkpoint: Duration,
     /// When the next checkpoint is due.
     due: Instant,
@@ -95,6 +100,7 @@ struct Looked {
     found: Look,
     /// When it began.
     began: Instant,
+    ended: Instant,
     behind: Behind,
 }
 
@@ -143,6 +149,7 @@ pub(super) async fn watch(
         place,
         looked: None,
         is_search,
+        looked_at: now,
         search: JoinSet::new(),
         checkpoint,
         due: now + checkpoint,
@@ -222,7 +229,8 @@ impl Watch {
             // From here on: what is committed while the log is asked wakes the wait below.
             committed.as_mut().enable();
             let Some(looked) = self.look().await? else { return Ok(self.message(&[], None)) };
-            let Looked { found: Look { events, stopped_at }, began, behind } = looked;
+            let Looked { found: Look { events, stopped_at }, began, ended, behind } = looked;
+            self.looked_at = ended;
             let is_all = events.len() < BATCH as usize && stopped_at.is_none();
             let goes_on = stopped_at.is_some() || (self.is_search && !is_all);
             self.is_search = goes_on && is_part(&self.filter, self.place);
@@ -249,10 +257,11 @@ impl Watch {
 
     /// Looks at the log; in turn with others where that is a search. `None` where a checkpoint is due before that is over.
     async fn look(&mut self) -> Result<Option<Looked>, Status> {
+        let (began, is_part) = (Instant::now(), is_part(&self.filter, self.place));
+        self.is_search |= is_part && self.looked_at + LATE < began;
         if !self.is_search {
-            let began = Instant::now();
-            let advances = is_part(&self.filter, self.place) && self.advance <= began;
-            return self.look_now(advances || self.due <= began).await.map(Some);
+            let advances = is_part && self.advance <= began;
+            return done(self.look_now(advances || self.due <= began).await, &self.caller).map(Some);
         }
         if self.search.is_empty() {
             let (turns, caller, look) = (self.turns.clone(), self.caller.id.clone(), self.look_now(true));
@@ -265,21 +274,22 @@ impl Watch {
         tokio::select! {
             biased;
             Some(ended) = self.search.join_next() => {
-                ended.map_err(|error| broken_off(&error).into_status())?.map(Some)
+                done(ended.map_err(|error| broken_off(&error).into_status())?, &self.caller).map(Some)
             }
             () = sleep_until(self.due) => Ok(None),
         }
     }
 
-    /// A look at the log, and before it, where that is wanted, at how far it goes. It begins when it is first polled.
-    fn look_now(&self, asks_head: bool) -> impl Future<Output = Result<Looked, Status>> + Send + use<> {
-        let (app, caller, query) = (self.app.clone(), self.caller.clone(), self.query());
+    /// A look at the log, and before it, where that is wanted, at how far it goes. It begins when it is first polled. Whoever
+    /// takes it up tells its error: nobody may.
+    fn look_now(&self, asks_head: bool) -> impl Future<Output = Result<Looked, AppError>> + Send + use<> {
+        let (app, query) = (self.app.clone(), self.query());
         async move {
             let (at, began) = (app.trusted_now(), Instant::now());
             // Asked before the events, so that none of ours up to there can be left out.
-            let head = if asks_head { done(app.events_head(&query.tenant).await, &caller)? } else { None };
-            let found = done(app.look_at_events(&query).await, &caller)?;
-            Ok(Looked { found, began, behind: Behind { at, head } })
+            let head = if asks_head { app.events_head(&query.tenant).await? } else { None };
+            let found = app.look_at_events(&query).await?;
+            Ok(Looked { found, began, ended: Instant::now(), behind: Behind { at, head } })
         }
     }
 

@@ -349,15 +349,15 @@ async fn to_the_end(desk: &mut Desk, mut page: v1::ListEventsRequest) -> (Vec<St
 }
 
 /// A watch of nothing but erasures.
-fn erased(start: Start) -> v1::WatchEventsRequest {
+pub(super) fn erased(start: Start) -> v1::WatchEventsRequest {
     v1::WatchEventsRequest { filter: Some(kinds(&[Type::UserErased])), ..watch(start) }
 }
 
-fn users(events: Vec<v1::SecurityEvent>) -> Vec<String> {
+pub(super) fn users(events: Vec<v1::SecurityEvent>) -> Vec<String> {
     events.into_iter().map(|event| event.user_id).collect()
 }
 
-async fn erase(desk: &mut Desk, user: &str) {
+pub(super) async fn erase(desk: &mut Desk, user: &str) {
     let erase =
         v1::EraseUserRequest { tenant_id: TENANT.to_owned(), user_id: user.to_owned(), ..Default::default() };
     desk.directory.erase_user(erase).await.unwrap();
@@ -373,12 +373,12 @@ async fn with_others() -> (World, Desk) {
 }
 
 /// The same with so long between two checkpoints.
-fn every(interval: Duration, watch: v1::WatchEventsRequest) -> v1::WatchEventsRequest {
+pub(super) fn every(interval: Duration, watch: v1::WatchEventsRequest) -> v1::WatchEventsRequest {
     v1::WatchEventsRequest { checkpoint_interval: Some(interval.try_into().unwrap()), ..watch }
 }
 
 /// The next events, behind as many checkpoints as there are.
-async fn found(stream: &mut Streaming<v1::WatchEventsResponse>) -> Vec<v1::SecurityEvent> {
+pub(super) async fn found(stream: &mut Streaming<v1::WatchEventsResponse>) -> Vec<v1::SecurityEvent> {
     loop {
         let told = next(stream).await;
         if !told.events.is_empty() {
