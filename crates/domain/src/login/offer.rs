@@ -79,7 +79,7 @@ fn open_challenge(
 }
 
 /// The one that makes room: the oldest of the network that has the most, so that who has the password and asks without end
-/// pushes out what they asked for themselves, and leaves the owner's (R15). Within that network those of one client are counted
+/// pushes out what they asked for themselves, and leaves the owner's (R15). Within that network those of one client stand out
 /// where they are half of all: a user agent can be made up, and with fewer somebody beside the owner could choose which one
 /// goes. What remains is a thief with many networks, or one in the owner's own who asks as often as it takes.
 fn least_missed(open: &[Challenge]) -> usize {

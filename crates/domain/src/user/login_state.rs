@@ -47,7 +47,7 @@ pub struct ClientClaims {
 }
 
 impl ClientClaims {
-    /// Whose the address is, as far as it tells: an IPv4 address, however it is written, or the first 64 bits of an IPv6 one,
+    /// Whose the address is, as far as it tells: an IPv4 address, however written, or the first 64 bits of an IPv6 one,
     /// since whoever has one address there has them all. `None` where none was given.
     pub(crate) fn network(&self) -> Option<IpAddr> {
         match self.ip_address.parse::<IpAddr>().ok()?.to_canonical() {
