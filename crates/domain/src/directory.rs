@@ -31,8 +31,9 @@ pub const CHANGE_TIME: &str = "change_time_seconds";
 
 /// The first factor changed: remembered clients, open challenges and tickets are dead, and a first factor that passed
 /// before is stale (R34). Where it is said when, the event says so too, so that the owner is told that time and not the one
-/// of the report. Else it is now. A time ahead of the server's by at most [`FirstFactor::LEEWAY`](crate::user::FirstFactor::LEEWAY)
-/// is taken as it is: the caller tells by the same clock when first factors passed.
+/// of the report. Else it is now. A time ahead of the server's by at most
+/// [`FirstFactor::LEEWAY`](crate::user::FirstFactor::LEEWAY) is taken as it is: the caller tells by the same clock when first
+/// factors passed.
 pub fn first_factor_changed(
     state: &UserState,
     ctx: &Context<'_>,

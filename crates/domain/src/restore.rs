@@ -6,11 +6,11 @@ use crate::event::{Event, EventType};
 use crate::otp::{Step, Window};
 use crate::user::{Credential, UserState};
 
-/// Voids what a backup brings to life again: open challenges, tickets, pending enrollments and remembered clients, a first
-/// factor from before now, because a change of it may have been reported since the backup was taken, and every code that may have been used since the backup was taken: no code up to the present step and the window after it
-/// is accepted any more. Recovery codes that were used since cannot be told from others: `recovery_codes` says whether
-/// all of them are voided. Somebody who owns nothing of this is left as they are. Whose clients or recovery codes are voided
-/// is told: they miss them (B50, R58).
+/// Voids what a backup brings to life again: open challenges, tickets, pending enrollments and remembered clients; every
+/// code that may have been used since the backup was taken: no code up to the present step and the window after it is
+/// accepted any more; and a first factor from before now, because a change of it may have been reported since. Recovery
+/// codes that were used since cannot be told from others: `recovery_codes` says whether all of them are voided. Somebody who
+/// owns nothing of this is left as they are. Whose clients or recovery codes are voided is told: they miss them (B50, R58).
 pub fn make_safe(state: &UserState, ctx: &Context<'_>, recovery_codes: bool) -> Decision<()> {
     let owns_nothing = state.authenticators.is_empty()
         && state.open_pending().next().is_none()

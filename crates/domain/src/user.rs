@@ -46,8 +46,8 @@ pub struct UserState {
     /// When the second factor was last switched on or off.
     pub state_since: Option<Timestamp>,
     /// When the first factor last changed as far as it was reported, in whole seconds, rounded down: one that passed before
-    /// counts no more (R34). Outlives resets and switching off. Only grows, unless it lies further ahead than [`FirstFactor::LEEWAY`]:
-    /// then a clock was wrong.
+    /// counts no more (R34). Outlives resets and switching off. Only grows, unless it lies further ahead than
+    /// [`FirstFactor::LEEWAY`]: then a clock was wrong.
     pub first_factor_since: Option<Timestamp>,
     /// Active and disabled authenticators, oldest first; at most 20 by policy.
     pub authenticators: Vec<Authenticator>,
