@@ -12,7 +12,7 @@ use std::time::Duration;
 use std::{fmt, io};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Streaming};
+use tonic::{Request, Streaming};
 use v1::event_service_client::EventServiceClient;
 
 /// What a call may take at most, whatever its caller says: clocks and headers end somewhere.
@@ -146,11 +146,7 @@ impl Client {
             let error = error::of(status);
             match error {
                 // The channel ends a call that is over in a way of its own.
-                Error::Unreachable(status)
-                    if status.code() == Code::DeadlineExceeded || Instant::now() >= end =>
-                {
-                    Error::DeadlinePassed
-                }
+                Error::Unreachable(_) if Instant::now() >= end => Error::DeadlinePassed,
                 error => error,
             }
         })

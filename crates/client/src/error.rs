@@ -29,10 +29,12 @@ pub enum Error {
 
 impl Error {
     /// Whether another moment may bring an answer: the service said so or was not reached, longer than it was tried for, or the
-    /// deadline passed. Whoever has time asks again, a change with the same `request_id`. What follows the log of events
-    /// goes on.
+    /// deadline passed, here or there. Whoever has time asks again, a change with the same `request_id`. What follows the
+    /// log of events goes on.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::DeadlinePassed) || retry::is_passing(self)
+        matches!(self, Self::DeadlinePassed)
+            || self.reason() == Some(Reason::DeadlineExpired)
+            || retry::is_passing(self)
     }
 
     /// The contract's reason, where the service told one that this version knows.
@@ -114,7 +116,11 @@ impl std::fmt::Display for Refusal {
 pub(crate) fn of(status: Status) -> Error {
     let details = status.get_error_details();
     let Some(info) = details.error_info().filter(|info| info.domain == countersign_api::ERROR_DOMAIN) else {
-        return Error::Unreachable(Box::new(status));
+        // Somebody on the way counts the time too.
+        return match status.code() {
+            Code::DeadlineExceeded => Error::DeadlinePassed,
+            _ => Error::Unreachable(Box::new(status)),
+        };
     };
     let violations = details.bad_request().map(|bad| &bad.field_violations).into_iter().flatten();
     Error::Refused(Box::new(Refusal {

@@ -33,13 +33,18 @@ impl Retry {
         if attempts >= self.max_attempts || !is_passing(error) {
             return None;
         }
+        Some(self.pause_after(error, attempts))
+    }
+
+    /// The pause after `attempts` of them that failed, the last one so, wherever there is another.
+    pub(crate) fn pause_after(&self, error: &Error, attempts: u32) -> Duration {
         let doubled = self.first_pause.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         let own = doubled.min(self.max_pause);
         let told = match error {
             Error::Refused(refusal) => refusal.retry_after,
             _ => None,
         };
-        Some(told.map_or(own, |told| told.max(own)))
+        told.map_or(own, |told| told.max(own))
     }
 }
 
@@ -91,33 +96,34 @@ mod tests {
     #[test]
     fn only_what_passes_is_tried_again() {
         let retry = Retry::default();
-        for (code, reason, expected) in [
-            (Code::Unavailable, "STORE_UNAVAILABLE", true),
-            (Code::Unavailable, "SHUTTING_DOWN", true),
-            (Code::Unavailable, "SOMETHING_NEW", true),
-            (Code::Unavailable, "DELIVERY_UNAVAILABLE", false),
-            (Code::Aborted, "CONTENDED", true),
-            (Code::Aborted, "REQUEST_IN_PROGRESS", true),
-            (Code::ResourceExhausted, "OVERLOADED", true),
-            (Code::ResourceExhausted, "CALLER_RATE_EXCEEDED", true),
-            (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", false),
-            (Code::ResourceExhausted, "SEND_TOO_SOON", false),
-            (Code::Aborted, "ETAG_MISMATCH", false),
-            (Code::InvalidArgument, "PROOF_INCORRECT", false),
-            (Code::Unauthenticated, "CALLER_CREDENTIALS_INVALID", false),
-            (Code::DeadlineExceeded, "DEADLINE_EXPIRED", false),
-            (Code::Internal, "INTERNAL_ERROR", false),
+        for (code, reason, again, passes) in [
+            (Code::Unavailable, "STORE_UNAVAILABLE", true, true),
+            (Code::Unavailable, "SHUTTING_DOWN", true, true),
+            (Code::Unavailable, "SOMETHING_NEW", true, true),
+            (Code::Unavailable, "DELIVERY_UNAVAILABLE", false, false),
+            (Code::Aborted, "CONTENDED", true, true),
+            (Code::Aborted, "REQUEST_IN_PROGRESS", true, true),
+            (Code::ResourceExhausted, "OVERLOADED", true, true),
+            (Code::ResourceExhausted, "CALLER_RATE_EXCEEDED", true, true),
+            (Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", false, false),
+            (Code::ResourceExhausted, "SEND_TOO_SOON", false, false),
+            (Code::Aborted, "ETAG_MISMATCH", false, false),
+            (Code::InvalidArgument, "PROOF_INCORRECT", false, false),
+            (Code::Unauthenticated, "CALLER_CREDENTIALS_INVALID", false, false),
+            (Code::DeadlineExceeded, "DEADLINE_EXPIRED", false, true),
+            (Code::Internal, "INTERNAL_ERROR", false, false),
         ] {
             let pause = retry.pause(&told(code, reason, None), 1);
-            assert_eq!(pause.is_some(), expected, "{reason}");
-            assert_eq!(told(code, reason, None).may_pass(), expected, "{reason}");
+            assert_eq!(pause.is_some(), again, "{reason}");
+            assert_eq!(told(code, reason, None).may_pass(), passes, "{reason}");
         }
         let failed = told(Code::Unavailable, "DELIVERY_UNAVAILABLE", Some(MILLIS(1)));
         assert!(retry.pause(&failed, 1).is_some(), "a gateway that failed may do better");
         let broken = |code| retry.pause(&error::of(Status::new(code, "connection reset")), 1).is_some();
         assert!(broken(Code::Unavailable) && broken(Code::Unknown));
         assert!(!broken(Code::Unimplemented) && !broken(Code::DeadlineExceeded));
-        assert!(retry.pause(&Error::DeadlinePassed, 1).is_none() && Error::DeadlinePassed.may_pass());
+        let over = error::of(Status::new(Code::DeadlineExceeded, "upstream request timeout"));
+        assert!(matches!(over, Error::DeadlinePassed) && over.may_pass(), "{over:?}");
     }
 
     /// R60: pauses double up to their bound, the service's own word is honoured where it is longer, and attempts end.
