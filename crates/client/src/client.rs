@@ -52,7 +52,8 @@ impl Client {
         Builder::new(url.into())
     }
 
-    /// The same connection with another deadline for each call, a day at most.
+    /// The same connection with another deadline for each call, a day at most. How soon it is taken for dead stays as
+    /// [`Builder::deadline`] said.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         Self { deadline, ..self.clone() }

@@ -12,18 +12,34 @@ use std::time::Duration;
 use std::{fmt, io};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a call may take with all its attempts, where its caller says nothing else.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// After which silence a connection with open calls is asked whether it is still there, and how long that may take. Idle ones
-/// are not asked.
-const KEEPALIVE: Duration = Duration::from_secs(1);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
-// A connection that died without a word is known for dead while a call on it has time for another one.
-const _: () = assert!(KEEPALIVE.as_millis() + KEEPALIVE_TIMEOUT.as_millis() + 1_500 <= DEADLINE.as_millis());
 /// How often the files of a certificate are checked for changes, while there are calls.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What a connection is given time for. Together it is less than a deadline that is not very short: a connection that died
+/// without a word is known for dead while a call on it has time for another one. Calls that have more time are more patient.
+struct Patience {
+    /// The silence after which a connection with open calls is asked whether it is still there. Idle ones are not asked.
+    silence: Duration,
+    /// How long the answer to that may take.
+    pong: Duration,
+    /// How long a connection may take to come about.
+    connect: Duration,
+}
+
+impl Patience {
+    fn of(deadline: Duration) -> Self {
+        let tenths = |count| deadline.min(Duration::from_mins(1)) * count / 10;
+        let (least, most) = (Duration::from_millis(200), Duration::from_secs(10));
+        Self {
+            silence: tenths(2).clamp(least, most),
+            pong: tenths(4).clamp(least, most),
+            // Not less than one round that is lost and sent again takes, and TLS after it.
+            connect: tenths(3).clamp(Duration::from_millis(1_500), most),
+        }
+    }
+}
 
 /// Why there can be no connection.
 #[derive(Debug, thiserror::Error)]
@@ -121,8 +137,10 @@ impl Builder {
         self
     }
 
-    /// How long a call may take with all its attempts; 5 s unless said otherwise, and a day at most. It takes up to 3 s to find
-    /// out that a connection is dead which nobody has closed: a deadline below that ends with such a call.
+    /// How long a call may take with all its attempts; 5 s unless said otherwise, and a day at most. It also says how patient the
+    /// connection is, for [`Client::with_deadline`] too. A service that is silent for a fifth of it is asked whether it is there
+    /// and has two fifths to say so, each 0.2 to 10 s; a new connection has three tenths to come about, 1.5 to 10 s. A call on a
+    /// connection that died and that nobody has closed has time for another one from a deadline of 4 s on.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -184,11 +202,12 @@ impl Builder {
         if !secure && !host.parse().is_ok_and(|address: IpAddr| address.is_loopback()) {
             return Err(ConnectError::PlainTextBeyondLoopback);
         }
+        let Patience { silence, pong, connect } = Patience::of(self.deadline);
         let endpoint = Endpoint::from(uri)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(connect)
             .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+            .http2_keep_alive_interval(silence)
+            .keep_alive_timeout(pong);
         if !secure {
             return Ok(endpoint);
         }
@@ -206,6 +225,25 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R61: finding out that a connection is dead and making another one leaves time for the call, and whoever gives calls
+    /// more time has no connection ended for a service that is slow.
+    #[test]
+    fn a_dead_connection_leaves_time_for_another_one() {
+        for millis in [4_000, 5_000, 30_000, 300_000] {
+            let deadline = Duration::from_millis(millis);
+            let Patience { silence, pong, connect } = Patience::of(deadline);
+            assert!(silence + pong + connect < deadline, "{deadline:?}");
+        }
+        let known = |deadline| {
+            let Patience { silence, pong, .. } = Patience::of(deadline);
+            silence + pong
+        };
+        assert_eq!(known(DEADLINE), Duration::from_secs(3));
+        assert_eq!(known(Duration::from_secs(30)), Duration::from_secs(16));
+        assert_eq!(known(Duration::ZERO), Duration::from_millis(400));
+        assert_eq!(known(Duration::MAX), Duration::from_secs(20));
+    }
 
     /// R46: codes and tokens go over plain text to this machine only.
     #[test]

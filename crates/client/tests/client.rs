@@ -190,7 +190,10 @@ async fn a_connection_that_falls_silent_is_left() {
     let direct = client(&world.address).await;
     let app = world.enroll(&direct).await;
     let proxy = Proxy::to(&world).await;
-    let through = client(&proxy.address).await.with_deadline(Duration::from_secs(25));
+    // What says how soon the connection counts as dead is the builder's deadline.
+    let builder =
+        Client::builder(format!("http://{}", proxy.address)).deadline(Duration::from_secs(5)).retry(RETRY);
+    let through = builder.connect().await.unwrap().with_deadline(Duration::from_secs(25));
     assert!(through.check_login(world.login()).await.unwrap().allowed().is_none());
     let before = world.events(EventType::LoginAllowed).await;
     proxy.mute();
