@@ -113,6 +113,13 @@ impl Client {
         Ok(())
     }
 
+    /// The pause after `attempts` that failed, the last one so, where the next one is begun by somebody else. At most a
+    /// deadline, or the longest pause of this client's own: a service may say to come back when no clock gets there.
+    pub(crate) fn pause_after(&self, error: &Error, attempts: u32) -> Duration {
+        let most = self.deadline.max(self.retry.max_pause).min(LONGEST);
+        spread(self.retry.pause_after(error, attempts).min(most), random())
+    }
+
     /// Begins to follow the log, within the deadline. The stream itself has none.
     pub(crate) async fn follow(
         &self,

@@ -4,7 +4,8 @@ use crate::client::Client;
 use crate::error::{self, Error};
 use crate::v1;
 use std::fmt;
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 use v1::watch_events_request::Start;
 
@@ -13,6 +14,7 @@ pub struct Watch {
     client: Client,
     request: v1::WatchEventsRequest,
     messages: Option<Streaming<v1::WatchEventsResponse>>,
+    given_up: GivenUp,
 }
 
 impl fmt::Debug for Watch {
@@ -25,7 +27,7 @@ impl Client {
     /// Follows the log of events from where the request says. Nothing is asked before the first [`Watch::next`].
     ///
     /// ```no_run
-    /// # use countersign_client::{Client, Error, v1};
+    /// # use countersign_client::{Client, Error, Reason, v1};
     /// # async fn follow(client: Client, token: String) -> Result<(), Error> {
     /// let mut watch = client.watch_events(v1::WatchEventsRequest {
     ///     tenant_id: "acme".to_owned(),
@@ -35,12 +37,15 @@ impl Client {
     /// loop {
     ///     let batch = match watch.next().await {
     ///         Ok(batch) => batch,
-    ///         // Nobody answers, longer than it is tried by itself: tell somebody, and go on.
-    ///         Err(error) if error.may_pass() => {
+    ///         // Where to begin instead is for somebody to decide.
+    ///         Err(error) if matches!(error.reason(), Some(Reason::ResumeTokenExpired | Reason::ResumeTokenInvalid)) => {
+    ///             return Err(error);
+    ///         }
+    ///         // Nobody answers, or not to us: tell somebody, and go on. The next call pauses by itself.
+    ///         Err(error) => {
     ///             eprintln!("{error}");
     ///             continue;
     ///         }
-    ///         Err(error) => return Err(error),
     ///     };
     ///     // In one transaction: what the events do, and the token.
     ///     println!("{} events, up to {}", batch.events.len(), batch.resume_token);
@@ -48,7 +53,7 @@ impl Client {
     /// # }
     /// ```
     pub fn watch_events(&self, request: v1::WatchEventsRequest) -> Watch {
-        Watch { client: self.clone(), request, messages: None }
+        Watch { client: self.clone(), request, messages: None, given_up: GivenUp::default() }
     }
 }
 
@@ -57,25 +62,36 @@ impl Watch {
     ///
     /// Where the connection breaks or reaches its age, or the node stops, it is begun again after what was given last, as
     /// often as [`Retry`] says and within the deadline; no event is left out, and none comes twice. After an error it may be
-    /// called again and goes on there too, which is right wherever [`Error::may_pass`]; but after
-    /// [`Reason::ResumeTokenExpired`] and [`Reason::ResumeTokenInvalid`] only a new watch does.
+    /// called again and goes on there too; but after [`Reason::ResumeTokenExpired`] and [`Reason::ResumeTokenInvalid`] only a
+    /// new watch does. Where it is not [`Error::may_pass`], somebody has to do something before it goes on: grant a scope, say.
+    /// A call after an error first pauses, longer from one to the next, until there is a message: as [`Retry`] says, and
+    /// where the service says when to come back until then, within a deadline.
     /// Waiting for it may be given up at any time; nothing is lost by that.
     ///
     /// [`Retry`]: crate::Retry
     /// [`Reason::ResumeTokenExpired`]: crate::Reason::ResumeTokenExpired
     /// [`Reason::ResumeTokenInvalid`]: crate::Reason::ResumeTokenInvalid
     pub async fn next(&mut self) -> Result<v1::WatchEventsResponse, Error> {
+        if let Some(begin) = self.given_up.until {
+            sleep_until(begin).await;
+        }
         let mut failing = Failing::default();
         loop {
             match self.message().await {
                 Ok(message) => {
+                    self.given_up = GivenUp::default();
                     self.request.start = Some(Start::ResumeToken(message.resume_token.clone()));
                     return Ok(message);
                 }
                 Err(error) => {
                     let was_open = self.messages.take().is_some();
                     let (attempts, end) = failing.again(was_open, Instant::now(), self.client.end());
-                    self.client.pause(error, attempts, end).await?;
+                    if let Err(error) = self.client.pause(error, attempts, end).await {
+                        let pause =
+                            self.client.pause_after(&error, attempts.saturating_add(self.given_up.calls));
+                        self.given_up.again(Instant::now(), pause);
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -88,6 +104,21 @@ impl Watch {
         };
         let message = messages.message().await.map_err(error::of)?;
         message.ok_or_else(|| error::of(Status::unavailable("the stream ended")))
+    }
+}
+
+/// Calls that ended with an error since the last message.
+#[derive(Default)]
+struct GivenUp {
+    calls: u32,
+    /// Before which the next one asks nobody.
+    until: Option<Instant>,
+}
+
+impl GivenUp {
+    fn again(&mut self, now: Instant, pause: Duration) {
+        self.calls = self.calls.saturating_add(1);
+        self.until = Some(now + pause);
     }
 }
 
@@ -115,7 +146,38 @@ impl Failing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::{BearerToken, Retry, TokenProvider};
+    use std::io;
+
+    /// R60: a loop that asks again at once after each error is slowed down more and more, also where a call is one attempt.
+    #[tokio::test(start_paused = true)]
+    async fn asking_again_after_errors_pauses() {
+        let retry =
+            Retry { max_attempts: 1, first_pause: Duration::from_secs(1), max_pause: Duration::from_secs(4) };
+        // Without a token nobody is asked, so that only the pauses take time.
+        let builder = Client::builder("http://127.0.0.1:1").retry(retry).tokens(Nobody);
+        let mut watch = builder.connect_lazy().unwrap().watch_events(v1::WatchEventsRequest::default());
+        let mut pauses = Vec::new();
+        for _ in 0..5 {
+            let before = Instant::now();
+            let error = watch.next().await.unwrap_err();
+            assert!(matches!(error, Error::NoToken(_)), "{error:?}");
+            pauses.push(before.elapsed().as_millis());
+        }
+        assert_eq!(pauses[0], 0, "{pauses:?}");
+        for (pause, least) in pauses[1..].iter().zip([1_000, 2_000, 4_000, 4_000]) {
+            assert!((least..=least * 5 / 4 + 2).contains(pause), "{pauses:?}");
+        }
+    }
+
+    struct Nobody;
+
+    #[async_trait::async_trait]
+    impl TokenProvider for Nobody {
+        async fn token(&self) -> io::Result<BearerToken> {
+            Err(io::Error::other("there is none"))
+        }
+    }
 
     /// R61: nodes that stop one after the other are each a first failure, and one that ends every stream at once is not.
     #[test]
