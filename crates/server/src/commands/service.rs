@@ -24,7 +24,7 @@ impl Service {
     /// The service of these arguments; it is connected to by the first call.
     pub(super) fn of(args: &ServiceArgs) -> Result<Self, Failure> {
         let timeout = Duration::from_secs(args.timeout.into());
-        let mut builder = Client::builder(&args.url);
+        let mut builder = Client::builder(&args.url).deadline(timeout);
         match &args.ca_file {
             Some(file) => builder = builder.authority(certificates(file)?),
             None if args.url.starts_with("https://") => {
@@ -62,27 +62,33 @@ impl Service {
             *id = request_id();
         }
         let end = Instant::now() + self.timeout;
+        let mut left = self.timeout;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
             let error = match self.client.with_deadline(left).call(request.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let pause = pause_for_rate(&error).filter(|pause| Instant::now() + *pause < end);
-            let Some(pause) = pause else { return Err(error) };
+            left = end.saturating_duration_since(Instant::now());
+            let Some(pause) = pause_for_rate(&error, left) else { return Err(error) };
             sleep(pause).await;
+            left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(error);
+            }
         }
     }
 }
 
-/// How long to wait where the caller's rate left no room.
-fn pause_for_rate(error: &Error) -> Option<Duration> {
-    match error {
+/// How long to wait where the caller's rate left no room and there is more time `left`. A service may say to come back when no
+/// clock gets there.
+fn pause_for_rate(error: &Error, left: Duration) -> Option<Duration> {
+    let pause = match error {
         Error::Refused(refusal) if refusal.reason == Some(Reason::CallerRateExceeded) => {
-            Some(refusal.retry_after.unwrap_or_default().max(RATE_PAUSE))
+            refusal.retry_after.unwrap_or_default().max(RATE_PAUSE)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    (pause < left).then_some(pause)
 }
 
 /// Who acts.
@@ -208,6 +214,38 @@ mod tests {
         assert!(matches!(refused(&nobody), Failure::Found(_)));
         let scope = told(Code::PermissionDenied, Reason::CallerScopeMissing);
         assert!(matches!(refused(&scope), Failure::Denied(_)));
+    }
+
+    /// Whoever waits long for an answer waits as long for a connection that is slow.
+    #[tokio::test]
+    async fn the_connection_is_as_patient_as_the_command() {
+        let args = ServiceArgs {
+            url: "http://127.0.0.1:1".to_owned(),
+            ca_file: None,
+            certificate_file: None,
+            private_key_file: None,
+            token_file: None,
+            server_name: None,
+            timeout: 77,
+        };
+        let service = Service::of(&args).unwrap_or_else(|_| panic!("these arguments are enough"));
+        let client = format!("{:?}", service.client);
+        assert!(client.contains("deadline: 77s"), "{client}");
+    }
+
+    /// R48: a caller without room waits for it where it has the time, and not for a moment that no clock gets to.
+    #[test]
+    fn only_a_pause_that_leaves_time_is_waited_for() {
+        let pause = |reason, retry_after| {
+            let refusal = Refusal { retry_after, ..told(Code::ResourceExhausted, reason) };
+            pause_for_rate(&Error::Refused(Box::new(refusal)), Duration::from_secs(2))
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(pause(Reason::CallerRateExceeded, second), second);
+        assert_eq!(pause(Reason::CallerRateExceeded, None), Some(RATE_PAUSE));
+        assert_eq!(pause(Reason::CallerRateExceeded, Some(Duration::from_secs(2))), None);
+        assert_eq!(pause(Reason::CallerRateExceeded, Some(Duration::MAX)), None);
+        assert_eq!(pause(Reason::Overloaded, second), None);
     }
 
     /// What passes by itself is told apart from what does not: a script tries the one again.
