@@ -21,7 +21,7 @@ pub(crate) struct Method {
     pub(crate) is_streaming: bool,
     /// The number of the request's field `tenant_id`, where it has one.
     pub(crate) tenant_field: Option<u32>,
-    /// The number of the request's field `user_id`, where it has one.
+    /// The number of the request's field `user_id`, where it has one and the calls about one user are bounded.
     pub(crate) user_field: Option<u32>,
     /// The number of the request's field `challenge`, where it has one.
     pub(crate) challenge_field: Option<u32>,

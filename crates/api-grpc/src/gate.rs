@@ -226,6 +226,10 @@ fn known(callers: Callers) -> Result<Known, SetupError> {
     })
 }
 
+/// Scopes of what changes a user as the user asks for it: of these calls one user may cause many at a time. Managers, operators
+/// and the directory have other scopes, and must get through beside such a storm, to end it.
+const OF_USERS: [&str; 2] = ["login", "account.write"];
+
 fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
     let mut scopes: HashMap<_, _> = countersign_api::method_scopes().into_iter().collect();
     let mut methods = HashMap::new();
@@ -237,12 +241,13 @@ fn methods() -> Result<HashMap<String, Arc<Method>>, SetupError> {
             return Err(SetupError::MethodWithoutScope { path });
         }
         let field = |name| method.input().get_field_by_name(name).map(|field| field.number());
+        let user_field = field("user_id").filter(|_| OF_USERS.contains(&scope.as_str()));
         let entry = Method {
             path: path.as_str().into(),
             scope,
             is_streaming: method.is_server_streaming(),
             tenant_field: field("tenant_id"),
-            user_field: field("user_id"),
+            user_field,
             challenge_field: field("challenge"),
             counted: OfMethod::default(),
         };

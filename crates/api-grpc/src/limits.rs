@@ -59,6 +59,9 @@ const DELIVERING: [&str; 2] =
 /// tenant has by default. A user's calls are worked on one after the other, so that more would hold places and do nothing.
 const OF_ONE_USER: usize = 16;
 
+/// Of these, those that may wait for a gateway: a message and its repeat.
+const DELIVERING_OF_ONE_USER: usize = 2;
+
 /// The limits of all calls together.
 #[derive(Debug)]
 pub(crate) struct Limits {
@@ -79,21 +82,23 @@ pub(crate) struct Limits {
     places: Places,
     /// Calls about each user.
     users: Shares<UserRef>,
-    /// Calls that may wait for a gateway, by tenant.
+    /// Calls that may wait for a gateway, by tenant and by user.
     delivering: Shares<TenantId>,
+    delivering_of_users: Shares<UserRef>,
     /// By caller; those without an entry have no rate.
     rates: HashMap<CallerId, Mutex<Bucket>>,
     start: Instant,
     denied: AtomicU64,
 }
 
-/// A call's part of what is bounded: it counts as in flight and, from its turn on, as at work.
+/// A call's part of what is bounded: it counts as in flight, as one of the larger ones, of its user or of those that may wait for
+/// a gateway where it is one, and, from its turn on, as at work.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _in_flight: OwnedSemaphorePermit,
     _larger: Option<Share>,
     _user: Option<Share<UserRef>>,
-    _delivering: Option<Share<TenantId>>,
+    _delivering: Option<(Share<TenantId>, Option<Share<UserRef>>)>,
     _place: Option<Place>,
 }
 
@@ -165,13 +170,15 @@ impl Limits {
             max_request_bytes: limits.max_request_bytes,
             max_wait: limits.max_wait,
             in_flight: Arc::new(Semaphore::new(in_flight)),
-            larger: Shares::new(larger.max(1)),
+            larger: Shares::new(larger.max(2)),
             unfinished: unfinished.collect(),
             unfinished_denied: Shares::new(UNFINISHED_DENIED),
             rests: Rests::new(),
             places: Places::new(bounds),
             users: Shares::with_most(usize::MAX, OF_ONE_USER),
-            delivering: Shares::with_most(delivering.max(1), of_tenant.max(1)),
+            // Two at least, of which nobody has both.
+            delivering: Shares::with_most(delivering.max(2), of_tenant.max(1)),
+            delivering_of_users: Shares::with_most(usize::MAX, DELIVERING_OF_ONE_USER),
             rates: rates.collect(),
             start: Instant::now(),
             denied: AtomicU64::new(0),
@@ -234,21 +241,23 @@ impl Limits {
         path: &str,
         (party, user): (Party, Option<UserRef>),
     ) -> Result<Permit, Failure> {
-        let user = user.map(|user| {
+        let of_user = user.as_ref().map(|user| {
             let text = "there are more calls about this user than one may have";
-            self.users.take(&user).ok_or_else(|| overloaded().quota("user", text))
+            self.users.take(user).ok_or_else(|| overloaded().quota("user", text))
         });
-        let user = user.transpose()?;
+        let of_user = of_user.transpose()?;
         let delivering = match &party {
             Party::Tenant(tenant) if DELIVERING.contains(&path) => {
-                let text = "the tenant has more text messages on their way than it may";
-                let share = self.delivering.take(tenant);
-                Some(share.ok_or_else(|| overloaded().quota("text messages", text))?)
+                let text = "the user or the tenant has more text messages on their way than it may";
+                let too_many = || overloaded().quota("text messages", text);
+                let of_user = user.map(|user| self.delivering_of_users.take(&user).ok_or_else(too_many));
+                let of_user = of_user.transpose()?;
+                Some((self.delivering.take(tenant).ok_or_else(too_many)?, of_user))
             }
             _ => None,
         };
         let place = self.places.take(party, self.max_wait).await.map_err(|Full| overloaded())?;
-        Ok(Permit { _user: user, _delivering: delivering, _place: Some(place), ..permit })
+        Ok(Permit { _user: of_user, _delivering: delivering, _place: Some(place), ..permit })
     }
 
     /// Room for a call of that caller to wait for the rest of its request, or the answer that there is none.

@@ -58,6 +58,7 @@ pub(crate) fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
 }
 
 /// Whoever develops is alone: one tenant may have all places, and a call waits for its turn as long as its deadline lets it.
+/// What one user may have at a time stays as it is.
 fn limits() -> Limits {
     let default = CallLimits::default();
     let calls = CallLimits {

@@ -21,7 +21,7 @@ struct Inner<K> {
 #[derive(Debug)]
 struct Taken<K> {
     all: usize,
-    by_caller: HashMap<K, usize>,
+    by_key: HashMap<K, usize>,
 }
 
 /// A place; it is given back when it is dropped.
@@ -45,7 +45,7 @@ impl<K: Eq + Hash> Shares<K> {
 
     /// The same, of which each has so many at most.
     pub(crate) fn with_most(places: usize, most: usize) -> Self {
-        let taken = Taken { all: 0, by_caller: HashMap::new() };
+        let taken = Taken { all: 0, by_key: HashMap::new() };
         Self(Arc::new(Inner { places, most, taken: Mutex::new(taken) }))
     }
 
@@ -55,11 +55,11 @@ impl<K: Eq + Hash> Shares<K> {
         K: Clone,
     {
         let mut taken = self.taken();
-        let Taken { all, by_caller } = &mut *taken;
+        let Taken { all, by_key } = &mut *taken;
         let most = self.0.places.saturating_sub(*all).min(self.0.most);
-        match by_caller.get_mut(caller) {
+        match by_key.get_mut(caller) {
             Some(own) if *own < most => *own += 1,
-            None if most > 0 => _ = by_caller.insert(caller.clone(), 1),
+            None if most > 0 => _ = by_key.insert(caller.clone(), 1),
             Some(_) | None => return None,
         }
         *all += 1;
@@ -75,10 +75,10 @@ impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut taken = self.shares.taken();
         taken.all -= 1;
-        let Some(own) = taken.by_caller.get_mut(&self.caller) else { return };
+        let Some(own) = taken.by_key.get_mut(&self.caller) else { return };
         *own -= 1;
         if *own == 0 {
-            taken.by_caller.remove(&self.caller);
+            taken.by_key.remove(&self.caller);
         }
     }
 }
@@ -101,7 +101,7 @@ mod tests {
         held.clear();
         assert_eq!(std::iter::from_fn(|| shares.take(&callers[4])).collect::<Vec<_>>().len(), 4);
         assert_eq!(shares.taken().all, 0);
-        assert!(shares.taken().by_caller.is_empty());
+        assert!(shares.taken().by_key.is_empty());
     }
 
     /// R66: beyond its bound one has no place, however many are free.

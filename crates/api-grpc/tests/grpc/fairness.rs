@@ -3,6 +3,7 @@
 use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, code, limited, reason};
 use async_trait::async_trait;
 use countersign_api::v1;
+use countersign_api::v1::directory_service_client::DirectoryServiceClient;
 use countersign_api_grpc::{Options, Rate};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
@@ -265,8 +266,17 @@ async fn calls_about_one_user_leave_room_for_others() {
     for _ in 0..3 {
         setting.client.account.clone().get_status(bob.get_status(&setting.world)).await.unwrap();
     }
+    // What could end such a storm waits its turn and is not turned away.
+    let mut directory = DirectoryServiceClient::new(setting.client.channel.clone());
+    let report = v1::ReportFirstFactorChangedRequest {
+        tenant_id: STORM.to_owned(),
+        user_id: "ann".to_owned(),
+        ..v1::ReportFirstFactorChangedRequest::default()
+    };
+    let report = tokio::spawn(async move { directory.report_first_factor_changed(report).await });
     setting.gate.add_permits(calls.len());
     let answers = futures::future::join_all(calls).await.into_iter().map(Result::unwrap);
+    report.await.unwrap().unwrap();
     let (answered, refused): (Vec<_>, Vec<_>) = answers.partition(Result::is_ok);
     assert_eq!((answered.len(), refused.len()), (16, 284));
     for status in refused.into_iter().map(Result::unwrap_err) {
@@ -285,6 +295,33 @@ impl SmsSender for Silent {
     async fn send(&self, _: &TextMessage) -> Result<(), SmsError> {
         std::future::pending().await
     }
+}
+
+/// R66: nor does one user take the places of their tenant's text messages.
+#[tokio::test(start_paused = true)]
+async fn one_user_leaves_text_messages_to_others() {
+    let world = World::with_gateway_and(Arc::new(Silent), limited(callers([]), |_| ()));
+    world.tenant(Preset::SelfServicePassword).await;
+    let client = world.client().await;
+    let sends = ["ann", "ann", "ann", "ann", "ann", "bob"].into_iter().enumerate().map(|(index, user)| {
+        let person = Person::new(Preset::SelfServicePassword.id(), user);
+        let request = v1::BeginSmsEnrollmentRequest {
+            tenant_id: person.tenant.clone(),
+            user_id: person.user.clone(),
+            authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(&world))),
+            phone_number: format!("+55119876543{index:02}"),
+            ..v1::BeginSmsEnrollmentRequest::default()
+        };
+        let mut account = client.account.clone();
+        tokio::spawn(async move { (user, reason(&account.begin_sms_enrollment(request).await.unwrap_err())) })
+    });
+    let sends: Vec<_> = sends.collect();
+    let answers = futures::future::join_all(sends).await.into_iter().map(Result::unwrap);
+    let answers: Vec<_> = answers.collect();
+    let turned_away = |wanted: &str| {
+        answers.iter().filter(|(user, reason)| *user == wanted && reason == "OVERLOADED").count()
+    };
+    assert_eq!((turned_away("ann"), turned_away("bob")), (3, 0), "{answers:?}");
 }
 
 /// R66: calls that wait for a gateway of text messages fill a part of the places only: logins that need none go through, of
