@@ -297,6 +297,17 @@ impl SmsSender for Silent {
     }
 }
 
+/// An enrollment of that person's telephone, which sends a message.
+fn begin_sms(world: &World, person: &Person, index: usize) -> v1::BeginSmsEnrollmentRequest {
+    v1::BeginSmsEnrollmentRequest {
+        tenant_id: person.tenant.clone(),
+        user_id: person.user.clone(),
+        authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(world))),
+        phone_number: format!("+55119876543{index:02}"),
+        ..v1::BeginSmsEnrollmentRequest::default()
+    }
+}
+
 /// R66: nor does one user take the places of their tenant's text messages.
 #[tokio::test(start_paused = true)]
 async fn one_user_leaves_text_messages_to_others() {
@@ -305,13 +316,7 @@ async fn one_user_leaves_text_messages_to_others() {
     let client = world.client().await;
     let sends = ["ann", "ann", "ann", "ann", "ann", "bob"].into_iter().enumerate().map(|(index, user)| {
         let person = Person::new(Preset::SelfServicePassword.id(), user);
-        let request = v1::BeginSmsEnrollmentRequest {
-            tenant_id: person.tenant.clone(),
-            user_id: person.user.clone(),
-            authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(&world))),
-            phone_number: format!("+55119876543{index:02}"),
-            ..v1::BeginSmsEnrollmentRequest::default()
-        };
+        let request = begin_sms(&world, &person, index);
         let mut account = client.account.clone();
         tokio::spawn(async move { (user, reason(&account.begin_sms_enrollment(request).await.unwrap_err())) })
     });
@@ -344,13 +349,7 @@ async fn a_gateway_that_does_not_answer_leaves_room_for_logins() {
     }
     let sends = (0..40).map(|index| {
         let person = Person::new(storm, &format!("s{index}"));
-        let request = v1::BeginSmsEnrollmentRequest {
-            tenant_id: person.tenant.clone(),
-            user_id: person.user.clone(),
-            authority: Some(v1::begin_sms_enrollment_request::Authority::Actor(person.actor(&world))),
-            phone_number: format!("+55119876543{index:02}"),
-            ..v1::BeginSmsEnrollmentRequest::default()
-        };
+        let request = begin_sms(&world, &person, index);
         let mut account = client.account.clone();
         tokio::spawn(async move { account.begin_sms_enrollment(request).await })
     });
