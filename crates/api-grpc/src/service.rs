@@ -205,7 +205,13 @@ impl Shared {
             let permit = limits.enter(&caller.method.path, &caller.id)?;
             let (mut parts, body) = request.into_parts();
             let body = limits.whole(&caller.method.path, body, || limits.unfinished(&caller.id)).await?;
-            services::bound(&caller.method.path, &body)?;
+            if let Err(too_many) = services::bound(&caller.method.path, &body) {
+                // As the handler would: who may not speak for the tenant is told that, and the tenant is told of it (R42).
+                if let Some(about) = peek::about(app, &caller.method, &body) {
+                    caller.require_tenant(&about.tenant)?;
+                }
+                return Err(too_many.into_status());
+            }
             let permit = limits.turn(permit, &caller.method.path, behind(app, &caller, &body)).await?;
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::new(Full::new(body)));

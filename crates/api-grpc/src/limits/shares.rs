@@ -1,4 +1,4 @@
-//! Places that no caller can fill: each may have no more than are free beside it, and no more than a bound. Alone it has half
+//! Places that no one caller, user or tenant can fill: each may have no more than are free beside it, and no more than a bound. Alone it has half
 //! of them, and whoever comes next finds as many as there are left to halve (R66). Whoever finds none does not wait; those who
 //! wait for their turn have `fair`.
 
@@ -28,7 +28,7 @@ struct Taken<K> {
 #[derive(Debug)]
 pub(crate) struct Share<K: Eq + Hash = CallerId> {
     shares: Shares<K>,
-    caller: K,
+    key: K,
 }
 
 // Derived, it would want keys that can be cloned of whoever has places.
@@ -49,21 +49,21 @@ impl<K: Eq + Hash> Shares<K> {
         Self(Arc::new(Inner { places, most, taken: Mutex::new(taken) }))
     }
 
-    /// A place for that caller, unless it has as many as are free, or as it may have.
-    pub(crate) fn take(&self, caller: &K) -> Option<Share<K>>
+    /// A place for that one, unless it has as many as are free, or as it may have.
+    pub(crate) fn take(&self, key: &K) -> Option<Share<K>>
     where
         K: Clone,
     {
         let mut taken = self.taken();
         let Taken { all, by_key } = &mut *taken;
         let most = self.0.places.saturating_sub(*all).min(self.0.most);
-        match by_key.get_mut(caller) {
+        match by_key.get_mut(key) {
             Some(own) if *own < most => *own += 1,
-            None if most > 0 => _ = by_key.insert(caller.clone(), 1),
+            None if most > 0 => _ = by_key.insert(key.clone(), 1),
             Some(_) | None => return None,
         }
         *all += 1;
-        Some(Share { shares: self.clone(), caller: caller.clone() })
+        Some(Share { shares: self.clone(), key: key.clone() })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken<K>> {
@@ -75,10 +75,10 @@ impl<K: Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut taken = self.shares.taken();
         taken.all -= 1;
-        let Some(own) = taken.by_key.get_mut(&self.caller) else { return };
+        let Some(own) = taken.by_key.get_mut(&self.key) else { return };
         *own -= 1;
         if *own == 0 {
-            taken.by_key.remove(&self.caller);
+            taken.by_key.remove(&self.key);
         }
     }
 }

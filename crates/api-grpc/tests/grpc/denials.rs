@@ -1,6 +1,8 @@
 //! Callers that are denied: what they are told, that it tells nothing else, and what is recorded.
 
 use crate::support::{Client, EVERYTHING, Person, Raw, World, callers, options, reason};
+use countersign_api::v1;
+use countersign_api::v1::directory_service_client::DirectoryServiceClient;
 use countersign_api_grpc::{Callers, Grants, Options, Tenants, TokenVerifier};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
@@ -192,6 +194,25 @@ async fn a_denied_caller_cannot_flood_the_log() {
     world.clock.advance(Duration::from_mins(1));
     call().await;
     assert_eq!(counts().await, ["1", "49", "2"]);
+}
+
+/// R42: nor does what is wrong with the request hide it.
+#[tokio::test]
+async fn too_many_users_hide_no_denial() {
+    let elsewhere = Tenants::Only([fixtures::tenant("elsewhere")].into());
+    let world = World::with(options(callers([(ELSEWHERE, vec![("directory", elsewhere)])])));
+    world.tenant(Preset::SelfServiceCode).await;
+    let mut directory = DirectoryServiceClient::new(world.connect(Some(&[ELSEWHERE])).await.channel);
+    let users = vec![v1::User::default(); 501];
+    let request = v1::BatchPutUsersRequest {
+        tenant_id: THERE.to_owned(),
+        users,
+        ..v1::BatchPutUsersRequest::default()
+    };
+    let status = directory.batch_put_users(request).await.unwrap_err();
+    assert_eq!(reason(&status), "CALLER_TENANT_DENIED");
+    world.app.drained().await;
+    assert_eq!(world.events(THERE, &[EventType::CallerDenied]).await.len(), 1);
 }
 
 /// Takes every token for a name.

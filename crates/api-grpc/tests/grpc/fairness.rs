@@ -274,6 +274,10 @@ async fn calls_about_one_user_leave_room_for_others() {
         ..v1::ReportFirstFactorChangedRequest::default()
     };
     let report = tokio::spawn(async move { directory.report_first_factor_changed(report).await });
+    // What is asked after it is answered: it has come.
+    for _ in 0..3 {
+        setting.client.account.clone().get_status(bob.get_status(&setting.world)).await.unwrap();
+    }
     setting.gate.add_permits(calls.len());
     let answers = futures::future::join_all(calls).await.into_iter().map(Result::unwrap);
     report.await.unwrap().unwrap();
