@@ -7,18 +7,14 @@ mod support;
 use countersign_domain::event::EventType;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{MAX_UNREADABLE_LEASES, MIN_UNREADABLE_AGE};
-use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
+use countersign_testkit::{LoggedErrors, SeededRandom};
 use sqlx::Executor;
 use sqlx::postgres::PgConnection;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use support::run;
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// So many minutes after the notices were committed.
 fn at(minutes: u32) -> Timestamp {
@@ -37,22 +33,6 @@ async fn tell(store: &StoreUnderTest, users: &[&str]) {
         change.notices.push(fixtures::notice_record(&random, &change.events[0]));
         store.done(change).await;
     }
-}
-
-/// How many errors were logged.
-struct Errors(Arc<AtomicU32>);
-
-impl<S: Subscriber> Layer<S> for Errors {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.fetch_add(u32::from(*event.metadata().level() == Level::ERROR), Ordering::SeqCst);
-    }
-}
-
-/// Counts the errors that this thread logs, until the guard is dropped.
-fn errors() -> (Arc<AtomicU32>, DefaultGuard) {
-    let count = Arc::new(AtomicU32::new(0));
-    let layer = Errors(Arc::clone(&count));
-    (count, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
 }
 
 async fn dead_letters(connection: &mut PgConnection) -> i64 {
@@ -94,10 +74,10 @@ async fn an_unreadable_notice_is_an_alarm_once() {
     let notice = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
     store.outbox.failed(&notice, Some(at(1)), "refused").await.unwrap();
     run(&mut connection, "UPDATE outbox SET user_id = ''").await;
-    let (errors, _counting) = errors();
+    let errors = LoggedErrors::count_from_here();
     for now in [1, 2] {
         assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
-        assert_eq!(errors.load(Ordering::SeqCst), 1, "after {now} minutes");
+        assert_eq!(errors.count(), 1, "after {now} minutes");
     }
 }
 

@@ -23,11 +23,7 @@ use sqlx::{ConnectOptions, SqliteConnection};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// A keyring with one root key made of `seed`.
 pub(crate) fn keyring(seed: u64) -> Arc<Keyring> {
@@ -51,20 +47,4 @@ pub(crate) fn folder() -> (TempDir, PathBuf) {
 /// What somebody does who has the file.
 async fn intruder(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).foreign_keys(true).connect().await.unwrap()
-}
-
-/// How many errors were logged.
-struct Errors(Arc<AtomicU32>);
-
-impl<S: Subscriber> Layer<S> for Errors {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.fetch_add(u32::from(*event.metadata().level() == Level::ERROR), Ordering::SeqCst);
-    }
-}
-
-/// Counts the errors that this thread logs, until the guard is dropped.
-fn errors() -> (Arc<AtomicU32>, DefaultGuard) {
-    let count = Arc::new(AtomicU32::new(0));
-    let layer = Errors(Arc::clone(&count));
-    (count, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
 }

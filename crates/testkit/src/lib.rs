@@ -18,6 +18,7 @@ mod clock;
 pub mod conformance;
 pub mod fixtures;
 pub mod generate;
+mod logged_errors;
 mod memory;
 mod random;
 mod service;
@@ -26,6 +27,7 @@ mod timed;
 mod virtual_authenticator;
 
 pub use clock::ManualClock;
+pub use logged_errors::LoggedErrors;
 pub use memory::MemoryStore;
 pub use random::SeededRandom;
 pub use software_key::{Page, SoftwareKey};

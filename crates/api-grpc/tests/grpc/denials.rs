@@ -7,15 +7,12 @@ use countersign_api_grpc::{Callers, Grants, Options, Tenants, TokenVerifier};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use countersign_ports::EventRecord;
-use countersign_testkit::fixtures;
+use countersign_testkit::{LoggedErrors, fixtures};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tonic::{Code, Status};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 const THERE: &str = "self-service-code";
 const STRANGER: &str = "spiffe://test/stranger";
@@ -226,15 +223,6 @@ impl TokenVerifier for Credulous {
     }
 }
 
-/// How many errors were logged.
-struct Errors(Arc<AtomicU32>);
-
-impl<S: Subscriber> Layer<S> for Errors {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.fetch_add(u32::from(*event.metadata().level() == Level::ERROR), Ordering::SeqCst);
-    }
-}
-
 /// R42, R49: those who are not configured have one room together, however many names they have, and what there was no room for
 /// is an alarm, once; a caller who is has its own, and the tenant that is there is told behind any number of made-up ones.
 #[tokio::test]
@@ -259,12 +247,10 @@ async fn strangers_and_names_of_no_tenant_hide_no_denial() {
     let of_strangers = records.iter().filter(|record| record.caller.as_str().starts_with("stranger-"));
     assert_eq!(of_strangers.count(), 256);
     assert_eq!(records.last().unwrap().caller.as_str(), ELSEWHERE);
-    let errors = Arc::new(AtomicU32::new(0));
-    let layer = Errors(Arc::clone(&errors));
-    let _counting = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let errors = LoggedErrors::count_from_here();
     for _ in 0..2 {
         world.app.tell_denials(false).await;
-        assert_eq!(errors.load(Ordering::SeqCst), 1);
+        assert_eq!(errors.count(), 1);
     }
 }
 

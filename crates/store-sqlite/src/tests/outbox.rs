@@ -1,14 +1,13 @@
 //! What the outbox makes of a row that this service cannot have written.
 
-use super::{errors, folder, intruder, open};
+use super::{folder, intruder, open};
 use countersign_domain::event::EventType;
 use countersign_domain::time::Timestamp;
 use countersign_ports::{MAX_UNREADABLE_LEASES, MIN_UNREADABLE_AGE};
-use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
+use countersign_testkit::{LoggedErrors, SeededRandom};
 use sqlx::SqliteConnection;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// So many minutes after the notices were committed.
@@ -71,13 +70,13 @@ async fn an_unreadable_notice_is_an_alarm_once() {
     let mut connection = intruder(&path).await;
     let notice = store.outbox.lease(at(0), at(1), 10).await.unwrap().remove(0).notice;
     store.outbox.failed(&notice, Some(at(1)), "refused").await.unwrap();
-    let (errors, _counting) = errors();
+    let errors = LoggedErrors::count_from_here();
     for (now, user, alarms) in [(1, "", 1), (2, "", 1), (3, "ann", 1), (4, "", 2), (5, "", 2)] {
         let changed = sqlx::query("UPDATE outbox SET user_id = ?").bind(user);
         changed.execute(&mut connection).await.unwrap();
         let leased = store.outbox.lease(at(now), at(now + 1), 10).await.unwrap();
         assert_eq!(leased.is_empty(), user.is_empty());
-        assert_eq!(errors.load(Ordering::SeqCst), alarms, "after {now} minutes");
+        assert_eq!(errors.count(), alarms, "after {now} minutes");
     }
 }
 
@@ -90,16 +89,16 @@ async fn an_unreadable_notice_that_is_tried_again_is_an_alarm_again() {
     tell_ann(&store).await;
     let mut connection = intruder(&path).await;
     sqlx::raw_sql("UPDATE outbox SET user_id = ''").execute(&mut connection).await.unwrap();
-    let (errors, _counting) = errors();
+    let errors = LoggedErrors::count_from_here();
     let last = u32::try_from(MIN_UNREADABLE_AGE.as_secs() / 60).unwrap();
     for now in (0..MAX_UNREADABLE_LEASES).chain([last]) {
         assert_eq!(store.outbox.lease(at(now), at(now + 1), 10).await.unwrap(), []);
     }
-    assert_eq!((dead_letters(&mut connection).await, errors.load(Ordering::SeqCst)), (1, 2));
+    assert_eq!((dead_letters(&mut connection).await, errors.count()), (1, 2));
     let again = sqlx::query("UPDATE outbox SET attempts = 0, due_time = ?").bind(at(last).unix_micros());
     again.execute(&mut connection).await.unwrap();
     assert_eq!(store.outbox.lease(at(last), at(last + 1), 10).await.unwrap(), []);
-    assert_eq!((dead_letters(&mut connection).await, errors.load(Ordering::SeqCst)), (0, 3));
+    assert_eq!((dead_letters(&mut connection).await, errors.count()), (0, 3));
 }
 
 /// R49, R57: a notice of a time to come that cannot be read is given up, and swept as one of the time when it was.

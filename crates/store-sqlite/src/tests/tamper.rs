@@ -1,6 +1,6 @@
 //! Whatever somebody does to the log who has the file, its seals show where (R56).
 
-use super::{errors, folder, intruder, keyring, open};
+use super::{folder, intruder, keyring, open};
 use countersign_application::audit::{Judge, SealKey, SealWhen, record_retention, seal_next};
 use countersign_domain::audit::Seal;
 use countersign_domain::event::EventType;
@@ -8,13 +8,12 @@ use countersign_domain::ids::TenantId;
 use countersign_domain::time::Timestamp;
 use countersign_keyring::audit_signature_holds;
 use countersign_ports::{AuditLog, ClaimErasure};
-use countersign_testkit::SeededRandom;
 use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, START, user};
+use countersign_testkit::{LoggedErrors, SeededRandom};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const WHEN: SealWhen = SealWhen { events: 3, age: Duration::from_mins(1) };
@@ -258,7 +257,7 @@ async fn claims_that_are_no_text_are_erased() {
 async fn what_was_planted_is_an_alarm_once() {
     let (_folder, path) = folder();
     let (store, _) = sealed(&path).await;
-    let (errors, _counting) = errors();
+    let errors = LoggedErrors::count_from_here();
     let mut connection = intruder(&path).await;
     for (sql, alarms) in [
         ("INSERT INTO audit_seals VALUES ('~', 1, '', zeroblob(64), NULL)", 1),
@@ -275,6 +274,6 @@ async fn what_was_planted_is_an_alarm_once() {
             store.audit.audited_tenants(None, 10).await.unwrap();
             assert_eq!(store.erasure.pending_erasure(None).await.unwrap(), None);
         }
-        assert_eq!(errors.load(Ordering::SeqCst), alarms, "{sql}");
+        assert_eq!(errors.count(), alarms, "{sql}");
     }
 }
