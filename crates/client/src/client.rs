@@ -17,6 +17,8 @@ use v1::event_service_client::EventServiceClient;
 
 /// What a call may take at most, whatever its caller says: clocks and headers end somewhere.
 const LONGEST: Duration = Duration::from_hours(24);
+/// What another attempt has at least. One with less would say that the deadline passed, where the one before said why.
+const ROOM: Duration = Duration::from_millis(50);
 
 /// A connection to Countersign. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -61,7 +63,9 @@ impl Client {
 
     /// The connection itself, for generated clients and streams. They have neither deadline nor retries nor token: where
     /// tokens say who calls, put `authorization: Bearer …` into each request yourself. It shows the certificate that was read
-    /// last by a call, and goes on showing that one: where certificates are renewed, ask for it at each use.
+    /// last by a call, and goes on showing that one: where certificates are renewed, ask for it at each use. A machine that
+    /// does not answer is UNAVAILABLE; one that takes the connection and does not come about with TLS in time is UNKNOWN, and
+    /// to be asked again too.
     pub fn channel(&self) -> Channel {
         match &self.connection {
             Connection::Fixed(channel) => channel.clone(),
@@ -93,7 +97,12 @@ impl Client {
                 Ok(Err(error)) => error,
                 Err(_) => return Err(Error::DeadlinePassed),
             };
-            self.pause(error, attempts, end).await?;
+            let Some(pause) = self.pause(&error, attempts, end) else { return Err(error) };
+            sleep(pause).await;
+            // It may have been longer than it was meant to be.
+            if !is_in_time(Duration::ZERO, end) {
+                return Err(error);
+            }
         }
     }
 
@@ -102,15 +111,10 @@ impl Client {
         Instant::now() + self.deadline.min(LONGEST)
     }
 
-    /// Waits before the next attempt, or returns the error where there is to be none before `end`.
-    pub(crate) async fn pause(&self, error: Error, attempts: u32, end: Instant) -> Result<(), Error> {
-        let Some(pause) = self.retry.pause(&error, attempts) else { return Err(error) };
-        let pause = spread(pause, random());
-        if !is_in_time(pause, end) {
-            return Err(error);
-        }
-        sleep(pause).await;
-        Ok(())
+    /// The pause before the next attempt, or `None` where there is to be none before `end`.
+    pub(crate) fn pause(&self, error: &Error, attempts: u32, end: Instant) -> Option<Duration> {
+        let pause = self.retry.pause(error, attempts).map(|pause| spread(pause, random()));
+        pause.filter(|pause| is_in_time(*pause, end))
     }
 
     /// The pause after `attempts` that failed, the last one so, where the next one is begun by somebody else. At most a
@@ -122,7 +126,7 @@ impl Client {
 
     /// Begins to follow the log, within the deadline. The stream itself has none.
     pub(crate) async fn follow(
-        &self,
+        self,
         request: v1::WatchEventsRequest,
     ) -> Result<Streaming<v1::WatchEventsResponse>, Error> {
         let begin = async {
@@ -161,9 +165,9 @@ impl Client {
     }
 }
 
-/// Whether something is left before `end` after this pause. A service may say to come back when no clock gets there.
+/// Whether there is room before `end` after this pause. A service may say to come back when no clock gets there.
 fn is_in_time(pause: Duration, end: Instant) -> bool {
-    pause < end.saturating_duration_since(Instant::now())
+    pause.saturating_add(ROOM) < end.saturating_duration_since(Instant::now())
 }
 
 /// A pause and up to a quarter of it more, as drawn: what failed for many callers at once shall not come again at once.
@@ -205,13 +209,50 @@ pub fn request_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper_util::rt::TokioIo;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio::io::DuplexStream;
+    use tokio::time::advance;
+    use tonic::transport::Endpoint;
 
-    /// R48: a pause without end is not worth waiting for, and no reason to panic.
-    #[test]
-    fn a_pause_without_end_is_not_in_time() {
-        let end = Instant::now() + Duration::from_mins(1);
-        assert!(is_in_time(Duration::ZERO, end));
-        assert!(!is_in_time(Duration::from_mins(2), end));
+    /// R66: where a pause took longer than it was to, there is no attempt without time: what is known is told.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_was_too_long_is_the_last() {
+        let first = Arc::new(AtomicBool::new(true));
+        // Nobody is there at first, and then nobody answers.
+        let connector = tower::service_fn(move |_| {
+            let first = first.swap(false, Ordering::Relaxed);
+            async move {
+                if first {
+                    Err(io::Error::other("nobody"))
+                } else {
+                    pending::<io::Result<TokioIo<DuplexStream>>>().await
+                }
+            }
+        });
+        let channel = Endpoint::from_static("http://127.0.0.1:1").connect_with_connector_lazy(connector);
+        let second = Duration::from_secs(1);
+        let retry = Retry { first_pause: second, ..Retry::default() };
+        let client =
+            Client { connection: Connection::Fixed(channel), tokens: None, deadline: 5 * second, retry };
+        let late = async {
+            sleep(second / 2).await;
+            advance(Duration::from_millis(4_475)).await;
+        };
+        let (answer, ()) = tokio::join!(client.call(v1::ListTenantsRequest::default()), late);
+        assert!(matches!(answer, Err(Error::Unreachable(_))), "{answer:?}");
+    }
+
+    /// R48, R66: a pause without end is not worth waiting for, and no reason to panic; nor is one that leaves an attempt no
+    /// time.
+    #[tokio::test(start_paused = true)]
+    async fn only_a_pause_that_leaves_room_is_in_time() {
+        let minute = Duration::from_mins(1);
+        let end = Instant::now() + minute;
+        for (room, fits) in [(2 * ROOM, true), (ROOM, false), (Duration::ZERO, false)] {
+            assert_eq!(is_in_time(minute, end + room), fits, "{room:?}");
+        }
         assert!(!is_in_time(Duration::MAX, end));
         assert_eq!(spread(Duration::MAX, u8::MAX), Duration::MAX);
     }

@@ -5,6 +5,7 @@ use crate::renewal::{Files, Pair, Renewed};
 use crate::retry::Retry;
 use crate::token::TokenProvider;
 use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ struct Patience {
     silence: Duration,
     /// How long the answer to that may take.
     pong: Duration,
-    /// How long a connection may take to come about.
+    /// How long a connection may take to come about: the name, TCP and TLS together.
     connect: Duration,
 }
 
@@ -154,18 +155,26 @@ impl Builder {
         self
     }
 
-    /// Connects now, and again by itself when the connection is lost.
+    /// Connects now, and again by itself when the connection is lost. Where nobody answers it ends as soon as a new connection
+    /// has to come about ([`Builder::deadline`]).
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let pair = self.pair()?;
-        let channel = self.endpoint(pair.as_ref())?.connect().await?;
+        let endpoint = self.endpoint(pair.as_ref())?;
+        let channel = endpoint.connect_with_connector(tcp(&endpoint)).await?;
         Ok(self.client(channel, pair))
     }
 
     /// Connects with the first call. To be called within a runtime.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let pair = self.pair()?;
-        let channel = self.endpoint(pair.as_ref())?.connect_lazy();
+        let channel = self.channel(pair.as_ref())?;
         Ok(self.client(channel, pair))
+    }
+
+    /// A channel that connects with its first call and shows this.
+    pub(crate) fn channel(&self, pair: Option<&Pair>) -> Result<Channel, ConnectError> {
+        let endpoint = self.endpoint(pair)?;
+        Ok(endpoint.connect_with_connector_lazy(tcp(&endpoint)))
     }
 
     /// What is to be shown.
@@ -190,7 +199,7 @@ impl Builder {
         Client { connection, tokens, deadline, retry }
     }
 
-    pub(crate) fn endpoint(&self, pair: Option<&Pair>) -> Result<Endpoint, ConnectError> {
+    fn endpoint(&self, pair: Option<&Pair>) -> Result<Endpoint, ConnectError> {
         let uri: Uri = self.url.parse().map_err(|_| ConnectError::Url)?;
         let host = uri.host().ok_or(ConnectError::Url)?.trim_matches(['[', ']']).to_owned();
         let secure = match uri.scheme_str() {
@@ -205,7 +214,6 @@ impl Builder {
         let Patience { silence, pong, connect } = Patience::of(self.deadline);
         let endpoint = Endpoint::from(uri)
             .connect_timeout(connect)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(silence)
             .keep_alive_timeout(pong);
         if !secure {
@@ -222,9 +230,26 @@ impl Builder {
     }
 }
 
+/// What makes the TCP connections of this endpoint. The endpoint's own would have its limit for each of them and none for the
+/// name and for TLS: a node that takes connections and says nothing would hold up all calls for good. With one that is given,
+/// the limit is for all of it together.
+fn tcp(endpoint: &Endpoint) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Divided by the addresses of a name, so that one that nobody answers at leaves time for the others. Shorter than the
+    // limit for all of it, which says only that time is over: this one says that nobody answers, which is `Unavailable`.
+    tcp.set_connect_timeout(endpoint.get_connect_timeout().map(|limit| limit * 9 / 10));
+    tcp
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Error, v1};
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::time::{Instant, timeout};
+    use tonic::Code;
 
     /// R61: finding out that a connection is dead and making another one leaves time for the call, and whoever gives calls
     /// more time has no connection ended for a service that is slow.
@@ -243,6 +268,33 @@ mod tests {
         assert_eq!(known(Duration::from_secs(30)), Duration::from_secs(16));
         assert_eq!(known(Duration::ZERO), Duration::from_millis(400));
         assert_eq!(known(Duration::MAX), Duration::from_secs(20));
+    }
+
+    /// R66: nobody waits without end for a node that takes connections and says nothing, as a process that is frozen does.
+    #[tokio::test(start_paused = true)]
+    async fn connecting_to_a_silent_port_ends() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", silent.local_addr().unwrap());
+        let connected = timeout(DEADLINE, Client::builder(url).connect()).await;
+        assert!(matches!(connected, Ok(Err(ConnectError::Transport(_)))), "{connected:?}");
+    }
+
+    /// R66: a machine that does not answer is told as such, before the time for TLS and all is over.
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_address_is_unavailable() {
+        // What is full takes no further connection, and does not say so.
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(0).unwrap();
+        let address = full.local_addr().unwrap();
+        let _only = std::net::TcpStream::connect(address).unwrap();
+        let retry = Retry { max_attempts: 1, ..Retry::default() };
+        let client = Client::builder(format!("https://{address}")).retry(retry).connect_lazy().unwrap();
+        let before = Instant::now();
+        let error = client.call(v1::ListTenantsRequest::default()).await.unwrap_err();
+        let Error::Unreachable(status) = error else { panic!("{error:?}") };
+        assert_eq!((status.code(), status.message()), (Code::Unavailable, "tcp connect error"));
+        assert!(before.elapsed() < Patience::of(DEADLINE).connect);
     }
 
     /// R46: codes and tokens go over plain text to this machine only.

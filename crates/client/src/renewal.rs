@@ -70,8 +70,7 @@ impl Renewed {
         if self.shown().pair == pair {
             return;
         }
-        let Ok(endpoint) = self.builder.endpoint(Some(&pair)) else { return };
-        let channel = endpoint.connect_lazy();
+        let Ok(channel) = self.builder.channel(Some(&pair)) else { return };
         let mut shown = self.shown();
         shown.pair = pair;
         shown.channel = channel;
@@ -101,6 +100,7 @@ mod tests {
     use tokio_stream::wrappers::TcpListenerStream;
     use tonic::Code;
     use tonic::service::Routes;
+    use tonic::transport::server::Router;
     use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
     /// An authority, by its certificate (PEM) and what signs with it.
@@ -120,6 +120,43 @@ mod tests {
             let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
             (params.signed_by(&key, &self.1).unwrap().pem(), key.serialize_pem())
         }
+
+        /// A server that wants a certificate of this authority. It has no method: who gets so far is told that.
+        fn server(&self) -> Router {
+            let (certificate, key) = self.issue();
+            let tls = ServerTlsConfig::new()
+                .identity(Identity::from_pem(certificate, key))
+                .client_ca_root(Certificate::from_pem(&self.0));
+            Server::builder().tls_config(tls).unwrap().add_routes(Routes::default())
+        }
+    }
+
+    /// Whether the server lets this client in.
+    async fn is_let_in(client: &Client) -> bool {
+        match client.call(v1::ListTenantsRequest::default()).await {
+            Err(Error::Unreachable(status)) => status.code() == Code::Unimplemented,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// R66: a node that takes a connection and says nothing, as a process that is frozen does, does not hold up the calls
+    /// after it. The deadline is long for a busy machine's sake; what limits the connection is the builder's.
+    #[tokio::test]
+    async fn a_connection_that_does_not_come_about_is_left() {
+        let ours = Authority::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = ours.server();
+        tokio::spawn(async move {
+            let _silent = listener.accept().await.unwrap();
+            server.serve_with_incoming(TcpListenerStream::new(listener)).await
+        });
+        let (certificate, key) = ours.issue();
+        let builder =
+            Client::builder(format!("https://{address}")).authority(ours.0).server_name("localhost");
+        let builder = builder.identity(certificate, key).deadline(Duration::from_secs(5));
+        let client = builder.connect_lazy().unwrap().with_deadline(Duration::from_secs(25));
+        assert!(is_let_in(&client).await);
     }
 
     /// R42: a certificate that is renewed is shown without a new client, however much of it is there first; until it fits
@@ -127,15 +164,9 @@ mod tests {
     #[tokio::test]
     async fn a_renewed_certificate_is_shown() {
         let (ours, strange) = (Authority::new(), Authority::new());
-        let (certificate, key) = ours.issue();
-        let tls = ServerTlsConfig::new()
-            .identity(Identity::from_pem(certificate, key))
-            .client_ca_root(Certificate::from_pem(&ours.0));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        // It has no method: who gets so far is told that.
-        let server = Server::builder().tls_config(tls).unwrap().add_routes(Routes::default());
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(ours.server().serve_with_incoming(TcpListenerStream::new(listener)));
 
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
@@ -150,18 +181,14 @@ mod tests {
             .identity_files(&certificate, &key);
         builder.look_every = Duration::ZERO;
         let client = builder.connect_lazy().unwrap();
-        let is_let_in = async || match client.call(v1::ListTenantsRequest::default()).await {
-            Err(Error::Unreachable(status)) => status.code() == Code::Unimplemented,
-            other => panic!("{other:?}"),
-        };
-        assert!(!is_let_in().await, "an authority that nobody knows");
+        assert!(!is_let_in(&client).await, "an authority that nobody knows");
         fs::write(&certificate, &second.0).unwrap();
-        assert!(!is_let_in().await, "a certificate without its key");
+        assert!(!is_let_in(&client).await, "a certificate without its key");
         fs::write(&key, &second.1).unwrap();
-        assert!(is_let_in().await);
+        assert!(is_let_in(&client).await);
         fs::write(&certificate, &first.0).unwrap();
-        assert!(is_let_in().await, "what does not fit leaves what was");
+        assert!(is_let_in(&client).await, "what does not fit leaves what was");
         fs::remove_file(&key).unwrap();
-        assert!(is_let_in().await, "what is not there leaves what was");
+        assert!(is_let_in(&client).await, "what is not there leaves what was");
     }
 }

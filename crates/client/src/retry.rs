@@ -69,7 +69,7 @@ pub(crate) fn is_passing(error: &Error) -> bool {
                     )
                 )
         }
-        // A method that is not offered, or a call that was cancelled here, is no broken connection.
+        // A stream that was reset is told as cancelled. A method that is not offered is no broken connection.
         Error::Unreachable(status) => {
             matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
         }

@@ -4,7 +4,8 @@ use crate::client::Client;
 use crate::error::{self, Error};
 use crate::v1;
 use std::fmt;
-use std::time::Duration;
+use std::panic::resume_unwind;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 use v1::watch_events_request::Start;
@@ -13,9 +14,18 @@ use v1::watch_events_request::Start;
 pub struct Watch {
     client: Client,
     request: v1::WatchEventsRequest,
-    messages: Option<Streaming<v1::WatchEventsResponse>>,
-    given_up: GivenUp,
+    /// A stream in the making, at most one. In a task and not in the call that began it: whoever waits for a moment at a time
+    /// goes on with it, and while nobody waits it keeps nothing from others, such as the lock of a token provider.
+    beginning: JoinSet<Result<Messages, Error>>,
+    messages: Option<Messages>,
+    failing: Failing,
+    /// Calls that ended with an error since the last message.
+    given_up: u32,
+    /// Before which nobody is asked.
+    pause_end: Option<Instant>,
 }
+
+type Messages = Streaming<v1::WatchEventsResponse>;
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +63,16 @@ impl Client {
     /// # }
     /// ```
     pub fn watch_events(&self, request: v1::WatchEventsRequest) -> Watch {
-        Watch { client: self.clone(), request, messages: None, given_up: GivenUp::default() }
+        let (client, failing) = (self.clone(), Failing::default());
+        Watch {
+            client,
+            request,
+            beginning: JoinSet::new(),
+            messages: None,
+            failing,
+            given_up: 0,
+            pause_end: None,
+        }
     }
 }
 
@@ -66,63 +85,63 @@ impl Watch {
     /// new watch does. Where it is not [`Error::may_pass`], somebody has to do something before it goes on: grant a scope, say.
     /// A call after an error first pauses, longer from one to the next, until there is a message: as [`Retry`] says, and
     /// where the service says when to come back until then, within a deadline.
-    /// Waiting for it may be given up at any time; nothing is lost by that.
+    /// Waiting for it may be given up at any time; nothing is lost by that, and the next call goes on where this one was, with
+    /// what it had begun, its pauses and its count of attempts. What it had begun goes on by itself, until the watch is dropped.
     ///
     /// [`Retry`]: crate::Retry
     /// [`Reason::ResumeTokenExpired`]: crate::Reason::ResumeTokenExpired
     /// [`Reason::ResumeTokenInvalid`]: crate::Reason::ResumeTokenInvalid
     pub async fn next(&mut self) -> Result<v1::WatchEventsResponse, Error> {
-        if let Some(begin) = self.given_up.until {
-            sleep_until(begin).await;
-        }
-        let mut failing = Failing::default();
         loop {
+            if let Some(end) = self.pause_end {
+                sleep_until(end).await;
+                self.pause_end = None;
+            }
             match self.message().await {
                 Ok(message) => {
-                    self.given_up = GivenUp::default();
+                    (self.failing, self.given_up) = (Failing::default(), 0);
                     self.request.start = Some(Start::ResumeToken(message.resume_token.clone()));
                     return Ok(message);
                 }
                 Err(error) => {
                     let was_open = self.messages.take().is_some();
-                    let (attempts, end) = failing.again(was_open, Instant::now(), self.client.end());
-                    if let Err(error) = self.client.pause(error, attempts, end).await {
-                        let pause =
-                            self.client.pause_after(&error, attempts.saturating_add(self.given_up.calls));
-                        self.given_up.again(Instant::now(), pause);
-                        return Err(error);
+                    let now = Instant::now();
+                    let (attempts, end) = self.failing.again(was_open, now, self.client.end());
+                    if let Some(pause) = self.client.pause(&error, attempts, end) {
+                        self.pause_end = Some(now + pause);
+                        continue;
                     }
+                    let pause = self.client.pause_after(&error, attempts.saturating_add(self.given_up));
+                    self.pause_end = Some(now + pause);
+                    self.failing = Failing::default();
+                    self.given_up = self.given_up.saturating_add(1);
+                    return Err(error);
                 }
             }
         }
     }
 
     async fn message(&mut self) -> Result<v1::WatchEventsResponse, Error> {
-        let messages = match &mut self.messages {
-            Some(messages) => messages,
-            None => self.messages.insert(self.client.follow(self.request.clone()).await?),
+        let messages = if let Some(messages) = &mut self.messages {
+            messages
+        } else {
+            if self.beginning.is_empty() {
+                self.beginning.spawn(self.client.clone().follow(self.request.clone()));
+            }
+            let opened = match self.beginning.join_next().await {
+                Some(Ok(opened)) => opened,
+                // What panics is a token provider, and that is for its owner to hear.
+                Some(Err(ended)) if ended.is_panic() => resume_unwind(ended.into_panic()),
+                _ => Err(error::of(Status::cancelled("the runtime ended"))),
+            };
+            self.messages.insert(opened?)
         };
         let message = messages.message().await.map_err(error::of)?;
         message.ok_or_else(|| error::of(Status::unavailable("the stream ended")))
     }
 }
 
-/// Calls that ended with an error since the last message.
-#[derive(Default)]
-struct GivenUp {
-    calls: u32,
-    /// Before which the next one asks nobody.
-    until: Option<Instant>,
-}
-
-impl GivenUp {
-    fn again(&mut self, now: Instant, pause: Duration) {
-        self.calls = self.calls.saturating_add(1);
-        self.until = Some(now + pause);
-    }
-}
-
-/// What failed since the last message.
+/// What failed since the last message or error that was given.
 #[derive(Default)]
 struct Failing {
     attempts: u32,
@@ -148,6 +167,27 @@ mod tests {
     use super::*;
     use crate::{BearerToken, Retry, TokenProvider};
     use std::io;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+    use tokio::sync::Mutex;
+    use tokio::time::{sleep, timeout};
+
+    /// R61: whoever waits for a moment at a time, beside a clock that ticks, hears too that a node takes what it is sent and
+    /// says nothing.
+    #[tokio::test(start_paused = true)]
+    async fn short_waits_come_to_an_error() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client =
+            Client::builder(format!("http://{}", silent.local_addr().unwrap())).connect_lazy().unwrap();
+        let mut watch = client.watch_events(v1::WatchEventsRequest::default());
+        for _ in 0..60 {
+            if let Ok(told) = timeout(Duration::from_secs(1), watch.next()).await {
+                assert!(told.is_err_and(|error| error.may_pass()));
+                return;
+            }
+        }
+        panic!("nobody hears of it");
+    }
 
     /// R60: a loop that asks again at once after each error is slowed down more and more, also where a call is one attempt.
     #[tokio::test(start_paused = true)]
@@ -176,6 +216,56 @@ mod tests {
     impl TokenProvider for Nobody {
         async fn token(&self) -> io::Result<BearerToken> {
             Err(io::Error::other("there is none"))
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn with_slow_tokens() -> (Client, Watch) {
+        let builder = Client::builder("http://127.0.0.1:1").tokens(OneAtATime::default());
+        let client = builder.connect_lazy().unwrap();
+        let watch = client.watch_events(v1::WatchEventsRequest::default());
+        (client, watch)
+    }
+
+    /// R61: a wait that was given up where a token is made holds up no other call that wants one.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_was_given_up_holds_up_no_call() {
+        let (client, mut watch) = with_slow_tokens();
+        assert!(timeout(SECOND / 2, watch.next()).await.is_err(), "there is nothing yet");
+        let error = client.call(v1::ListTenantsRequest::default()).await.unwrap_err();
+        assert!(matches!(error, Error::NoToken(_)), "{error:?}");
+    }
+
+    /// R61: whoever comes back after more than the deadline is given what came of it in between.
+    #[tokio::test(start_paused = true)]
+    async fn no_deadline_passes_between_waits() {
+        let (client, mut watch) = with_slow_tokens();
+        assert!(timeout(SECOND / 2, watch.next()).await.is_err(), "there is nothing yet");
+        sleep(2 * client.deadline).await;
+        let error = watch.next().await.unwrap_err();
+        assert!(matches!(error, Error::NoToken(_)), "{error:?}");
+    }
+
+    /// One of several tasks may hold a watch, behind a lock or a reference.
+    #[test]
+    fn a_watch_is_shared_among_threads() {
+        fn assert_shared<T: Send + Sync>() {}
+        assert_shared::<Watch>();
+    }
+
+    /// Makes one token at a time, which takes a while and comes to nothing: so that nobody is asked.
+    #[derive(Default)]
+    struct OneAtATime(Mutex<()>);
+
+    #[async_trait::async_trait]
+    impl TokenProvider for OneAtATime {
+        async fn token(&self) -> io::Result<BearerToken> {
+            let _alone = self.0.lock().await;
+            // In two steps: what stands still between them is not over when it is looked at again.
+            sleep(SECOND).await;
+            sleep(SECOND).await;
+            Nobody.token().await
         }
     }
 

@@ -323,6 +323,39 @@ async fn the_log_is_followed_across_connections() {
     assert_eq!(seen.len(), world.events(EventType::LoginAllowed).await);
 }
 
+/// R61: whoever waits for a moment at a time, beside a clock that ticks, follows a log that takes longer to begin too.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_slow_to_begin_is_followed_in_short_waits() {
+    let world = World::new(World::with_rate(1_000, 1_000)).await;
+    let builder = Client::builder(format!("http://{}", world.address)).tokens(Slow).retry(RETRY);
+    let client = builder.deadline(Duration::from_mins(1)).connect_lazy().unwrap();
+    let mut watch = client.watch_events(v1::WatchEventsRequest {
+        tenant_id: TENANT.to_owned(),
+        start: Some(v1::watch_events_request::Start::Oldest(true)),
+        ..Default::default()
+    });
+    for _ in 0..60 {
+        if let Ok(told) = tokio::time::timeout(Duration::from_secs(1), watch.next()).await {
+            assert!(!told.unwrap().resume_token.is_empty());
+            return;
+        }
+    }
+    panic!("it is not followed");
+}
+
+/// Has a token after a while.
+struct Slow;
+
+#[async_trait::async_trait]
+impl TokenProvider for Slow {
+    async fn token(&self) -> io::Result<BearerToken> {
+        let while_it_is_made =
+            tokio::time::timeout(Duration::from_millis(1_500), std::future::pending::<()>());
+        let _ = while_it_is_made.await;
+        Ok(BearerToken::new("any"))
+    }
+}
+
 /// R61: every stream ends with its connection, whose age is bounded; the watch of this client goes on in the next one, and
 /// leaves out nothing.
 #[tokio::test]
