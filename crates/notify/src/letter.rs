@@ -12,14 +12,14 @@ use countersign_domain::event::EventType;
 use countersign_ports::Letter;
 use facts::Fact;
 use language::{Language, fill};
-use shown::shown;
+use shown::{foreign, shown};
 use std::collections::BTreeMap;
 
 /// The languages that come with this crate: tag and file.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/languages.rs"));
 /// What is spoken where no better language is there.
 const FALLBACK: &str = "en";
-/// Characters of a name or id.
+/// Characters of a name or id, and of what a device says of itself: browsers say no more in earnest.
 const MAX_NAME: usize = 128;
 /// Characters of a contact or reason; the longest that policy and contract take.
 const MAX_TEXT: usize = 500;

@@ -1,5 +1,6 @@
 //! Notices as mail. One message a notice, to one address; connections are kept for a while and used again.
 
+mod bounded;
 mod dialogue;
 mod failure;
 mod message;
@@ -18,6 +19,8 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use std::sync::Arc;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Sends notices by SMTP (RFC 5321).
 pub struct SmtpNotifier {
@@ -71,7 +74,12 @@ fn protection(settings: &SmtpSettings) -> Result<Protection, SettingProblem> {
         SmtpTls::None => Protection::None,
         // Never opportunistic: whoever strips STARTTLS from the greeting gets no mail.
         SmtpTls::StartTls => Protection::StartTls(parameters()?),
-        SmtpTls::Implicit => Protection::Implicit(parameters()?),
+        SmtpTls::Implicit => {
+            let name = ServerName::try_from(settings.host.clone());
+            let name = name.map_err(|_| SettingProblem::new("host", "is no name that TLS can check"))?;
+            let tls = trust::client(settings.authorities.as_deref())?;
+            Protection::Implicit(TlsConnector::from(Arc::new(tls)), name)
+        }
     })
 }
 

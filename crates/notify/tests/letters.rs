@@ -185,6 +185,23 @@ fn the_language_falls_back() {
     }
 }
 
+/// R53: what a thief says of their device, where they signed in or why becomes no link in the letter that warns of them, and does
+/// not fill it; the account keeps its name, which may be an e-mail address.
+#[test]
+fn no_words_of_a_stranger_become_a_link() {
+    let mut letter = letter(EventType::MemberReset, "en");
+    letter.entry.notice.user = fixtures::user("acme", "ann@example.org").user;
+    letter.entry.event.client.user_agent = format!("www.evil.example {}", "a".repeat(500));
+    "evil.example/x".clone_into(&mut letter.entry.event.client.application);
+    letter.entry.event.event.details = vec![("justification".into(), "ask mailto:a@evil.example".to_owned())];
+    let told = render(&letter);
+    for text in [&told.plain, &told.html] {
+        assert!(!text.contains("evil.example") && !text.contains("a@evil"), "{text}");
+        assert!(text.contains("www[.]evil[.]example aaa") && !text.contains(&"a".repeat(128)), "{text}");
+        assert!(text.contains("ask mailto:a[@]evil[.]example") && text.contains("ann@example.org"), "{text}");
+    }
+}
+
 /// Names, labels, user agents and reasons of an attacker.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![

@@ -171,6 +171,94 @@ async fn a_server_can_hold_neither_us_nor_a_connection() {
     }
 }
 
+/// R48, R57: a server whose reply never ends takes no memory: after some kilobytes it is left, at once and not when its time is
+/// over, and may be better later. From the greeting on, in answer to the message, and over TLS.
+#[tokio::test]
+async fn a_reply_without_end_is_not_read_to_its_end() {
+    let (acceptor, authority) = support::tls();
+    for (tls, silent_from, endless) in [
+        (SmtpTls::None, "", "220 "),
+        (SmtpTls::None, "EHLO", "250-"),
+        (SmtpTls::None, "MAIL", "250 "),
+        (SmtpTls::None, ".", "250 "),
+        (SmtpTls::StartTls, "", "220 "),
+        (SmtpTls::StartTls, "STARTTLS", "220 "),
+        (SmtpTls::StartTls, ".", "250 "),
+        (SmtpTls::Implicit, "", "220 "),
+        (SmtpTls::Implicit, ".", "250 "),
+    ] {
+        let acceptor = (tls != SmtpTls::None).then(|| acceptor.clone());
+        let script = Script {
+            extensions: if tls == SmtpTls::StartTls { vec!["STARTTLS"] } else { vec![] },
+            silent_from: Some(silent_from),
+            endless: Some(endless),
+            tls: acceptor,
+            ..Script::default()
+        };
+        let server = Server::start(script).await;
+        let host = "localhost".to_owned();
+        let settings =
+            SmtpSettings { tls, host, authorities: Some(authority.clone()), ..settings(server.port) };
+        let told = within(notifier(&settings).notify(&letter("ann@example.com"))).await;
+        let Err(NotifyError::Transient(error)) = told else { panic!("{tls:?} {silent_from}: {told:?}") };
+        assert_eq!(
+            error.to_string(),
+            "the mail server says more than any reply holds",
+            "{tls:?} {silent_from}"
+        );
+    }
+}
+
+/// R48: what one delivery may hear is one delivery's: a connection that is used again and again is not used up.
+#[tokio::test]
+async fn a_long_reply_to_each_of_many_messages_is_read() {
+    let reply: &'static str = format!("250 {}", "a".repeat(900)).leak();
+    let server = Server::start(Script { replies: vec![("MAIL", reply)], ..Script::default() }).await;
+    let notifier = notifier(&settings(server.port));
+    for _ in 0..200 {
+        notifier.notify(&letter("ann@example.com")).await.unwrap();
+    }
+    assert_eq!(server.seen(|seen| (seen.connections, seen.messages.len())), (1, 200));
+}
+
+/// R53: what somebody on the way puts behind the reply to STARTTLS is no reply that came under TLS: it ends the connection, and
+/// no message is taken for handed over. Without it the message goes over TLS.
+#[tokio::test]
+async fn nothing_said_in_the_clear_counts_under_tls() {
+    let (acceptor, authority) = support::tls();
+    for (reply, delivered) in [("220 go", 1), ("220 go\r\n250-test\r\n250 HELP", 0)] {
+        let script = Script {
+            extensions: vec!["STARTTLS"],
+            replies: vec![("STARTTLS", reply)],
+            tls: Some(acceptor.clone()),
+            ..Script::default()
+        };
+        let server = Server::start(script).await;
+        let (tls, host) = (SmtpTls::StartTls, "localhost".to_owned());
+        let settings =
+            SmtpSettings { tls, host, authorities: Some(authority.clone()), ..settings(server.port) };
+        let told = within(notifier(&settings).notify(&letter("ann@example.com"))).await;
+        assert_eq!(told.is_ok(), delivered == 1, "{reply:?}: {told:?}");
+        assert_eq!(server.seen(|seen| seen.messages.len()), delivered, "{reply:?}");
+    }
+}
+
+/// R53: over TLS only a server whom the configured authorities vouch for learns anything.
+#[tokio::test]
+async fn the_server_must_be_vouched_for() {
+    let (acceptor, authority) = support::tls();
+    let server = Server::start(Script { tls: Some(acceptor), ..Script::default() }).await;
+    let host = "localhost".to_owned();
+    let settings = SmtpSettings { tls: SmtpTls::Implicit, host, ..settings(server.port) };
+    let told = notifier(&settings).notify(&letter("ann@example.com")).await;
+    let Err(NotifyError::Transient(error)) = told else { panic!("{told:?}") };
+    assert!(error.to_string().starts_with("TLS with the mail server failed"), "{error}");
+    assert!(server.seen(|seen| seen.commands.is_empty()));
+    let trusting = SmtpSettings { authorities: Some(authority), ..settings };
+    notifier(&trusting).notify(&letter("ann@example.com")).await.unwrap();
+    assert_eq!(server.seen(|seen| seen.messages.len()), 1);
+}
+
 /// R48: whoever waits for a delivery no longer leaves no connection behind in the middle of a dialogue, whose late reply
 /// would be taken for that of the next message.
 #[tokio::test]

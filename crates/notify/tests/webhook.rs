@@ -7,12 +7,10 @@ mod support;
 use countersign_notify::{ReceiverUrl, Texts, WebhookNotifier, WebhookSecret, WebhookSettings};
 use countersign_ports::{Notifier, NotifyError};
 use countersign_testkit::{ManualClock, fixtures};
-use rustls::pki_types::PrivateKeyDer;
 use std::sync::Arc;
 use std::time::Duration;
 use support::http::Receiver;
 use support::letter;
-use tokio_rustls::TlsAcceptor;
 
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const OLD_SECRET: &str = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -161,25 +159,13 @@ async fn a_receiver_can_neither_hold_nor_flood_us() {
 /// R53: over TLS only a receiver whom the configured authorities vouch for learns anything.
 #[tokio::test]
 async fn the_receiver_must_be_vouched_for() {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let receiver = Receiver::start_with(DONE, Some(TlsAcceptor::from(Arc::new(server)))).await;
+    let (tls, authority) = support::tls();
+    let receiver = Receiver::start_with(DONE, Some(tls)).await;
     let url = format!("https://localhost:{}/", receiver.port);
     let error = notifier(settings(&url)).notify(&letter("ann@example.com")).await.unwrap_err();
     assert!(matches!(error, NotifyError::Transient(_)), "{error:?}");
     assert!(receiver.requests().is_empty());
-    let trusting = WebhookSettings { authorities: Some(certificate.pem()), ..settings(&url) };
+    let trusting = WebhookSettings { authorities: Some(authority), ..settings(&url) };
     notifier(trusting).notify(&letter("ann@example.com")).await.unwrap();
     assert_eq!(receiver.requests().len(), 1);
 }

@@ -1,7 +1,7 @@
 //! What happened to whom, when, from where and by whom, as lines of a letter.
 
 use super::language::{Language, fill};
-use super::{MAX_NAME, MAX_TEXT, shown};
+use super::{MAX_NAME, MAX_TEXT, foreign, shown};
 use countersign_domain::actor::Principal;
 use countersign_domain::directory::CHANGE_TIME;
 use countersign_domain::ids::UserId;
@@ -46,10 +46,10 @@ pub(super) fn of<'a>(letter: &Letter, language: &'a Language) -> Vec<Fact<'a>> {
         (&labels.account, shown(notice.user.as_str(), MAX_NAME)),
         (&labels.actor, actor(&notice.user, &event.actor.principal, language)),
         (&labels.method, language.methods.get(method).cloned().unwrap_or_default()),
-        (&labels.application, shown(&event.client.application, MAX_NAME)),
+        (&labels.application, foreign(&event.client.application, MAX_NAME)),
         (&labels.ip_address, shown(&event.client.ip_address, MAX_NAME)),
-        (&labels.user_agent, shown(&event.client.user_agent, MAX_TEXT)),
-        (&labels.reason, shown(detail(&REASONS), MAX_TEXT)),
+        (&labels.user_agent, foreign(&event.client.user_agent, MAX_NAME)),
+        (&labels.reason, foreign(detail(&REASONS), MAX_TEXT)),
         (&labels.codes_left, shown(detail(&[CODES_LEFT]), MAX_NAME)),
     ];
     let known = facts.into_iter().filter(|(_, value)| !value.is_empty());

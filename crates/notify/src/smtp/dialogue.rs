@@ -1,21 +1,26 @@
-//! The dialogue with the mail server (RFC 5321), every step of which has its time: the library below bounds the making of
-//! a TCP connection, and waits for TLS and for replies without end.
+//! The dialogue with the mail server (RFC 5321), every step of which has its time: the library below waits for TLS and for
+//! replies without end.
 //!
 //! But for the reply to the message itself, for which the delivery as a whole has its time.
 //!
 //! Whoever stops waiting, here or further out, drops the connection: a reply that came late would be taken for that of the
 //! next message. Only one whose message was taken is kept.
 
+use super::bounded::{Allowance, Bounded};
 use super::failure::SmtpFailure;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::{Address, Message};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Connections that are kept at most.
 const MAX_IDLE: usize = 8;
@@ -29,7 +34,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// When a connection changes to TLS.
 pub(super) enum Protection {
-    Implicit(TlsParameters),
+    /// From the first byte, with a server of that name.
+    Implicit(TlsConnector, ServerName<'static>),
     StartTls(TlsParameters),
     None,
 }
@@ -46,10 +52,16 @@ pub(super) struct MailServer {
     pub(super) idle: Arc<Mutex<Idle>>,
 }
 
+/// A connection, and what may still be read from it.
+struct Connection {
+    smtp: AsyncSmtpConnection,
+    allowance: Allowance,
+}
+
 /// Connections that wait for a message.
 #[derive(Default)]
 pub(super) struct Idle {
-    kept: Vec<(Instant, AsyncSmtpConnection)>,
+    kept: Vec<(Instant, Connection)>,
     /// Whether somebody comes to close them.
     is_watched: bool,
 }
@@ -64,12 +76,15 @@ impl MailServer {
     /// Hands a message over.
     pub(super) async fn send(&self, message: &Message) -> Result<(), SmtpFailure> {
         let mut connection = self.connection().await?;
-        let sent = self.hand_over(&mut connection, message).await;
+        let sent = self.hand_over(&mut connection.smtp, message).await;
         match sent {
             Ok(()) => self.keep(connection),
             // It would be waited for in vain once more.
             Err(SmtpFailure::Timeout) => {}
-            Err(_) => drop(tokio::spawn(async move { timeout(GOODBYE, connection.quit()).await.is_ok() })),
+            Err(_) => {
+                let goodbye = async move { timeout(GOODBYE, connection.smtp.quit()).await.is_ok() };
+                drop(tokio::spawn(goodbye));
+            }
         }
         sent
     }
@@ -83,29 +98,57 @@ impl MailServer {
     }
 
     /// One that was kept and still answers, else a new one.
-    async fn connection(&self) -> Result<AsyncSmtpConnection, SmtpFailure> {
-        if let Some(mut kept) = self.kept()
-            && timeout(self.step, kept.test_connected()).await == Ok(true)
-        {
-            return Ok(kept);
+    async fn connection(&self) -> Result<Connection, SmtpFailure> {
+        if let Some(mut kept) = self.kept() {
+            kept.allowance.renew();
+            if timeout(self.step, kept.smtp.test_connected()).await == Ok(true) {
+                return Ok(kept);
+            }
         }
-        let tls = match &self.protection {
-            Protection::Implicit(tls) => Some(tls.clone()),
-            Protection::StartTls(_) | Protection::None => None,
-        };
-        // Half for each address: of two, the first may swallow everything.
-        let (server, patience) = ((&*self.host, self.port), Some(self.step / 2));
-        let connect = AsyncSmtpConnection::connect_tokio1(server, patience, &self.hello_name, tls, None);
-        let greeted = timeout(self.step * STEPS_TO_GREETING, connect).await;
-        let mut connection =
-            greeted.map_err(|_| SmtpFailure::Timeout)?.map_err(|error| SmtpFailure::of(&error))?;
+        let allowance = Allowance::new();
+        let greeted = timeout(self.step * STEPS_TO_GREETING, self.greeted(&allowance)).await;
+        let mut smtp = greeted.map_err(|_| SmtpFailure::Timeout)??;
         if let Protection::StartTls(tls) = &self.protection {
-            self.in_time(connection.starttls(tls.clone(), &self.hello_name)).await?;
+            self.in_time(smtp.starttls(tls.clone(), &self.hello_name)).await?;
         }
         if let Some(login) = &self.login {
-            self.in_time(connection.auth(DEFAULT_MECHANISMS, login)).await?;
+            self.in_time(smtp.auth(DEFAULT_MECHANISMS, login)).await?;
         }
-        Ok(connection)
+        Ok(Connection { smtp, allowance })
+    }
+
+    /// A new connection on which the server has greeted. Made here and not by the library, which bounds nothing that it reads:
+    /// implicit TLS is bounded above, and STARTTLS, which the library does over the stream that it is given, below it.
+    async fn greeted(&self, allowance: &Allowance) -> Result<AsyncSmtpConnection, SmtpFailure> {
+        let (stream, peer) = self.tcp().await?;
+        let allowance = allowance.clone();
+        let is_before_tls = matches!(self.protection, Protection::StartTls(_));
+        let stream: Box<dyn AsyncTokioStream> = match &self.protection {
+            Protection::Implicit(tls, name) => {
+                let stream = tls.connect(name.clone(), stream).await.map_err(|_| SmtpFailure::Tls)?;
+                Box::new(Bounded { stream, peer, allowance, is_before_tls })
+            }
+            Protection::StartTls(_) | Protection::None => {
+                Box::new(Bounded { stream, peer, allowance, is_before_tls })
+            }
+        };
+        let greeted = AsyncSmtpConnection::connect_with_transport(stream, &self.hello_name).await;
+        greeted.map_err(|error| SmtpFailure::of(&error))
+    }
+
+    /// A connection to the first of the server's addresses that takes one.
+    async fn tcp(&self) -> Result<(TcpStream, SocketAddr), SmtpFailure> {
+        let addresses = lookup_host((&*self.host, self.port)).await.map_err(|_| SmtpFailure::Unreachable)?;
+        let mut failure = SmtpFailure::Unreachable;
+        for address in addresses {
+            // Half for each address: of two, the first may swallow everything.
+            match timeout(self.step / 2, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok((stream, address)),
+                Ok(Err(_)) => failure = SmtpFailure::Unreachable,
+                Err(_) => failure = SmtpFailure::Timeout,
+            }
+        }
+        Err(failure)
     }
 
     async fn hand_over(
@@ -135,13 +178,13 @@ impl MailServer {
     }
 
     /// The connection that was used last, where that is not too long ago; closes those that wait for longer.
-    fn kept(&self) -> Option<AsyncSmtpConnection> {
+    fn kept(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.close_old();
         idle.kept.pop().map(|(_, connection)| connection)
     }
 
-    fn keep(&self, connection: AsyncSmtpConnection) {
+    fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.kept.len() < MAX_IDLE {
             idle.kept.push((Instant::now(), connection));

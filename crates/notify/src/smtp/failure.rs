@@ -1,6 +1,7 @@
 //! What a mail server's answer means: to be tried again, or refused for good. Its text is not kept: servers quote the
 //! address in it (R53).
 
+use super::bounded::is_overrun;
 use countersign_ports::NotifyError;
 use lettre::transport::smtp::Error;
 
@@ -13,6 +14,8 @@ pub(super) enum SmtpFailure {
     Login(u16),
     #[error("the mail server did not answer in time")]
     Timeout,
+    #[error("the mail server says more than any reply holds")]
+    Endless,
     #[error("TLS with the mail server failed; look at its certificate and at the authorities")]
     Tls,
     #[error("the mail server does not offer what is needed: STARTTLS, a way to log in, or SMTPUTF8")]
@@ -30,6 +33,7 @@ impl SmtpFailure {
         match error.status().map(u16::from) {
             Some(code @ (530 | 534 | 535 | 538)) => Self::Login(code),
             Some(code) => Self::Reply(code),
+            None if is_overrun(error) => Self::Endless,
             None if error.is_timeout() => Self::Timeout,
             None if error.is_tls() => Self::Tls,
             None if error.is_client() => Self::Unsupported,

@@ -14,7 +14,28 @@ pub mod smtp;
 use countersign_domain::event::EventType;
 use countersign_ports::{Letter, NoticeId, OutboxEntry};
 use countersign_testkit::{SeededRandom, fixtures};
+use rustls::pki_types::PrivateKeyDer;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
+
+/// TLS of a server that calls itself `localhost`, and the authority that vouches for it, in PEM.
+pub fn tls() -> (TlsAcceptor, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(server)), certificate.pem())
+}
 
 /// A letter to this address.
 pub fn letter(email: &str) -> Letter {

@@ -1,11 +1,15 @@
 //! A mail server of a few lines (RFC 5321): one reply for each command, as the test says.
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-type Lines = tokio::io::Lines<BufReader<OwnedReadHalf>>;
+type Lines<R> = tokio::io::Lines<BufReader<R>>;
+
+/// What one talks over.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
 
 /// What it answers where it does not simply agree.
 #[derive(Clone, Default)]
@@ -16,6 +20,10 @@ pub struct Script {
     pub replies: Vec<(&'static str, &'static str)>,
     /// The first word of the command from which on it says nothing; `.` is the end of a message, and nothing the connection.
     pub silent_from: Option<&'static str>,
+    /// In place of its silence: how the first line begins of which it sends 1 MiB and no end, before it says nothing.
+    pub endless: Option<&'static str>,
+    /// TLS from the first byte, or from the command on where STARTTLS is one of the extensions.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// What it got.
@@ -47,7 +55,14 @@ impl Server {
                 kept.send_modify(|seen| seen.connections += 1);
                 let (script, kept) = (script.clone(), kept.clone());
                 tokio::spawn(async move {
-                    talk(stream, &script, &kept).await;
+                    let later = script.extensions.contains(&"STARTTLS");
+                    let stream: Option<Box<dyn Wire>> = match script.tls.as_ref().filter(|_| !later) {
+                        None => Some(Box::new(stream)),
+                        Some(tls) => tls.accept(stream).await.ok().map(|stream| Box::new(stream) as _),
+                    };
+                    if let Some(stream) = stream {
+                        greet(stream, &script, &kept).await;
+                    }
                     kept.send_modify(|seen| seen.closed += 1);
                 });
             }
@@ -65,19 +80,25 @@ impl Server {
     }
 }
 
-async fn talk(stream: TcpStream, script: &Script, seen: &watch::Sender<Seen>) -> Option<()> {
-    let (reader, mut writer) = stream.into_split();
+async fn greet(mut stream: Box<dyn Wire>, script: &Script, seen: &watch::Sender<Seen>) -> Option<()> {
+    if script.silent_from == Some("") {
+        let (reader, writer) = tokio::io::split(stream);
+        return hear_out(BufReader::new(reader).lines(), writer, script, seen).await;
+    }
+    stream.write_all(b"220 test ESMTP\r\n").await.ok()?;
+    stream.flush().await.ok()?;
+    talk(stream, script, seen).await
+}
+
+async fn talk(stream: Box<dyn Wire>, script: &Script, seen: &watch::Sender<Seen>) -> Option<()> {
+    let (reader, mut writer) = tokio::io::split(stream);
     let mut lines = BufReader::new(reader).lines();
     let is_silent_from = |word: &str| script.silent_from == Some(word);
-    if is_silent_from("") {
-        return hear_out(lines, seen).await;
-    }
-    writer.write_all(b"220 test ESMTP\r\n").await.ok()?;
     while let Some(command) = lines.next_line().await.ok()? {
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         seen.send_modify(|seen| seen.commands.push(command.clone()));
         if is_silent_from(&verb) {
-            return hear_out(lines, seen).await;
+            return hear_out(lines, writer, script, seen).await;
         }
         let scripted = script.replies.iter().find(|(wanted, _)| *wanted == verb).map(|(_, reply)| *reply);
         let reply = match (scripted, &*verb) {
@@ -85,22 +106,39 @@ async fn talk(stream: TcpStream, script: &Script, seen: &watch::Sender<Seen>) ->
             (None, "EHLO") => ehlo(&script.extensions),
             (None, "DATA") => {
                 writer.write_all(b"354 go on\r\n").await.ok()?;
+                writer.flush().await.ok()?;
                 let message = message(&mut lines).await?;
                 seen.send_modify(|seen| seen.messages.push(message));
                 if is_silent_from(".") {
-                    return hear_out(lines, seen).await;
+                    return hear_out(lines, writer, script, seen).await;
                 }
                 "250 taken\r\n".to_owned()
             }
             _ => "250 fine\r\n".to_owned(),
         };
         writer.write_all(reply.as_bytes()).await.ok()?;
+        writer.flush().await.ok()?;
+        if let (Some(tls), "STARTTLS") = (&script.tls, &*verb) {
+            let stream = lines.into_inner().into_inner().unsplit(writer);
+            let stream = tls.accept(stream).await.ok()?;
+            return Box::pin(talk(Box::new(stream), script, seen)).await;
+        }
     }
     Some(())
 }
 
-/// Says nothing until the other side has closed the connection.
-async fn hear_out(lines: Lines, seen: &watch::Sender<Seen>) -> Option<()> {
+/// Says nothing, or what never ends, until the other side has closed the connection.
+async fn hear_out(
+    lines: Lines<impl AsyncRead + Unpin>,
+    mut writer: impl AsyncWrite + Unpin,
+    script: &Script,
+    seen: &watch::Sender<Seen>,
+) -> Option<()> {
+    if let Some(start) = script.endless {
+        writer.write_all(start.as_bytes()).await.ok()?;
+        writer.write_all(&vec![b'a'; 1 << 20]).await.ok()?;
+        writer.flush().await.ok()?;
+    }
     seen.send_modify(|seen| seen.silent += 1);
     lines.into_inner().read_to_end(&mut Vec::new()).await.ok().map(drop)
 }
@@ -113,7 +151,7 @@ fn ehlo(extensions: &[&str]) -> String {
     parts.flat_map(|(index, line)| ["250", if index == last { " " } else { "-" }, line, "\r\n"]).collect()
 }
 
-async fn message(lines: &mut Lines) -> Option<String> {
+async fn message(lines: &mut Lines<impl AsyncRead + Unpin>) -> Option<String> {
     let mut message = String::new();
     loop {
         let line = lines.next_line().await.ok()??;
