@@ -230,6 +230,25 @@ fn a_replayed_assertion_answers_no_open_challenge() {
     }
 }
 
+/// B53, R70: `userHandle` decides nothing, whoever it names: it is not signed, and the key is one of the user who was asked. A key
+/// of somebody else is none, whatever it says there.
+#[test]
+fn a_user_handle_decides_nothing() {
+    let tenant = Tenant::new();
+    let mut key = SoftwareKey::new(15);
+    let known = register(&tenant, &mut key, &Page::at(ORIGIN)).unwrap();
+    let other = register(&tenant, &mut SoftwareKey::new(16), &Page::at(ORIGIN)).unwrap();
+    let signed = key.sign(&request_options(&tenant, &[&known]), &Page::at(ORIGIN));
+    for handle in [json!(null), json!("CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"), json!("Zm9yZWlnbg")] {
+        let mut value: Value = serde_json::from_str(&signed).unwrap();
+        value["response"]["userHandle"] = handle;
+        let shown = presented(&value.to_string());
+        let verify = |key| WebAuthn.verify_assertion(&tenant.party(), &[ASKED], &[key], &shown);
+        assert_eq!(verify(&known).map(|verified| verified.credential), Ok(known.id.clone()));
+        assert_eq!(verify(&other), Err(Rejection::UnknownCredential));
+    }
+}
+
 /// B53: a credential that the user has already is not registered again, and browsers are told of it beforehand.
 #[test]
 fn a_known_credential_is_not_registered_again() {

@@ -43,9 +43,9 @@ fn users(tenant: &str) -> String {
             of_user record;
         BEGIN
             INSERT INTO users (
-                tenant_id, user_id, version, epoch, is_on, consecutive_failures, failure_times, must_enroll
+                tenant_id, user_id, version, epoch, is_on, state_since, consecutive_failures, failure_times, must_enroll
             )
-            SELECT tenant_id, replace(user_id, '@', '-off@'), 1, 1, false, 0, '{{}}', false
+            SELECT tenant_id, replace(user_id, '@', '-off@'), 1, 1, false, state_since, 0, '{{}}', false
             FROM users WHERE tenant_id = '{tenant}' AND hashtext(user_id) % 10 = 0;
             copies := {USERS} / greatest((SELECT count(*) FROM users WHERE tenant_id = '{tenant}'), 1) - 1;
             FOR of_user IN

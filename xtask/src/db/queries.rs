@@ -76,7 +76,9 @@ fn fresh_postgres() -> Result<Data> {
     server.query("postgres", "create database queries")?;
     for migration in Store::Postgres.migrations()? {
         let mut psql = server.psql("queries");
-        process::output(psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(&migration))?;
+        // Each in a transaction of its own, as the service applies them.
+        psql.args(["-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f"]).arg(&migration);
+        process::output(&mut psql)?;
     }
     Store::Postgres.describe(&server.database_url("queries"))
 }

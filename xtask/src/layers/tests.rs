@@ -1,5 +1,9 @@
 //! The layer rules: planted mistakes are named, and the workspace as it is has none.
 
+use std::fs;
+
+use crate::process;
+
 use super::{Package, Use, impurities, violations};
 
 fn package(name: &str, production: &[&str], tests: &[&str]) -> Package {
@@ -98,6 +102,22 @@ fn a_crate_without_the_lints_of_the_workspace_is_named() {
     let mut package = package("countersign-ports", &["countersign-domain"], &[]);
     package.lints = false;
     check(package, &["countersign-ports: does not take over the lints of the workspace"]);
+}
+
+/// R72: what every crate takes over forbids unsafe code, and so does the one that is a workspace of its own.
+#[test]
+fn unsafe_code_is_forbidden() {
+    let manifest = |path: &str| -> toml::Table {
+        fs::read_to_string(process::root().join(path)).unwrap().parse().unwrap()
+    };
+    let all = manifest("Cargo.toml");
+    assert_eq!(all["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    let excluded = all["workspace"]["exclude"].as_array().unwrap();
+    assert!(!excluded.is_empty());
+    for folder in excluded {
+        let own = manifest(&format!("{}/Cargo.toml", folder.as_str().unwrap()));
+        assert_eq!(own["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"), "{folder}");
+    }
 }
 
 #[test]
