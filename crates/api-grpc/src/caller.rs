@@ -59,14 +59,20 @@ pub(crate) struct CallerContext {
 impl CallerContext {
     /// Refuses a tenant that the caller was not granted, whether or not it exists (R42, R43).
     pub(crate) fn require_tenant(&self, tenant: &TenantId) -> Result<(), Failure> {
-        tracing::Span::current().record("tenant_id", tenant.as_str());
-        // The first one named is what is recorded; no request names two.
-        let _ = self.findings.tenant.set(tenant.clone());
+        self.asks_for(tenant);
         if self.grants.holds_for(&self.method.scope, tenant) {
             return Ok(());
         }
         self.denied(ErrorReason::CallerTenantDenied);
         Err(tenant_denied())
+    }
+
+    /// Takes note of the tenant that is asked for. The first one named is what is recorded; no request names two.
+    pub(crate) fn asks_for(&self, tenant: &TenantId) {
+        self.findings.tenant.get_or_init(|| {
+            tracing::Span::current().record("tenant_id", tenant.as_str());
+            tenant.clone()
+        });
     }
 
     /// Takes note that the caller is denied what it asks for.

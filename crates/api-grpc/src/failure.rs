@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, QuotaFailure, StatusExt};
 
 /// Violations that a caller is told of at most, as the contract says.
 pub(crate) const MAX_VIOLATIONS: usize = 32;
@@ -18,6 +18,31 @@ pub(crate) const MAX_VIOLATIONS: usize = 32;
 /// Bytes of them at most. All details travel in one header, encoded as base64, and many clients take no more than 16 KiB of
 /// headers: some give up the whole connection for more.
 const MAX_VIOLATION_BYTES: usize = 4_096;
+
+/// The quotas and their subjects: one list, so that the test knows all of them.
+macro_rules! quotas {
+    ($($variant:ident = $subject:literal),+ $(,)?) => {
+        /// What of one party a call may have too much of, as the contract names it.
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) enum Quota { $($variant),+ }
+
+        impl Quota {
+            #[cfg(test)]
+            const SUBJECTS: &'static [&'static str] = &[$($subject),+];
+
+            const fn subject(self) -> &'static str {
+                match self { $(Self::$variant => $subject),+ }
+            }
+        }
+    };
+}
+
+quotas! {
+    Caller = "caller",
+    TextMessages = "text messages",
+    User = "user",
+    Watches = "watches",
+}
 
 /// An error of the contract in the making.
 #[derive(Debug)]
@@ -82,8 +107,8 @@ impl Failure {
     }
 
     /// Says which quota is used up.
-    pub(crate) fn quota(mut self, subject: &str, problem: &str) -> Self {
-        self.details.add_quota_failure_violation(subject, problem);
+    pub(crate) fn quota(mut self, quota: Quota) -> Self {
+        self.details.add_quota_failure_violation(quota.subject(), self.message.clone());
         self
     }
 
@@ -122,7 +147,7 @@ impl Failure {
 
     /// The status for the caller, now that it is told.
     pub(crate) fn into_status(self) -> Status {
-        told(self.reason);
+        told(self.reason, self.details.quota_failure());
         self.untold()
     }
 
@@ -140,10 +165,13 @@ impl From<Failure> for Status {
     }
 }
 
-/// An error for this reason leaves for its caller: it is counted, and the span of the call learns the reason.
-pub(crate) fn told(reason: ErrorReason) {
-    let reason = error_reason_name(reason);
-    tracing::Span::current().record("reason", reason);
+/// An error for this reason leaves for its caller: it is counted, and the span of the call learns the reason and the quota.
+pub(crate) fn told(reason: ErrorReason, quota: Option<&QuotaFailure>) {
+    let (reason, span) = (error_reason_name(reason), tracing::Span::current());
+    span.record("reason", reason);
+    if let Some(violation) = quota.and_then(|quota| quota.violations.first()) {
+        span.record("quota", violation.subject.as_str());
+    }
     crate::metrics::refused(reason);
 }
 
@@ -211,6 +239,23 @@ pub(crate) fn incident() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The contract names the quotas that there are.
+    #[test]
+    fn quotas_are_those_of_the_contract() {
+        let reasons =
+            countersign_api::descriptor_pool().get_enum_by_name("countersign.v1.ErrorReason").unwrap();
+        let overloaded = reasons.get_value(ErrorReason::Overloaded.into()).unwrap();
+        let file = overloaded.parent_file();
+        let places = &file.file_descriptor_proto().source_code_info.as_ref().unwrap().location;
+        let place = places.iter().find(|place| place.path == overloaded.path()).unwrap();
+        let comment = place.leading_comments().replace('\n', " ");
+        let (_, subjects) = comment.split_once("with the subject ").unwrap();
+        let (subjects, _) = subjects.split_once(" where ").unwrap();
+        let mut named: Vec<_> = subjects.split('`').skip(1).step_by(2).collect();
+        named.sort_unstable();
+        assert_eq!(named, Quota::SUBJECTS, "{subjects}");
+    }
 
     /// R47: the details of an error fit into the headers that every client takes, however much is wrong, and tell of
     /// the first.

@@ -116,7 +116,8 @@ impl Gate {
     ) -> Result<CallerContext, Denied> {
         let Some(method) = method else {
             let failure = Failure::new(ErrorReason::MethodUnknown, "the contract has no such method");
-            return Err(Denied { status: failure.into_status(), reason: None, caller: Some(caller.id) });
+            let status = failure.into_status();
+            return Err(Denied { status, reason: None, caller: Some(caller.id), why: None });
         };
         if !caller.grants.holds(&method.scope) {
             let message = "the caller does not hold the scope of this method";
@@ -125,6 +126,7 @@ impl Gate {
                 status: failure.with("scope", method.scope.clone()).into_status(),
                 reason: Some(ErrorReason::CallerScopeMissing),
                 caller: Some(caller.id),
+                why: None,
             });
         }
         let Caller { id, grants } = caller;
@@ -153,6 +155,18 @@ pub(crate) struct Denied {
     pub(crate) reason: Option<ErrorReason>,
     /// Its name, where that was authenticated; it need not be configured.
     pub(crate) caller: Option<CallerId>,
+    /// What was wrong with its credentials, for the log, in a word or two.
+    why: Option<&'static str>,
+}
+
+impl Denied {
+    /// Tells the log what was wrong with the credentials, where some were shown.
+    pub(crate) fn tell(&self) {
+        if let Some(why) = self.why {
+            let shown = self.caller.as_ref().map_or("", CallerId::as_str);
+            tracing::warn!(why, shown, "a caller's credentials were refused");
+        }
+    }
 }
 
 /// What a caller shows of itself.
@@ -199,16 +213,14 @@ fn token(headers: &HeaderMap) -> Option<Result<String, ()>> {
 fn missing() -> Denied {
     let reason = ErrorReason::CallerCredentialsMissing;
     let status = Failure::new(reason, "the caller showed no credentials").into_status();
-    Denied { status, reason: Some(reason), caller: None }
+    Denied { status, reason: Some(reason), caller: None, why: None }
 }
 
 /// One text for all that can be wrong with credentials; what it was is for the log.
 fn invalid(why: &'static str, caller: Option<CallerId>) -> Denied {
-    let name = caller.as_ref().map_or("", CallerId::as_str);
-    tracing::warn!(why, shown = name, "a caller's credentials were refused");
     let reason = ErrorReason::CallerCredentialsInvalid;
     let status = Failure::new(reason, "the caller's credentials are not valid").into_status();
-    Denied { status, reason: Some(reason), caller }
+    Denied { status, reason: Some(reason), caller, why: Some(why) }
 }
 
 fn known(callers: Callers) -> Result<Known, SetupError> {

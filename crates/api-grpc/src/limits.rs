@@ -1,6 +1,7 @@
 //! What bounds a call: how often, how many at a time, in which order, how large, how long (R47, R48, R66).
 
 mod fair;
+mod nameless;
 mod rate;
 mod rest;
 mod shares;
@@ -10,7 +11,7 @@ pub use rest::STREAM_WINDOW;
 pub(crate) use rest::{RequestBody, Sender, sender};
 pub(crate) use shares::{Share, Shares};
 
-use crate::failure::{Failure, incident};
+use crate::failure::{Failure, Quota, incident};
 use crate::options::Options;
 use crate::status::{LATER, internal};
 use countersign_api::v1::ErrorReason;
@@ -18,6 +19,7 @@ use countersign_domain::ids::{CallerId, TenantId, UserRef};
 use fair::{Bounds, Full, Places};
 use futures::{FutureExt as _, poll};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use nameless::Nameless;
 use rate::Bucket;
 use rest::Rests;
 use std::collections::HashMap;
@@ -56,7 +58,8 @@ const DELIVERING: [&str; 2] =
     ["/countersign.v1.LoginService/SendChallengeCode", "/countersign.v1.AccountService/BeginSmsEnrollment"];
 
 /// Calls of one user that wait for their turn or are at work: far more than people make, and half of the places that their
-/// tenant has by default. A user's calls are worked on one after the other, so that more would hold places and do nothing.
+/// tenant has by default; of fewer places, half as well, but two at least: a call and its repeat. A user's calls are worked on
+/// one after the other, so that more would hold places and do nothing.
 const OF_ONE_USER: usize = 16;
 
 /// Of these, those that may wait for a gateway: a message and its repeat.
@@ -87,12 +90,13 @@ pub(crate) struct Limits {
     delivering_of_users: Shares<UserRef>,
     /// By caller; those without an entry have no rate.
     rates: HashMap<CallerId, Mutex<Bucket>>,
+    nameless: Nameless,
     start: Instant,
     denied: AtomicU64,
 }
 
-/// A call's part of what is bounded: it counts as in flight, as one of the larger ones, of its user or of those that may wait for
-/// a gateway where it is one, and, from its turn on, as at work.
+/// A call's part of what is bounded: it counts as in flight, as one of the larger ones, of its user or of those that may wait
+/// for a gateway where it is one, and, from its turn on, as at work.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _in_flight: OwnedSemaphorePermit,
@@ -162,6 +166,8 @@ impl Limits {
         let rates = options.rates().map(|(caller, rate)| (caller, Mutex::new(Bucket::new(rate))));
         let largest = LARGER.iter().map(|(_, bytes)| *bytes).max().unwrap_or(1);
         let larger = limits.max_in_flight.saturating_mul(limits.max_request_bytes) / largest;
+        let places = bounds.at_work.min(bounds.share).min(bounds.of_one);
+        let of_user = OF_ONE_USER.min((places / 2).max(DELIVERING_OF_ONE_USER));
         // A gateway that does not answer leaves most places to calls that need none, those of its tenant and those of others.
         let (delivering, of_tenant) = (limits.max_at_work / 4, limits.max_at_work_per_tenant / 2);
         Self {
@@ -175,11 +181,12 @@ impl Limits {
             unfinished_denied: Shares::new(UNFINISHED_DENIED),
             rests: Rests::new(),
             places: Places::new(bounds),
-            users: Shares::with_most(usize::MAX, OF_ONE_USER),
+            users: Shares::with_most(usize::MAX, of_user),
             // Two at least, of which nobody has both.
             delivering: Shares::with_most(delivering.max(2), of_tenant.max(1)),
             delivering_of_users: Shares::with_most(usize::MAX, DELIVERING_OF_ONE_USER),
             rates: rates.collect(),
+            nameless: Nameless::new(),
             start: Instant::now(),
             denied: AtomicU64::new(0),
         }
@@ -201,6 +208,11 @@ impl Limits {
         self.denied.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether the denial of a call without a name is told in lines of its own.
+    pub(crate) fn tells_of_nameless(&self) -> bool {
+        self.nameless.has_line(self.start.elapsed())
+    }
+
     /// The request with a body that is read to its end also where the call is refused before.
     pub(crate) fn watched(&self, request: Request<Body>) -> Request<RequestBody> {
         self.rests.watch(request)
@@ -212,7 +224,7 @@ impl Limits {
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.take(self.start.elapsed()).map_err(|wait| {
             let text = "the caller makes more calls a second than it may";
-            Failure::new(ErrorReason::CallerRateExceeded, text).retry_after(wait).quota("caller", text)
+            Failure::new(ErrorReason::CallerRateExceeded, text).retry_after(wait).quota(Quota::Caller)
         })
     }
 
@@ -221,8 +233,8 @@ impl Limits {
         let in_flight = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| overloaded())?;
         let is_larger = LARGER.iter().any(|(method, _)| *method == path);
         let larger = is_larger.then(|| {
-            let text = "the caller has more of the larger requests under way than it may";
-            self.larger.take(caller).ok_or_else(|| overloaded().quota("caller", text))
+            let text = "there is no room for more of the larger requests of this caller now";
+            self.larger.take(caller).ok_or_else(|| no_room(Quota::Caller, text))
         });
         Ok(Permit {
             _in_flight: in_flight,
@@ -243,13 +255,13 @@ impl Limits {
     ) -> Result<Permit, Failure> {
         let of_user = user.as_ref().map(|user| {
             let text = "there are more calls about this user than one may have";
-            self.users.take(user).ok_or_else(|| overloaded().quota("user", text))
+            self.users.take(user).ok_or_else(|| no_room(Quota::User, text))
         });
         let of_user = of_user.transpose()?;
         let delivering = match &party {
             Party::Tenant(tenant) if DELIVERING.contains(&path) => {
-                let text = "the user or the tenant has more text messages on their way than it may";
-                let too_many = || overloaded().quota("text messages", text);
+                let text = "there is no room for more text messages of this user or tenant now";
+                let too_many = || no_room(Quota::TextMessages, text);
                 let of_user = user.map(|user| self.delivering_of_users.take(&user).ok_or_else(too_many));
                 let of_user = of_user.transpose()?;
                 Some((self.delivering.take(tenant).ok_or_else(too_many)?, of_user))
@@ -266,7 +278,7 @@ impl Limits {
         let Some(places) = self.unfinished.get(caller) else { return Ok(None) };
         places.try_acquire().map(Some).map_err(|_| {
             let text = "the caller has begun more requests than it may without ending them";
-            overloaded().quota("caller", text)
+            no_room(Quota::Caller, text)
         })
     }
 
@@ -342,6 +354,11 @@ pub(crate) fn overloaded() -> Failure {
         .retry_after(LATER)
 }
 
+/// The same where it is the room of one party.
+fn no_room(quota: Quota, text: &str) -> Failure {
+    Failure::new(ErrorReason::Overloaded, text).retry_after(LATER).quota(quota)
+}
+
 /// The answer to a call whose time is over. What it began goes on.
 pub(crate) fn expired() -> Failure {
     Failure::new(ErrorReason::DeadlineExpired, "the deadline passed before the answer was ready")
@@ -369,6 +386,7 @@ fn timeout(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::options::{CallLimits, Callers};
+    use countersign_domain::ids::UserId;
     use tonic::codegen::http::HeaderValue;
 
     fn limits(max_in_flight: usize) -> Limits {
@@ -416,6 +434,33 @@ mod tests {
         let methods: Vec<_> = countersign_api::method_scopes().into_iter().map(|(path, _)| path).collect();
         for path in LARGER.iter().map(|(path, _)| *path).chain(DELIVERING) {
             assert!(methods.iter().any(|method| method == path), "{path}");
+        }
+    }
+
+    /// R66: one user leaves half of the places of its tenant to others of it, and has room for a call and its repeat however
+    /// few there are.
+    #[test]
+    fn one_user_leaves_half_of_its_tenants_places() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let ann = UserRef { tenant, user: UserId::parse("ann").unwrap() };
+        for (at_work, share, of_one, expected) in [
+            (256, 256, 2_048, 16),
+            (256, 32, 2_048, 16),
+            (256, 16, 2_048, 8),
+            (10, 32, 2_048, 5),
+            (256, 32, 4, 2),
+            (256, 3, 2_048, 2),
+            (256, 1, 2_048, 2),
+        ] {
+            let limits = CallLimits {
+                max_at_work: at_work,
+                max_at_work_per_tenant: share,
+                max_in_flight_per_tenant: of_one,
+                ..CallLimits::default()
+            };
+            let limits = Limits::new(&Options { limits, ..Options::new(Callers::Loopback) });
+            let held: Vec<_> = std::iter::from_fn(|| limits.users.take(&ann)).collect();
+            assert_eq!(held.len(), expected, "{at_work} {share} {of_one}");
         }
     }
 

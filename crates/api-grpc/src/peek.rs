@@ -18,12 +18,18 @@ pub(crate) struct About {
     pub(crate) user: Option<UserId>,
 }
 
-/// Whom the request names, itself or in its challenge, if it names a tenant well-formed.
-pub(crate) fn about(app: &Application, method: &Method, body: &[u8]) -> Option<About> {
-    if body.first() != Some(&0) {
-        return None;
-    }
-    let message = body.get(PREFIX..)?;
+/// The first message of a body, as far as it is there, and whether the body is that one, whole, and nothing else. What is
+/// compressed is none.
+///
+/// The framework would answer such a request by its first message, and decode those behind it all the same.
+pub(crate) fn message(body: &[u8]) -> (&[u8], bool) {
+    let Some(([0, len @ ..], rest)) = body.split_first_chunk::<PREFIX>() else { return (&[], false) };
+    let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
+    rest.get(..len).map_or((rest, false), |message| (message, rest.len() == len))
+}
+
+/// Whom the request with this message names, itself or in its challenge, if it names a tenant well-formed.
+pub(crate) fn about(app: &Application, method: &Method, message: &[u8]) -> Option<About> {
     if method.tenant_field.is_some() {
         let [tenant, user] = texts(message, [method.tenant_field, method.user_field])?;
         let user = user.and_then(|user| UserId::parse(user).ok());
@@ -54,8 +60,8 @@ fn texts<const N: usize>(mut message: &[u8], fields: [Option<u32>; N]) -> Option
 
 /// Whether the message has that field more than so many times. What comes after the last one that counts is not looked at,
 /// and need not be right.
-pub(crate) fn has_more(body: &[u8], field: u32, most: usize) -> bool {
-    let (mut message, mut count) = (body.get(PREFIX..).unwrap_or_default(), 0);
+pub(crate) fn has_more(mut message: &[u8], field: u32, most: usize) -> bool {
+    let mut count = 0;
     while let Ok((number, wire)) = decode_key(&mut message) {
         count += usize::from(number == field);
         if count > most {
@@ -101,17 +107,37 @@ mod tests {
         assert_eq!(text(&long.encode_to_vec(), 1), None);
     }
 
+    /// R66, R42: a body is its one message and nothing else. Of another one the first message is still read, as far as it is
+    /// there, to learn whom to tell; not where it is compressed.
+    #[test]
+    fn a_body_is_one_message() {
+        let table: [(&[u8], &[u8], bool); 10] = [
+            (&[0, 0, 0, 0, 0], &[], true),
+            (&[0, 0, 0, 0, 2, 7, 8], &[7, 8], true),
+            (&[0, 0, 0, 0, 2, 7, 8, 9], &[7, 8], false),
+            (&[0, 0, 0, 0, 2, 7, 8, 0, 0, 0, 0, 0], &[7, 8], false),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[], false),
+            (&[0, 0, 0, 0, 3, 7, 8], &[7, 8], false),
+            (&[0, 0xff, 0xff, 0xff, 0xff, 7], &[7], false),
+            (&[1, 0, 0, 0, 1, 7], &[], false),
+            (&[0, 0, 0, 0], &[], false),
+            (&[], &[], false),
+        ];
+        for (body, expected, is_whole) in table {
+            assert_eq!(message(body), (expected, is_whole), "{body:?}");
+        }
+    }
+
     /// R47: a field is counted for as far as the message can be read, and no further than it matters.
     #[test]
     fn a_field_is_counted() {
-        let mut body = vec![0; PREFIX];
-        body.extend([0x12, 0x00].repeat(3));
+        let mut message = [0x12, 0x00].repeat(3);
         for (most, expected) in [(0, true), (2, true), (3, false)] {
-            assert_eq!(has_more(&body, 2, most), expected, "{most}");
+            assert_eq!(has_more(&message, 2, most), expected, "{most}");
         }
-        assert!(!has_more(&body, 1, 0));
-        body.push(0xff);
-        assert!(has_more(&body, 2, 2) && !has_more(&body, 2, 3));
+        assert!(!has_more(&message, 1, 0));
+        message.push(0xff);
+        assert!(has_more(&message, 2, 2) && !has_more(&message, 2, 3));
         assert!(!has_more(&[], 2, 0));
     }
 }

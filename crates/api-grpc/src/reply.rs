@@ -134,7 +134,7 @@ fn from_bytes<R: Message + Default>(bytes: &[u8]) -> Option<Result<R, Status>> {
             let status = tonic_types::Status::decode(details).ok()?;
             let details = details.to_vec().into();
             let status = Status::with_details(Code::from_i32(status.code), status.message, details);
-            told(reason(&status));
+            told(reason(&status), status.get_details_quota_failure().as_ref());
             Some(Err(status))
         }
         _ => None,

@@ -1,7 +1,8 @@
 //! Everything composed: the services, and what every call passes before it reaches them.
 //!
-//! In this order: open paths, span, caller, rate, scope, deadline, room, size, turn, task. Tenant and fields are checked in the
-//! handlers, in this order too: permission comes before anything else (AIP-211).
+//! In this order: open paths, span, caller, rate, scope, deadline, room, size, number of messages and of users, turn, task.
+//! Tenant and fields are checked in the handlers, in this order too: permission comes before anything else (AIP-211). Where it
+//! is refused for what was read of its message, its tenant is checked before that.
 
 use crate::caller::{CallerContext, Method};
 use crate::failure::Failure;
@@ -169,7 +170,14 @@ impl Shared {
     ) -> Result<Response<Body>, Status> {
         let caller = match self.gate.authenticate(Shown::of(&request)).await {
             Ok(caller) => caller,
-            Err(denied) => return Err(Box::pin(self.refuse(denied, method, request, trace_id)).await),
+            Err(denied) => {
+                let is_told = denied.caller.is_some() || self.limits.tells_of_nameless();
+                if is_told {
+                    denied.tell();
+                }
+                let status = Box::pin(self.refuse(denied, method, request, trace_id)).await;
+                return if is_told { Err(status) } else { Ok(trace::untold(status)) };
+            }
         };
         tracing::Span::current().record("caller", caller.id.as_str());
         // Before its scope is looked at: what is denied takes time too.
@@ -205,14 +213,17 @@ impl Shared {
             let permit = limits.enter(&caller.method.path, &caller.id)?;
             let (mut parts, body) = request.into_parts();
             let body = limits.whole(&caller.method.path, body, || limits.unfinished(&caller.id)).await?;
-            if let Err(too_many) = services::bound(&caller.method.path, &body) {
+            let (message, is_whole) = peek::message(&body);
+            let read =
+                if is_whole { services::bound(&caller.method.path, message) } else { Err(malformed()) };
+            if let Err(refused) = read {
                 // As the handler would: who may not speak for the tenant is told that, and the tenant is told of it (R42).
-                if let Some(about) = peek::about(app, &caller.method, &body) {
+                if let Some(about) = peek::about(app, &caller.method, message) {
                     caller.require_tenant(&about.tenant)?;
                 }
-                return Err(too_many.into_status());
+                return Err(refused.into_status());
             }
-            let permit = limits.turn(permit, &caller.method.path, behind(app, &caller, &body)).await?;
+            let permit = limits.turn(permit, &caller.method.path, behind(app, &caller, message)).await?;
             parts.extensions.insert(caller);
             let request = Request::from_parts(parts, Body::new(Full::new(body)));
             let shared = Arc::clone(&shared);
@@ -231,11 +242,11 @@ impl Shared {
         request: Request<RequestBody>,
         trace_id: String,
     ) -> Status {
-        let Denied { status, reason, caller } = denied;
+        let Denied { status, reason, caller, .. } = denied;
         self.limits.count_denied(reason);
         if let (Some(caller), Some(reason), Some(method)) = (caller, reason, method)
             && let Some(body) = self.limits.whole_of_denied(&caller, &method.path, request.into_body()).await
-            && let Some(about) = peek::about(&self.app, method, &body)
+            && let Some(about) = peek::about(&self.app, method, peek::message(&body).0)
         {
             tracing::Span::current().record("tenant_id", about.tenant.as_str());
             self.note(about.tenant, caller, reason, method, trace_id);
@@ -265,15 +276,22 @@ impl Shared {
 
 /// Whose turn a call takes: its tenant's, so that tenants do not wait for each other; its caller's where the tenant is
 /// not known, or not the caller's to speak for. And the user of the tenant whom it is about, where it is about one.
-fn behind(app: &Application, caller: &CallerContext, body: &[u8]) -> (Party, Option<UserRef>) {
-    let about = peek::about(app, &caller.method, body);
+fn behind(app: &Application, caller: &CallerContext, message: &[u8]) -> (Party, Option<UserRef>) {
+    let about = peek::about(app, &caller.method, message);
     match about.filter(|about| caller.grants.holds_for(&caller.method.scope, &about.tenant)) {
         Some(About { tenant, user }) => {
+            // Not every call comes to its handler.
+            caller.asks_for(&tenant);
             let user = user.map(|user| UserRef { tenant: tenant.clone(), user });
             (Party::Tenant(tenant), user)
         }
         None => (Party::Caller(caller.id.clone()), None),
     }
+}
+
+/// The answer to bytes that are not one message, or none of the method.
+fn malformed() -> Failure {
+    Failure::new(ErrorReason::RequestMalformed, "the bytes are not one message of this method")
 }
 
 /// An answer as it is, unless it is an error without a reason. Ours all have one; these are the framework's, which could
@@ -284,10 +302,7 @@ fn with_reason(response: Response<Body>) -> Response<Body> {
         return response;
     }
     match Status::from_header_map(headers).map(|status| status.code()) {
-        Some(Code::Internal | Code::Unimplemented) => {
-            let text = "the bytes are no message of this method";
-            Failure::new(ErrorReason::RequestMalformed, text).into_status().into_http()
-        }
+        Some(Code::Internal | Code::Unimplemented) => malformed().into_status().into_http(),
         _ => response,
     }
 }

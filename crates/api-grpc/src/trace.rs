@@ -4,14 +4,14 @@
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use std::time::Duration;
-use tonic::Code;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Response};
+use tonic::{Code, Status};
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The span of a call, continuing the caller's trace. Caller, tenant, reason and status are filled in as they become
+/// The span of a call, continuing the caller's trace. Caller, tenant, reason, quota and status are filled in as they become
 /// known. `otel.*` are the words that the export of traces takes for the span's own name and kind.
 pub(crate) fn span(path: &str, headers: &HeaderMap, trace_id: &str) -> Span {
     // Paths that the contract does not have are the caller's words; their length is bounded here.
@@ -25,6 +25,7 @@ pub(crate) fn span(path: &str, headers: &HeaderMap, trace_id: &str) -> Span {
         caller = Empty,
         tenant_id = Empty,
         reason = Empty,
+        quota = Empty,
     );
     if let Some(parent) = header(headers).and_then(parse) {
         let context = opentelemetry::Context::new().with_remote_span_context(parent.context());
@@ -34,12 +35,26 @@ pub(crate) fn span(path: &str, headers: &HeaderMap, trace_id: &str) -> Span {
     span
 }
 
+/// Marks an answer whose line is for debugging only.
+#[derive(Debug, Clone, Copy)]
+struct Untold;
+
+/// The answer of a call that is one of too many to tell of each.
+pub(crate) fn untold(status: Status) -> Response<Body> {
+    let mut response = status.into_http();
+    response.extensions_mut().insert(Untold);
+    response
+}
+
 /// Tells how a call ended, and returns its status.
 pub(crate) fn finished(response: &Response<Body>, latency: Duration) -> Code {
     let code = code(response);
     let (grpc_code, latency_us) = (code as i32, u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     match code {
         Code::Ok => tracing::debug!(grpc_code, latency_us, "answered"),
+        _ if response.extensions().get::<Untold>().is_some() => {
+            tracing::debug!(grpc_code, latency_us, "turned away");
+        }
         Code::Internal | Code::Unknown | Code::DataLoss => {
             tracing::error!(grpc_code, latency_us, "failed");
         }

@@ -9,9 +9,12 @@ mod support;
 
 use countersign_api::v1;
 use countersign_domain::policy::{ChallengeMode, Preset};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::io;
 use std::sync::{Arc, Mutex};
 use support::{Fault, Person, World, answer, code};
+use tokio::sync::Semaphore;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Keeps everything that is written.
@@ -91,6 +94,24 @@ async fn run(world: &World) -> Vec<String> {
     secrets
 }
 
+/// Has one call about a user turned away, who has as many as one may have.
+async fn turn_one_away(world: &World) {
+    let client = world.client().await;
+    let held = Arc::new(Semaphore::new(0));
+    world.fail_commits(Fault::Wait(Arc::clone(&held)));
+    let request = Person::new("remembering", "bob").check(world, None);
+    let calls = (0..17).map(|_| {
+        let (mut login, request) = (client.login.clone(), request.clone());
+        async move { login.check_login(request).await }
+    });
+    let mut calls: FuturesUnordered<_> = calls.collect();
+    let status = calls.next().await.unwrap().unwrap_err();
+    assert_eq!(support::reason(&status), "OVERLOADED");
+    held.add_permits(calls.len());
+    while calls.next().await.is_some() {}
+    world.fail_commits(Fault::None);
+}
+
 /// Whether the line has the secret. Digits alone count as a code where they are not a part of a longer number or name: of
 /// sizes of windows and durations there are thousands.
 fn carries(line: &str, secret: &str) -> bool {
@@ -138,6 +159,7 @@ async fn the_log_holds_no_secret() {
     let stranger = world.connect(Some(&["spiffe://test/stranger"])).await;
     let of_nobody = Person::new("named-by-a-stranger", "ann").check(&world, None);
     stranger.login.clone().check_login(of_nobody).await.unwrap_err();
+    turn_one_away(&world).await;
     world.app.drained().await;
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -149,6 +171,11 @@ async fn the_log_holds_no_secret() {
     assert!(log.contains("alarm=true"), "faults are told as alarms");
     let is_of_stranger = |line: &str| line.contains("turned away") && line.contains("named-by-a-stranger");
     assert!(log.lines().any(is_of_stranger), "whose tenant a denied call named is told (R42)");
+    let of_turned_away = |line: &str| {
+        let fields = ["turned away", "tenant_id=\"remembering\"", "quota=\"user\""];
+        fields.iter().all(|field| line.contains(field))
+    };
+    assert!(log.lines().any(of_turned_away), "whose call met which bound is told (R66)");
     for secret in secrets {
         assert!(secret.len() >= 6, "too short to be looked for: {secret}");
         let line = log.lines().find(|line| carries(line, &secret));

@@ -35,6 +35,6 @@ pub(crate) fn with_status<T>(
     ctx: &Context<'_>,
     decision: Decision<Result<T, Denial>>,
 ) -> Decision<Result<Changed<T>, Denial>> {
-    let status = status::status(&decision.next, ctx);
+    let status = status::status(&decision.effect.own.next, ctx);
     decision.map(|outcome| outcome.map(|value| Changed { value, status }))
 }

@@ -36,9 +36,9 @@ pub struct StatusFilter {
     pub states: Vec<TwoFactorState>,
     /// Only this team.
     pub team: Option<TeamId>,
-    /// Only users whose codes are not evaluated now.
+    /// Only users whose codes are not evaluated then, be it for a while or until a manager unlocks them.
     pub locked_only: bool,
-    /// Only users for whom the requirement has begun.
+    /// Only users of whom a second factor is required, from now or from a date on.
     pub required_only: bool,
 }
 
@@ -72,21 +72,20 @@ impl Application {
             return Ok(Err(Denial::ActorNotTeamManager));
         };
         let policy = self.current_policy(tenant).await?;
-        let now = self.now();
-        let time = at.unwrap_or(now);
+        let time = at.unwrap_or_else(|| self.now());
         let facts = Facts::all()
             .filter(|facts| {
                 let state = coverage::standing(*facts, &policy, time).state();
                 filter.states.is_empty() || filter.states.contains(&state)
             })
-            .filter(|facts| !filter.required_only || coverage::is_required(*facts, &policy, time))
+            .filter(|facts| !filter.required_only || coverage::is_required(*facts, &policy))
             .collect();
         let query = UserQuery {
             tenant: tenant.clone(),
             at: FactsAt::of(&policy, time),
             facts,
             team: None,
-            locked_at: filter.locked_only.then_some(now),
+            locked_at: filter.locked_only.then_some(time),
             after,
             limit,
         };

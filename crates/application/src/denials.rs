@@ -26,7 +26,8 @@ const MAX_KEPT: usize = 256;
 /// Reasons and tenants of each of them that are looked up between two rounds of telling: each takes a query, and made-up
 /// ones give way to any number of others.
 const MAX_FRESH: u32 = 1_024;
-/// Events that are written at a time: a storm of denials must not take the store from those who are let in.
+/// Events that are written at a time, beside the one by which counts are told: a storm of denials must not take the store from
+/// those who are let in.
 const AT_A_TIME: usize = 4;
 
 /// A caller that was denied.
@@ -110,7 +111,8 @@ impl OfParty {
             kept.told = now;
             return Some(before + 1);
         }
-        if self.kept.len() >= MAX_KEPT {
+        // Where there is no room for another one anyway, those that are kept go on being counted.
+        if self.kept.len() >= MAX_KEPT && self.fresh < MAX_FRESH {
             self.kept.retain(|_, kept| !kept.is_made_up);
         }
         if self.kept.len() >= MAX_KEPT || self.fresh >= MAX_FRESH {
@@ -229,7 +231,7 @@ impl Application {
             .with("reason", call.reason)
             .with("method", call.method.as_str())
             .with("count", count.to_string());
-        self.0.record((&call.tenant, None), (&meta, &actor), event).await
+        self.0.record(&call.tenant, None, &meta, &actor, event).await
     }
 }
 
@@ -356,5 +358,21 @@ mod tests {
             );
             assert_eq!(denials.due(now, false).dropped, [(names[0].party(), 3)]);
         }
+    }
+
+    /// R42: at that bound nothing gives way any more, so that what is kept is counted and not dropped.
+    #[test]
+    fn what_is_kept_is_counted_where_no_more_is_looked_up() {
+        let (denials, now) = (Denials::new(), Timestamp::from_unix_seconds(1_000));
+        let names: Vec<_> = (0..=MAX_FRESH).map(|index| call("a", &format!("t{index}"))).collect();
+        let (new, kept) = names.split_last().unwrap();
+        for call in kept {
+            assert_eq!(denials.count(call, now), Some(1));
+            denials.looked_for(call, false);
+        }
+        assert_eq!(denials.all()[&new.party()].kept.len(), MAX_KEPT);
+        assert_eq!(denials.count(new, now), None);
+        assert_eq!(denials.count(kept.last().unwrap(), now), None);
+        assert_eq!(denials.due(now, false).dropped, [(new.party(), 1)]);
     }
 }

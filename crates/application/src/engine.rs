@@ -4,12 +4,14 @@
 mod arguments;
 mod change_set;
 mod command;
+mod occasion;
 mod road;
 mod settle;
 
 pub use arguments::Arguments;
 pub use command::{Answer, Done, Encode, Meta, Request};
 pub(crate) use command::{Counted, Device, Parties, States, Subject};
+pub(crate) use occasion::Occasion;
 pub use road::REPEAT_FOR;
 
 use crate::AppError;

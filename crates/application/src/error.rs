@@ -33,6 +33,9 @@ pub enum AppError {
     /// The text message is durable, and was not delivered: the same request delivers it again.
     #[error("the text message was not delivered")]
     DeliveryUnavailable,
+    /// The text message of an earlier request is not known to be delivered, and its code cannot be used any more.
+    #[error("the text message was not delivered, and its code cannot be used any more")]
+    MessageVoid,
     /// The task of the use case ended without an answer, because the service is being stopped.
     #[error("the use case was interrupted")]
     Interrupted,

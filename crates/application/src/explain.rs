@@ -38,7 +38,7 @@ impl Application {
             Some(policy) => Arc::new(InForce { policy, since: now }),
             None => policy,
         };
-        if let Some(at) = at {
+        if let Some(at) = at.filter(|at| *at < now) {
             // Else whatever first factor there was at that time would be too old.
             let changed = &mut loaded.state.first_factor_since;
             *changed = changed.filter(|changed| *changed <= at);

@@ -46,7 +46,7 @@ impl Inner {
         let meta = Meta { caller, request: None, trace_id: String::new() };
         let actor = Principal::Job(NAME.to_owned()).into();
         let event = Event::new(EventType::SealOpenFailed).with("row", entity);
-        if let Err(error) = self.record((&user.tenant, Some(&user.user)), (&meta, &actor), event).await {
+        if let Err(error) = self.record(&user.tenant, Some(&user.user), &meta, &actor, event).await {
             let error: &(dyn std::error::Error + 'static) = &error;
             tracing::warn!(tenant_id = %user.tenant, error, "the event of a broken seal could not be written");
         }

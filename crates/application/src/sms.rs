@@ -95,7 +95,8 @@ impl Application {
         sending::id_of_request(self.digests(), user, &asked.caller, asked.request)
     }
 
-    /// Delivers the message of an earlier request again, as long as its code may still be used. It is found by the key that
+    /// Delivers the message of an earlier request again, as long as its code may still be used; after that there is nothing to
+    /// deliver, and where it is known that nobody took the message, nobody is told that one is on its way. It is found by the key that
     /// its row names: while root keys change, nodes disagree on the newest (R52).
     async fn deliver_again(&self, user: &UserRef, asked: Option<Asked>) -> Result<(), AppError> {
         let Some(Asked { caller, request }) = asked else { return Ok(()) };
@@ -103,6 +104,9 @@ impl Application {
         let ctx = self.0.context(user, &policy, now);
         match sending::still_good(&loaded.state, &ctx, &caller, request) {
             Some(message) => self.deliver(user, &message, None).await,
+            None if self.0.handed.is_not_taken(self.id_of(&Asked { caller, request }, user)) => {
+                Err(AppError::MessageVoid)
+            }
             None => Ok(()),
         }
     }

@@ -136,7 +136,7 @@ impl Application {
         let decided =
             command.with(states, true, |command| action.decide(&snapshot.loaded.state, &ctx, command));
         Ok(decided.outcome.map(|()| Preview {
-            status: status::status(&decided.next, &ctx),
+            status: status::status(&decided.effect.own.next, &ctx),
             required_proofs: team::required_proofs(&ctx, &command.actor, action.into()),
             needs_second_approver: team::needs_second_approver(&ctx, &command.actor, action.into()),
         }))

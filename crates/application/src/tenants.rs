@@ -44,8 +44,8 @@ impl Application {
             create_time: self.0.trusted_now()?,
         };
         let event = Event::new(EventType::TenantCreated).with("preset", preset.id());
-        let of = (&record.tenant, record.revision);
-        let event = self.0.event_of(of, (meta, actor), event, record.create_time);
+        let occasion = self.0.occasion(&record.tenant, record.revision, meta, record.create_time);
+        let event = occasion.by(actor, None, event);
         let put = Change::Put(Box::new(record.clone()), Tell::Nobody);
         match self.change_tenant(put, event).await? {
             Commit::Done => Ok(record),
@@ -83,8 +83,8 @@ impl Application {
             if !wanted(current.revision) {
                 return Err(AppError::EtagMismatch);
             }
-            let (of, time) = ((tenant, current.revision), self.0.trusted_now()?);
-            let event = self.0.event_of(of, (meta, actor), Event::new(EventType::TenantDeleted), time);
+            let occasion = self.0.occasion(tenant, current.revision, meta, self.0.trusted_now()?);
+            let event = occasion.by(actor, None, Event::new(EventType::TenantDeleted));
             match self.change_tenant(Change::Delete(current.revision), event).await {
                 Ok(Commit::Done) => return Ok(()),
                 // Another revision came first: who looked at the old one must look again, who did not is overtaken. Or another

@@ -4,6 +4,7 @@
 use crate::ids::{CallerId, TenantId, UserId, UserRef};
 use crate::policy::FirstFactorMethod;
 use crate::user::{ClientClaims, FirstFactor};
+use std::fmt;
 
 /// Who is behind a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,17 @@ impl Principal {
     /// The calling workload as a job, where nobody is named behind it. What its name has beyond the bound is cut off.
     pub fn job_of(caller: &CallerId) -> Self {
         Self::Job(caller.as_str().chars().take(Self::MAX_NAME).collect())
+    }
+}
+
+/// Who, after what they are and a colon: `user:ann`, `operator:root`, `job:billing`. User ids may have colons themselves.
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "user:{user}"),
+            Self::Operator(name) => write!(f, "operator:{name}"),
+            Self::Job(name) => write!(f, "job:{name}"),
+        }
     }
 }
 

@@ -13,12 +13,33 @@ use crate::user::{
     RequirementState, ResetRequest, Ticket, Usage, UserState,
 };
 
-/// What a command decided about one user, and what it does to the actor where that is another one.
+/// What a command decided: the answer, and what is committed before it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a decision that is not committed loses charges and events"]
 pub struct Decision<T> {
     /// The answer, negative ones included.
     pub outcome: T,
+    /// What is to be committed.
+    pub effect: Effect,
+    /// How it came about, in the order of the rules that were asked; the last one decided. For explanations.
+    pub steps: Vec<RuleStep>,
+}
+
+/// What a decision does, all in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// To the user whom the command is about.
+    pub own: Change,
+    /// To the one who acts, where a command on another user evaluated a proof of theirs: it is charged or consumed, and told as
+    /// what happened to them and not to the target.
+    pub actor: Option<Change>,
+    /// A text message to count.
+    pub send: Option<SendCharge>,
+}
+
+/// What becomes of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
     /// The state to commit.
     pub next: UserState,
     /// What happened, the verdict or the change first.
@@ -26,30 +47,12 @@ pub struct Decision<T> {
     /// Which events the owner is told of: one a change. A call makes two at most, where a rotated-out token revoked its
     /// family beside whatever else it did.
     pub notices: Vec<Notice>,
-    /// How it came about, in the order of the rules that were asked; the last one decided. For explanations.
-    pub steps: Vec<RuleStep>,
-    /// What it does to the actor, where a command on another user evaluated a proof of theirs.
-    pub actor: Option<ActorChange>,
-    /// A text message to count in the same commit.
-    pub send: Option<SendCharge>,
-}
-
-/// What a command on another user does to the one who acts: their proof is charged or consumed in the same commit, and
-/// told as what happened to them and not to the target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActorChange {
-    /// The actor's state to commit.
-    pub next: UserState,
-    /// What happened to the actor.
-    pub events: Vec<Event>,
-    /// Which of these events the actor is told of.
-    pub notices: Vec<Notice>,
 }
 
 /// That the owner of the second factor is told of one of the events beside it (B50).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The position of the event in the list beside it: [`Decision::events`] or [`ActorChange::events`].
+    /// The position of the event in [`Change::events`].
     pub event: usize,
     /// An address that has just been replaced and is told too (B51).
     pub old_address: Option<String>,
@@ -74,34 +77,13 @@ pub struct RuleStep {
 impl<T> Decision<T> {
     /// The same decision with another form of its outcome.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Decision<U> {
-        Decision {
-            outcome: f(self.outcome),
-            next: self.next,
-            events: self.events,
-            notices: self.notices,
-            steps: self.steps,
-            actor: self.actor,
-            send: self.send,
-        }
-    }
-
-    /// The outcome, to be told, and the rest of the decision, to be committed.
-    pub fn split(self) -> (T, Decision<()>) {
-        let Self { outcome, next, events, notices, steps, actor, send } = self;
-        (outcome, Decision { outcome: (), next, events, notices, steps, actor, send })
+        Decision { outcome: f(self.outcome), effect: self.effect, steps: self.steps }
     }
 
     /// A decision that changes and tells nothing.
     pub fn unchanged(outcome: T, state: &UserState) -> Self {
-        Self {
-            outcome,
-            next: state.clone(),
-            events: Vec::new(),
-            notices: Vec::new(),
-            steps: Vec::new(),
-            actor: None,
-            send: None,
-        }
+        let own = Change { next: state.clone(), events: Vec::new(), notices: Vec::new() };
+        Self { outcome, effect: Effect { own, actor: None, send: None }, steps: Vec::new() }
     }
 }
 
@@ -113,6 +95,9 @@ pub struct UserCore {
     pub epoch: Epoch,
     /// See [`UserState::is_on`]: derived, kept beside so that lists and counts need not look at authenticators.
     pub on: bool,
+    /// See [`UserState::is_known`]: derived, for the same reason. A change that leaves the user on, and puts neither an
+    /// authenticator nor the directory's part, leaves this as it was.
+    pub known: bool,
     /// See [`UserState::state_since`].
     pub state_since: Option<Timestamp>,
     /// See [`UserState::failures`].
@@ -129,6 +114,7 @@ impl UserCore {
         Self {
             epoch: state.epoch,
             on: state.is_on(),
+            known: state.is_known(),
             state_since: state.state_since,
             failures: state.failures.clone(),
             requirement: state.requirement,

@@ -3,7 +3,7 @@
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
-use crate::event::{Event, EventType};
+use crate::event::{self, Event, EventType};
 use crate::ids::ClientId;
 use crate::policy::ChallengeMode;
 use crate::secret::SecretString;
@@ -15,9 +15,14 @@ use crate::user::{ClientClaims, RememberedClient, UserState};
 /// commonly stands last.
 const DISPLAY_NAME_CHARS: usize = 512;
 
+/// The detail of events that names a remembered client.
+pub(crate) const CLIENT_ID: &str = "client_id";
+
 /// A token for the user's device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientToken {
+    /// Which client it is of.
+    pub client: ClientId,
     /// The token; the one before it is taken for a minute more.
     pub token: SecretString,
     /// When it is worthless, however often it is used before.
@@ -47,7 +52,7 @@ pub(crate) fn recognise(
     if !is_current && !is_lost_reply {
         draft.next.clients.remove(position);
         draft.tell_owner_besides(
-            Event::new(EventType::ClientTokenReused).with("client_id", opened.id.to_string()),
+            Event::new(EventType::ClientTokenReused).with(CLIENT_ID, opened.id.to_string()),
         );
         return None;
     }
@@ -59,7 +64,7 @@ pub(crate) fn recognise(
     client.last_use_time = ctx.now;
     client.last_ip_address.clone_from(&claims.ip_address);
     let token = token::client(keys, ctx.user, client)?;
-    Some(ClientToken { token, expire_time })
+    Some(ClientToken { client: opened.id, token, expire_time })
 }
 
 /// Remembers the client of a verified login, where policy has remembered clients. One too many pushes out the least
@@ -79,7 +84,7 @@ pub(crate) fn remember(
     clients.retain(|client| client.expires(policy) > ctx.now);
     clients.sort_by_key(|client| client.last_use_time);
     let surplus = (clients.len() + 1).saturating_sub(policy.max_remembered_clients as usize);
-    clients.drain(..surplus);
+    let pushed_out = ids(clients.drain(..surplus).map(|client| client.id));
     let client = RememberedClient {
         id,
         key: ctx.digests.tokens.newest(),
@@ -96,8 +101,14 @@ pub(crate) fn remember(
     let token = token::client(&ctx.digests.tokens, ctx.user, &client)?;
     let expire_time = client.expire_time;
     draft.next.clients.push(client);
-    draft.tell_owner(Event::new(EventType::ClientRemembered).with("client_id", id.to_string()));
-    Some(ClientToken { token, expire_time })
+    let remembered = Event::new(EventType::ClientRemembered).with(CLIENT_ID, id.to_string());
+    draft.tell_owner(remembered.with_some("pushed_out", pushed_out));
+    Some(ClientToken { client: id, token, expire_time })
+}
+
+/// Clients as a detail names them.
+fn ids(clients: impl Iterator<Item = ClientId>) -> String {
+    event::names(clients.map(|id| id.to_string()))
 }
 
 /// Which remembered clients to forget.
@@ -119,16 +130,15 @@ pub fn revoke(
 }
 
 fn revoke_on(draft: &mut Draft, revocation: &Revocation) -> usize {
-    let before = draft.next.clients.len();
-    match revocation {
-        Revocation::All => draft.next.clients.clear(),
-        Revocation::Some(ids) => {
-            // One that is gone already is what was asked for.
-            draft.next.clients.retain(|client| !ids.contains(&client.id));
-        }
-    }
-    let revoked = before - draft.next.clients.len();
+    let goes = |client: &mut RememberedClient| match revocation {
+        Revocation::All => true,
+        // One that is gone already is what was asked for.
+        Revocation::Some(ids) => ids.contains(&client.id),
+    };
+    let gone: Vec<_> = draft.next.clients.extract_if(.., goes).map(|client| client.id).collect();
+    let revoked = gone.len();
     let event = Event::new(EventType::ClientsRevoked).with("count", revoked.to_string());
+    let event = event.with_some("client_ids", ids(gone.into_iter()));
     // Where nothing was remembered nothing changed, and the owner is told of changes only (B50).
     if revoked == 0 {
         draft.lead(event);

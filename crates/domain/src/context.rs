@@ -1,6 +1,6 @@
 //! What every decision is given beside state and command, and the draft that it works on.
 
-use crate::change::{Decision, Notice, RuleStep};
+use crate::change::{Change, Decision, Effect, Notice, RuleStep};
 use crate::digest::Digests;
 use crate::event::{Event, EventType};
 use crate::ids::UserRef;
@@ -8,7 +8,8 @@ use crate::policy::Policy;
 use crate::security_key::SecurityKeys;
 use crate::sms::budget::SendCharge;
 use crate::time::Timestamp;
-use crate::user::UserState;
+use crate::user::{ChallengePurpose, UserState};
+use std::borrow::Cow;
 
 /// The surroundings of a decision: who is meant, by which rules, with which digest keys, when.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,45 @@ pub(crate) struct Draft {
     old_address: Option<String>,
     steps: Vec<RuleStep>,
     send: Option<SendCharge>,
+    /// What a proof is for.
+    purpose: Purpose,
+}
+
+/// What a proof is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Purpose {
+    #[default]
+    Login,
+    StepUp,
+    Change,
+}
+
+impl From<ChallengePurpose> for Purpose {
+    fn from(purpose: ChallengePurpose) -> Self {
+        match purpose {
+            ChallengePurpose::Login => Self::Login,
+            ChallengePurpose::StepUp => Self::StepUp,
+        }
+    }
+}
+
+impl Purpose {
+    /// What events call it; a login says nothing of it.
+    const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Login => None,
+            Self::StepUp => Some("step_up"),
+            Self::Change => Some("change"),
+        }
+    }
+
+    /// The event of what became of a login or a proof, with what that was for.
+    pub(crate) fn tell(self, mut event: Event) -> Event {
+        if let Some(name) = self.name().filter(|_| event.kind.is_of_a_login()) {
+            event.details.push((Cow::Borrowed("purpose"), name.to_owned()));
+        }
+        event
+    }
 }
 
 /// Which event the owner is told of.
@@ -81,6 +121,11 @@ impl Draft {
     /// Notes a rule that was asked, for explanations.
     pub(crate) fn step(&mut self, field: &'static str, finding: &'static str) {
         self.steps.push(RuleStep { field, finding });
+    }
+
+    /// What a proof is for: the event of what became of it says so.
+    pub(crate) fn prove_for(&mut self, purpose: Purpose) {
+        self.purpose = purpose;
     }
 
     /// Counts a text message.
@@ -151,15 +196,10 @@ impl Draft {
         let besides = self.told_besides.into_iter();
         let besides = besides.map(|place| Notice { event: leads + place, old_address: None });
         let notices = told.into_iter().chain(besides).collect();
-        Decision {
-            outcome,
-            next: self.next,
-            events: self.lead.into_iter().chain(self.rest).collect(),
-            notices,
-            steps: self.steps,
-            actor: None,
-            send: self.send,
-        }
+        let lead = self.lead.map(|lead| self.purpose.tell(lead));
+        let events = lead.into_iter().chain(self.rest).collect();
+        let own = Change { next: self.next, events, notices };
+        Decision { outcome, effect: Effect { own, actor: None, send: self.send }, steps: self.steps }
     }
 }
 
@@ -169,9 +209,9 @@ mod tests {
 
     /// What is told, in its order, and which of it the owner hears of.
     fn told(draft: Draft) -> (Vec<EventType>, Vec<EventType>) {
-        let decision = draft.decide(());
-        let kinds: Vec<_> = decision.events.iter().map(|event| event.kind).collect();
-        let notices = decision.notices.iter().map(|notice| kinds[notice.event]).collect();
+        let own = draft.decide(()).effect.own;
+        let kinds: Vec<_> = own.events.iter().map(|event| event.kind).collect();
+        let notices = own.notices.iter().map(|notice| kinds[notice.event]).collect();
         (kinds, notices)
     }
 
@@ -237,7 +277,8 @@ mod tests {
         changed.tell_owner(Event::new(ContactChanged));
         changed.also_at("old@example.org".to_owned());
         changed.lead(Event::new(UserPut));
-        let address = |draft: Draft| draft.decide(()).notices.pop().and_then(|notice| notice.old_address);
+        let address =
+            |draft: Draft| draft.decide(()).effect.own.notices.pop().and_then(|notice| notice.old_address);
         assert_eq!(address(changed).as_deref(), Some("old@example.org"));
 
         let mut disabled = Draft::default();

@@ -111,15 +111,18 @@ pub fn standing(facts: Facts, policy: &PolicyDocument, at: Timestamp) -> Standin
     }
 }
 
-/// Whether the requirement has begun for a user with these facts, second factor or not.
-pub fn is_required(facts: Facts, policy: &PolicyDocument, at: Timestamp) -> bool {
-    matches!(standing(Facts { on: false, ..facts }, policy, at), Standing::InGrace | Standing::Stopped)
+/// Whether a second factor is required of a user with these facts, whether they have one or not, and whether the requirement
+/// has begun or is yet to: as a status says it.
+pub fn is_required(facts: Facts, policy: &PolicyDocument) -> bool {
+    let rule = &policy.requirement;
+    let meant = rule.groups.is_empty() || facts.in_groups;
+    facts.must_enroll || rule.mode == RequirementMode::Required && meant
 }
 
 /// Users of a tenant by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
-    /// All.
+    /// All that are known: see [`UserState::is_known`](crate::user::UserState::is_known).
     pub total: u64,
     /// With a second factor.
     pub on: u64,

@@ -3,8 +3,20 @@
 //! Every variant is one reason of the contract, with the words that developers read; the gRPC adapter adds the status, and
 //! nothing else does.
 
-use crate::policy::{AuthenticatorType, FirstFactorMethod, ProofKind};
+use crate::policy::{AuthenticatorType, FirstFactorMethod};
 use std::time::Duration;
+
+/// A proof that the request does not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingProof {
+    /// A first factor.
+    FirstFactor,
+    /// A code, or what a security key signed.
+    SecondFactor {
+        /// The field that takes it, as callers write it.
+        field: &'static str,
+    },
+}
 
 /// A denied command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +48,7 @@ pub enum Denial {
     #[error("proofs are missing")]
     ProofRequired {
         /// Those missing.
-        missing: Vec<ProofKind>,
+        missing: Vec<MissingProof>,
     },
     /// A code was evaluated and is not right.
     #[error("the code is not right")]
@@ -81,6 +93,12 @@ pub enum Denial {
     /// A second eligible person must approve.
     #[error("a second approver is needed")]
     SecondApproverRequired,
+    /// The second person who is named may not do it.
+    #[error("the second approver would be refused as an actor: {why}")]
+    SecondApproverUnfit {
+        /// What the actor would be told in their place.
+        why: Box<Denial>,
+    },
     /// The policy does not provide for this action.
     #[error("the policy does not allow this action")]
     ActionNotAllowed {

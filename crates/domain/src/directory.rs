@@ -3,11 +3,11 @@
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
-use crate::event::{Event, EventType};
+use crate::event::{self, Event, EventType};
 use crate::ids::ResetRequestId;
 use crate::policy::{DelegatedAction, Grant};
 use crate::time::Timestamp;
-use crate::user::{DirectoryEntry, ResetRequest, UserState};
+use crate::user::{DirectoryEntry, ResetRequest, Role, UserState};
 
 /// Takes over what the directory says. Saying the same again changes and tells nothing; another address is told to the
 /// new and to the old one (B51).
@@ -16,14 +16,50 @@ pub fn put(state: &UserState, ctx: &Context<'_>, entry: &DirectoryEntry) -> Deci
         return Decision::unchanged((), state);
     }
     let mut draft = Draft::new(state, ctx);
-    let old = draft.next.directory.replace(entry.clone());
-    draft.lead(Event::new(EventType::UserPut));
-    let old_address = old.map(|old| old.email).filter(|old| !old.is_empty() && *old != entry.email);
-    if let Some(old_address) = old_address {
+    let old = draft.next.directory.replace(entry.clone()).unwrap_or_default();
+    let (event, more) = put_events(&old, entry);
+    draft.lead(event);
+    for event in more {
+        draft.tell(event);
+    }
+    if !old.email.is_empty() && old.email != entry.email {
         draft.tell_owner(Event::new(EventType::ContactChanged));
-        draft.also_at(old_address);
+        draft.also_at(old.email);
     }
     draft.decide(())
+}
+
+/// What changed, as the log may keep it: which fields, and what gives power over others or takes it. Never an address. Teams that
+/// one event does not hold follow in more: nobody hides one behind others.
+fn put_events(old: &DirectoryEntry, new: &DirectoryEntry) -> (Event, Vec<Event>) {
+    let fields = [
+        ("account_label", old.account_label != new.account_label),
+        ("email", old.email != new.email),
+        ("language_code", old.language_code != new.language_code),
+        ("teams", old.teams != new.teams),
+        ("groups", old.groups != new.groups),
+        ("disabled", old.disabled != new.disabled),
+    ];
+    let changed = fields.into_iter().filter_map(|(name, changed)| changed.then_some(name));
+    let mut manages = event::lists(managed_beside(new, old)).into_iter();
+    let mut no_more = event::lists(managed_beside(old, new)).into_iter();
+    let mut teams = |event: Event| {
+        let event = event.with_some("manages", manages.next().unwrap_or_default());
+        event.with_some("manages_no_more", no_more.next().unwrap_or_default())
+    };
+    let event = teams(Event::new(EventType::UserPut).with_some("fields", event::names(changed)));
+    let event = match (old.disabled, new.disabled) {
+        (before, after) if before == after => event,
+        (_, after) => event.with("disabled", if after { "true" } else { "false" }),
+    };
+    let more = std::iter::from_fn(|| Some(teams(Event::new(EventType::UserPut))));
+    (event, more.take_while(|event| !event.details.is_empty()).collect())
+}
+
+/// The teams that the one manages and the other does not.
+fn managed_beside<'a>(one: &'a DirectoryEntry, other: &DirectoryEntry) -> impl Iterator<Item = &'a str> {
+    let managing = one.teams.iter().filter(|own| own.role == Role::Manager);
+    managing.filter(|own| !other.teams.contains(own)).map(|own| own.team.as_str())
 }
 
 /// The detail that says when a first factor changed that was reported later, in seconds since 1970.

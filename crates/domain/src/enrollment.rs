@@ -16,7 +16,7 @@ pub(crate) use ticket::issue as issue_ticket;
 
 use crate::authenticators::Gone;
 use crate::change::Decision;
-use crate::context::{Context, Draft};
+use crate::context::{Context, Draft, Purpose};
 use crate::denial::Denial;
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, EnrollmentId};
@@ -135,15 +135,19 @@ fn begin_totp_on(
     let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after);
     let (key, account_label) = (fresh.key.clone(), command.account_label.clone());
     let credential = PendingCredential::Totp { key, parameters, account_label };
-    start(draft, ctx, fresh.id, credential, command.replaces, expire_time);
+    start(draft, ctx, &right, fresh.id, credential, command.replaces, expire_time);
     let account_label = command.account_label.clone();
     Ok(BegunTotp { id: fresh.id, key: fresh.key, parameters, account_label, expire_time })
 }
+
+/// The detail that says by what right somebody enrolls: `session`, `login_ticket` or `manager_ticket`.
+const AUTHORITY: &str = "authority";
 
 /// Keeps an enrollment until it is confirmed, in the place of another one of its kind (R20), and tells of it.
 fn start(
     draft: &mut Draft,
     ctx: &Context<'_>,
+    right: &Right,
     id: EnrollmentId,
     credential: PendingCredential,
     replaces: Option<AuthenticatorId>,
@@ -161,7 +165,8 @@ fn start(
     };
     draft.next.pending.retain(|other| other.kind() != pending.kind());
     draft.next.pending.push(pending);
-    draft.lead(Event::new(EventType::EnrollmentStarted).with("type", kind.name()));
+    let started = Event::new(EventType::EnrollmentStarted).with("type", kind.name());
+    draft.lead(started.with(AUTHORITY, right.name()));
 }
 
 /// Confirms an enrollment with the code that the new authenticator shows.
@@ -189,6 +194,7 @@ fn confirm_on(
         // Before the code is looked at: a stale password must not cost a try or consume a step (B12).
         proof::first_factor(ctx, &draft.next, right.first_factor())?;
     }
+    draft.prove_for(Purpose::Change);
     let credential = proved(draft, ctx, &pending, &command.code)?;
     demand(draft, ctx, stage, &right, command.existing_code.as_ref(), ProofField::ExistingProof)?;
     let authenticator = Authenticator {
@@ -252,7 +258,9 @@ fn switch_on(
         draft.lead_owner(added);
     } else {
         draft.next.state_since = Some(ctx.now);
-        draft.lead_owner(Event::new(EventType::TwoFactorEnabled).about(id, kind));
+        draft.lead_owner(
+            Event::new(EventType::TwoFactorEnabled).about(id, kind).with(AUTHORITY, right.name()),
+        );
         draft.tell(added);
     }
     draft.next.authenticators.push(authenticator);

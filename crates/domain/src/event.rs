@@ -90,6 +90,13 @@ event_types! {
     SealOpenFailed = "SEAL_OPEN_FAILED",
 }
 
+impl EventType {
+    /// Whether it is what became of a login, or of a proof.
+    pub(crate) const fn is_of_a_login(self) -> bool {
+        matches!(self, Self::LoginAllowed | Self::LoginChallenged | Self::LoginRefused)
+    }
+}
+
 /// One thing that happened to a user. Never carries a secret: details are words of this crate, counts and ids; and
 /// `justification`, which people wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,11 +129,60 @@ impl Event {
         self.details.push((Cow::Borrowed(name), value.into()));
         self
     }
+
+    /// The same with a detail, unless it is empty.
+    #[must_use]
+    pub(crate) fn with_some(self, name: &'static str, value: String) -> Self {
+        if value.is_empty() { self } else { self.with(name, value) }
+    }
+}
+
+/// The most characters of a detail.
+const MAX_DETAIL: usize = 2_048;
+
+/// Where a detail ends that does not hold all names.
+const OTHERS: &str = " …";
+
+/// Names without spaces as details, as many as each holds.
+pub(crate) fn lists(names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
+    let mut details: Vec<String> = Vec::new();
+    for name in names {
+        let name = name.as_ref();
+        match details.last_mut() {
+            Some(last) if last.len() + 1 + name.len() + OTHERS.len() <= MAX_DETAIL => {
+                last.push(' ');
+                last.push_str(name);
+            }
+            _ => details.push(name.to_owned()),
+        }
+    }
+    details
+}
+
+/// The same as one detail; `…` stands for names that it does not hold.
+pub(crate) fn names(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut details = lists(names).into_iter();
+    let first = details.next().unwrap_or_default();
+    if details.next().is_some() { first + OTHERS } else { first }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::EventType;
+    use super::{EventType, MAX_DETAIL, names};
+
+    /// As many names as a detail holds, whole ones, and word of the others.
+    #[test]
+    fn names_keep_to_the_bound_of_a_detail() {
+        assert_eq!(names(Vec::<String>::new()), "");
+        assert_eq!(names(["red", "blue"]), "red blue");
+        let long = "n".repeat(128);
+        for (count, kept, whole) in [(15, 15, true), (16, 15, false), (100, 15, false)] {
+            let detail = names(vec![long.as_str(); count]);
+            assert!(detail.chars().count() <= MAX_DETAIL);
+            assert_eq!(detail.split(' ').filter(|name| **name == long).count(), kept);
+            assert_eq!(!detail.ends_with(" …"), whole, "{count}");
+        }
+    }
 
     /// The names are the contract's and read back to the same type.
     #[test]

@@ -145,6 +145,7 @@ fn step_of(denial: &Denial) -> RuleStep {
             ("delegation.actor_needs_two_factor", "the actor has no second factor")
         }
         Denial::SecondApproverRequired => ("delegation.second_approver", "a second person must approve"),
+        Denial::SecondApproverUnfit { .. } => ("delegation.second_approver", "the second person may not"),
         Denial::ActionNotAllowed { policy_field } => (*policy_field, "the policy does not provide for it"),
         Denial::TwoFactorMandatory | Denial::LastAuthenticator => {
             ("requirement.mode", "the second factor is mandatory")

@@ -87,6 +87,7 @@ fn check_on(
     command: &CheckLogin,
     fresh: &LoginFresh,
 ) -> Result<Verdict, Denial> {
+    draft.prove_for(command.purpose.into());
     let first = proof::first_factor(ctx, &draft.next, command.first_factor.as_ref())?;
     if let Some(PresentedProof::SecurityKey(_)) = &command.answer {
         let problem = "answers a challenge, and none was asked yet: call without it, then AnswerChallenge";
@@ -145,6 +146,7 @@ fn answer_on(
     }
     let id = command.challenge.id;
     let open = draft.next.challenge(id).cloned().ok_or(Denial::ChallengeInvalid)?;
+    draft.prove_for(open.purpose.into());
     proof::check_shape(draft, ctx, &command.answer, ProofField::Answer)?;
     if draft.next.is_account_disabled() {
         return Ok(refuse(draft, RefusedReason::UserDisabled, "user_disabled"));
@@ -298,7 +300,7 @@ pub(crate) fn verified_by_enrollment(
     kind: AuthenticatorType,
 ) -> Allowed {
     let ground = Ground::Verified { authenticator: id, kind, time: ctx.now, remembered: None };
-    draft.tell(allowed_event(&ground));
+    draft.tell(allowed_event(first, &ground));
     allowed(draft, ctx, first, ground)
 }
 
@@ -308,7 +310,7 @@ fn refuse(draft: &mut Draft, reason: RefusedReason, finding: &'static str) -> Ve
 }
 
 fn allow(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Ground) -> Verdict {
-    draft.lead(allowed_event(&ground));
+    draft.lead(allowed_event(first, &ground));
     Verdict::Allowed(allowed(draft, ctx, first, ground))
 }
 
@@ -326,8 +328,14 @@ fn allowed(draft: &mut Draft, ctx: &Context<'_>, first: &FirstFactor, ground: Gr
     }
 }
 
-/// The event of a login that may go ahead, with the authenticator that proved it.
-fn allowed_event(ground: &Ground) -> Event {
+/// The event of a login that may go ahead, with what it rests on: the authenticator that proved it, the client that is
+/// remembered, or the provider that is trusted.
+fn allowed_event(first: &FirstFactor, ground: &Ground) -> Event {
     let event = Event::new(EventType::LoginAllowed).with("assurance", ground.assurance().name());
+    let event = match ground {
+        Ground::Remembered { token } => event.with(clients::CLIENT_ID, token.client.to_string()),
+        Ground::FederatedMfa { .. } => event.with_some("identity_provider", first.identity_provider.clone()),
+        _ => event,
+    };
     Event { authenticator: ground.authenticator(), ..event }
 }

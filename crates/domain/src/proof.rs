@@ -9,8 +9,8 @@ mod security_key;
 pub(crate) use field::ProofField;
 pub(crate) use security_key::active as active_security_keys;
 
-use crate::context::{Context, Draft};
-use crate::denial::Denial;
+use crate::context::{Context, Draft, Purpose};
+use crate::denial::{Denial, MissingProof};
 use crate::event::{Event, EventType};
 use crate::ids::{AuthenticatorId, ChallengeId, RecoverySetId};
 use crate::otp::{Digits, OtpCode, Step, match_step};
@@ -32,7 +32,7 @@ pub(crate) fn first_factor<'a>(
     claim: Option<&'a FirstFactor>,
 ) -> Result<&'a FirstFactor, Denial> {
     let policy = &ctx.policy.first_factor;
-    let claim = claim.ok_or_else(|| Denial::ProofRequired { missing: vec![ProofKind::FirstFactor] })?;
+    let claim = claim.ok_or_else(|| Denial::ProofRequired { missing: vec![MissingProof::FirstFactor] })?;
     if claim.verify_time > ctx.now.plus(FirstFactor::LEEWAY) {
         return Err(Denial::FirstFactorTimeInvalid);
     }
@@ -221,8 +221,8 @@ fn waits_for(ctx: &Context<'_>, pending: &PendingEnrollment, code: &OtpCode) -> 
 
 fn evaluate_otp(draft: &mut Draft, ctx: &Context<'_>, code: &OtpCode, presented: Presented) -> Evaluated {
     if !draft.next.takes_codes() {
-        // A user with security keys alone has nothing that a code could fit; a disabled authenticator stays closed.
-        let disabled = draft.next.authenticators.iter().any(|own| own.kind().takes_codes());
+        // A disabled authenticator stays closed.
+        let disabled = draft.next.has_codes_disabled();
         return if disabled { locked(draft, None) } else { refused(draft, "no_codes") };
     }
     if draft.next.failures.locked_until(ctx.now).is_some() {
@@ -392,10 +392,13 @@ pub struct Proofs {
 }
 
 impl Proofs {
-    const fn lacks(&self, kind: ProofKind) -> bool {
+    /// What is not given of this kind; a code would stand in that field.
+    fn lacks(&self, kind: ProofKind, field: ProofField) -> Option<MissingProof> {
         match kind {
-            ProofKind::FirstFactor => self.first_factor.is_none(),
-            ProofKind::SecondFactor => self.code.is_none(),
+            ProofKind::FirstFactor => self.first_factor.is_none().then_some(MissingProof::FirstFactor),
+            ProofKind::SecondFactor => {
+                self.code.is_none().then_some(MissingProof::SecondFactor { field: field.message() })
+            }
         }
     }
 }
@@ -409,7 +412,8 @@ pub(crate) fn demand(
     given: &Proofs,
     field: ProofField,
 ) -> Result<(), Denial> {
-    let missing: Vec<_> = required.iter().copied().filter(|kind| given.lacks(*kind)).collect();
+    draft.prove_for(Purpose::Change);
+    let missing: Vec<_> = required.iter().filter_map(|kind| given.lacks(*kind, field)).collect();
     if !missing.is_empty() {
         return Err(Denial::ProofRequired { missing });
     }

@@ -224,7 +224,8 @@ pub struct VerifiedRegistration {
     pub key: SecurityKey,
 }
 
-/// An assertion that passed every check of Web Authentication §7.2 but that of the counter, which is the domain's.
+/// An assertion that passed every check of Web Authentication §7.2 but that of the counter, which is the domain's, and that of
+/// `userHandle`: no signature covers it, and whose key is asked was known before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "an assertion that is not looked at proves nothing"]
 pub struct VerifiedAssertion {

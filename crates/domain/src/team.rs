@@ -4,8 +4,8 @@
 //! proof, the target's state. Operators and jobs are the service's own people and need no delegation rule.
 
 use crate::actor::{Actor, Principal};
-use crate::change::{ActorChange, Decision};
-use crate::context::{Context, Draft};
+use crate::change::Decision;
+use crate::context::{Context, Draft, Purpose};
 use crate::denial::Denial;
 use crate::enrollment::{self, IssuedTicket};
 use crate::event::{Event, EventType};
@@ -15,6 +15,9 @@ use crate::presented::PresentedProof;
 use crate::proof::{self, ProofField, Proofs};
 use crate::requirement;
 use crate::user::{Authenticator, ClientClaims, DirectoryEntry, Standing, TicketIssuer, UserState};
+
+/// The detail that names the second person who approved, as [`Principal`] displays.
+pub const SECOND_APPROVER: &str = "second_approver";
 
 /// An actor with what this service knows of them.
 #[derive(Debug, Clone, Copy)]
@@ -47,14 +50,14 @@ pub fn reset_member(
     ctx: &Context<'_>,
     command: &Delegated<'_>,
 ) -> Decision<Result<(), Denial>> {
-    delegated(state, ctx, command, DelegatedAction::ResetMember, |draft| {
+    delegated(state, ctx, command, DelegatedAction::ResetMember, |draft, event| {
         if !draft.next.is_on() {
             return Err(Denial::TwoFactorNotEnabled);
         }
         draft.next.strip(&ctx.policy.lockout, ctx.now);
         draft.next.failures.forgive();
         draft.next.requirement.must_enroll = true;
-        draft.lead_owner(Event::new(EventType::MemberReset).with("justification", command.justification));
+        draft.lead_owner(event);
         Ok(())
     })
 }
@@ -65,7 +68,7 @@ pub fn disable_member(
     ctx: &Context<'_>,
     command: &Delegated<'_>,
 ) -> Decision<Result<(), Denial>> {
-    delegated(state, ctx, command, DelegatedAction::DisableMember, |draft| {
+    delegated(state, ctx, command, DelegatedAction::DisableMember, |draft, event| {
         if !draft.next.is_on() {
             return Err(Denial::TwoFactorNotEnabled);
         }
@@ -75,7 +78,7 @@ pub fn disable_member(
         draft.next.strip(&ctx.policy.lockout, ctx.now);
         // Who is off cannot be unlocked any more, and would be locked out straight after enrolling anew.
         draft.next.failures.forgive();
-        draft.lead_owner(Event::new(EventType::MemberDisabled).with("justification", command.justification));
+        draft.lead_owner(event);
         Ok(())
     })
 }
@@ -86,16 +89,15 @@ pub fn unlock_member(
     ctx: &Context<'_>,
     command: &Delegated<'_>,
 ) -> Decision<Result<(), Denial>> {
-    delegated(state, ctx, command, DelegatedAction::UnlockMember, |draft| {
+    delegated(state, ctx, command, DelegatedAction::UnlockMember, |draft, event| {
         if !draft.next.is_on() {
             return Err(Denial::TwoFactorNotEnabled);
         }
-        let unlocked = Event::new(EventType::UserUnlocked).with("justification", command.justification);
         // A security key is disabled because it was copied: that no manager can take back. It is bound anew.
         let mut codes = draft.next.authenticators.iter().filter(|own| own.kind().takes_codes());
         if draft.next.failures.locked_until(ctx.now).is_none() && codes.all(Authenticator::is_active) {
             // Nothing changes, so the owner is told nothing, and who is guessing gets no new budget.
-            draft.lead(unlocked);
+            draft.lead(event);
             return Ok(());
         }
         draft.next.failures.forgive();
@@ -103,7 +105,7 @@ pub fn unlock_member(
             authenticator.standing = Standing::Active;
             authenticator.consecutive_failures = 0;
         }
-        draft.lead_owner(unlocked);
+        draft.lead_owner(event);
         Ok(())
     })
 }
@@ -115,7 +117,7 @@ pub fn issue_ticket(
     command: &Delegated<'_>,
     id: TicketId,
 ) -> Decision<Result<IssuedTicket, Denial>> {
-    delegated(state, ctx, command, DelegatedAction::IssueTicket, |draft| {
+    delegated(state, ctx, command, DelegatedAction::IssueTicket, |draft, event| {
         if ctx.policy.requirement.first_enrollment != FirstEnrollment::ManagerTicket {
             return Err(Denial::ActionNotAllowed { policy_field: "requirement.first_enrollment" });
         }
@@ -125,7 +127,7 @@ pub fn issue_ticket(
         draft.next.tickets.retain(|older| older.issuer != TicketIssuer::Manager);
         // Whoever will use it is not known, and so no device.
         let issued = enrollment::issue_ticket(draft, ctx, id, TicketIssuer::Manager, ClientClaims::default());
-        draft.lead_owner(Event::new(EventType::TicketIssued).with("justification", command.justification));
+        draft.lead_owner(event);
         Ok(issued)
     })
 }
@@ -148,13 +150,14 @@ fn rule_over<'a>(ctx: &Context<'a>, actor: &Actor, action: DelegatedAction) -> O
     ctx.policy.delegation_for(action).filter(|_| matches!(actor.principal, Principal::User(_)))
 }
 
-/// Authorises, then changes the target. A charge on the actor stands whatever becomes of the target.
+/// Authorises, then changes the target, which tells the event that it is given. A charge on the actor stands whatever becomes
+/// of the target.
 fn delegated<T>(
     state: &UserState,
     ctx: &Context<'_>,
     command: &Delegated<'_>,
     action: DelegatedAction,
-    change: impl FnOnce(&mut Draft) -> Result<T, Denial>,
+    change: impl FnOnce(&mut Draft, Event) -> Result<T, Denial>,
 ) -> Decision<Result<T, Denial>> {
     let mut target = Draft::new(state, ctx);
     let rule = match authorise(&target.next, ctx, command, action) {
@@ -163,21 +166,41 @@ fn delegated<T>(
     };
     let mut proved = None;
     if rule.is_some_and(|rule| rule.actor_needs_fresh_proof) && !command.preview {
-        let Decision { outcome, next, events, notices, .. } = prove(ctx, command);
-        proved = Some(ActorChange { next, events, notices });
+        let Decision { outcome, effect, .. } = prove(ctx, command);
+        proved = Some(effect.own);
         if let Err(denial) = outcome {
             // The target stays as it is, what was charged to the actor does not.
-            return Decision { actor: proved, ..Decision::unchanged(Err(denial), state) };
+            let mut decision = Decision::unchanged(Err(denial), state);
+            decision.effect.actor = proved;
+            return decision;
         }
     }
-    let outcome = change(&mut target);
+    let outcome = change(&mut target, event(command, action, rule));
     if let (Some(own), Err(_)) = (&mut proved, &outcome)
         && own.events.is_empty()
     {
         // The code was right and has served its one call, although nothing came of it (B32, R5). What is told is committed.
-        own.events.push(Event::new(EventType::LoginRefused).with("finding", "action_denied"));
+        let refused = Event::new(EventType::LoginRefused).with("finding", "action_denied");
+        own.events.push(Purpose::Change.tell(refused));
     }
-    Decision { actor: proved, ..target.decide(outcome) }
+    let mut decision = target.decide(outcome);
+    decision.effect.actor = proved;
+    decision
+}
+
+/// What stands in the log of it: why, and, where a second person had to approve, who did (B39).
+fn event(command: &Delegated<'_>, action: DelegatedAction, rule: Option<&Delegation>) -> Event {
+    let event = Event::new(match action {
+        DelegatedAction::ResetMember => EventType::MemberReset,
+        DelegatedAction::DisableMember => EventType::MemberDisabled,
+        DelegatedAction::UnlockMember => EventType::UserUnlocked,
+        DelegatedAction::IssueTicket => EventType::TicketIssued,
+    });
+    let event = event.with("justification", command.justification);
+    match command.second.filter(|_| rule.is_some_and(|rule| rule.second_approver)) {
+        Some(second) => event.with(SECOND_APPROVER, second.actor.principal.to_string()),
+        None => event,
+    }
 }
 
 /// The rule that lets the actor do it; `None` for operators and jobs, who need none.
@@ -218,7 +241,7 @@ fn approves(
     if second.actor.principal == by.actor.principal || second.actor.is(&ctx.user.user) {
         return Err(Denial::SecondApproverRequired);
     }
-    eligible(target, ctx, rule, second)
+    eligible(target, ctx, rule, second).map_err(|why| Denial::SecondApproverUnfit { why: Box::new(why) })
 }
 
 /// Whether one person may act on the target under the rule.

@@ -107,6 +107,15 @@ impl UserState {
         !self.authenticators.is_empty()
     }
 
+    /// Whether lists and counts name this user: the directory put them, they ever enrolled, or their grace period began. What
+    /// an erasure leaves, or a report about an id that nobody has, is nobody's.
+    pub fn is_known(&self) -> bool {
+        let RequirementState { grace_started, must_enroll } = self.requirement;
+        // Who must enroll was reset, and so on before.
+        let ever_enrolled = self.is_on() || self.state_since.is_some() || must_enroll;
+        self.directory.is_some() || ever_enrolled || grace_started.is_some()
+    }
+
     /// Whether the directory says that the account is disabled: it may neither log in nor act on anybody.
     pub fn is_account_disabled(&self) -> bool {
         self.directory.as_ref().is_some_and(|entry| entry.disabled)
@@ -120,6 +129,16 @@ impl UserState {
     /// Whether an authenticator of this user could take a code right now, locks aside.
     pub fn takes_codes(&self) -> bool {
         self.active().any(|authenticator| authenticator.kind().takes_codes())
+    }
+
+    /// Whether codes are not evaluated at that time: because a lock runs, or until a manager unlocks (R13).
+    pub fn is_locked(&self, at: Timestamp) -> bool {
+        self.failures.locked_until(at).is_some() || self.has_codes_disabled()
+    }
+
+    /// Whether all that took codes was disabled. A user with security keys alone has nothing that a code could fit.
+    pub(crate) fn has_codes_disabled(&self) -> bool {
+        !self.takes_codes() && self.authenticators.iter().any(|own| own.kind().takes_codes())
     }
 
     /// The active authenticators.

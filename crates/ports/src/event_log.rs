@@ -1,5 +1,9 @@
 //! Reading the log of security events. Writing happens in commits alone.
 
+mod search;
+
+pub use search::{Next, Search};
+
 use crate::{EventRecord, StoreError};
 use async_trait::async_trait;
 pub use countersign_domain::audit::EventPosition;

@@ -29,7 +29,7 @@ pub use dead_letters::{DeadLetter, DeadLetters};
 pub use environment::{Clock, Random};
 pub use erasure::{ClaimErasure, Erasing};
 pub use error::{StoreError, error_chain};
-pub use event_log::{EventLog, EventPosition, EventQuery, Look, StoredEvent};
+pub use event_log::{EventLog, EventPosition, EventQuery, Look, Next, Search, StoredEvent};
 pub use lifeline::Lifeline;
 pub use outbox::{
     Letter, MAX_UNREADABLE_LEASES, MIN_UNREADABLE_AGE, Notifier, NotifyError, Outbox, OutboxEntry,

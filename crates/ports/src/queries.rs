@@ -19,7 +19,8 @@ pub struct UserQuery {
     pub facts: Vec<Facts>,
     /// Only members and managers of this team.
     pub team: Option<TeamId>,
-    /// Only users whose codes are not evaluated at this time.
+    /// Only users whose codes are not evaluated at this time: a lock runs, or all that took codes was disabled
+    /// ([`UserState::is_locked`](countersign_domain::user::UserState::is_locked)).
     pub locked_at: Option<Timestamp>,
     /// Only users after this one, in byte order.
     pub after: Option<UserId>,
@@ -42,7 +43,7 @@ pub struct ResetRequestQuery {
     pub limit: u32,
 }
 
-/// Lists and counts.
+/// Lists and counts, of known users alone ([`UserState::is_known`](countersign_domain::user::UserState::is_known)).
 #[async_trait]
 pub trait UserQueries: Send + Sync {
     /// Ids in byte order of the users that match.

@@ -156,6 +156,18 @@ mod tests {
         ] {
             assert!(drawn.contains(name), "{name}");
         }
+        // So for what alarms ask for; and one of them is for a node that is gone, which has no series at all.
+        let (_, alarms) = page.split_once("## What to alarm on").unwrap();
+        let (alarms, _) = alarms.split_once("\n## ").unwrap();
+        for name in &names(alarms) {
+            let whole = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(known.contains(whole), "{name}");
+        }
+        for asked in
+            ["up{job=\"countersign\"} == 0", "absent(countersign_ready)", "countersign_certificate_end"]
+        {
+            assert!(alarms.contains(asked), "{asked}");
+        }
     }
 
     /// Every counter that an alarm of the page asks for is there before it first counts, with the labels that the alarm names.

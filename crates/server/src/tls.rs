@@ -5,9 +5,11 @@
 
 mod peer;
 mod reload;
+mod validity;
 
 pub(crate) use peer::{is_caller_name, names};
 pub(crate) use reload::{Reloading, Served, watch};
+pub(crate) use validity::{Standing, Validity};
 
 use crate::problem::Problem;
 use crate::secret_file::{Readers, read as read_secret};
@@ -31,9 +33,11 @@ pub(crate) struct TlsFiles {
     pub(crate) client_ca: Option<PathBuf>,
 }
 
-/// Reads the files and checks that they fit together.
-fn load(files: &TlsFiles) -> Result<ServerConfig, Problem> {
+/// Reads the files and checks that they fit together. Also when the server's certificate counts, where that reads: one
+/// that does not count is served all the same, because there is none better.
+fn load(files: &TlsFiles) -> Result<(ServerConfig, Option<Validity>), Problem> {
     let chain = certificates("tls.certificate_file", &files.certificate)?;
+    let validity = chain.first().and_then(Validity::of);
     let key = private_key(&files.private_key)?;
     let provider = Arc::new(provider());
     let verifier = match &files.client_ca {
@@ -57,7 +61,7 @@ fn load(files: &TlsFiles) -> Result<ServerConfig, Problem> {
     // No resumption: every connection shows its certificate and has it checked against today's authorities and time.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
+    Ok((config, validity))
 }
 
 /// TLS towards a server that one of these authorities vouches for.

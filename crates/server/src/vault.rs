@@ -101,7 +101,8 @@ fn removed(key: KeyId, needed: &[&KeyUse]) -> Problem {
     let counts: Vec<_> = needed.iter().map(|one| format!("{} {}", one.rows, one.what)).collect();
     let sealed = needed.iter().any(|one| one.release == Release::Resealed);
     let fix = if sealed {
-        "put it back and run `countersign keys rotate`, which names rows that do not open: these must be mended first"
+        "put it back and run `countersign keys rotate`, which names rows that do not open: these must be mended first; if it \
+         is lost, see docs/operations/running.md, When a root key is lost"
     } else {
         "put it back until `countersign keys status` shows nothing, or give these up with keys.retired"
     };
@@ -272,6 +273,12 @@ mod tests {
             told.contains("7 authenticator keys, 3 recovery code sets") && told.contains("keys rotate"),
             "{told}"
         );
+        let page = include_str!("../../../docs/operations/running.md");
+        assert!(
+            told.contains("When a root key is lost") && page.contains("### When a root key is lost"),
+            "{told}"
+        );
+        assert!(!removed(KeyId(1), &[&digests]).to_string().contains("lost"));
     }
 
     /// R50, R52: rows that do not open are named for operators, up to a bound, with whose they are.

@@ -5,6 +5,9 @@ use crate::adapters::OsRandom;
 use crate::failure::Failure;
 use countersign_domain::incarnation::{Continuity, Incarnation};
 use countersign_ports::Random;
+#[cfg(unix)]
+use rustix::fs::OFlags;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -96,21 +99,62 @@ fn read(path: &Path) -> io::Result<Option<Incarnation>> {
     Ok(Some(Incarnation { id, number, mark, restoring: false }))
 }
 
-/// Durably and whole: into a new file that then takes the place of the old one.
+/// Durably and whole: into a new file that then takes the place of the old one, and has its owner. Root may run a command, and
+/// the node that runs as somebody else has to read it.
 fn write(path: &Path, seen: &Incarnation) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
+    let mut file = match open_beside(&beside) {
+        // What root began and did not end. The folder is the service's, and so is what stands in it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            std::fs::remove_file(&beside)?;
+            open_beside(&beside)
+        }
+        opened => opened,
+    }?;
+    file.set_len(0)?;
     writeln!(file, "{} {} {}", seen.id, seen.number, seen.mark)?;
+    #[cfg(unix)]
+    give_to_owner_of(&file, path)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
     // The name is durable when its folder is.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
+}
+
+/// Opens the file that is to take the place of another one. Whoever may write in the folder may have put something there: root
+/// neither writes through a link nor gives away what has another name.
+fn open_beside(beside: &OsStr) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    let file = options.open(beside)?;
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    let is_alone = std::os::unix::fs::MetadataExt::nlink(&metadata) == 1;
+    #[cfg(not(unix))]
+    let is_alone = true;
+    if metadata.is_file() && is_alone {
+        return Ok(file);
+    }
+    let problem = format!("{} is not a file of its own; remove it", Path::new(beside).display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+/// Gives the file to whoever owns the one that it is to replace.
+#[cfg(unix)]
+fn give_to_owner_of(file: &File, replaced: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let (Ok(old), new) = (std::fs::metadata(replaced), file.metadata()?) else { return Ok(()) };
+    if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(old.uid()), Some(old.gid()))
 }
 
 #[cfg(test)]
@@ -142,6 +186,45 @@ mod tests {
         assert_eq!(open().seen(), Some(at(0, 9)));
         go_on(at(1, 0)).await.unwrap();
         assert_eq!(open().seen(), Some(at(1, 0)));
+    }
+
+    /// R64: what root writes stays the service's: the file that takes the place of another one has its owner.
+    #[tokio::test]
+    async fn the_file_keeps_its_owner() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("witness");
+        let witness = Witness::open(Some(path.clone())).unwrap();
+        witness.remember(at(0, 1)).await.unwrap();
+        let owner = || std::fs::metadata(&path).unwrap();
+        // Who is not root owns what they write, and nothing else can be tried.
+        let (uid, gid) = if owner().uid() == 0 { (4_711, 4_712) } else { (owner().uid(), owner().gid()) };
+        chown(&path, Some(uid), Some(gid)).unwrap();
+        witness.remember(at(0, 2)).await.unwrap();
+        assert_eq!((owner().uid(), owner().gid()), (uid, gid));
+        assert_eq!(owner().permissions().mode() & 0o777, 0o600);
+    }
+
+    /// R64: what somebody put in the place of the new file is neither written through nor given away.
+    #[tokio::test]
+    async fn what_somebody_planted_is_left_alone() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other, new] = ["witness", "other", "witness.new"].map(|name| folder.path().join(name));
+        std::fs::write(&other, "precious").unwrap();
+        let witness = Witness::open(Some(path.clone())).unwrap();
+        let plants: [fn(&Path, &Path) -> io::Result<()>; 2] =
+            [|other, new| symlink(other, new), |other, new| std::fs::hard_link(other, new)];
+        for plant in plants {
+            plant(&other, &new).unwrap();
+            assert!(matches!(witness.remember(at(0, 1)).await, Err(Failure::Io { .. })));
+            assert_eq!(std::fs::read_to_string(&other).unwrap(), "precious");
+            std::fs::remove_file(&new).unwrap();
+        }
+        // What a write left that was cut off is longer than the next one.
+        std::fs::write(&new, "x".repeat(500)).unwrap();
+        witness.remember(at(0, 1)).await.unwrap();
+        assert_eq!(Witness::open(Some(path)).unwrap().seen(), Some(at(0, 1)));
     }
 
     /// R48, R64: a disk that does not answer holds up this write and the next, and nothing else of the node.

@@ -114,7 +114,7 @@ async fn core_dumps_are_off() {
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
 }
 
-/// A frame of HTTP/2 (RFC 9113 section 4.1), which ends what its stream sends.
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);

@@ -58,22 +58,7 @@ fn token(issuer: &Ed25519KeyPair, subject: &str, audience: &str, ends: i64) -> S
 }
 
 async fn start(folder: &Path) -> Server {
-    let dir = folder.display();
-    let key = folder.join("root.key");
-    output(&mut command(&["keys", "new", "--out", key.to_str().unwrap()])).await;
-    let config = format!(
-        r#"
-[listen]
-address = "127.0.0.1:0"
-behind_mesh = true
-[tokens]
-issuer = "https://issuer.example"
-audience = "countersign"
-keys_file = "{dir}/keys.pem"
-[[callers]]
-name = "spiffe://example.org/login"
-scopes = ["login"]
-tenants = ["*"]
+    let more = r#"
 [[callers]]
 name = "spiffe://example.org/admin"
 scopes = ["policy.write"]
@@ -83,15 +68,8 @@ name = "settings.internal"
 subject = "system:serviceaccount:a:settings"
 scopes = ["account.read"]
 tenants = ["*"]
-[store.sqlite]
-path = "{dir}/c.db"
-[keys.files]
-1 = "{dir}/root.key"
-"#
-    );
-    let file = folder.join("countersign.toml");
-    std::fs::write(&file, config).unwrap();
-    Server::start(command(&["serve", "--config", file.to_str().unwrap()])).await
+"#;
+    Server::behind_mesh(folder, more).await
 }
 
 /// A call whose headers are sent at once and whose message is sent when told.

@@ -12,27 +12,13 @@ use async_trait::async_trait;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
-use countersign_ports::{EventLog, EventPosition, EventQuery, Look, StoreError, StoredEvent};
+use countersign_ports::{EventLog, EventPosition, EventQuery, Look, Next, Search, StoreError, StoredEvent};
 use sqlx::postgres::PgConnection;
-use std::time::Duration;
 use time::{OffsetDateTime, Time};
 use tokio::time::Instant;
 
 /// How often a reader looks again for a transaction that ended while it looked.
 const LOOKS: u32 = 4;
-
-/// Events of one answer at most.
-const MOST: u32 = 1_000;
-
-/// Events that one statement goes through at most for those of a user, a type or a time: no index leads to these, because each
-/// would be written at every login. Some milliseconds.
-const WINDOW: i64 = 10_000;
-
-/// Windows of one look.
-const WINDOWS: u32 = 20;
-
-/// No further window after this, so that what was found is told before the caller has left.
-const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The first position that must not be shown, and whether that is certain.
 struct Horizon {
@@ -75,7 +61,7 @@ impl EventLog for PostgresStore {
             EventId::least_at(start).uuid(),
             EventId::least_at(end).uuid(),
             &kinds as _,
-            i64::from(limit.min(MOST)),
+            i64::from(limit.min(Search::MOST)),
         );
         let mut checkout = self.pool.checkout_for(tenant).await?;
         let rows = self.pool.within(query.fetch_all(checkout.connection())).await;
@@ -142,27 +128,25 @@ async fn below_horizon(
     // Everything below the horizon had ended before the statements that follow take their own, later snapshots.
     let end = (horizon_now(connection).await? - 1, i64::MAX);
     let mut after = bounds(query.after);
-    let mut wanted = i64::from(query.limit.min(MOST));
+    let mut search = Search::of(query);
     let begun = Instant::now();
     let wants_all = query.user.is_none() && query.kinds.is_empty();
     if wants_all && query.start_time.is_none() && query.end_time.is_none() {
-        return Ok((select(connection, query, (after, end), wanted).await?, None));
+        return Ok((select(connection, query, (after, end), search.wanted()).await?, None));
     }
+    // No index leads to those of a user, a type or a time, because each would be written at every login.
     let mut rows = Vec::new();
-    for _ in 0..WINDOWS {
+    loop {
         let window = window_end(connection, query, (after, end)).await?;
-        let found = select(connection, query, (after, window.unwrap_or(end)), wanted).await?;
-        wanted -= i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let found = select(connection, query, (after, window.unwrap_or(end)), search.wanted()).await?;
+        let next = search.found(found.len(), window, begun.elapsed());
         rows.extend(found);
-        match window {
-            Some(window) if wanted > 0 => after = window,
-            _ => return Ok((rows, None)),
-        }
-        if begun.elapsed() > LONG_ENOUGH {
-            break;
+        match next {
+            Next::Window(window) => after = window,
+            Next::Done => return Ok((rows, None)),
+            Next::Stopped(at) => return Ok((rows, Some(at))),
         }
     }
-    Ok((rows, Some(after)))
 }
 
 /// The last event of the next window; `None` where what is left is no whole one. A window is of events, whatever their time in
@@ -189,7 +173,7 @@ async fn window_end(
         through.1,
         query.start_time.map(|time| month(time_bound(time))),
         query.end_time.map(|time| next_month(time_bound(time))),
-        WINDOW,
+        i64::from(Search::WINDOW),
     );
     Ok(last.fetch_optional(connection).await?.map(|last| (last.transaction_id, last.number)))
 }
@@ -252,7 +236,7 @@ async fn select(
     connection: &mut PgConnection,
     query: &EventQuery,
     (after, through): (Place, Place),
-    limit: i64,
+    limit: u32,
 ) -> Result<Vec<EventRow>, sqlx::Error> {
     let kinds: Vec<&str> = query.kinds.iter().map(|kind| kind.name()).collect();
     sqlx::query_as!(
@@ -282,7 +266,7 @@ async fn select(
         &kinds as _,
         query.start_time.map(time_bound),
         query.end_time.map(time_bound),
-        limit,
+        i64::from(limit),
     )
     .fetch_all(connection)
     .await

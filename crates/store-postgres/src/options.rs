@@ -47,7 +47,7 @@ impl PostgresOptions {
     pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, StoreError> {
         let timeout = self.statement_timeout.as_millis().to_string();
         // What must be durable is checked and never set here: a setting that an operator chose wrongly is told, not
-        // hidden. See `durability`.
+        // hidden. Whether these came through is checked by the first of them. See `durability` for both.
         Ok(parse(&self.url)?.options([
             ("statement_timeout", timeout.as_str()),
             ("lock_timeout", timeout.as_str()),

@@ -27,6 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Pool {
     connect: PgConnectOptions,
     acquire_timeout: Duration,
+    statement_timeout: Duration,
     answer_timeout: Duration,
     permits: Semaphore,
     /// The last one given back is the first one taken: few stay busy and warm. Each with whose rows it shows.
@@ -39,6 +40,7 @@ impl Pool {
         Ok(Self {
             connect: options.connect_options()?,
             acquire_timeout: options.acquire_timeout,
+            statement_timeout: options.statement_timeout,
             answer_timeout: options.answer_timeout,
             permits: Semaphore::new(options.max_connections.max(1) as usize),
             idle: Mutex::default(),
@@ -98,8 +100,15 @@ impl Pool {
         let mut connection = connect(&self.connect, self.acquire_timeout).await?;
         let settings =
             self.within(durability::read(&mut connection)).await.map_err(|error| from_sql(&error))?;
-        settings.check()?;
+        settings.check(self.statement_timeout)?;
         Ok(connection)
+    }
+
+    /// Whether a session still is what it has to be, as one that serves sees it (R61).
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let mut checkout = self.checkout().await?;
+        let settings = self.within(durability::read(checkout.connection())).await;
+        checkout.conclude(settings).map_err(|error| from_sql(&error))?.check(self.statement_timeout)
     }
 
     /// A connection beside the pool for what reads whole tables: no limit on a statement, and plans that may read all.

@@ -78,10 +78,10 @@ impl UserQueries for PostgresStore {
 /// Whether a user is in the groups is looked up user by user (a subquery with a limit is never turned into a join), so
 /// that a page costs what it shows and not what the groups hold.
 macro_rules! select_users {
-    ($from:tt, $to:tt, $query:expr, $($argument:expr),+) => {
+    ($from:tt, $to:tt, $query:expr $(, $argument:expr)*) => {
         sqlx::query_scalar!(
             $from
-            + "u.user_id > $5
+            + "u.is_known AND u.user_id > $5
                 AND 12 * u.is_on::int + 6 * u.must_enroll::int
                     + CASE
                         WHEN cardinality($3::text[]) > 0 AND (
@@ -100,8 +100,8 @@ macro_rules! select_users {
             time_bound($query.at.grace_cutoff),
             // No id is empty, so all are after the empty one.
             $query.after.as_ref().map_or("", UserId::as_str),
-            i64::from($query.limit.min(MOST)),
-            $($argument),+
+            i64::from($query.limit.min(MOST))
+            $(, $argument)*
         )
     };
 }
@@ -113,46 +113,69 @@ async fn list(connection: &mut PgConnection, query: &UserQuery) -> Result<Vec<(S
             "SELECT u.user_id
             FROM team_memberships AS m JOIN users AS u ON u.tenant_id = m.tenant_id AND u.user_id = m.user_id
             WHERE m.tenant_id = $1 AND m.team_id = $7 AND ",
-            " AND ($8::timestamptz IS NULL OR u.locked_until > $8)
+            " AND ($8::timestamptz IS NULL OR u.locked_until > $8 OR (
+                SELECT bool_and(own.disabled_since IS NOT NULL) FROM authenticators AS own
+                WHERE own.tenant_id = $1 AND own.user_id = u.user_id AND own.kind IN ('TOTP', 'SMS')
+            ))
             ORDER BY u.user_id LIMIT $6",
             query,
             team.as_str(),
             locked_at
         )),
-        None => in_tenant(query, locked_at),
+        None => match locked_at {
+            None => in_tenant(query),
+            Some(locked_at) => return locked_in_tenant(connection, query, locked_at).await,
+        },
     };
     statement?.fetch_all(connection).await
 }
 
-/// The first users of each wanted pair of the facts that lead the index, and the first of these together; or, where
-/// only locked users are wanted, those that were not unlocked by a right code since, who have an index of their own.
-fn in_tenant(
-    query: &UserQuery,
-    locked_at: Option<OffsetDateTime>,
-) -> Result<Statement<'_, (String,)>, Error> {
+/// The first users of each wanted pair of the facts that lead the index, and the first of these together.
+fn in_tenant(query: &UserQuery) -> Result<Statement<'_, (String,)>, Error> {
     let pairs: BTreeSet<_> = query.facts.iter().map(|facts| (facts.on, facts.must_enroll)).collect();
     let (on, must_enroll): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    match locked_at {
-        None => planned_anew(select_users!(
-            "SELECT found.user_id
-            FROM unnest($7::boolean[], $8::boolean[]) AS wanted (is_on, must_enroll)
-            CROSS JOIN LATERAL (
-                SELECT u.user_id FROM users AS u
-                WHERE u.tenant_id = $1 AND u.is_on = wanted.is_on AND u.must_enroll = wanted.must_enroll AND ",
-            " ORDER BY u.user_id LIMIT $6
-            ) AS found
-            ORDER BY found.user_id LIMIT $6",
-            query,
-            &on,
-            &must_enroll
-        )),
-        Some(locked_at) => planned_anew(select_users!(
-            "SELECT u.user_id FROM users AS u WHERE u.tenant_id = $1 AND ",
-            " AND u.locked_until > $7 ORDER BY u.user_id LIMIT $6",
-            query,
-            locked_at
-        )),
-    }
+    planned_anew(select_users!(
+        "SELECT found.user_id
+        FROM unnest($7::boolean[], $8::boolean[]) AS wanted (is_on, must_enroll)
+        CROSS JOIN LATERAL (
+            SELECT u.user_id FROM users AS u
+            WHERE u.tenant_id = $1 AND u.is_on = wanted.is_on AND u.must_enroll = wanted.must_enroll AND ",
+        " ORDER BY u.user_id LIMIT $6
+        ) AS found
+        ORDER BY found.user_id LIMIT $6",
+        query,
+        &on,
+        &must_enroll
+    ))
+}
+
+/// Those who were not unlocked by a right code since, and those of whom all that took codes was disabled: few of either, and
+/// each has an index of its own.
+async fn locked_in_tenant(
+    connection: &mut PgConnection,
+    query: &UserQuery,
+    locked_at: OffsetDateTime,
+) -> Result<Vec<(String,)>, Error> {
+    let waiting = planned_anew(select_users!(
+        "SELECT u.user_id FROM users AS u WHERE u.tenant_id = $1 AND ",
+        " AND u.locked_until > $7 ORDER BY u.user_id LIMIT $6",
+        query,
+        locked_at
+    ))?;
+    let disabled = planned_anew(select_users!(
+        "SELECT DISTINCT u.user_id
+        FROM authenticators AS a JOIN users AS u ON u.tenant_id = a.tenant_id AND u.user_id = a.user_id
+        WHERE a.tenant_id = $1 AND a.user_id > $5 AND a.disabled_since IS NOT NULL AND ",
+        " AND (
+            SELECT bool_and(own.disabled_since IS NOT NULL) FROM authenticators AS own
+            WHERE own.tenant_id = $1 AND own.user_id = u.user_id AND own.kind IN ('TOTP', 'SMS')
+        ) ORDER BY u.user_id LIMIT $6",
+        query
+    ))?;
+    let mut users: BTreeSet<(String,)> = BTreeSet::new();
+    users.extend(waiting.fetch_all(&mut *connection).await?);
+    users.extend(disabled.fetch_all(connection).await?);
+    Ok(users.into_iter().take(query.limit.min(MOST) as usize).collect())
 }
 
 pub(crate) type Statement<'q, O> = QueryAs<'q, Postgres, O, PgArguments>;

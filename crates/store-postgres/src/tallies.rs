@@ -5,7 +5,8 @@
 //! the day of the cutoff by the minute, and its minute user by user: few rows, whatever the cutoff is.
 //!
 //! Who is in a group or a team is not tallied: the members of the groups and teams that are asked for are counted
-//! one by one. A user may be in several of them, and is one user.
+//! one by one. A user may be in several of them, and is one user. Whoever is in one was put there by the directory, and so
+//! is known; so is whoever's grace period began.
 
 use crate::convert::{RowId, time_bound};
 use crate::error::from_sql;

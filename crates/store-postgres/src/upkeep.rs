@@ -8,7 +8,6 @@
 //! tables; dropping succeeds for the owner alone, be it the service itself or whoever runs the migrations.
 
 use crate::convert::{time_bound, time_out};
-use crate::durability;
 use crate::error::from_sql;
 use crate::schema::PARTITIONS_AHEAD;
 use crate::store::PostgresStore;
@@ -21,9 +20,7 @@ use sqlx::postgres::PgConnection;
 #[async_trait]
 impl Maintenance for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
-        let mut checkout = self.pool.checkout().await?;
-        let settings = self.pool.within(durability::read(checkout.connection())).await;
-        checkout.conclude(settings).map_err(|error| from_sql(&error))?.check()
+        self.pool.check().await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -2,8 +2,15 @@
 
 mod support;
 
+use countersign_domain::secret::SecretString;
 use countersign_ports::{Maintenance, StoreError};
+use countersign_store_postgres::PostgresOptions;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use std::str::FromStr;
 use support::{Database, run};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 /// The refusal's text, cause included; panics where there is none.
 fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
@@ -22,6 +29,45 @@ async fn asynchronous_commit_is_refused_at_connect() {
         run(&mut database.connect().await, set).await;
         let told = refusal(database.store_with(database.options()).await);
         assert!(told.contains(&format!("synchronous_commit is {weak}")), "{told}");
+    }
+}
+
+/// R61, R63: where something between the node and the server drops the settings of sessions, as a pooler with
+/// `ignore_startup_parameters = options` does, no statement would ever be given up: such a session is refused.
+#[tokio::test]
+async fn a_session_without_its_settings_is_refused() {
+    let database = Database::migrated().await;
+    let server = PgConnectOptions::from_str(database.url().expose()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = server.clone().host("127.0.0.1").port(listener.local_addr().unwrap().port());
+    let url = between.ssl_mode(PgSslMode::Disable).to_url_lossy().to_string();
+    tokio::spawn(drop_settings(listener, (server.get_host().to_owned(), server.get_port())));
+    let options = PostgresOptions { url: SecretString::new(url), ..database.options() };
+    let told = refusal(database.store_with(options).await);
+    assert!(told.contains("statement_timeout is 0 ms and not 60000 ms") && told.contains("pooler"), "{told}");
+}
+
+/// Passes connections on, without the `options` that they begin with.
+async fn drop_settings(listener: TcpListener, server: (String, u16)) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let server = server.clone();
+        tokio::spawn(async move {
+            // Its length, the version of the protocol, and names and values, each with a zero behind it.
+            let length = client.read_u32().await? as usize;
+            let mut startup = vec![0; length - 4];
+            client.read_exact(&mut startup).await?;
+            let (version, settings) = startup.split_at(4);
+            let words: Vec<_> = settings.split(|byte| *byte == 0).collect();
+            let mut kept = version.to_vec();
+            for pair in words.chunks_exact(2).filter(|pair| !pair[0].is_empty() && pair[0] != b"options") {
+                kept.extend([pair[0], b"\0", pair[1], b"\0"].concat());
+            }
+            kept.push(0);
+            let mut server = TcpStream::connect(server).await?;
+            server.write_u32(u32::try_from(kept.len() + 4).map_err(std::io::Error::other)?).await?;
+            server.write_all(&kept).await?;
+            copy_bidirectional(&mut client, &mut server).await
+        });
     }
 }
 
@@ -115,9 +161,7 @@ async fn a_newer_schema_is_accepted() {
 async fn an_unreachable_server_is_unavailable() {
     let database = Database::migrated().await;
     let mut options = database.options();
-    options.url = countersign_domain::secret::SecretString::new(
-        "postgres://someone:canary@127.0.0.1:1/nothing".to_owned(),
-    );
+    options.url = SecretString::new("postgres://someone:canary@127.0.0.1:1/nothing".to_owned());
     let result = database.store_with(options).await;
     assert!(!format!("{result:?}").contains("canary"));
     assert!(!refusal(result).contains("canary"));

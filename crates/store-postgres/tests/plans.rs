@@ -39,6 +39,13 @@ const POPULATE: &str = "
     INSERT INTO user_groups (tenant_id, user_id, group_name) SELECT tenant_id, user_id, 'all' FROM users;
     INSERT INTO user_groups (tenant_id, user_id, group_name)
     SELECT tenant_id, user_id, 'pilot' FROM users WHERE right(user_id, 1) = '5';
+    INSERT INTO authenticators (
+        tenant_id, user_id, authenticator_id, display_name, display_name_key, named, create_time, consecutive_failures,
+        disabled_since, kind, totp_sealed_key, totp_algorithm, totp_digits, totp_period, totp_last_step
+    )
+    SELECT tenant_id, user_id, gen_random_uuid(), 'app', 'app', true, '2026-01-01', 0,
+        CASE WHEN right(user_id, 3) = '009' THEN timestamptz '2026-01-14' END, 'TOTP', '\\x01', 'SHA1', 6, 30, 0
+    FROM users WHERE right(user_id, 1) = '9';
     RESET session_replication_role;
     -- No trigger has counted them.
     SELECT user_tallies_recount();
@@ -133,6 +140,8 @@ async fn pages_and_counts_of_many_users_are_short() {
 
         let page = format!("'acme', {ALL}, '{{}}', {AT}, 'user-050000', 10, '2026-01-15'");
         check(connection, "locked_until > $7", &page, &["users_by_lock"], 100).await;
+        let page = format!("'acme', {ALL}, '{{}}', {AT}, 'user-050000', 10");
+        check(connection, "SELECT DISTINCT u.user_id", &page, &["authenticators_disabled"], 200).await;
     }
     // Counts of the tenant read no user but those whose grace period began in the cutoff's minute. Sequential scans are
     // off from here on, as in the store's sessions: tallies fit one page here, which nobody would look up by a key.

@@ -13,19 +13,8 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{EventId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_ports::document::Named;
-use countersign_ports::{EventLog, EventPosition, EventQuery, Look, StoreError, StoredEvent};
-use std::time::Duration;
+use countersign_ports::{EventLog, EventPosition, EventQuery, Look, Next, Search, StoreError, StoredEvent};
 use tokio::time::Instant;
-
-/// Events that one statement goes through at most for those of a type or a time: no index leads to these, because each would be
-/// written at every login. Some milliseconds. A statement cannot be called off: it ends on its connection, whoever has left.
-const WINDOW: i64 = 10_000;
-
-/// Windows of one look.
-const WINDOWS: u32 = 20;
-
-/// No further window after this, so that what was found is told before the caller has left.
-const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// A position as the table has it.
 type Place = (i64, i64);
@@ -64,25 +53,25 @@ impl EventLog for SqliteStore {
             None => BEGINNING,
         };
         let begun = Instant::now();
-        // An index leads to those of a user.
+        let mut search = Search::of(query);
+        // An index leads to those of a user; none to those of a type or a time, because each would be written at every login.
         if query.kinds.is_empty() && query.start_time.is_none() && query.end_time.is_none() {
-            return Ok(select(&mut connection, query, (after, END), query.limit).await?.into());
+            return Ok(select(&mut connection, query, (after, END), search.wanted()).await?.into());
         }
-        let (mut events, mut wanted) = (Vec::new(), query.limit);
-        for _ in 0..WINDOWS {
+        let mut events = Vec::new();
+        // A statement cannot be called off: it ends on its connection, whoever has left. So each goes through a window.
+        let (transaction, number) = loop {
             let window = window_end(&mut connection, query, after).await?;
-            let found = select(&mut connection, query, (after, window.unwrap_or(END)), wanted).await?;
-            wanted = wanted.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            let found =
+                select(&mut connection, query, (after, window.unwrap_or(END)), search.wanted()).await?;
+            let next = search.found(found.len(), window, begun.elapsed());
             events.extend(found);
-            match window {
-                Some(window) if wanted > 0 => after = window,
-                _ => return Ok(events.into()),
+            match next {
+                Next::Window(window) => after = window,
+                Next::Done => return Ok(events.into()),
+                Next::Stopped(at) => break at,
             }
-            if begun.elapsed() > LONG_ENOUGH {
-                break;
-            }
-        }
-        let (transaction, number) = after;
+        };
         let stopped_at = position(Row::new("events of tenant", &query.tenant), transaction, number)?;
         Ok(Look { events, stopped_at: Some(stopped_at) })
     }
@@ -153,7 +142,7 @@ async fn window_end(
     query: &EventQuery,
     after: Place,
 ) -> Result<Option<Place>, StoreError> {
-    const BEFORE_IT: i64 = WINDOW - 1;
+    const BEFORE_IT: u32 = Search::WINDOW - 1;
     let tenant = query.tenant.as_str();
     if let Some(user) = query.user.as_ref().map(UserId::as_str) {
         let last = sqlx::query!(

@@ -13,16 +13,17 @@ use countersign_domain::ids::{ResetRequestId, TeamId, TenantId, UserId};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::ResetRequest;
 use countersign_ports::{ResetRequestQuery, StoreError, UserQueries, UserQuery};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// One statement with one of several beginnings: users follow the key of their own table, of an index of those who are
-/// locked, or of a team. The wanted
+/// locked or have something disabled, or of a team. The wanted
 /// facts (`?2`) are a set of bits, the groups (`?3`) a JSON array.
 macro_rules! select_users {
     ($from:tt, $($argument:expr),+) => {
         sqlx::query_scalar!(
             $from
-            + r#"u.tenant_id = ?1 AND u.user_id > ?5
+            + r#"u.tenant_id = ?1 AND u.user_id > ?5 AND u.is_known
                 AND (?2 >> (
                     12 * u.is_on + 6 * u.must_enroll
                     + CASE
@@ -35,7 +36,10 @@ macro_rules! select_users {
                     END
                     + CASE WHEN u.grace_started IS NULL THEN 0 WHEN u.grace_started > ?4 THEN 1 ELSE 2 END
                 )) & 1
-                AND (?6 IS NULL OR u.locked_until > ?6)
+                AND (?6 IS NULL OR u.locked_until > ?6 OR (
+                    SELECT min(own.disabled_since IS NOT NULL) FROM authenticators AS own
+                    WHERE own.tenant_id = ?1 AND own.user_id = u.user_id AND own.kind IN ('TOTP', 'SMS')
+                ))
             ORDER BY 1 LIMIT ?7"#,
             $($argument),+
         )
@@ -67,7 +71,23 @@ impl UserQueries for SqliteStore {
                     locked_at,
                     limit
                 );
-                connection.all(users).await
+                let mut found: BTreeSet<String> = connection.all(users).await?.into_iter().collect();
+                // A cross join is made in its order: from what is disabled to whose it is.
+                let users = select_users!(
+                    r#"SELECT DISTINCT a.user_id AS "user_id!: String"
+                    FROM authenticators AS a INDEXED BY authenticators_disabled CROSS JOIN users AS u
+                    WHERE a.tenant_id = ?1 AND a.user_id > ?5 AND a.disabled_since IS NOT NULL
+                        AND u.user_id = a.user_id AND "#,
+                    tenant,
+                    facts,
+                    groups,
+                    cutoff,
+                    after,
+                    locked_at,
+                    limit
+                );
+                found.extend(connection.all(users).await?);
+                Ok(found.into_iter().take(limit as usize).collect())
             }
             None => {
                 let users = select_users!(

@@ -4,7 +4,7 @@
 //! the day of the cutoff by the minute, and its minute by the microsecond: few rows, whatever the cutoff is.
 //!
 //! Who is in a group or a team is not tallied: the members of those that are asked for are counted one by one. A user
-//! may be in several of them, and is one user.
+//! may be in several of them, and is one user. Whoever is in one was put there by the directory, and so is known.
 
 use crate::arrays::json;
 use crate::reader::PooledReader;

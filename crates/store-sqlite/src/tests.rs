@@ -5,6 +5,7 @@ mod batches;
 mod conformance;
 mod durability;
 mod files;
+mod known;
 mod looks;
 mod outbox;
 mod plans;

@@ -1,7 +1,8 @@
 """A client of Countersign in plain Python: what a calling service needs, and no more.
 
 What lives here: stubs made from the contract at run time, one method per call, and errors told by the reason in
-their ErrorInfo. What to do with the answers is the caller's business.
+their ErrorInfo. What to do with the answers is the caller's business, and so is asking again: every method that changes
+something takes a `request_id`, and a call that is repeated with the same one and the same fields is one change.
 """
 
 import importlib
@@ -68,7 +69,8 @@ FIELDS_TOLD = 8
 class Refusal(Exception):
     """An error of the service: its status, the reason to decide by, and what belongs to it.
 
-    Its text names the fields that are wrong. Nothing of it is a value that was sent.
+    `retry_after` says when to ask again at the earliest (a `timedelta`, or None), and `incident_id` is the id under which
+    the service's log tells more. Its text names the fields that are wrong. Nothing of it is a value that was sent.
     """
 
     def __init__(self, error):
@@ -76,16 +78,24 @@ class Refusal(Exception):
         self.reason = ""
         self.metadata = {}
         self.violations = []
+        self.retry_after = None
+        self.incident_id = ""
         rich = rpc_status.from_call(error)
         for detail in rich.details if rich else ():
             info, wrong = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+            retry, incident = error_details_pb2.RetryInfo(), error_details_pb2.RequestInfo()
             if detail.Unpack(info) and info.domain == "countersign":
                 self.reason = info.reason
                 self.metadata = dict(info.metadata)
             elif detail.Unpack(wrong):
                 self.violations = [(one.field, one.description) for one in wrong.field_violations]
+            elif detail.Unpack(retry) and retry.HasField("retry_delay"):
+                self.retry_after = retry.retry_delay.ToTimedelta()
+            elif detail.Unpack(incident):
+                self.incident_id = incident.request_id
         fields = "".join(f"; {field}: {problem}" for field, problem in self.violations[:FIELDS_TOLD])
-        super().__init__(f"{self.status} {self.reason or error.details()}{fields}")
+        asked = f"; incident {self.incident_id}" if self.incident_id else ""
+        super().__init__(f"{self.status} {self.reason or error.details()}{asked}{fields}")
 
 
 def certificates(authority, certificate, key):
@@ -112,7 +122,7 @@ class Countersign:
     def user(self, tenant_id, user_id, passed_at):
         return User(self, tenant_id, user_id, passed_at)
 
-    def name_relying_party(self, tenant_id, relying_party_id, origins):
+    def name_relying_party(self, tenant_id, relying_party_id, origins, request_id=None):
         """Says which pages may ask for the tenant's security keys; an operator's business, once."""
         security_key = policy_types.SecurityKeyPolicy(
             requires_other_type=True, relying_party_id=relying_party_id, origins=origins
@@ -121,12 +131,20 @@ class Countersign:
             tenant_id=tenant_id,
             policy=policy_types.Policy(security_key=security_key),
             actor=types.Actor(operator="olga"),
-            request_id=str(uuid.uuid4()),
+            request_id=request_id,
         )
         return call(self.policy.UpdatePolicy, request)
 
 
+def new_request_id():
+    """An id for one change: for whoever may have to ask again, by the same id."""
+    return str(uuid.uuid4())
+
+
 def call(method, request):
+    """One try. A change that has no `request_id` is given one, which is gone with the call."""
+    if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
+        request.request_id = new_request_id()
     try:
         return method(request, timeout=TIMEOUT_SECONDS)
     except grpc.RpcError as error:
@@ -166,34 +184,32 @@ class User:
 
     def own(self, method, request, **fields):
         """One of the user's own calls. A `request_id` makes it safe to repeat where the answer got lost."""
-        message = request(**self.ids, actor=self.actor(), **fields)
-        if "request_id" in request.DESCRIPTOR.fields_by_name:
-            message.request_id = str(uuid.uuid4())
-        return call(method, message)
+        return call(method, request(**self.ids, actor=self.actor(), **fields))
 
     def status(self):
         return self.own(self.service.account.GetStatus, account.GetStatusRequest).status
 
-    def login(self, answer=None, **passed):
+    def login(self, answer=None, request_id=None, **passed):
         """Asks for a verdict; the password passed, or what `passed` says."""
         request = login.CheckLoginRequest(
-            **self.ids, purpose=value("LOGIN_PURPOSE_LOGIN"), first_factor=self.first_factor(**passed)
+            **self.ids,
+            purpose=value("LOGIN_PURPOSE_LOGIN"),
+            first_factor=self.first_factor(**passed),
+            request_id=request_id,
         )
         if answer is not None:
             request.answer.code = answer
-        request.request_id = str(uuid.uuid4())
         return call(self.service.login.CheckLogin, request).decision
 
-    def answer(self, challenge, code):
-        return self.answer_by(challenge, types.Proof(code=code))
+    def answer(self, challenge, code, request_id=None):
+        return self.answer_by(challenge, types.Proof(code=code), request_id)
 
-    def answer_with_key(self, challenge, credential):
+    def answer_with_key(self, challenge, credential, request_id=None):
         """With the JSON of what `navigator.credentials.get()` gave for the method's options."""
-        return self.answer_by(challenge, types.Proof(webauthn_credential_json=credential))
+        return self.answer_by(challenge, types.Proof(webauthn_credential_json=credential), request_id)
 
-    def answer_by(self, challenge, answer):
-        request = login.AnswerChallengeRequest(challenge=challenge, answer=answer)
-        request.request_id = str(uuid.uuid4())
+    def answer_by(self, challenge, answer, request_id=None):
+        request = login.AnswerChallengeRequest(challenge=challenge, answer=answer, request_id=request_id)
         return call(self.service.login.AnswerChallenge, request).decision
 
     def begin_totp(self, **fields):
@@ -214,14 +230,13 @@ class User:
         fields |= {"enrollment_id": enrollment_id, "proof": proof}
         return self.own(self.service.account.ConfirmEnrollment, account.ConfirmEnrollmentRequest, **fields)
 
-    def rename(self, authenticator_id, display_name):
-        fields = {"authenticator_id": authenticator_id, "display_name": display_name}
+    def rename(self, authenticator_id, display_name, **fields):
+        fields |= {"authenticator_id": authenticator_id, "display_name": display_name}
         return self.own(self.service.account.RenameAuthenticator, account.RenameAuthenticatorRequest, **fields)
 
-    def new_recovery_codes(self, code):
-        return self.own(
-            self.service.account.GenerateRecoveryCodes, account.GenerateRecoveryCodesRequest, **proof(code)
-        )
+    def new_recovery_codes(self, code, **fields):
+        fields |= proof(code)
+        return self.own(self.service.account.GenerateRecoveryCodes, account.GenerateRecoveryCodesRequest, **fields)
 
     def disable(self, code, **fields):
         fields |= proof(code)

@@ -20,7 +20,7 @@ import pyotp
 import zxingcpp
 from PIL import Image
 
-from countersign_client import Countersign, Refusal, bits, short
+from countersign_client import Countersign, Refusal, bits, new_request_id, short
 
 
 class Surprise(Exception):
@@ -143,12 +143,12 @@ def enrol(user):
     verdict("a login is not asked yet", user.login(answer=app.code()), "allowed")
 
     title("Confirming it")
-    confirming = ""
+    confirming = once = ""
 
     def confirm(code):
-        nonlocal confirming
-        confirming = code
-        return user.confirm(enrollment, code)
+        nonlocal confirming, once
+        confirming, once = code, new_request_id()
+        return user.confirm(enrollment, code, request_id=once)
 
     refused("a wrong code", "PROOF_INCORRECT", lambda: confirm(app.wrong()))
     for code in MALFORMED:
@@ -167,6 +167,8 @@ def enrol(user):
         f"the same as {done.recovery_codes.text_file_name}, one a line",
         done.recovery_codes.text_file.splitlines() == codes,
     )
+    repeated = user.confirm(enrollment, confirming, request_id=once)
+    check("asked again by the same id, as after a lost answer: the same codes", repeated == done)
 
     title("After that")
     status = user.status()

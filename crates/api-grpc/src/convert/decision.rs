@@ -110,6 +110,7 @@ fn method(method: &Method) -> v1::ChallengeMethod {
         display_name: own.map(|own| own.display_name.clone()).unwrap_or_default(),
         obfuscated_phone_number: number.to_owned(),
         webauthn_request_options_json: options.to_owned(),
+        unnamed: own.is_some_and(|own| own.unnamed),
     }
 }
 

@@ -37,6 +37,12 @@ pub(crate) struct Bounds {
     pub(crate) of_one: usize,
 }
 
+/// What stands for a waiting call.
+trait Waiter {
+    /// Whether nobody waits any more: the caller left, or gave up.
+    fn is_gone(&self) -> bool;
+}
+
 /// Who is at work and who waits. `T` stands for a waiting call.
 #[derive(Debug)]
 struct Turns<T> {
@@ -74,7 +80,7 @@ enum Arrival {
     TurnedAway,
 }
 
-impl<T> Turns<T> {
+impl<T: Waiter> Turns<T> {
     fn new(bounds: Bounds) -> Self {
         let (parties, next) = (HashMap::new(), BTreeSet::new());
         Self { bounds, at_work: 0, parties, next, turn: 0, latest: None, other: None }
@@ -89,7 +95,16 @@ impl<T> Turns<T> {
             None => self.parties.entry(party.clone()).or_default(),
         };
         if calls.at_work + calls.waiting.len() >= self.bounds.of_one {
-            return Arrival::TurnedAway;
+            // Who gave up takes nobody's room. All wait equally long at most: who is gone behind others is soon the first.
+            while calls.waiting.front().is_some_and(Waiter::is_gone) {
+                calls.waiting.pop_front();
+            }
+            if calls.waiting.is_empty() {
+                self.next.remove(&(calls.at_work, calls.since, party.clone()));
+            }
+            if calls.at_work + calls.waiting.len() >= self.bounds.of_one {
+                return Arrival::TurnedAway;
+            }
         }
         if has_room && calls.at_work < share && calls.waiting.is_empty() {
             calls.at_work += 1;
@@ -163,6 +178,12 @@ impl<T> Turns<T> {
 }
 
 type Waiting = oneshot::Sender<Place>;
+
+impl Waiter for Waiting {
+    fn is_gone(&self) -> bool {
+        self.is_closed()
+    }
+}
 
 /// The places of a service. Clones share them.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
-//! Places that no one caller, user or tenant can fill: each may have no more than are free beside it, and no more than a bound. Alone it has half
-//! of them, and whoever comes next finds as many as there are left to halve (R66). Whoever finds none does not wait; those who
-//! wait for their turn have `fair`.
+//! Places that no one caller, user or tenant can fill: each may have no more than are free beside it, and no more than a
+//! bound. Alone it has half of them, and whoever comes next finds as many as there are left to halve (R66). Whoever finds none
+//! does not wait; those who wait for their turn have `fair`.
 
 use countersign_domain::ids::CallerId;
 use std::collections::HashMap;

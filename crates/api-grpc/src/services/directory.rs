@@ -156,8 +156,8 @@ impl DirectoryService for DirectoryHandlers {
 }
 
 /// Refuses a request of too many users before it is decoded: an empty one takes two bytes to send and a hundred to keep.
-pub(crate) fn bound(path: &str, body: &[u8]) -> Result<(), Failure> {
-    if path == BATCH_PUT_USERS && peek::has_more(body, USERS, MAX_USERS) {
+pub(crate) fn bound(path: &str, message: &[u8]) -> Result<(), Failure> {
+    if path == BATCH_PUT_USERS && peek::has_more(message, USERS, MAX_USERS) {
         return Err(Failure::field("users", HOW_MANY));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::{LATER, SOON, internal};
 use crate::caller::CallerContext;
 use crate::convert::time::timestamp;
-use crate::failure::Failure;
+use crate::failure::{Failure, Quota};
 use crate::options::WEAKEN_SCOPE;
 use countersign_api::v1::ErrorReason as R;
 use countersign_application::{AppError, StoreError, error_chain};
@@ -24,10 +24,17 @@ pub(crate) fn app_error(error: &AppError, caller: &CallerContext) -> Failure {
         }
         AppError::Overloaded => {
             tracing::warn!("too many calls wait for one user");
-            Failure::new(R::Overloaded, "too many calls wait for this user").retry_after(LATER)
+            Failure::new(R::Overloaded, "too many calls wait for this user")
+                .retry_after(LATER)
+                .quota(Quota::User)
         }
         AppError::DeliveryUnavailable => {
             Failure::new(R::DeliveryUnavailable, "the text message was not delivered").retry_after(LATER)
+        }
+        // Not to be asked again: this request has no message any more.
+        AppError::MessageVoid => {
+            let message = "the text message was not delivered, and its code cannot be used any more";
+            Failure::new(R::DeliveryUnavailable, message)
         }
         AppError::Store(cause) => store(cause, caller),
         AppError::ClockUntrusted => {

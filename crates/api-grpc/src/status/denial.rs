@@ -1,9 +1,9 @@
 //! From a denial to what the caller is told.
 
 use crate::convert::enums;
-use crate::failure::Failure;
+use crate::failure::{Failure, Quota};
 use countersign_api::v1::{Action, ErrorReason as R};
-use countersign_domain::denial::Denial;
+use countersign_domain::denial::{Denial, MissingProof};
 use countersign_domain::policy::{AuthenticatorType, FirstFactorMethod, ProofKind};
 
 /// What a denial cannot know: where in the request the things stand that it speaks of.
@@ -13,21 +13,18 @@ pub(crate) struct Site {
     pub(crate) action: Option<Action>,
     /// The message that holds the first factor.
     pub(crate) first_factor: &'static str,
-    /// The field of the code.
-    pub(crate) code: &'static str,
 }
 
 impl Site {
     /// A login.
-    pub(crate) const LOGIN: Self = Self { action: None, first_factor: "first_factor", code: "answer.code" };
+    pub(crate) const LOGIN: Self = Self { action: None, first_factor: "first_factor" };
 
-    /// Reading one's own.
-    pub(crate) const OWN: Self =
-        Self { action: None, first_factor: "actor.first_factor", code: "proof.code" };
+    /// What is no action: reading, asking for a reset.
+    pub(crate) const OWN: Self = Self { action: None, first_factor: "actor.first_factor" };
 
-    /// Something that users do to their own.
-    pub(crate) const fn own(action: Action) -> Self {
-        Self { action: Some(action), first_factor: "actor.first_factor", code: "proof.code" }
+    /// Something that users do to their own, or to others.
+    pub(crate) const fn of(action: Action) -> Self {
+        Self { action: Some(action), ..Self::OWN }
     }
 
     /// The action without its prefix, as metadata name it.
@@ -37,7 +34,7 @@ impl Site {
 }
 
 /// The reason of the contract for a denial. Statuses list it under `blocked_reasons`.
-pub(crate) const fn reason(denial: &Denial) -> R {
+pub(crate) fn reason(denial: &Denial) -> R {
     match denial {
         Denial::FieldInvalid { .. } => R::FieldInvalid,
         Denial::FirstFactorTimeInvalid => R::FirstFactorTimeInvalid,
@@ -52,6 +49,7 @@ pub(crate) const fn reason(denial: &Denial) -> R {
         Denial::ActorNotTeamManager => R::ActorNotTeamManager,
         Denial::ActorTwoFactorMissing => R::ActorTwoFactorMissing,
         Denial::SecondApproverRequired => R::SecondApproverRequired,
+        Denial::SecondApproverUnfit { why } => reason(why),
         Denial::ActionNotAllowed { .. } => R::ActionNotAllowed,
         Denial::TwoFactorMandatory => R::TwoFactorMandatory,
         Denial::TwoFactorNotEnabled => R::TwoFactorNotEnabled,
@@ -73,7 +71,11 @@ pub(crate) const fn reason(denial: &Denial) -> R {
 
 /// The failure that a caller is told of.
 pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
-    let plain = Failure::new(reason(denial), denial.to_string());
+    detailed(Failure::new(reason(denial), denial.to_string()), denial, site)
+}
+
+/// Adds to the plain failure what the contract promises with its reason.
+fn detailed(plain: Failure, denial: &Denial, site: Site) -> Failure {
     let about_action = |failure: Failure| match site.action_name() {
         Some(action) => failure.with("action", action),
         None => failure,
@@ -105,6 +107,7 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
         }
         Denial::ActorNotTeamManager | Denial::ActorTwoFactorMissing => about_action(plain),
         Denial::SecondApproverRequired => about_action(plain.unmet("second_approver")),
+        Denial::SecondApproverUnfit { why } => detailed(plain.with("party", "second_approver"), why, site),
         Denial::ActionNotAllowed { policy_field } => about_action(plain).with("policy_field", *policy_field),
         Denial::TwoFactorMandatory => {
             plain.unmet("requirement.mode").with("policy_field", "requirement.mode")
@@ -120,9 +123,7 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
         }
         Denial::ResourceNotFound { what } => plain.missing_resource(&what.replace(' ', "_")),
         Denial::DisplayNameExists => plain.about_field("display_name"),
-        Denial::SendTooSoon { retry_after } => {
-            plain.quota("text messages", "too many are asked for").retry_after(*retry_after)
-        }
+        Denial::SendTooSoon { retry_after } => plain.quota(Quota::TextMessages).retry_after(*retry_after),
         Denial::TwoFactorNotEnabled
         | Denial::LastAuthenticator
         | Denial::EnrollmentExpired
@@ -136,15 +137,14 @@ pub(crate) fn denial(denial: &Denial, site: Site) -> Failure {
     }
 }
 
-fn proof_required(failure: Failure, missing: &[ProofKind], site: Site) -> Failure {
-    let code = site.code.strip_suffix(".code").unwrap_or(site.code);
-    let subject = |kind: &ProofKind| match kind {
-        ProofKind::FirstFactor => site.first_factor,
-        ProofKind::SecondFactor => code,
+fn proof_required(failure: Failure, missing: &[MissingProof], site: Site) -> Failure {
+    let told = |proof: &MissingProof| match proof {
+        MissingProof::FirstFactor => (proof_name(ProofKind::FirstFactor), site.first_factor),
+        MissingProof::SecondFactor { field } => (proof_name(ProofKind::SecondFactor), *field),
     };
-    let names: Vec<_> = missing.iter().map(|kind| proof_name(*kind)).collect();
+    let (names, subjects): (Vec<_>, Vec<_>) = missing.iter().map(told).unzip();
     let failure = failure.with("required_proofs", names.join(","));
-    missing.iter().fold(failure, |failure, kind| failure.unmet(subject(kind)))
+    subjects.into_iter().fold(failure, Failure::unmet)
 }
 
 /// The name of an enum's value as metadata show it, without the prefix that the contract's style wants.

@@ -11,8 +11,12 @@ use countersign_testkit::{LoggedErrors, fixtures};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::{Code, Status};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 const THERE: &str = "self-service-code";
 const STRANGER: &str = "spiffe://test/stranger";
@@ -212,6 +216,28 @@ async fn too_many_users_hide_no_denial() {
     assert_eq!(world.events(THERE, &[EventType::CallerDenied]).await.len(), 1);
 }
 
+/// R42: nor does a message behind the first one.
+#[tokio::test]
+async fn a_second_message_hides_no_denial() {
+    let elsewhere = Tenants::Only([fixtures::tenant("elsewhere")].into());
+    let world = World::with(options(callers([(ELSEWHERE, vec![("login", elsewhere)])])));
+    world.tenant(Preset::SelfServiceCode).await;
+    let denied = [(STRANGER, "CALLER_CREDENTIALS_INVALID"), (ELSEWHERE, "CALLER_TENANT_DENIED")];
+    for (caller, expected) in denied {
+        let raw = Raw(world.connect(Some(&[caller])).await.channel);
+        let path = "/countersign.v1.LoginService/CheckLogin";
+        let (message, _) = about(path, THERE, "ann");
+        let status = raw.call_with_each(path, vec![message, Vec::new()]).await.unwrap_err();
+        assert_eq!(reason(&status), expected);
+        world.app.drained().await;
+    }
+    let told = world.events(THERE, &[EventType::CallerDenied]).await;
+    assert_eq!(
+        told.iter().map(|record| record.caller.as_str()).collect::<Vec<_>>(),
+        denied.map(|(caller, _)| caller)
+    );
+}
+
 /// Takes every token for a name.
 #[derive(Debug)]
 struct Credulous;
@@ -252,6 +278,54 @@ async fn strangers_and_names_of_no_tenant_hide_no_denial() {
         world.app.tell_denials(false).await;
         assert_eq!(errors.count(), 1);
     }
+}
+
+/// Counts lines of the log.
+struct Lines(Arc<AtomicU64>);
+
+impl<S: tracing::Subscriber> Layer<S> for Lines {
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// R42, R47: whoever shows no name, or a bad one, fills no log, however often it calls: it has 20 denials with lines of their own a
+/// second, of two lines each at most. It is denied as before, and in the midst of it callers with a name are heard, also those
+/// who come from where the storm comes from.
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_nobody_fills_no_log() {
+    let callers = callers([(STRANGER, vec![("login", Tenants::All)])]);
+    let world = World::with(Options { tokens: Some(Arc::new(Judge)), ..options(callers) });
+    world.tenant(Preset::SelfServiceCode).await;
+    let (nobody, somebody) = (world.connect(None).await, world.client().await);
+    let (nobody, somebody) = (Raw(nobody.channel), Raw(somebody.channel));
+    let path = "/countersign.v1.LoginService/CheckLogin";
+    let (message, _) = about(path, "gone", "ann");
+    let told = async |raw: &Raw, token: Option<&str>| {
+        reason(&raw.call_showing(path, message.clone(), token).await.unwrap_err())
+    };
+
+    // Each of their lines once, before they are counted: one that another test's thread writes first is off for all.
+    for token in [None, Some("Bearer forged")] {
+        told(&nobody, token).await;
+    }
+    let lines = Arc::default();
+    let counting = tracing_subscriber::registry().with(LevelFilter::INFO).with(Lines(Arc::clone(&lines)));
+    let _counting = tracing::subscriber::set_default(counting);
+    let (start, storm) = (Instant::now(), 1_000);
+    for _ in 0..storm {
+        assert_eq!(told(&nobody, None).await, "CALLER_CREDENTIALS_MISSING");
+        assert_eq!(told(&nobody, Some("Bearer forged")).await, "CALLER_CREDENTIALS_INVALID");
+    }
+    let seconds = start.elapsed().as_secs() + 1;
+    let denied = 20 + 20 * seconds;
+    let (found, most) = (lines.load(Ordering::Relaxed), 2 * denied + seconds / 60 + 1);
+    // At least those that tell of each by itself, and that there are more.
+    assert!((21..=most).contains(&found), "{found} lines in {seconds} seconds");
+    assert_eq!(world.service.denied(), 2 * storm + 2);
+
+    assert_ne!(told(&somebody, None).await, "CALLER_CREDENTIALS_MISSING");
+    assert_ne!(told(&nobody, Some("Bearer strange")).await, "CALLER_CREDENTIALS_INVALID");
 }
 
 /// R37, R42: a policy that asks less of users, without the scope for it, is a denial of the tenant's record too.

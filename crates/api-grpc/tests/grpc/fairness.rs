@@ -1,6 +1,6 @@
 //! Turns, shares and rates: one tenant's or caller's storm and the others (R66).
 
-use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, callers, code, limited, reason};
+use crate::support::{Client, EVERYTHING, Fault, Person, Raw, World, answer, callers, code, limited, reason};
 use async_trait::async_trait;
 use countersign_api::v1;
 use countersign_api::v1::directory_service_client::DirectoryServiceClient;
@@ -8,6 +8,8 @@ use countersign_api_grpc::{Options, Rate};
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
 use countersign_ports::{SmsError, SmsSender, TextMessage};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -331,6 +333,59 @@ async fn one_user_leaves_text_messages_to_others() {
         answers.iter().filter(|(user, reason)| *user == wanted && reason == "OVERLOADED").count()
     };
     assert_eq!((turned_away("ann"), turned_away("bob")), (3, 0), "{answers:?}");
+}
+
+/// Takes every message, and shows the code of the last one.
+#[derive(Default)]
+struct Telephone(Mutex<String>);
+
+#[async_trait]
+impl SmsSender for Telephone {
+    async fn send(&self, message: &TextMessage) -> Result<(), SmsError> {
+        *self.0.lock().unwrap() = message.text.expose().chars().filter(char::is_ascii_digit).collect();
+        Ok(())
+    }
+}
+
+/// What the first of these calls to be answered had too much of. No other one is answered: they stay under way.
+async fn turned_away<T>(
+    calls: &mut FuturesUnordered<impl Future<Output = Result<T, Status>>>,
+) -> Option<String> {
+    let status = calls.next().await.unwrap().err().unwrap();
+    assert_eq!(reason(&status), "OVERLOADED");
+    Some(status.get_details_quota_failure()?.violations[0].subject.clone())
+}
+
+/// R49, R66: a call with a challenge is about the challenge's user: their messages on the way and their calls are bounded.
+#[tokio::test(start_paused = true)]
+async fn calls_with_a_challenge_count_for_its_user() {
+    let telephone = Arc::new(Telephone::default());
+    let world = World::with_gateway_and(telephone.clone(), limited(callers([]), |_| ()));
+    world.tenant(Preset::SelfServicePassword).await;
+    let client = world.client().await;
+    let ann = Person::new(Preset::SelfServicePassword.id(), "ann");
+    let begun = client.account.clone().begin_sms_enrollment(begin_sms(&world, &ann, 0)).await.unwrap();
+    let shown = telephone.0.lock().unwrap().clone();
+    let confirm = ann.confirm(&world, &begun.into_inner().enrollment_id, code(shown));
+    client.account.clone().confirm_enrollment(confirm).await.unwrap();
+    let challenge = ann.challenge(&world, &client).await;
+
+    // From here on nothing is committed, so that no call is answered that has its places.
+    world.fail_commits(Fault::Wait(Arc::new(Semaphore::new(0))));
+    let send = || {
+        let (mut login, challenge) = (client.login.clone(), challenge.clone());
+        let request = v1::SendChallengeCodeRequest { challenge, ..v1::SendChallengeCodeRequest::default() };
+        async move { login.send_challenge_code(request).await }
+    };
+    let mut sends: FuturesUnordered<_> = (0..3).map(|_| send()).collect();
+    assert_eq!(turned_away(&mut sends).await.as_deref(), Some("text messages"));
+    let answer = || {
+        let (mut login, request) = (client.login.clone(), answer(&challenge, code("000000")));
+        async move { login.answer_challenge(request).await }
+    };
+    // Two of sixteen places are taken.
+    let mut answers: FuturesUnordered<_> = (0..15).map(|_| answer()).collect();
+    assert_eq!(turned_away(&mut answers).await.as_deref(), Some("user"));
 }
 
 /// R66: calls that wait for a gateway of text messages fill a part of the places only: logins that need none go through, of

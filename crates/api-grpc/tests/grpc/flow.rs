@@ -1,12 +1,16 @@
 //! The life of a second factor from beginning to end, as one calling service sees it.
 
-use crate::support::{Person, World, answer, code};
+use crate::support::{Person, World, answer, code, reason};
 use countersign_api::v1;
 use countersign_api::v1::directory_service_client::DirectoryServiceClient;
 use countersign_api::v1::login_decision::Verdict;
+use countersign_domain::event::EventType;
 use countersign_domain::otpauth;
-use countersign_domain::policy::Preset;
+use countersign_domain::policy::{Preset, ProofKind, ProofStage};
 use countersign_domain::text::{AccountLabel, Issuer};
+use countersign_testkit::VirtualAuthenticator;
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 fn allowed(verdict: &Verdict) -> &v1::Allowed {
     match verdict {
@@ -169,7 +173,10 @@ async fn a_ticket_enrolls_and_finishes_the_login() {
     world.tenant(Preset::MandatoryManaged).await;
     let client = world.client().await;
     let ann = Person::new("mandatory-managed", "ann");
-    let Verdict::EnrollmentRequired(required) = ann.login(&world, &client, None).await else {
+    let from = v1::ClientContext { ip_address: "203.0.113.9".to_owned(), ..v1::ClientContext::default() };
+    let login = v1::CheckLoginRequest { client: Some(from), ..ann.check(&world, None) };
+    let decision = client.login.clone().check_login(login).await.unwrap().into_inner().decision.unwrap();
+    let Some(Verdict::EnrollmentRequired(required)) = decision.verdict else {
         panic!("the user must enroll");
     };
     assert_eq!(required.allowed_types, [i32::from(v1::AuthenticatorType::Totp)]);
@@ -183,11 +190,15 @@ async fn a_ticket_enrolls_and_finishes_the_login() {
     let confirm = v1::ConfirmEnrollmentRequest {
         authority: Some(v1::confirm_enrollment_request::Authority::EnrollmentTicket(ticket)),
         display_name: "work phone".to_owned(),
+        client: Some(v1::ClientContext { language_code: "de".to_owned(), ..v1::ClientContext::default() }),
         ..ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())))
     };
     let confirmed = client.account.clone().confirm_enrollment(confirm).await.unwrap().into_inner();
     assert_eq!(confirmed.login.unwrap().assurance(), v1::Assurance::Verified);
     assert_eq!(confirmed.authenticator.unwrap().display_name, "work phone");
+    // B50: what is told without an address takes nothing of what the login was told.
+    let enabled = world.events(&ann.tenant, &[EventType::TwoFactorEnabled]).await.pop().unwrap();
+    assert_eq!(enabled.client.ip_address, "203.0.113.9");
 }
 
 /// B31, ruling 6: a preview says what would happen and what it takes, and changes nothing.
@@ -209,6 +220,44 @@ async fn a_preview_changes_nothing() {
     assert_eq!(world.events(&ann.tenant, &[]).await.len(), events);
     let status = client.account.clone().get_status(ann.get_status(&world)).await.unwrap().into_inner();
     assert_eq!(status.status.unwrap().state(), v1::TwoFactorState::On);
+}
+
+/// B12, R23: where the proof by what is there already is asked together with the code, an error names its own field; nothing is
+/// used up by that.
+#[tokio::test]
+async fn a_missing_proof_is_named_where_it_belongs() {
+    let world = World::new();
+    world
+        .tenant_with("several", Preset::SelfServicePassword, |policy| {
+            policy.enrollment.proof_stage = ProofStage::Confirm;
+            policy.disable.required_proofs = vec![ProofKind::FirstFactor, ProofKind::SecondFactor];
+        })
+        .await;
+    let client = world.client().await;
+    let ann = Person::new("several", "ann");
+    let first = ann.enroll(&world, &client).await;
+    let mut account = client.account.clone();
+    let begun = account.begin_totp_enrollment(ann.begin(&world)).await.unwrap().into_inner();
+    let app = VirtualAuthenticator::scan(&begun.otpauth_uri).unwrap();
+    let confirm = ann.confirm(&world, &begun.enrollment_id, code(app.code_at(world.now())));
+    let unmet = |status: &Status| -> Vec<_> {
+        let failure = status.get_details_precondition_failure().unwrap();
+        failure.violations.into_iter().map(|violation| violation.subject).collect()
+    };
+    let missing = account.confirm_enrollment(confirm.clone()).await.unwrap_err();
+    assert_eq!(
+        (reason(&missing).as_str(), unmet(&missing)),
+        ("PROOF_REQUIRED", vec!["existing_proof".to_owned()])
+    );
+    let both = v1::DisableTwoFactorRequest {
+        actor: Some(v1::Actor { first_factor: None, ..ann.actor(&world) }),
+        ..ann.disable(&world, None)
+    };
+    let missing = account.disable_two_factor(both).await.unwrap_err();
+    assert_eq!(unmet(&missing), ["actor.first_factor", "proof"]);
+
+    let existing_proof = Some(code(first.app.code_at(world.now())));
+    account.confirm_enrollment(v1::ConfirmEnrollmentRequest { existing_proof, ..confirm }).await.unwrap();
 }
 
 /// B2, B14, B36: names, and a status that says what is open and why not.
@@ -239,6 +288,11 @@ async fn a_status_draws_the_settings_page() {
     let status = renamed.status.unwrap();
     let names: Vec<_> = status.authenticators.iter().map(|a| (a.display_name.as_str(), a.unnamed)).collect();
     assert_eq!(names, [("Work phone", false), ("Authenticator app 2", true)]);
+    let Verdict::ChallengeRequired(asked) = ann.login(&world, &client, None).await else {
+        panic!("not asked")
+    };
+    let shown: Vec<_> = asked.methods.iter().map(|way| (way.display_name.as_str(), way.unnamed)).collect();
+    assert!(names.iter().all(|name| shown.contains(name)), "a challenge tells as much: {shown:?}");
 
     let begun = client.account.clone().begin_totp_enrollment(ann.begin(&world)).await.unwrap().into_inner();
     let status = client.account.clone().get_status(ann.get_status(&world)).await.unwrap().into_inner();

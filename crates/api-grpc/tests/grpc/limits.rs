@@ -5,6 +5,7 @@ use countersign_api::v1;
 use countersign_api_grpc::Options;
 use countersign_domain::event::EventType;
 use countersign_domain::policy::Preset;
+use prost::Message as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -77,6 +78,35 @@ async fn too_many_users_are_not_decoded() {
         let bad = status.get_details_bad_request();
         let field = bad.map(|bad| bad.field_violations[0].field.clone());
         assert_eq!(field.as_deref(), (expected == "FIELD_INVALID").then_some("users"), "{users}");
+    }
+}
+
+/// R66, R47: what is read of a request before its turn is all of it: a message behind the first one would be decoded without
+/// being looked at.
+#[tokio::test]
+async fn a_request_is_one_message() {
+    let (world, client, ann, _) = enrolled(options(callers([]))).await;
+    let raw = Raw(client.channel.clone());
+    let check = ann.check(&world, None).encode_to_vec();
+    let watch = v1::WatchEventsRequest { tenant_id: TENANT.to_owned(), ..v1::WatchEventsRequest::default() };
+    let one_user = v1::BatchPutUsersRequest {
+        tenant_id: TENANT.to_owned(),
+        users: vec![v1::User { user_id: "bob".to_owned(), ..v1::User::default() }],
+        ..v1::BatchPutUsersRequest::default()
+    };
+    for (path, messages) in [
+        ("/countersign.v1.LoginService/CheckLogin", vec![check.clone(), check.clone()]),
+        ("/countersign.v1.LoginService/CheckLogin", vec![check, Vec::new()]),
+        ("/countersign.v1.LoginService/CheckLogin", Vec::new()),
+        ("/countersign.v1.EventService/WatchEvents", vec![watch.encode_to_vec(), Vec::new()]),
+        (BATCH_PUT_USERS, vec![one_user.encode_to_vec(), [0x12, 0x00].repeat(500_000)]),
+    ] {
+        let status = raw.call_with_each(path, messages).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::InvalidArgument, "REQUEST_MALFORMED"),
+            "{path}"
+        );
     }
 }
 
@@ -174,7 +204,8 @@ fn panics_here() -> impl Fn() -> usize {
 }
 
 /// R48: a panic behind a call is that call's internal error, says nothing, is told once to the hook that counts it, and leaves
-/// the service standing: in the task of the call, and in that of the use case while it loads, while it commits, and below the task that delivers.
+/// the service standing: in the task of the call, and in that of the use case while it loads, while it commits, and below the
+/// task that delivers.
 #[tokio::test]
 async fn a_panic_is_an_internal_error_of_one_call() {
     let (world, client, ann, _) = enrolled(options(callers([]))).await;

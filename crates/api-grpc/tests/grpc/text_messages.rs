@@ -9,6 +9,7 @@ use countersign_ports::{SmsError, SmsSender, TextMessage};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 const NUMBER: &str = "+5511987654321";
 const ID: &str = "0192f0c1-2345-7678-9abc-def012345678";
@@ -181,6 +182,42 @@ async fn a_message_is_not_handed_over_without_end() {
     assert_eq!(gateway.seen().len(), 1 + 5);
 }
 
+/// R60: a repeat says that nothing is on its way where the message never left and its code is void by now: by another message,
+/// by the end of the challenge, or of the enrollment. It does not help to ask again.
+#[tokio::test]
+async fn a_repeat_of_what_never_left_says_so() {
+    const BEGIN: &str = "0192f0c1-2345-7678-9abc-def012345679";
+    const OTHER: &str = "0192f0c1-2345-7678-9abc-def01234567a";
+    let (world, gateway, ann) = world().await;
+    let client = world.client().await;
+    let (mut login, mut account) = (client.login.clone(), client.account.clone());
+    let is_void = |refused: &tonic::Status| {
+        assert_eq!(reason(refused), "DELIVERY_UNAVAILABLE");
+        assert!(refused.get_details_retry_info().is_none(), "{refused:?}");
+    };
+    gateway.is(Mood::Refuses);
+    let beginning = begin(&ann, &world, BEGIN);
+    account.begin_sms_enrollment(beginning.clone()).await.unwrap_err();
+    gateway.is(Mood::Takes);
+    world.clock.advance(Duration::from_mins(1));
+    enrolled(&world, &gateway, &ann).await;
+    is_void(&account.begin_sms_enrollment(beginning).await.unwrap_err());
+    world.clock.advance(Duration::from_mins(1));
+    let challenge = ann.challenge(&world, &client).await;
+    gateway.is(Mood::SaysNothing);
+    for id in [ID, OTHER] {
+        let refused = login.send_challenge_code(send(&challenge, id)).await.unwrap_err();
+        assert!(refused.get_details_retry_info().is_some(), "{refused:?}");
+        world.clock.advance(Duration::from_mins(1));
+    }
+    gateway.is(Mood::Takes);
+    let seen = gateway.seen().len();
+    is_void(&login.send_challenge_code(send(&challenge, ID)).await.unwrap_err());
+    world.clock.advance(Duration::from_mins(5));
+    is_void(&login.send_challenge_code(send(&challenge, OTHER)).await.unwrap_err());
+    assert_eq!(gateway.seen().len(), seen);
+}
+
 /// R71: a refused message is not counted; every other one is, up to the day's limit.
 #[tokio::test]
 async fn what_the_gateway_refused_is_not_counted() {
@@ -202,7 +239,8 @@ async fn what_the_gateway_refused_is_not_counted() {
     assert_eq!(gateway.seen().len(), 22);
 }
 
-/// R71: a message that was refused and given back counts like any other when a repeat of its request hands it over.
+/// R71: a message that was refused and given back counts like any other when a repeat of its request hands it over, which needs
+/// no interval.
 #[tokio::test]
 async fn a_repeat_of_what_was_refused_is_counted() {
     let (world, gateway, ann) = world().await;
@@ -213,8 +251,12 @@ async fn a_repeat_of_what_was_refused_is_counted() {
         for _ in 0..2 {
             let refused = client.account.clone().begin_sms_enrollment(request.clone()).await.unwrap_err();
             assert_eq!(reason(&refused), "DELIVERY_UNAVAILABLE");
+            assert!(refused.get_details_retry_info().is_some());
         }
         gateway.is(Mood::Takes);
+        let other = begin(&ann, &world, &format!("0192f0c1-2345-7678-9abc-{:012}", number + 100));
+        let early = client.account.clone().begin_sms_enrollment(other).await.unwrap_err();
+        assert_eq!(reason(&early), "SEND_TOO_SOON", "another request waits for the interval");
         client.account.clone().begin_sms_enrollment(request).await.unwrap();
         world.clock.advance(Duration::from_mins(1));
     }

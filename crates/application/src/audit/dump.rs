@@ -29,7 +29,19 @@ pub struct Span {
     pub to: Option<Timestamp>,
 }
 
-/// Hands the pieces of the tenant's export to `write`. Gives its manifest, or `None` where nothing is sealed.
+/// What came of an export.
+#[derive(Debug)]
+pub enum Dumped {
+    /// Nothing is sealed, and nothing was written.
+    Nothing,
+    /// All of it was written.
+    All(Manifest),
+    /// Retention dropped events while it was written, so what was written misses some that no mark of it covers: it is to be
+    /// thrown away.
+    Outdated,
+}
+
+/// Hands the pieces of the tenant's export to `write`.
 ///
 /// # Errors
 /// Those of the store and of `write`; and a chain that does not read, which `audit verify` tells more of.
@@ -40,8 +52,8 @@ pub async fn dump<E: From<StoreError>>(
     span: Span,
     now: Timestamp,
     mut write: impl FnMut(Piece<'_>) -> Result<(), E>,
-) -> Result<Option<Manifest>, E> {
-    let Some(manifest) = manifest(log, tenant, key, span, now).await? else { return Ok(None) };
+) -> Result<Dumped, E> {
+    let Some(manifest) = manifest(log, tenant, key, span, now).await? else { return Ok(Dumped::Nothing) };
     write(Piece::Manifest(&manifest, (key.sign)(manifest.text().as_bytes())))?;
     let (first, last) = manifest.seals;
     let mut number = first.saturating_sub(1);
@@ -59,12 +71,16 @@ pub async fn dump<E: From<StoreError>>(
             Some(read(&seal.ok_or_else(|| unreadable(first - 1))?)?.through)
         }
     };
+    let mut earliest: Option<Timestamp> = None;
     number = first.saturating_sub(1);
     while number < manifest.events_through {
         let page = log.seals(tenant, number, SEALS).await?;
         for seal in page.iter().filter(|seal| seal.number <= manifest.events_through) {
             let statement = read(seal)?;
-            if let (Content::Events { .. }, Some(entries)) = (&statement.content, &seal.entries) {
+            if let (Content::Events { times: (oldest, _), .. }, Some(entries)) =
+                (&statement.content, &seal.entries)
+            {
+                earliest = Some(earliest.unwrap_or(*oldest).min(*oldest));
                 write(Piece::Entries(seal.number, entries))?;
                 for row in rows_through(log, tenant, after, statement.through).await? {
                     write(Piece::Event(&row))?;
@@ -74,7 +90,33 @@ pub async fn dump<E: From<StoreError>>(
         }
         number = page.last().map_or(manifest.events_through, |seal| seal.number);
     }
-    Ok(Some(manifest))
+    // A mark is made before what it covers goes.
+    Ok(if is_dropped_behind(log, tenant, last, earliest).await? {
+        Dumped::Outdated
+    } else {
+        Dumped::All(manifest)
+    })
+}
+
+/// Whether a retention mark was made behind that seal that covers events of that time.
+async fn is_dropped_behind(
+    log: &dyn AuditLog,
+    tenant: &TenantId,
+    mut number: u64,
+    earliest: Option<Timestamp>,
+) -> Result<bool, StoreError> {
+    loop {
+        let page = log.seals(tenant, number, SEALS).await?;
+        let Some(last) = page.last() else { return Ok(false) };
+        number = last.number;
+        for seal in &page {
+            if let Content::Retention { before } = read(seal)?.content
+                && earliest.is_some_and(|earliest| earliest < before)
+            {
+                return Ok(true);
+            }
+        }
+    }
 }
 
 async fn manifest(

@@ -1,53 +1,46 @@
-//! A decision as the change that a store commits: the user's next state, the events that tell of it, the notices.
+//! The effect of a decision as the change that a store commits: the user's next state, the events that tell of it, the notices.
 
-use super::command::{Meta, Parties, Subject};
+use super::Occasion;
+use super::command::{Parties, Subject};
 use crate::AppError;
-use crate::fresh::Source;
 use countersign_domain::actor::RecordedActor;
-use countersign_domain::change::{self, ActorChange, Decision, Notice, UserCore};
+use countersign_domain::change::{self, Change, Effect, Notice, UserCore};
 use countersign_domain::event::Event;
-use countersign_domain::ids::{EventId, PolicyRevision, TenantId, UserId, UserRef};
+use countersign_domain::ids::{EventId, UserId, UserRef};
 use countersign_domain::user::{ClientClaims, DirectoryEntry, UserState};
 use countersign_ports::{ChangeSet, EventRecord, Loaded, NoticeRecord, RequestRecord, UserChange};
 use std::iter::repeat_n;
 
-/// What is committed of a decision. `first` is the id of its first event, which the answer names.
+/// The effect of a decision. `first` is the id of its first event, which the answer names.
 pub(super) fn change_set(
-    meta: &Meta,
+    occasion: Occasion<'_>,
     subject: &Subject,
-    (loaded, parties): (&Loaded, &Parties<Loaded>),
-    decision: Decision<()>,
+    loaded: &Loaded,
+    parties: &Parties<Loaded>,
+    effect: Effect,
     request: Option<RequestRecord>,
-    source: Source<'_>,
     first: EventId,
 ) -> Result<ChangeSet, AppError> {
-    let own = user_change(&subject.user, loaded, &decision.next);
-    let actor = acting(subject.parties.as_ref(), parties.as_ref(), decision.actor)?;
+    let Effect { own, actor, send } = effect;
+    let actor = acting(subject.parties.as_ref(), parties.as_ref(), actor)?;
     let theirs = actor.as_ref().and_then(|(user, loaded, change)| user_change(user, loaded, &change.next));
-    let users = own.into_iter().chain(theirs).collect();
+    let users = user_change(&subject.user, loaded, &own.next).into_iter().chain(theirs).collect();
 
     let behind = (subject.actor_at(&loaded.state), subject.device.claims(&loaded.state));
-    let mut teller = Teller {
-        meta,
-        tenant: &subject.user.tenant,
-        policy_revision: loaded.policy_revision,
-        source,
-        first: Some(first),
-        events: Vec::with_capacity(decision.events.len()),
-        notices: Vec::new(),
-    };
+    let events = Vec::with_capacity(own.events.len());
+    let mut teller = Teller { occasion, first: Some(first), events, notices: Vec::new() };
     // A directory entry that was just put names the new address; an erased one still tells the old one.
-    let directory = decision.next.directory.as_ref().or(loaded.state.directory.as_ref());
+    let directory = own.next.directory.as_ref().or(loaded.state.directory.as_ref());
     match actor {
-        None => teller.tell(&subject.user.user, directory, decision.events, decision.notices, behind),
+        None => teller.tell(&subject.user.user, directory, own.events, own.notices, behind),
         Some((actor, _, change)) => {
-            teller.tell(&subject.user.user, directory, decision.events, decision.notices, behind.clone());
+            teller.tell(&subject.user.user, directory, own.events, own.notices, behind.clone());
             teller.tell(&actor.user, change.next.directory.as_ref(), change.events, change.notices, behind);
         }
     }
     let Teller { events, notices, .. } = teller;
     let tenant = subject.user.tenant.clone();
-    Ok(ChangeSet { tenant, users, events, notices, request, send: decision.send })
+    Ok(ChangeSet { tenant, users, events, notices, request, send })
 }
 
 /// What becomes of the one who acts, with who they are and how they were read; `None` where nothing does. A charge on
@@ -55,8 +48,8 @@ pub(super) fn change_set(
 fn acting<'a>(
     users: Parties<&'a UserRef>,
     read: Parties<&'a Loaded>,
-    change: Option<ActorChange>,
-) -> Result<Option<(&'a UserRef, &'a Loaded, ActorChange)>, AppError> {
+    change: Option<Change>,
+) -> Result<Option<(&'a UserRef, &'a Loaded, Change)>, AppError> {
     let Some(change) = change else { return Ok(None) };
     let (user, loaded) = users.actor.zip(read.actor).ok_or(AppError::ActorNotRead)?;
     Ok(Some((user, loaded, change)))
@@ -64,10 +57,7 @@ fn acting<'a>(
 
 /// What one command tells, to whomever: one workload behind all of it.
 struct Teller<'a> {
-    meta: &'a Meta,
-    tenant: &'a TenantId,
-    policy_revision: PolicyRevision,
-    source: Source<'a>,
+    occasion: Occasion<'a>,
     /// The id of the first event, which the answer names.
     first: Option<EventId>,
     events: Vec<EventRecord>,
@@ -87,32 +77,22 @@ impl Teller<'_> {
         let before = self.events.len();
         // The last event, mostly the only one, takes them as they are.
         let behind = repeat_n(behind, events.len());
-        for (event, (actor, client)) in events.into_iter().zip(behind) {
-            self.events.push(EventRecord {
-                id: self.first.take().unwrap_or_else(|| self.source.event()),
-                time: self.source.now,
-                tenant: self.tenant.clone(),
-                user: Some(user.clone()),
-                event,
-                actor,
-                caller: self.meta.caller.clone(),
-                client,
-                policy_revision: self.policy_revision,
-                request_id: self.meta.request.as_ref().map(|request| request.id),
-                trace_id: self.meta.trace_id.clone(),
-            });
+        let source = self.occasion.source;
+        for (event, behind) in events.into_iter().zip(behind) {
+            let id = self.first.take().unwrap_or_else(|| source.event());
+            self.events.push(self.occasion.record(id, Some(user), event, behind));
         }
         for notice in notices {
             let current = directory.map(|entry| entry.email.clone()).unwrap_or_default();
             for email in [Some(current), notice.old_address].into_iter().flatten() {
                 self.notices.push(NoticeRecord {
-                    id: self.source.notice(),
+                    id: source.notice(),
                     user: user.clone(),
                     // The notice counts in the events beside it, which were all just added.
                     event: self.events[before + notice.event].id,
                     email,
                     language_code: directory.map(|entry| entry.language_code.clone()).unwrap_or_default(),
-                    create_time: self.source.now,
+                    create_time: source.now,
                 });
             }
         }
@@ -132,7 +112,7 @@ fn user_change(user: &UserRef, loaded: &Loaded, next: &UserState) -> Option<User
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_domain::ids::Version;
+    use countersign_domain::ids::{PolicyRevision, Version};
     use countersign_testkit::fixtures;
 
     /// R12, R55: what a decision does to the one who acts is done to nobody else. Where only who approves was read, nothing
@@ -145,7 +125,7 @@ mod tests {
             let version = Some(Version(version));
             Loaded { policy_revision, version, state: UserState::default(), earlier: None }
         });
-        let change = ActorChange { next: UserState::default(), events: Vec::new(), notices: Vec::new() };
+        let change = Change { next: UserState::default(), events: Vec::new(), notices: Vec::new() };
         let both = Parties { actor: Some(&ada), second: Some(&bea) };
         let read = Parties { actor: Some(&of_ada), second: Some(&of_bea) };
         let charged = acting(both, read, Some(change.clone())).expect("the actor was read");

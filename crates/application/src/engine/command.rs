@@ -161,12 +161,56 @@ impl Device {
             Self::Told(claims) => Some(claims),
             Self::OfLogin(login) => Some(&login.client),
             Self::OfChallenge(id) => state.challenge(*id).map(|challenge| &challenge.client),
-            Self::OfTicket(_, told) if *told != ClientClaims::default() => Some(told),
-            Self::OfTicket(id, _) => {
-                state.tickets.iter().find(|ticket| ticket.id == *id).map(|ticket| &ticket.client)
+            Self::OfTicket(id, told) => {
+                let ticket = state.tickets.iter().find(|ticket| ticket.id == *id);
+                let of_login = ticket.map(|ticket| &ticket.client);
+                // What says nothing of the place must not hide what the login that issued it was told of it.
+                let hides =
+                    told.ip_address.is_empty() && of_login.is_some_and(|login| !login.ip_address.is_empty());
+                if hides || *told == ClientClaims::default() { of_login } else { Some(told) }
             }
         }
         .cloned()
         .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_domain::ids::{Epoch, TicketId};
+    use countersign_domain::user::{Ticket, TicketIssuer};
+    use countersign_testkit::fixtures::START;
+
+    fn claims(ip_address: &str, user_agent: &str) -> ClientClaims {
+        ClientClaims {
+            ip_address: ip_address.to_owned(),
+            user_agent: user_agent.to_owned(),
+            ..ClientClaims::default()
+        }
+    }
+
+    /// B50: where a ticket is used is what is told there, unless that is nothing, or has no address where its login has one.
+    #[test]
+    fn a_ticket_is_used_where_it_is_told() {
+        let id = TicketId::at(START, [0; 10]);
+        for (login, told, expected) in [
+            (claims("", ""), claims("", ""), claims("", "")),
+            (claims("", "laptop"), claims("", ""), claims("", "laptop")),
+            (claims("", "laptop"), claims("", "phone"), claims("", "phone")),
+            (claims("192.0.2.1", "laptop"), claims("", "phone"), claims("192.0.2.1", "laptop")),
+            (claims("192.0.2.1", "laptop"), claims("192.0.2.2", ""), claims("192.0.2.2", "")),
+            (claims("", ""), claims("192.0.2.2", "phone"), claims("192.0.2.2", "phone")),
+        ] {
+            let ticket = Ticket {
+                id,
+                issuer: TicketIssuer::Manager,
+                expire_time: START,
+                epoch: Epoch(0),
+                client: login.clone(),
+            };
+            let state = UserState { tickets: vec![ticket], ..UserState::default() };
+            assert_eq!(Device::OfTicket(id, told.clone()).claims(&state), expected, "{login:?} {told:?}");
+        }
     }
 }

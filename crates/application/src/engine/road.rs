@@ -2,9 +2,9 @@
 //!
 //! The reply leaves after the commit, negative ones included.
 
-use super::Inner;
 use super::change_set::change_set;
 use super::command::{Answer, Counted, Done, Encode, Meta, Parties, Request, States, Subject};
+use super::{Inner, Occasion};
 use crate::AppError;
 use crate::fresh::Source;
 use crate::measure::{self, Tally};
@@ -146,12 +146,12 @@ where
         let source = Source { random: inner.deps.random.as_ref(), now };
         let states = States { own: &loaded.state, parties: parties.as_ref().map(|party| &party.state), sent };
         let decision = decide(&states, ctx, source);
-        let (outcome, decision) = decision.split();
+        let Decision { outcome, effect, .. } = decision;
         let event = source.event();
         let outcome =
             outcome.map(|value| Done { value, event, policy_revision: loaded.policy_revision, time: now });
-        let told_actor = decision.actor.as_ref().is_some_and(|actor| !actor.events.is_empty());
-        if decision.events.is_empty() && !told_actor {
+        let told_actor = effect.actor.as_ref().is_some_and(|actor| !actor.events.is_empty());
+        if effect.own.events.is_empty() && !told_actor {
             // A denial that charges nothing and tells nothing leaves no trace to commit.
             return Ok(Decided { outcome, commit: None });
         }
@@ -161,8 +161,10 @@ where
             reply: SecretBytes::new(encode(&outcome)),
             expire_time: now.plus(REPEAT_FOR),
         });
-        let tally = Tally::of(&inner.known, &decision.events, &loaded.state, &decision.next, now);
-        let change = change_set(meta, subject, (&loaded, &parties), decision, request, source, event)?;
+        let tally = Tally::of(&inner.known, &effect.own.events, &loaded.state, &effect.own.next, now);
+        let (tenant, policy_revision) = (&subject.user.tenant, loaded.policy_revision);
+        let occasion = Occasion { tenant, policy_revision, meta, source };
+        let change = change_set(occasion, subject, &loaded, &parties, effect, request, event)?;
         Ok(Decided { outcome, commit: Some(Durable { change, event, tally }) })
     }
 }

@@ -1,7 +1,7 @@
 //! How every commit ends, whatever was committed: those who follow the log are woken, and where the store cannot say how it
-//! ended, its event says it. And the events of a tenant, which no change of a user carries.
+//! ended, its event says it. And events that no change of a user carries.
 
-use super::{Inner, Meta};
+use super::{Inner, Meta, Occasion};
 use crate::fresh::Source;
 use crate::{AppError, measure};
 use countersign_domain::actor::Actor;
@@ -47,41 +47,31 @@ impl Inner {
         Ok(ended)
     }
 
-    /// An event of the tenant as it is kept, under that revision of its policy and made at that time.
-    pub(crate) fn event_of(
-        &self,
-        (tenant, revision): (&TenantId, PolicyRevision),
-        (meta, actor): (&Meta, &Actor),
-        event: Event,
-        time: Timestamp,
-    ) -> EventRecord {
-        let source = Source { random: self.deps.random.as_ref(), now: time };
-        EventRecord {
-            id: source.event(),
-            time,
-            tenant: tenant.clone(),
-            user: None,
-            event,
-            actor: actor.into(),
-            caller: meta.caller.clone(),
-            client: actor.client.clone(),
-            policy_revision: revision,
-            request_id: meta.request.as_ref().map(|request| request.id),
-            trace_id: meta.trace_id.clone(),
-        }
+    /// What the events of a call share that changes no user.
+    pub(crate) fn occasion<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        policy_revision: PolicyRevision,
+        meta: &'a Meta,
+        now: Timestamp,
+    ) -> Occasion<'a> {
+        let source = Source { random: self.deps.random.as_ref(), now };
+        Occasion { tenant, policy_revision, meta, source }
     }
 
     /// Records an event that changes nobody, of the tenant or of one of its users; nothing where there is no such tenant.
     /// Whether there is.
     pub(crate) async fn record(
         &self,
-        (tenant, user): (&TenantId, Option<&UserId>),
-        by: (&Meta, &Actor),
+        tenant: &TenantId,
+        user: Option<&UserId>,
+        meta: &Meta,
+        actor: &Actor,
         event: Event,
     ) -> Result<bool, AppError> {
         let Some(policy) = self.deps.policies.policy(tenant, None).await? else { return Ok(false) };
-        let record = self.event_of((tenant, policy.revision), by, event, self.deps.clock.now());
-        let record = EventRecord { user: user.cloned(), ..record };
+        let occasion = self.occasion(tenant, policy.revision, meta, self.deps.clock.now());
+        let record = occasion.by(actor, user, event);
         let ended = self.deps.users.commit(ChangeSet::telling(record.clone())).await;
         // It changes no user, so that there is nothing to be in conflict with.
         self.settle_event(&record, ended).await.map(|_| true)

@@ -77,6 +77,11 @@ impl Handed {
         Next::HandOver { counted: message.counted }
     }
 
+    /// Whether this node tried to hand it over, and does not know it to be taken.
+    pub(crate) fn is_not_taken(&self, id: SendId) -> bool {
+        self.messages().known.get(&id).is_some_and(|message| !message.taken)
+    }
+
     /// It is counted, or not any more.
     pub(crate) fn count(&self, id: SendId, counted: bool) {
         if let Some(message) = self.messages().known.get_mut(&id) {

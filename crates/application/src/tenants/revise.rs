@@ -132,7 +132,8 @@ impl Application {
         let event = Event::new(EventType::PolicyUpdated)
             .with("fields", fields.join(" "))
             .with("weaker", if asks_less { "true" } else { "false" });
-        let event = self.0.event_of((&after.tenant, after.revision), (meta, actor), event, after.create_time);
+        let occasion = self.0.occasion(&after.tenant, after.revision, meta, after.create_time);
+        let event = occasion.by(actor, None, event);
         // In the same commit, and by no choice of who changes it (R37, R58).
         let tell = if asks_less { Tell::Managers } else { Tell::Nobody };
         self.change_tenant(Change::Put(Box::new(after.clone()), tell), event).await

@@ -53,9 +53,10 @@ async fn populated() -> (World, Arc<AtomicUsize>) {
     let random = SeededRandom::new(1);
     let enrolled = fixtures::user_with_totp(&random);
     let nobody = UserState::default();
+    let put = UserState { directory: Some(DirectoryEntry::default()), ..UserState::default() };
     let mut change = fixtures::event_only(&random, &fixtures::user("acme", "directory"), EventType::UserPut);
     for number in 0..100_000 {
-        let mut state = if number % 10 == 0 { nobody.clone() } else { enrolled.clone() };
+        let mut state = if number % 10 == 0 { put.clone() } else { enrolled.clone() };
         state.requirement.must_enroll = number % 50 == 0;
         state.requirement.grace_started = (number % 100 == 10).then_some(fixtures::START);
         let user = fixtures::user("acme", &format!("user-{number:05}"));

@@ -2,10 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and this is what tests share")]
 
-use crate::world::World;
+use crate::world::{World, fresh, meta, operator};
 use async_trait::async_trait;
 use countersign_application::audit::{
-    Dropped, Evidence, Export, ExportFailure, HeldUp, Judge, SealKey, SealWhen, Sound, seal_next,
+    Dropped, Dumped, Evidence, Export, ExportFailure, HeldUp, Judge, Piece, SealKey, SealWhen, Sound, Span,
+    dump, seal_next,
 };
 use countersign_application::{AppError, DeniedCall};
 use countersign_domain::audit::{Finding, LoggedEvent, Problem, Seal, Statement};
@@ -14,8 +15,8 @@ use countersign_domain::event::EventType;
 use countersign_domain::ids::{CallerId, TenantId};
 use countersign_domain::policy::Preset;
 use countersign_ports::{
-    AuditLog, Commit, EventPosition, EventQuery, ExportError, Exported, Kept, Outbox, SealExporter,
-    StoreError,
+    AuditLog, ClaimErasure, Commit, EventPosition, EventQuery, ExportError, Exported, Kept, Outbox,
+    SealExporter, StoreError,
 };
 use countersign_testkit::fixtures;
 use std::collections::BTreeMap;
@@ -149,11 +150,20 @@ async fn judge(log: &dyn AuditLog, tenant: &TenantId) -> Result<Sound, Finding> 
 
 type Change = fn(Seal) -> Option<Seal>;
 
-/// A log in which somebody changes the last seal between two looks at it.
+/// A log to which something happens while it is looked at: somebody changes the last seal between two looks at it, or all of it
+/// is sealed and retention goes on when events are first read, or first behind a place.
 struct Changing<'a> {
     world: &'a World,
     looks: AtomicU32,
     change: Change,
+    retention: Mutex<Option<Evidence>>,
+    behind: Option<EventPosition>,
+}
+
+impl<'a> Changing<'a> {
+    fn new(world: &'a World, change: Change, retention: Option<Evidence>) -> Self {
+        Self { world, looks: AtomicU32::new(0), change, retention: Mutex::new(retention), behind: None }
+    }
 }
 
 #[async_trait]
@@ -176,6 +186,14 @@ impl AuditLog for Changing<'_> {
         after: Option<EventPosition>,
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let is_time = self.behind.is_none() || after == self.behind;
+        let retention = if is_time { self.retention.lock().unwrap().take() } else { None };
+        if let Some(evidence) = retention {
+            seal(self.world, tenant).await;
+            let store = self.world.store.as_ref();
+            let kept = self.world.app.keep_sealed_events(store, Some(DAY * 30), &evidence).await;
+            assert!(kept.unwrap().pieces > 0);
+        }
         self.world.store.logged_events(tenant, after, limit).await
     }
 
@@ -216,7 +234,7 @@ async fn a_seal_that_changes_meanwhile_is_found() {
         ),
     ];
     for (change, problem) in changes {
-        let log = Changing { world: &world, looks: AtomicU32::new(0), change };
+        let log = Changing::new(&world, change, None);
         let finding = judge(&log, &tenant).await.unwrap_err();
         assert_eq!((finding.seal, finding.problem), (last, problem));
     }
@@ -228,13 +246,24 @@ fn edited(seal: Seal, edit: impl FnOnce(&mut Statement)) -> Seal {
     Seal { statement: statement.text(), ..seal }
 }
 
-/// A world with somebody enrolled long ago and no notice on its way, which would hold its event for another reason.
+/// Delivers what is on its way: a notice would hold its event for another reason.
+async fn deliver(world: &World) {
+    loop {
+        // One after the other of a user.
+        let leased = world.store.lease(world.now(), world.now().plus(DAY), 10).await.unwrap();
+        if leased.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = leased.iter().map(|entry| entry.notice.id).collect();
+        world.store.delivered(&ids).await.unwrap();
+    }
+}
+
+/// A world with somebody enrolled long ago and no notice on its way.
 async fn long_ago(span: Duration) -> World {
     let world = World::new(Preset::SelfServiceCode).await;
     world.enroll(&fixtures::user("acme", "ann")).await;
-    for entry in world.store.lease(world.now(), world.now().plus(DAY), 10).await.unwrap() {
-        world.store.delivered(&[entry.notice.id]).await.unwrap();
-    }
+    deliver(&world).await;
     world.advance(span);
     world
 }
@@ -267,6 +296,71 @@ async fn retention_waits_for_seals_and_their_export() {
     let sound = judged(&world, &tenant).await;
     assert_eq!((sound.dropped, sound.seals), (sealed, sealed + 1), "one mark");
     assert!(sound.dropped_before.is_some() && sound.unsealed > 0);
+}
+
+/// R56: what retention drops while a log is judged is no finding, and an export that it happened to is not taken for a whole
+/// one.
+#[tokio::test]
+async fn retention_that_goes_on_meanwhile_is_no_finding() {
+    let world = long_ago(DAY * 40).await;
+    let (tenant, key) = (fixtures::tenant("acme"), key());
+    seal(&world, &tenant).await;
+    let kept = || Changing::new(&world, Some, Some(evidence(&world, Vec::new())));
+    let export = async |log: &dyn AuditLog| {
+        dump(log, &tenant, &key, Span::default(), world.now(), |_| Ok::<_, StoreError>(())).await.unwrap()
+    };
+    let sealed = judged(&world, &tenant).await.events;
+    assert!(matches!(export(world.store.as_ref()).await, Dumped::All(_)));
+    assert!(matches!(export(&kept()).await, Dumped::Outdated));
+    assert!(matches!(export(world.store.as_ref()).await, Dumped::All(_)), "the mark is part of it");
+
+    world.enroll(&fixtures::user("acme", "bob")).await;
+    deliver(&world).await;
+    seal(&world, &tenant).await;
+    world.advance(DAY * 40);
+    let sound = judge(&kept(), &tenant).await.unwrap();
+    assert!(sound.events == 0 && sound.dropped > sealed, "{sound:?}");
+}
+
+/// R56: an export of what retention does not reach is a whole one, though retention goes on meanwhile.
+#[tokio::test]
+async fn retention_before_the_time_of_an_export_leaves_it_whole() {
+    let world = long_ago(DAY * 40).await;
+    let (tenant, key) = (fixtures::tenant("acme"), key());
+    let span = Span { from: Some(world.now()), to: None };
+    world.enroll(&fixtures::user("acme", "bob")).await;
+    seal(&world, &tenant).await;
+    let log = Changing::new(&world, Some, Some(evidence(&world, Vec::new())));
+    let mut events = 0;
+    let count = |piece: Piece<'_>| {
+        events += u32::from(matches!(piece, Piece::Event(_)));
+        Ok::<_, StoreError>(())
+    };
+    let dumped = dump(&log, &tenant, &key, span, world.now(), count).await.unwrap();
+    assert!(matches!(dumped, Dumped::All(_)), "{dumped:?}");
+    assert!(events > 0);
+    assert!(judged(&world, &tenant).await.dropped > 0, "retention did go on");
+}
+
+/// R56, R58: an erasure is no finding whose event retention drops after the rows were read that it erased.
+#[tokio::test]
+async fn an_erasure_that_is_dropped_meanwhile_is_no_finding() {
+    let (world, tenant) = sealed().await;
+    let ann = fixtures::user("acme", "ann");
+    let erased = world.app.erase_user(meta(None), ann, operator(), Box::new(|_: &_| Vec::new())).await;
+    fresh(erased).unwrap();
+    let erasing = world.store.pending_erasure(None).await.unwrap().unwrap();
+    assert_eq!(world.store.erase_claims(&erasing, 100).await.unwrap(), None);
+    deliver(&world).await;
+    world.advance(DAY * 40);
+
+    let last = world.store.last_seal(&tenant).await.unwrap().unwrap();
+    let through = Statement::parse(&last.statement).unwrap().through;
+    assert!(through < erasing.told, "it is not sealed yet");
+    let retention = Some(evidence(&world, Vec::new()));
+    let log = Changing { behind: Some(through), ..Changing::new(&world, Some, retention) };
+    let sound = judge(&log, &tenant).await.unwrap();
+    assert!(sound.events == 0 && sound.dropped > 0, "{sound:?}");
 }
 
 /// An exporter that does not answer.

@@ -41,6 +41,11 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether events are gone, which a retention mark may have announced since.
+    pub const fn is_of_gone_events(self) -> bool {
+        matches!(self, Self::Missing | Self::Truncated)
+    }
+
     /// What is wrong, in words that scripts can rely on.
     pub const fn name(self) -> &'static str {
         match self {

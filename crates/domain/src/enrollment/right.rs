@@ -45,6 +45,15 @@ impl Right {
         }
     }
 
+    /// What the log calls it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Session(_) => "session",
+            Self::Ticket(Ticket { issuer: TicketIssuer::Login(_), .. }) => "login_ticket",
+            Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }) => "manager_ticket",
+        }
+    }
+
     /// Whether a manager vouched for the user, in the place of a first factor (R24).
     const fn is_vouched_for(&self) -> bool {
         matches!(self, Self::Ticket(Ticket { issuer: TicketIssuer::Manager, .. }))

@@ -72,7 +72,7 @@ fn begin_on(
     };
     let creation_options = ctx.keys.creation_options(&party, &creation);
     let expire_time = ctx.now.plus(lifetime);
-    start(draft, ctx, id, PendingCredential::SecurityKey, command.replaces, expire_time);
+    start(draft, ctx, &right, id, PendingCredential::SecurityKey, command.replaces, expire_time);
     Ok(BegunSecurityKey { id, creation_options, expire_time })
 }
 

@@ -1,12 +1,13 @@
 //! Beginning to enroll a telephone: a code is sent to the number, and confirms it when it comes back.
 
+use super::right::required;
 use super::{Authority, demand, may_enroll, right, start};
 use crate::change::Decision;
 use crate::context::{Context, Draft};
 use crate::denial::Denial;
 use crate::ids::{AuthenticatorId, EnrollmentId, SendId};
 use crate::phone_number::PhoneNumber;
-use crate::policy::{AuthenticatorType, ProofStage};
+use crate::policy::{AuthenticatorType, ProofKind, ProofStage};
 use crate::presented::PresentedProof;
 use crate::proof::ProofField;
 use crate::sms::sending::{self, Means, Message};
@@ -68,9 +69,21 @@ fn begin_sms_on(
     if staying.any(|own| own.credential.sms().is_some_and(|sms| sms.number == command.number)) {
         return Err(Denial::AuthenticatorExists);
     }
-    // Before a proof is looked at: a message that is not sent must not cost one.
-    sending::may_send(draft, ctx, means)?;
+    // Before a proof is evaluated: nobody is told for nothing that it is right. But a code may be that of the last message, which
+    // is used then and holds back none; and without a proof none is evaluated, and what is missing is told first.
+    let proves = required(&draft.next, ctx, ProofStage::Begin, &right).contains(&ProofKind::SecondFactor);
+    let proof_comes_first = proves && matches!(command.code, Some(PresentedProof::Otp(_)) | None);
+    if proof_comes_first {
+        sending::may_send_but_for_the_last(draft, ctx, means)?;
+    } else {
+        sending::may_send(draft, ctx, means)?;
+    }
     demand(draft, ctx, ProofStage::Begin, &right, command.code.as_ref(), ProofField::Proof)?;
+    if proof_comes_first && let Err(denial) = sending::may_send(draft, ctx, means) {
+        // Right, and of something else: it has served its one call, although nothing came of it (B32, R5).
+        draft.lead_refused("action_denied");
+        return Err(denial);
+    }
     let sms = PendingSms {
         number: command.number.clone(),
         send: fresh.send,
@@ -79,8 +92,9 @@ fn begin_sms_on(
     // The newest key is there by construction.
     let code = enrollment_code(ctx, fresh.id, &sms).ok_or(Denial::EnrollmentExpired)?;
     let expire_time = ctx.now.plus(ctx.policy.enrollment.expire_after.min(LIFETIME));
-    start(draft, ctx, fresh.id, PendingCredential::Sms(sms), command.replaces, expire_time);
+    start(draft, ctx, &right, fresh.id, PendingCredential::Sms(sms), command.replaces, expire_time);
     sending::charge(draft, ctx, means, &command.number);
-    let message = sending::message(ctx, &command.number, fresh.send, code, expire_time);
+    let next_send_time = sending::next_send_time(ctx, means);
+    let message = sending::message(ctx, &command.number, fresh.send, code, expire_time, next_send_time);
     Ok(BegunSms { id: fresh.id, message })
 }

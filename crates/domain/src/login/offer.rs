@@ -144,7 +144,8 @@ fn methods(
     let key_options = request_options(draft, ctx, challenge);
     let open = codes == Codes::Open;
     let method = |own: &Authenticator| {
-        let authenticator = Named { id: own.id, display_name: own.display_name.as_str().to_owned() };
+        let authenticator =
+            Named { id: own.id, display_name: own.display_name.as_str().to_owned(), unnamed: !own.named };
         match &own.credential {
             Credential::Totp(_) => open.then_some(Method::Totp(authenticator)),
             Credential::Sms(sms) => {

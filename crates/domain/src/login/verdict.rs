@@ -226,6 +226,8 @@ pub struct Named {
     pub id: AuthenticatorId,
     /// Its name.
     pub display_name: String,
+    /// Whether the name is a default one.
+    pub unnamed: bool,
 }
 
 impl Method {

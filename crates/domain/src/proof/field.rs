@@ -16,6 +16,16 @@ pub(crate) enum ProofField {
 }
 
 impl ProofField {
+    /// The path of the message itself.
+    pub(crate) const fn message(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Proof => "proof",
+            Self::ExistingProof => "existing_proof",
+            Self::ActorProof => "actor_proof",
+        }
+    }
+
     /// The path of what was presented there.
     pub(crate) const fn of(self, presented: &PresentedProof) -> &'static str {
         match presented {

@@ -39,6 +39,17 @@ pub struct SendCounts {
     pub tenant: u32,
 }
 
+impl SendCounts {
+    /// With one more message in each.
+    pub(super) const fn and_one_more(self) -> Self {
+        Self {
+            user: self.user.saturating_add(1),
+            number: self.number.saturating_add(1),
+            tenant: self.tenant.saturating_add(1),
+        }
+    }
+}
+
 /// Where one message is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendCounters {

@@ -50,7 +50,8 @@ pub struct Message {
     pub delivery: SmsDelivery,
     /// When the code is worth nothing any more.
     pub expire_time: Timestamp,
-    /// When another message may be asked for.
+    /// When another message may be asked for, unless this one was used before: after the interval, and not today where a
+    /// limit of the day is reached.
     pub next_send_time: Timestamp,
 }
 
@@ -110,7 +111,9 @@ fn send_code_on(
         .next
         .challenge(command.challenge.id)
         .filter(|_| command.challenge.epoch == draft.next.epoch && !draft.next.is_account_disabled());
-    let until = open.ok_or(Denial::ChallengeInvalid)?.expire_time;
+    let open = open.ok_or(Denial::ChallengeInvalid)?;
+    let (until, purpose) = (open.expire_time, open.purpose);
+    draft.prove_for(purpose.into());
     // Where nobody delivers, waiting does not help.
     if let Some(until) = draft.next.failures.locked_until(ctx.now).filter(|_| ctx.delivers_text_messages()) {
         return Err(Denial::UserLocked { retry_after: Some(until.since(ctx.now)) });
@@ -139,7 +142,7 @@ fn send_code_on(
             .about(authenticator, AuthenticatorType::Sms)
             .with("code", "sent"),
     );
-    Ok(message(ctx, &number, id, code, sent.expire_time))
+    Ok(message(ctx, &number, id, code, sent.expire_time, next_send_time(ctx, means)))
 }
 
 /// The telephone that is meant.
@@ -167,16 +170,34 @@ pub fn number_of(state: &UserState, command: &SendCode) -> Option<PhoneNumber> {
 /// Whether another message may be sent to this user now: somebody can deliver it, the last one is long enough ago or was
 /// used, and the day has room.
 pub(crate) fn may_send(draft: &Draft, ctx: &Context<'_>, means: &Means) -> Result<(), Denial> {
+    let telephones = draft.next.authenticators.iter().filter_map(|own| own.credential.sms()?.sent);
+    let unused = telephones.filter(|sent| sent.used_time.is_none()).map(|sent| sent.send_time);
+    may_send_after(draft, ctx, means, unused.max())
+}
+
+/// The same as if the last message to a telephone of the user's were used: for a proof that may use it.
+pub(crate) fn may_send_but_for_the_last(
+    draft: &Draft,
+    ctx: &Context<'_>,
+    means: &Means,
+) -> Result<(), Denial> {
+    may_send_after(draft, ctx, means, None)
+}
+
+fn may_send_after(
+    draft: &Draft,
+    ctx: &Context<'_>,
+    means: &Means,
+    unused: Option<Timestamp>,
+) -> Result<(), Denial> {
     if !ctx.delivers_text_messages() {
         return Err(Denial::DeliveryUnavailable);
     }
     let interval = ctx.policy.sms.resend_interval;
-    let telephones = draft.next.authenticators.iter().filter_map(|own| own.credential.sms()?.sent);
-    let unused = telephones.filter(|sent| sent.used_time.is_none()).map(|sent| sent.send_time);
     // Closed ones too: they stay for this (B52).
     let pending = draft.next.pending.iter().filter(|pending| pending.kind() == AuthenticatorType::Sms);
-    let pending = pending.map(|pending| pending.create_time);
-    let early = unused.chain(pending).max().map(|last| last.plus(interval).since(ctx.now));
+    let pending = pending.map(|pending| pending.create_time).max();
+    let early = unused.max(pending).map(|last| last.plus(interval).since(ctx.now));
     let wait = early.filter(|wait| *wait > Duration::ZERO);
     if let Some(retry_after) = wait.max(budget::wait(ctx, &means.limits, &means.counts)) {
         return Err(Denial::SendTooSoon { retry_after });
@@ -189,12 +210,19 @@ pub(crate) fn charge(draft: &mut Draft, ctx: &Context<'_>, means: &Means, number
     draft.send(SendCharge { counters: budget::counters(ctx, number), limits: means.limits });
 }
 
+/// When another message may be asked for after one that is sent now, beside those that were counted before.
+pub(crate) fn next_send_time(ctx: &Context<'_>, means: &Means) -> Timestamp {
+    let day = budget::wait(ctx, &means.limits, &means.counts.and_one_more());
+    ctx.now.plus(ctx.policy.sms.resend_interval.max(day.unwrap_or_default()))
+}
+
 pub(crate) fn message(
     ctx: &Context<'_>,
     number: &PhoneNumber,
     id: SendId,
     code: OtpCode,
     expire_time: Timestamp,
+    next_send_time: Timestamp,
 ) -> Message {
     Message {
         id,
@@ -202,7 +230,7 @@ pub(crate) fn message(
         code,
         delivery: ctx.policy.sms.delivery,
         expire_time,
-        next_send_time: ctx.now.plus(ctx.policy.sms.resend_interval),
+        next_send_time,
     }
 }
 
@@ -215,13 +243,14 @@ pub fn still_good(
 ) -> Option<Message> {
     let state = state.settled(ctx.now);
     let asked_for = |id, key| was_asked_for(ctx, (id, key), caller, request);
+    let interval = ctx.policy.sms.resend_interval;
     let of_login = state.active().find_map(|own| match &own.credential {
         Credential::Sms(SmsCredential { number, sent: Some(sent) })
             if sent.used_time.is_none() && sent.expire_time > ctx.now && asked_for(sent.id, sent.key) =>
         {
             state.challenge(sent.challenge)?;
             let code = login_code(ctx, own.id, sent)?;
-            Some(message(ctx, number, sent.id, code, sent.expire_time))
+            Some(message(ctx, number, sent.id, code, sent.expire_time, sent.send_time.plus(interval)))
         }
         Credential::Sms(_) | Credential::Totp(_) | Credential::SecurityKey(_) => None,
     });
@@ -229,7 +258,8 @@ pub fn still_good(
         state.open_pending().find_map(|pending| match &pending.credential {
             PendingCredential::Sms(sms) if asked_for(sms.send, sms.key) => {
                 let code = super::enrollment_code(ctx, pending.id, sms)?;
-                Some(message(ctx, &sms.number, sms.send, code, pending.expire_time))
+                let next_send_time = pending.create_time.plus(interval);
+                Some(message(ctx, &sms.number, sms.send, code, pending.expire_time, next_send_time))
             }
             PendingCredential::Sms(_) | PendingCredential::Totp { .. } | PendingCredential::SecurityKey => {
                 None

@@ -1,6 +1,6 @@
 //! What holds for every decision whatever the command was, and a store that applies writes in its own way.
 
-use countersign_domain::change::{Decision, UserCore, Write, writes};
+use countersign_domain::change::{Change, Decision, UserCore, Write, writes};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::{
     Authenticator, Challenge, FirstFactor, PendingEnrollment, Ticket, Usage, UserState,
@@ -8,12 +8,12 @@ use countersign_domain::user::{
 
 /// Panics where a decision breaks a law of the house.
 pub fn hold<T>(old: &UserState, decision: &Decision<T>, now: Timestamp) {
-    let next = &decision.next;
-    for notice in &decision.notices {
-        assert!(notice.event < decision.events.len(), "B50: the notice is of an event that there is");
+    let Change { next, events, notices } = &decision.effect.own;
+    for notice in notices {
+        assert!(notice.event < events.len(), "B50: the notice is of an event that there is");
     }
     if next != old && *next != old.settled(now) {
-        assert!(!decision.events.is_empty(), "R55: a change without an event");
+        assert!(!events.is_empty(), "R55: a change without an event");
     }
     assert!(next.epoch >= old.epoch, "R34: the epoch only grows");
     let erased = *next == UserState { epoch: next.epoch, ..UserState::default() };

@@ -13,6 +13,7 @@ pub use phone::Phone;
 pub use world::World;
 
 use countersign_domain::actor::{Actor, Principal};
+use countersign_domain::denial::{Denial, MissingProof};
 use countersign_domain::ids::{TenantId, UserId, UserRef};
 use countersign_domain::policy::{FirstFactorMethod, PolicyDocument, Preset, ProofKind};
 use countersign_domain::presented::PresentedProof;
@@ -64,6 +65,15 @@ pub fn federated(time: Timestamp, amr: &[&str]) -> FirstFactor {
         amr: amr.iter().map(ToString::to_string).collect(),
         ..password(time)
     }
+}
+
+/// The denial where these proofs are missing; a code would stand in that field.
+pub fn lacks(kinds: &[ProofKind], field: &'static str) -> Denial {
+    let missing = kinds.iter().map(|kind| match kind {
+        ProofKind::FirstFactor => MissingProof::FirstFactor,
+        ProofKind::SecondFactor => MissingProof::SecondFactor { field },
+    });
+    Denial::ProofRequired { missing: missing.collect() }
 }
 
 /// A user's session with that first factor.

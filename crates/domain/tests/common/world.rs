@@ -133,11 +133,11 @@ impl World {
     /// Commits a decision, as a store would, and holds it to the laws of all decisions.
     pub fn commit<T>(&mut self, decision: Decision<T>) -> T {
         laws::hold(&self.state, &decision, self.now);
-        let told = |notice: &Notice| decision.events[notice.event].kind;
-        self.all_told = decision.notices.iter().map(told).collect();
+        let told = |notice: &Notice| decision.effect.own.events[notice.event].kind;
+        self.all_told = decision.effect.own.notices.iter().map(told).collect();
         self.told = self.all_told.first().copied();
-        self.events = decision.events;
-        self.state = decision.next;
+        self.events = decision.effect.own.events;
+        self.state = decision.effect.own.next;
         decision.outcome
     }
 

@@ -329,10 +329,10 @@ fn tokens(ctx: &Context<'_>, source: &mut Source<'_>) {
 
 /// The notice of any decision is of one of its events, and the writes can be told.
 fn check<T>(state: &UserState, decision: &countersign_domain::change::Decision<T>) {
-    assert!(decision.notices.iter().all(|notice| notice.event < decision.events.len()));
-    if let Some(actor) = &decision.actor {
-        assert!(actor.notices.iter().all(|notice| notice.event < actor.events.len()));
+    let effect = &decision.effect;
+    for change in effect.actor.iter().chain([&effect.own]) {
+        assert!(change.notices.iter().all(|notice| notice.event < change.events.len()));
     }
-    drop(writes(state, &decision.next));
-    drop(laws::sorted(decision.next.clone()));
+    drop(writes(state, &effect.own.next));
+    drop(laws::sorted(effect.own.next.clone()));
 }

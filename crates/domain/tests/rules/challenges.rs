@@ -9,6 +9,7 @@ use countersign_domain::login::{
 };
 use countersign_domain::policy::Preset;
 use countersign_domain::presented::PresentedProof;
+use countersign_domain::proof::Proofs;
 use countersign_domain::token::{self, Opened};
 use countersign_domain::user::{ChallengePurpose, ClientClaims};
 
@@ -78,7 +79,7 @@ fn an_unknown_challenge_is_dead() {
     ] {
         let command = AnswerChallenge { challenge, answer: code, remember_client: false };
         let decision = login::answer(&world.state, &world.ctx(), &command, &fresh);
-        assert_eq!((decision.outcome, &decision.next), (DEAD, &world.state));
+        assert_eq!((decision.outcome, &decision.effect.own.next), (DEAD, &world.state));
     }
 }
 
@@ -228,6 +229,31 @@ fn a_step_up_is_asked() {
     assert!(
         matches!(verdict, Ok(Verdict::Allowed(allowed)) if allowed.ground.assurance() == Assurance::Verified)
     );
+}
+
+/// R55: the log tells what a code was asked for: a login, which says nothing of it, a step-up, or a change.
+#[test]
+fn the_log_tells_what_a_proof_is_for() {
+    let (mut world, phone) = World::on(Preset::SelfServiceCode);
+    let wrong = world.wrong();
+    let step_up = CheckLogin { purpose: ChallengePurpose::StepUp, ..world.login() };
+    world.check(&world.login()).unwrap();
+    assert_eq!((world.kinds(), world.detail("purpose")), (vec![EventType::LoginChallenged], None));
+    world.check(&world.login_with(wrong.clone())).unwrap();
+    assert_eq!((world.kinds(), world.detail("purpose")), (vec![EventType::LoginRefused], None));
+    let Ok(Verdict::ChallengeRequired(offer)) = world.check(&step_up) else { panic!("{:?}", world.events) };
+    assert_eq!((world.kinds(), world.detail("purpose")), (vec![EventType::LoginChallenged], Some("step_up")));
+    world.answer(&offer.challenge, phone.code(world.now)).unwrap();
+    assert_eq!((world.kinds(), world.detail("purpose")), (vec![EventType::LoginAllowed], Some("step_up")));
+    let proofs = Proofs { first_factor: None, code: Some(wrong) };
+    assert_eq!(world.disable(&proofs).map(|_| ()), Err(Denial::ProofIncorrect { field: "proof.code" }));
+    assert_eq!((world.kinds(), world.detail("purpose")), (vec![EventType::LoginRefused], Some("change")));
+    let mut world = World::new(Preset::SelfServiceCode);
+    let begun = world.begin(&world.begin_command()).unwrap();
+    let wrong = world.wrong();
+    let confirm = world.confirm_command(&begun, wrong);
+    assert!(matches!(world.confirm(&confirm), Err(Denial::ConfirmationIncorrect { .. })));
+    assert_eq!((world.kinds(), world.detail("purpose")), (vec![EventType::LoginRefused], Some("change")));
 }
 
 /// A step-up of a user without a second factor is refused, whatever the requirement: there is nothing to prove.

@@ -7,12 +7,14 @@ use countersign_domain::denial::Denial;
 use countersign_domain::directory;
 use countersign_domain::enrollment::{Authority, BeginTotp};
 use countersign_domain::event::EventType;
-use countersign_domain::ids::ResetRequestId;
+use countersign_domain::ids::{ResetRequestId, TeamId};
 use countersign_domain::login::{CheckLogin, Verdict};
 use countersign_domain::policy::Preset;
 use countersign_domain::proof::Proofs;
 use countersign_domain::time::Timestamp;
-use countersign_domain::user::{DirectoryEntry, RESET_REQUEST_LIFETIME, ResetRequest, UserState};
+use countersign_domain::user::{
+    DirectoryEntry, RESET_REQUEST_LIFETIME, ResetRequest, Role, TeamMembership, UserState,
+};
 use std::time::Duration;
 
 fn entry(email: &str) -> DirectoryEntry {
@@ -21,7 +23,7 @@ fn entry(email: &str) -> DirectoryEntry {
 
 fn put(world: &mut World, entry: &DirectoryEntry) -> Vec<Notice> {
     let decision = directory::put(&world.state, &world.ctx(), entry);
-    let notices = decision.notices.clone();
+    let notices = decision.effect.own.notices.clone();
     world.commit(decision);
     notices
 }
@@ -45,6 +47,48 @@ fn another_address_is_told_at_the_old_one_too() {
     assert_eq!(world.told, Some(EventType::ContactChanged));
     // An address that is taken away is told where it was.
     assert_eq!(put(&mut world, &entry("")), also_at("new@example.org"));
+}
+
+/// R55: the log tells which fields were put, whom that gives power over a team or takes it from, and who may log in no more or
+/// again; never what an address or a label is.
+#[test]
+fn the_log_tells_what_the_directory_changed() {
+    let team = |id: &str, role| TeamMembership { team: TeamId::parse(id).unwrap(), role };
+    let mut world = World::new(Preset::SelfServiceCode);
+    let mut told = |entry: &DirectoryEntry| {
+        put(&mut world, entry);
+        assert_eq!(world.events[0].kind, EventType::UserPut);
+        let details = world.events[0].details.iter();
+        details.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+    };
+    let mut entry = DirectoryEntry {
+        account_label: "CANARY".to_owned(),
+        email: "canary@example.org".to_owned(),
+        teams: vec![team("red", Role::Member), team("blue", Role::Manager)],
+        ..DirectoryEntry::default()
+    };
+    assert_eq!(told(&entry), ["fields=account_label email teams", "manages=blue"]);
+    entry.teams = vec![team("red", Role::Manager), team("green", Role::Manager)];
+    assert_eq!(told(&entry), ["fields=teams", "manages=red green", "manages_no_more=blue"]);
+    entry.teams.pop();
+    entry.disabled = true;
+    assert_eq!(told(&entry), ["fields=teams disabled", "manages_no_more=green", "disabled=true"]);
+    entry.disabled = false;
+    entry.groups = vec!["staff".to_owned()];
+    assert_eq!(told(&entry), ["fields=groups disabled", "disabled=false"]);
+    entry.language_code = "de".to_owned();
+    assert_eq!(told(&entry), ["fields=language_code"]);
+    entry.email = String::new();
+    assert_eq!(told(&entry), ["fields=email"]);
+
+    // As many teams as there may be, of the longest names: none is hidden behind others.
+    let names: Vec<_> = (0..100).map(|number| format!("{number:0>128}")).collect();
+    entry.teams = names.iter().map(|name| team(name, Role::Manager)).collect();
+    told(&entry);
+    let managed = world.events.iter().flat_map(|event| &event.details).filter(|(name, _)| name == "manages");
+    let managed: Vec<_> = managed.flat_map(|(_, teams)| teams.split(' ')).collect();
+    assert_eq!(managed, names);
+    assert!(world.events.iter().all(|event| event.kind == EventType::UserPut));
 }
 
 /// R53: neither address shows in what is printed of the decision.
@@ -209,7 +253,9 @@ fn a_changed_first_factor_says_when() {
     for (change_time, expected) in [(None, None), (Some(reported), Some(reported.unix_seconds().to_string()))]
     {
         let decision: Decision<()> = directory::first_factor_changed(&world.state, &world.ctx(), change_time);
-        let [event] = decision.events.as_slice() else { panic!("{:?}", decision.events) };
+        let [event] = decision.effect.own.events.as_slice() else {
+            panic!("{:?}", decision.effect.own.events)
+        };
         let told = event.details.iter().find(|(name, _)| *name == directory::CHANGE_TIME);
         assert_eq!(told.map(|(_, seconds)| seconds.clone()), expected);
     }

@@ -34,7 +34,7 @@ fn check(world: &World, command: &CheckLogin) -> Result<Assurance, String> {
 }
 
 /// B18, ruling 7: without a first factor of an accepted kind and age there is no verdict and nothing is touched, with
-/// or without a second factor, with or without the right code.
+/// or without a second factor, with or without the right code; for a step-up of a running session as for a login.
 #[test]
 fn a_login_needs_its_first_factor() {
     let change = |p: &mut countersign_domain::policy::PolicyDocument| {
@@ -46,7 +46,7 @@ fn a_login_needs_its_first_factor() {
     let max_age = on.policy.first_factor.max_age;
     let passkey = FirstFactor { method: FirstFactorMethod::Passkey, ..password(on.now) };
     for (first_factor, denied) in [
-        (None, Denial::ProofRequired { missing: vec![crate::common::FIRST] }),
+        (None, crate::common::lacks(&[crate::common::FIRST], "")),
         (Some(on.stale()), Denial::FirstFactorStale { max_age }),
         (Some(password(on.now.plus(secs(61)))), Denial::FirstFactorTimeInvalid),
         (Some(passkey), Denial::FirstFactorNotAllowed { method: FirstFactorMethod::Passkey }),
@@ -54,9 +54,12 @@ fn a_login_needs_its_first_factor() {
         for mut world in [on.clone(), off.clone()] {
             for answer in [None, Some(phone.code(world.now))] {
                 let before = world.state.clone();
-                let command = CheckLogin { first_factor: first_factor.clone(), answer, ..world.login() };
-                assert_eq!(world.check(&command), Err(denied.clone()));
-                assert_eq!(world.state, before);
+                for purpose in [ChallengePurpose::Login, ChallengePurpose::StepUp] {
+                    let (first_factor, answer) = (first_factor.clone(), answer.clone());
+                    let command = CheckLogin { first_factor, answer, purpose, ..world.login() };
+                    assert_eq!(world.check(&command), Err(denied.clone()), "{purpose:?}");
+                    assert_eq!(world.state, before, "{purpose:?}");
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which proofs adding an authenticator needs, at which stage, and that missing ones cost nothing.
 
-use crate::common::{FIRST, Phone, SECOND, STEP, World, password, secs, session};
+use crate::common::{FIRST, Phone, SECOND, STEP, World, lacks, password, secs, session};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{Authority, BeginTotp, Confirm};
 use countersign_domain::policy::{FirstFactorMethod, Preset, ProofStage};
@@ -11,7 +11,7 @@ fn unfit(world: &World) -> Vec<(Option<FirstFactor>, Denial)> {
     let max_age = world.policy.first_factor.max_age;
     let link = FirstFactor { method: FirstFactorMethod::EmailLink, ..password(world.now) };
     vec![
-        (None, Denial::ProofRequired { missing: vec![FIRST] }),
+        (None, lacks(&[FIRST], "proof")),
         (Some(world.stale()), Denial::FirstFactorStale { max_age }),
         (Some(password(world.now.plus(secs(61)))), Denial::FirstFactorTimeInvalid),
         (Some(link), Denial::FirstFactorNotAllowed { method: FirstFactorMethod::EmailLink }),
@@ -78,7 +78,7 @@ fn a_proof_that_was_named_meanwhile_is_asked_at_confirmation() {
     world.pass(STEP);
     world.set_policy(|p| p.disable.required_proofs = vec![SECOND]);
     let command = world.confirm_command(&begun, phone.code(world.now));
-    assert_eq!(world.confirm(&command), Err(Denial::ProofRequired { missing: vec![SECOND] }));
+    assert_eq!(world.confirm(&command), Err(lacks(&[SECOND], "existing_proof")));
     assert_eq!(world.state.authenticators.len(), 1);
     let existing_code = Some(active.code(world.now));
     world.clone().confirm(&Confirm { existing_code: existing_code.clone(), ..command }).unwrap();
@@ -171,7 +171,8 @@ fn adding_another_needs_what_switching_off_needs_where_nothing_is_named() {
             });
             let case = format!("{enroll:?} {disable:?} {stage:?}");
             let start = BeginTotp { authority: by(&world, None), ..world.begin_command() };
-            let missing = needed.clone().map(|missing| Denial::ProofRequired { missing });
+            let field = if stage == ProofStage::Begin { "proof" } else { "existing_proof" };
+            let missing = needed.as_ref().map(|kinds| lacks(kinds, field));
             let refused = if stage == ProofStage::Begin {
                 world.begin(&start).err()
             } else {
@@ -181,7 +182,7 @@ fn adding_another_needs_what_switching_off_needs_where_nothing_is_named() {
                 world.confirm(&Confirm { authority: by(&world, None), ..command }).err()
             };
             // At confirmation the first factor is looked at before anything else.
-            let first_alone = Some(Denial::ProofRequired { missing: vec![FIRST] });
+            let first_alone = Some(lacks(&[FIRST], field));
             let both = needed.as_ref().is_some_and(|needed| needed.len() == 2);
             if both && stage == ProofStage::Confirm {
                 assert_eq!(refused, first_alone, "{case}");

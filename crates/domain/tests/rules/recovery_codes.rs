@@ -1,6 +1,6 @@
 //! Recovery codes: handed out once, good once, never locked, never charged.
 
-use crate::common::{FIRST, HOUR, MINUTE, Phone, SECOND, World, typed, user_ref};
+use crate::common::{FIRST, HOUR, MINUTE, Phone, SECOND, World, lacks, typed, user_ref};
 use countersign_domain::denial::Denial;
 use countersign_domain::event::EventType;
 use countersign_domain::login::{Assurance, CheckLogin, Method, RefusedReason, Verdict};
@@ -175,7 +175,7 @@ fn a_removal_by_a_recovery_code_is_told_first() {
 fn a_new_set_voids_the_old_one() {
     let (mut world, phone, codes) = on(Preset::SelfServiceCode);
     let incorrect = Denial::ProofIncorrect { field: "proof.code" };
-    let missing = Denial::ProofRequired { missing: vec![SECOND] };
+    let missing = lacks(&[SECOND], "proof");
     let without = world.proofs(None);
     assert_eq!(world.generate(&without), Err(missing));
     let wrong = world.wrong();
@@ -350,7 +350,7 @@ fn a_stale_password_does_not_cost_the_code() {
         countersign_domain::proof::Proofs { first_factor: Some(world.stale()), code: Some(right.clone()) };
     assert_eq!(world.generate(&stale), Err(Denial::FirstFactorStale { max_age }));
     let none = countersign_domain::proof::Proofs { first_factor: None, code: Some(right.clone()) };
-    assert_eq!(world.generate(&none), Err(Denial::ProofRequired { missing: vec![FIRST] }));
+    assert_eq!(world.generate(&none), Err(lacks(&[FIRST], "proof")));
     let proofs = world.proofs(Some(right));
     world.generate(&proofs).unwrap();
     world.pass(MINUTE);

@@ -150,6 +150,30 @@ fn a_lost_reply_is_forgiven_for_a_minute() {
     }
 }
 
+/// R38, R55: the events of a client name it: when it was remembered, let in, pushed out, shown a copy of, revoked.
+#[test]
+fn events_name_the_client() {
+    let one = |policy: &mut PolicyDocument| policy.challenge.max_remembered_clients = 1;
+    let (mut world, phone) = World::on_with(Preset::MandatoryManaged, one);
+    let gone = remember(&mut world, &phone, "web").client.to_string();
+    assert_eq!((world.detail("client_id"), world.detail("pushed_out")), (Some(&*gone), None));
+    let first = remember(&mut world, &phone, "web");
+    let id = first.client.to_string();
+    assert_eq!((world.detail("client_id"), world.detail("pushed_out")), (Some(&*id), Some(&*gone)));
+    let second = rotated(check(&mut world, &first.token));
+    assert_eq!((world.kinds(), world.detail("client_id")), (vec![EventType::LoginAllowed], Some(&*id)));
+    assert_eq!(second.client, first.client);
+    let mut revoking = world.clone();
+    assert_eq!(revoking.revoke(&Revocation::All), Ok(1));
+    assert_eq!(revoking.detail("client_ids"), Some(&*id));
+    assert_eq!(revoking.revoke(&Revocation::All), Ok(0));
+    assert_eq!((revoking.detail("count"), revoking.detail("client_ids")), (Some("0"), None));
+    world.pass(2 * MINUTE);
+    assert_eq!(check(&mut world, &first.token), None);
+    assert_eq!(world.kinds(), [EventType::LoginChallenged, EventType::ClientTokenReused]);
+    assert_eq!(world.detail("client_id"), Some(&*id));
+}
+
 /// R38: a token from before the one that was just rotated out is reuse at any time.
 #[test]
 fn an_older_token_is_never_forgiven() {

@@ -162,6 +162,7 @@ fn a_trusted_providers_factor_fulfils_the_requirement() {
     world.set_policy(|p| p.first_factor.trust_federated_mfa = true);
     let Ok(Verdict::Allowed(allowed)) = world.check(&command) else { panic!("{:?}", world.events) };
     assert_eq!(allowed.ground.assurance(), Assurance::FederatedMfa);
+    assert_eq!(world.detail("identity_provider"), Some("idp"), "R55: the log tells on whose word");
     assert_eq!(check(&mut world), None, "a password is still stopped");
     // No grace period was begun where there was none, so that one that is granted later is a whole one (B46).
     assert_eq!(world.state.requirement.grace_started, None);

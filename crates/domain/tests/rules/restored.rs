@@ -43,6 +43,22 @@ fn owners_are_told_what_a_restore_took_from_them() {
     }
 }
 
+/// R64: what was taken away since the backup comes back with it, and is not taken away by making it safe, which cannot know of
+/// it: a removed app passes again once its step has moved on. Whoever puts a backup back removes it again.
+#[test]
+fn an_app_that_was_removed_since_the_backup_is_back() {
+    let (mut world, phone) = World::on(Preset::SelfServiceCode);
+    let backup = world.state.clone();
+    world.pass(MINUTE);
+    let proofs = world.proofs(Some(phone.code(world.now)));
+    world.disable(&proofs).unwrap();
+    assert!(world.state.authenticators.is_empty());
+    world.state = backup;
+    world.make_safe(true);
+    world.pass(MINUTE);
+    world.log_in(phone.code(world.now));
+}
+
 /// R64, R34: a change of the first factor that was reported since the backup is forgotten with it, so one that passed before the
 /// restore counts no more.
 #[test]

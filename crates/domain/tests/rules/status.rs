@@ -1,6 +1,6 @@
 //! The status that a settings page shows, and that it promises exactly what the calls then do.
 
-use crate::common::{DAY, FIRST, MINUTE, Phone, SECOND, World, name, secs};
+use crate::common::{DAY, FIRST, MINUTE, Phone, SECOND, World, lacks, name, secs};
 use countersign_domain::clients::Revocation;
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
@@ -126,7 +126,7 @@ fn the_status_promises_what_the_calls_do() {
                         ProofKind::FirstFactor => less.first_factor = None,
                         ProofKind::SecondFactor => less.code = None,
                     }
-                    let missing = Denial::ProofRequired { missing: vec![*kind] };
+                    let missing = lacks(&[*kind], "proof");
                     assert_eq!(act(&mut world.clone(), available.action, &less), Err(missing), "{case}");
                 }
                 open += 1;

@@ -1,7 +1,7 @@
 //! Switching off, removing, renaming: what it needs per preset, what dies, what mandatory mode forbids.
 
 use crate::common::{
-    DAY, FIRST, MINUTE, Phone, SECOND, STEP, World, client, in_groups, name, password, secs,
+    DAY, FIRST, MINUTE, Phone, SECOND, STEP, World, client, in_groups, lacks, name, password, secs,
 };
 use countersign_domain::authenticators;
 use countersign_domain::denial::Denial;
@@ -17,7 +17,7 @@ use countersign_testkit::{SeededRandom, fixtures};
 const REFUSED: Verdict = Verdict::Refused(RefusedReason::CodeNotAccepted);
 
 fn missing(kinds: &[ProofKind]) -> Denial {
-    Denial::ProofRequired { missing: kinds.to_vec() }
+    lacks(kinds, "proof")
 }
 
 /// B31, B27: what switching off needs is the preset's: a code, a fresh password, both, nothing more, or it is not
@@ -165,7 +165,7 @@ fn looking_ahead_touches_nothing() {
     let (world, _) = World::on(Preset::PasswordAndCode);
     let preview = authenticators::preview_disable(&world.state, &world.ctx());
     assert_eq!(preview.outcome, Ok(vec![AuthenticatorType::Totp]), "B34");
-    assert!(!preview.next.is_on());
+    assert!(!preview.effect.own.next.is_on());
     for (preset, expected) in [
         (Preset::MandatoryManaged, Denial::TwoFactorMandatory),
         (Preset::SelfServiceCode, Denial::TwoFactorNotEnabled),
@@ -175,7 +175,7 @@ fn looking_ahead_touches_nothing() {
             world.enroll();
         }
         let preview = authenticators::preview_disable(&world.state, &world.ctx());
-        assert_eq!((preview.outcome, preview.next), (Err(expected), world.state.clone()));
+        assert_eq!((preview.outcome, preview.effect.own.next), (Err(expected), world.state.clone()));
     }
 }
 

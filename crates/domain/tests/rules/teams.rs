@@ -1,8 +1,8 @@
 //! What managers, administrators and operators do to others, and in which order it is checked.
 
-use crate::common::{HOUR, Phone, SECOND, STEP, World, password, session, user_ref};
+use crate::common::{HOUR, Phone, SECOND, STEP, World, lacks, password, session, user_ref};
 use countersign_domain::actor::{Actor, Principal};
-use countersign_domain::change::{ActorChange, Decision};
+use countersign_domain::change::{Change, Decision};
 use countersign_domain::denial::Denial;
 use countersign_domain::enrollment::{BeginTotp, Confirm};
 use countersign_domain::event::EventType;
@@ -58,7 +58,7 @@ fn act(
     target: &mut World,
     action: DelegatedAction,
     command: &Delegated<'_>,
-) -> (Result<(), Denial>, Option<ActorChange>) {
+) -> (Result<(), Denial>, Option<Change>) {
     let id = TicketId::from_uuid(target.draw_id());
     let (state, ctx) = (&target.state, target.ctx());
     let decision: Decision<Result<(), Denial>> = match action {
@@ -69,7 +69,7 @@ fn act(
             team::issue_ticket(state, &ctx, command, id).map(|outcome| outcome.map(|_| ()))
         }
     };
-    let actor = decision.actor.clone();
+    let actor = decision.effect.actor.clone();
     (target.commit(decision), actor)
 }
 
@@ -319,7 +319,7 @@ fn checks_stand_in_the_order_of_the_ruling() {
     assert_eq!(told(&mut target, &admin, &BOTH, None), Denial::ActorTwoFactorMissing);
     let phone = admin.enroll();
     target.now = admin.now;
-    assert_eq!(told(&mut target, &admin, &BOTH, None), Denial::ProofRequired { missing: vec![SECOND] });
+    assert_eq!(told(&mut target, &admin, &BOTH, None), lacks(&[SECOND], "actor_proof"));
     let (wrong, right) = (admin.wrong(), phone.code(admin.now));
     let incorrect = Denial::ProofIncorrect { field: "actor_proof.code" };
     assert_eq!(told(&mut target, &admin, &BOTH, Some(&wrong)), incorrect);
@@ -376,7 +376,7 @@ fn the_actors_failures_are_told_to_the_actor() {
         let command = Delegated { actor_code: Some(code), ..command(&actor, admin) };
         act(target, DelegatedAction::ResetMember, &command).1.expect("the actor's part")
     };
-    let kinds = |change: &ActorChange| change.events.iter().map(|event| event.kind).collect::<Vec<_>>();
+    let kinds = |change: &Change| change.events.iter().map(|event| event.kind).collect::<Vec<_>>();
     for failure in 1..=3 {
         let wrong = admin.wrong();
         let charged = with(&mut target, &admin, &wrong);
@@ -414,8 +414,8 @@ fn a_preview_touches_nobody() {
         team::reset_member(&target.state, &target.ctx(), &command)
     };
     let would = preview(&allowed);
-    assert_eq!((would.outcome, would.actor), (Ok(()), None));
-    assert!(would.next.requirement.must_enroll && !would.next.is_on());
+    assert_eq!((would.outcome, would.effect.actor), (Ok(()), None));
+    assert!(would.effect.own.next.requirement.must_enroll && !would.effect.own.next.is_on());
     assert!(matches!(preview(&denied).outcome, Err(Denial::ActorPermissionMissing { .. })));
     let named = team::required_proofs(&target.ctx(), &allowed, DelegatedAction::ResetMember);
     assert_eq!(named, [SECOND]);
@@ -436,7 +436,7 @@ fn a_second_person_approves_where_policy_says_so() {
     let expected = [
         Err(Denial::SecondApproverRequired),
         Err(Denial::SecondApproverRequired),
-        Err(Denial::ActorNotTeamManager),
+        Err(Denial::SecondApproverUnfit { why: Box::new(Denial::ActorNotTeamManager) }),
         Ok(()),
     ];
     let with = |second, preview| {
@@ -451,10 +451,19 @@ fn a_second_person_approves_where_policy_says_so() {
             assert_eq!(told, expected, "{:?} {preview}", world.user);
         }
     }
+    // Whoever approved stands in the log with the reason; of one who need not be there nothing does.
+    let approves = Some(Party { actor: &actors[3].0, state: &second.state });
+    let mut reset = target.clone();
+    let command = Delegated { second: approves, ..command(&by, &first) };
+    assert_eq!(act(&mut reset, DelegatedAction::ResetMember, &command).0, Ok(()));
+    assert_eq!(reset.detail(team::SECOND_APPROVER), Some("user:max"));
+    assert_eq!(reset.detail("justification"), Some("lost the phone"));
     let needs = |actor: &_| team::needs_second_approver(&target.ctx(), actor, DelegatedAction::ResetMember);
     assert_eq!((needs(&by), needs(&operator(&first))), (true, false));
     target.set_policy(|p| p.delegation[0].second_approver = false);
     assert!(!team::needs_second_approver(&target.ctx(), &by, DelegatedAction::ResetMember));
+    assert_eq!(act(&mut target, DelegatedAction::ResetMember, &command).0, Ok(()));
+    assert_eq!(target.detail(team::SECOND_APPROVER), None);
 }
 
 /// R24: under `MANAGER_TICKET` a manager hands out a ticket for a first enrollment, for a day and one use; where the
@@ -533,6 +542,8 @@ fn an_actors_code_is_consumed_although_the_target_refuses() {
     let told: Vec<_> =
         consumed.events.iter().map(|event| (event.kind, event.details[0].1.as_str())).collect();
     assert_eq!(told, [(EventType::LoginRefused, "action_denied")], "without an event nothing is committed");
+    let purpose = consumed.events[0].details.iter().find(|(name, _)| name == "purpose");
+    assert_eq!(purpose.map(|(_, value)| value.as_str()), Some("change"));
     admin.state = consumed.next;
     assert_eq!(admin.check(&admin.login_with(code)), Ok(REFUSED), "R5");
 }

@@ -8,7 +8,7 @@ use countersign_domain::digest::{DigestKeys, KeyId};
 use countersign_domain::enrollment::{self, BeginSms, BegunSms, Confirm, Confirmed, FreshSms};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{AuthenticatorId, CallerId, EnrollmentId, RequestId, SendId};
-use countersign_domain::login::{Assurance, Method, Offer, RefusedReason, Verdict};
+use countersign_domain::login::{Assurance, CheckLogin, Method, Offer, RefusedReason, Verdict};
 use countersign_domain::phone_number::PhoneNumber;
 use countersign_domain::policy::{AuthenticatorType, Preset, ProofKind};
 use countersign_domain::presented::PresentedProof;
@@ -44,11 +44,20 @@ fn begin_as(
     number: &PhoneNumber,
     means: &Means,
 ) -> Result<BegunSms, Denial> {
-    let fresh = FreshSms { id: EnrollmentId::from_uuid(world.draw_id()), send };
     let command =
         BeginSms { authority: world.authority(), number: number.clone(), replaces: None, code: None };
-    let decision = enrollment::begin_sms(&world.state, &world.ctx(), &command, means, fresh);
-    assert_eq!(decision.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
+    begin_command(world, send, &command, means)
+}
+
+fn begin_command(
+    world: &mut World,
+    send: SendId,
+    command: &BeginSms,
+    means: &Means,
+) -> Result<BegunSms, Denial> {
+    let fresh = FreshSms { id: EnrollmentId::from_uuid(world.draw_id()), send };
+    let decision = enrollment::begin_sms(&world.state, &world.ctx(), command, means, fresh);
+    assert_eq!(decision.effect.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
     world.commit(decision)
 }
 
@@ -94,12 +103,21 @@ fn send_as(
     let challenge = token::open_challenge(&world.digests.tokens, challenge.expose()).unwrap();
     let command = SendCode { challenge, authenticator: None };
     let decision = sending::send_code(&world.state, &world.ctx(), &command, means, id);
-    assert_eq!(decision.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
+    assert_eq!(decision.effect.send.is_some(), decision.outcome.is_ok(), "R71: what is sent is counted");
     world.commit(decision)
 }
 
 fn send(world: &mut World, challenge: &SecretString) -> Message {
     send_with(world, challenge, &MEANS).unwrap()
+}
+
+/// A message for a step-up.
+fn step_up(world: &mut World) -> Message {
+    let command = CheckLogin { purpose: ChallengePurpose::StepUp, ..world.login() };
+    let Ok(Verdict::ChallengeRequired(offer)) = world.check(&command) else { panic!("not asked") };
+    let message = send(world, &offer.challenge);
+    assert_eq!(world.detail("purpose"), Some("step_up"), "R55: the log tells it from a login");
+    message
 }
 
 fn verified(verdict: Result<Verdict, Denial>) {
@@ -282,10 +300,7 @@ fn a_code_of_a_step_up_challenge_proves_a_change() {
     let proofs = world.proofs(Some(code(&sent)));
     assert_eq!(world.disable(&proofs), Err(Denial::ProofIncorrect { field: "proof.code" }));
     world.pass(MINUTE);
-    let mut step_up = world.login();
-    step_up.purpose = ChallengePurpose::StepUp;
-    let Ok(Verdict::ChallengeRequired(offer)) = world.check(&step_up) else { panic!("not asked") };
-    let sent = send(&mut world, &offer.challenge);
+    let sent = step_up(&mut world);
     let proofs = world.proofs(Some(code(&sent)));
     assert_eq!(world.disable(&proofs), Ok(vec![AuthenticatorType::Sms]), "B34: no entry to delete");
     assert!(!world.state.is_on());

@@ -67,6 +67,30 @@ fn an_enrollment_at_login_finishes_that_login() {
     assert_eq!(confirmed.recovery_codes.unwrap().codes.len(), 10);
 }
 
+/// R55: the log tells by what right somebody enrolled, when it began and when it was done.
+#[test]
+fn the_log_tells_by_what_right_somebody_enrolled() {
+    let (stopped, ticket) = stopped();
+    let mut vouched = stopped.clone();
+    let managers = ticket_of_manager(&mut vouched);
+    let rights = [
+        (stopped.clone(), stopped.authority(), "session"),
+        (stopped.clone(), stopped.by_ticket(&ticket), "login_ticket"),
+        (vouched.clone(), vouched.by_ticket(&managers), "manager_ticket"),
+    ];
+    for (mut world, authority, expected) in rights {
+        let begun =
+            world.begin(&BeginTotp { authority: authority.clone(), ..world.begin_command() }).unwrap();
+        assert_eq!(world.detail("authority"), Some(expected));
+        let command = world.confirm_command(&begun, Phone::of(&begun).code(world.now));
+        world.confirm(&Confirm { authority, ..command }).unwrap();
+        assert_eq!(
+            (world.kinds()[0], world.detail("authority")),
+            (EventType::TwoFactorEnabled, Some(expected))
+        );
+    }
+}
+
 /// A session that enrolls is no login: nothing is allowed that was not asked.
 #[test]
 fn an_enrollment_from_a_session_is_no_login() {

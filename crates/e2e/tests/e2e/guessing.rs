@@ -28,8 +28,8 @@ async fn enrolled(node: &Node, id: &str) -> (User, Enrolled) {
     (user, enrolled)
 }
 
-/// R11, R14, R55: of 1,000 different wrong codes at once exactly three are evaluated; then nothing is, right or wrong. The
-/// log tells of each of them, and of one lock.
+/// R11, R14, R55: of 1,000 different wrong codes, all sent at once and 16 at a time worked on, exactly three are evaluated;
+/// then nothing is, right or wrong. The log tells of each of them, and of one lock.
 async fn parallel_guesses_do_not_exceed_the_budget(store: Store) {
     let node = Node::start(store).await;
     let (user, Enrolled { app, .. }) = enrolled(&node, "ann").await;

@@ -65,8 +65,8 @@ async fn one_success(
     assert_eq!(told.map(|kind| events::count(&log, kind)), [1, verdicts.len() - 1]);
 }
 
-/// R5, R8, R55: of 1,000 uses of one valid code over 50 connections exactly one succeeds; the others are refused alike,
-/// and the log has them all.
+/// R5, R8, R55: of 1,000 uses of one valid code over 50 connections, all sent at once and 16 at a time worked on, exactly
+/// one succeeds; the others are refused alike, and the log has them all.
 async fn a_code_serves_once_however_often_it_comes_at_once(store: Store) {
     let node = Node::start(store).await;
     let user = User::new(node.channel().await, TENANT, "ann");

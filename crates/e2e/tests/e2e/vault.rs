@@ -127,6 +127,49 @@ async fn a_rotation_back_to_an_older_key_ends(store: Store) {
     assert!(node.terminate().await.success());
 }
 
+/// R52: where a root key is lost, what it sealed is taken away as the page for operators says. Then nodes start with another
+/// key, nothing is sealed or counted wrong, and those who had an authenticator enrol at their next login.
+async fn a_lost_root_key_has_a_way_out(store: Store) {
+    const PAGE: &str = include_str!("../../../../docs/operations/running.md");
+    let data = Arc::new(Data::fresh(store).await);
+    let (people, file) = people(&data).await;
+    let dir = data.folder().display().to_string();
+    let second = format!("2 = \"{dir}/root-2.key\"");
+    let (made, told) = run(&["keys", "new", "--out", &format!("{dir}/root-2.key")]).await;
+    assert_eq!(made, Some(0), "{told}");
+    let given_up = format!("{second}\n[keys]\nretired = [1]");
+    let told = refused(&data, &file, &given_up).await;
+    assert!(told.contains("24 authenticator keys") && told.contains("When a root key is lost"), "{told}");
+
+    let (_, recipe) = PAGE.split_once("### When a root key is lost").unwrap();
+    let (_, recipe) = recipe.split_once("```sql\n").unwrap();
+    let (recipe, _) = recipe.split_once("```").unwrap();
+    let taken = if let Some(url) = data.postgres() {
+        harness::postgres::execute(url, recipe).await
+    } else {
+        let recipe = format!("PRAGMA foreign_keys = ON;\n{}", recipe.replace("'\\x", "x'"));
+        harness::sqlite::execute(&data.folder().join("countersign.db"), &recipe).await
+    };
+    assert!(taken);
+    let (done, told) = run(&["doctor", "--config", &file]).await;
+    assert_eq!(done, Some(0), "{told}");
+    let (mut node, credentials) = production::start_with_keys(Arc::clone(&data), &given_up).await;
+    let channel = production::connect(&node, &credentials).await;
+    let (id, app, _) = &people[0];
+    let user = User::new(channel, TENANT, id.clone());
+    // Nothing of the old app counts; who comes with the password is asked to enrol, and does.
+    let verdict = user.login_with(&app.code(1)).await.unwrap();
+    assert!(matches!(verdict, Verdict::EnrollmentRequired(_)), "{verdict:?}");
+    let Enrolled { app, recovery_codes, .. } = user.enrol().await.unwrap();
+    assert!(!recovery_codes.is_empty());
+    let verdict = user.login_with(&app.code(1)).await.unwrap();
+    assert!(matches!(verdict, Verdict::Allowed(_)), "{verdict:?}");
+    assert!(node.terminate().await.success());
+    assert!(!node.printed().contains("does not open"));
+    let (mut node, _) = production::start_with_keys(data, &second).await;
+    assert!(node.terminate().await.success());
+}
+
 /// R64, R55: a database that was put back from a backup is refused until it was made safe, and then neither a code nor a
 /// recovery code that was used after the backup serves again, nor a place in the log.
 async fn a_restored_database_is_refused_until_it_was_made_safe(store: Store) {
@@ -218,6 +261,7 @@ async fn a_node_without_a_witness_says_so(store: Store) {
 on_both_stores!(
     a_node_without_a_witness_says_so,
     root_keys_change_while_people_sign_in,
+    a_lost_root_key_has_a_way_out,
     a_rotation_back_to_an_older_key_ends,
     a_restored_database_is_refused_until_it_was_made_safe
 );

@@ -11,6 +11,7 @@ use crate::harness::{Node, Store, TENANT, User, failure, within};
 use crate::history::History;
 use crate::keys::{Keys, Stage};
 use crate::network::Network;
+use crate::population::NAMESAKES;
 use crate::scale::Scale;
 use crate::wire::Wire;
 use countersign_api::v1;
@@ -18,6 +19,7 @@ use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use v1::policy_service_client::PolicyServiceClient;
 
 /// How far a clock may be off (R65), in milliseconds.
 const TOLERANCE: i64 = 2_000;
@@ -62,7 +64,9 @@ impl Cluster {
         };
         let data = Arc::new(Data::new(database.as_ref().map(Database::url)));
         // A development server makes tenants and the first key.
-        assert!(Node::start_on(Arc::clone(&data)).await.terminate().await.success());
+        let mut development = Node::start_on(Arc::clone(&data)).await;
+        create_namesakes(&development).await;
+        assert!(development.terminate().await.success());
         let (keys, credentials) = (Keys::first(data.folder()), production::certify(&data));
         let nodes = Vec::new();
         let mut cluster = Self { data, nodes, database, keys, history: Arc::clone(history), credentials };
@@ -292,6 +296,17 @@ impl Cluster {
         verify.extend(keys.iter().flat_map(|key| ["--public-key", key]));
         self.operator(&verify).await;
     }
+}
+
+/// Makes the tenant that the development server does not: another one with the same rules.
+async fn create_namesakes(node: &Node) {
+    let request = v1::CreateTenantRequest {
+        tenant_id: NAMESAKES.to_owned(),
+        preset: TENANT.to_owned(),
+        ..v1::CreateTenantRequest::default()
+    };
+    let mut client = PolicyServiceClient::new(node.channel().await);
+    client.create_tenant(patient(request)).await.expect("another tenant");
 }
 
 /// The public key of a seal, as operators write it: with its id.

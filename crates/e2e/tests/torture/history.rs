@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
 /// A call with its place on the time line.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Whose.
+    /// Whose: a number in the population, where users of the same id in two tenants are two.
     pub(crate) user: usize,
     /// The idempotency key, the same at every try.
     pub(crate) request: u128,

@@ -104,14 +104,14 @@ pub(crate) fn check(calls: &[Call], logs: &[Vec<Told>], known: &Known<'_>) -> Fo
         let successes = successes(events, &by_request, known, &mut found);
         used_once(&successes, &mut found);
         steps_grow(&successes, &mut found);
-        revoked_is_dead(calls, &successes, &mut found);
+        revoked_is_dead(&successes, &mut found);
         within_budget(events, &mut found);
     }
     found
 }
 
-/// R55, R61: every acknowledged verdict has exactly one event, the one that it named; or several of one kind, where it was
-/// repeated after its answer was gone.
+/// R43, R55, R61: every acknowledged verdict has exactly one event, the one that it named, in the log of its own user and
+/// tenant; or several of one kind, where it was repeated after its answer was gone.
 fn told_once(calls: &[&Call], events: &[Told], known: &Known<'_>, found: &mut Found) {
     let mut by_id: HashMap<u128, Vec<&Told>> = HashMap::new();
     let mut by_request: HashMap<u128, Vec<&Told>> = HashMap::new();
@@ -265,17 +265,20 @@ fn steps_grow(successes: &[Success<'_>], found: &mut Found) {
     }
 }
 
-/// R36: after the answer to switching off nothing of that life succeeds any more.
-fn revoked_is_dead(calls: &[&Call], successes: &[Success<'_>], found: &mut Found) {
-    for off in calls.iter().filter(|call| matches!(call.outcome, Outcome::Allowed { .. })) {
+/// R36: after switching off nothing of that life succeeds any more, in the order of commits, whether or not there was an answer;
+/// and nothing that was asked for after the answer, wherever it was committed.
+fn revoked_is_dead(successes: &[Success<'_>], found: &mut Found) {
+    for (place, Success { call: off, .. }) in successes.iter().enumerate() {
         let Action::Disable { life: ended, .. } = off.action else { continue };
-        for Success { call, .. } in successes {
+        let answered = matches!(off.outcome, Outcome::Allowed { .. });
+        for (later, Success { call, .. }) in successes.iter().enumerate() {
             let (Action::Code { life, .. } | Action::Recovery { life, .. } | Action::Disable { life, .. }) =
                 call.action
             else {
                 continue;
             };
-            if call.invoked.tick > off.returned.tick && life <= ended {
+            let after = later > place || answered && call.invoked.tick > off.returned.tick;
+            if after && life <= ended {
                 found.broken("a success of a life that had ended", (off, call));
             }
         }

@@ -1,7 +1,7 @@
 //! The log of events, as far as the laws look at it.
 
-use crate::harness::TENANT;
 use crate::harness::user::patient;
+use crate::population::TENANTS;
 use countersign_api::v1;
 use std::collections::HashMap;
 use tonic::transport::Channel;
@@ -83,25 +83,25 @@ pub(crate) fn id(uuid: &str) -> u128 {
     u128::from_str_radix(&uuid.replace('-', ""), 16).expect("a UUID")
 }
 
-/// The log of the whole tenant by user, in the order of its commits.
-pub(crate) async fn read(channel: &Channel) -> HashMap<String, Vec<Told>> {
+/// The logs of both tenants by tenant and user, in the order of their commits.
+pub(crate) async fn read(channel: &Channel) -> HashMap<(&'static str, String), Vec<Told>> {
     let mut client = EventServiceClient::new(channel.clone());
-    let mut log: HashMap<String, Vec<Told>> = HashMap::new();
-    let mut page_token = String::new();
-    loop {
-        let request = v1::ListEventsRequest {
-            tenant_id: TENANT.to_owned(),
-            page_size: 200,
-            page_token,
-            ..v1::ListEventsRequest::default()
-        };
-        let page = client.list_events(patient(request)).await.expect("a page of events").into_inner();
-        for event in &page.events {
-            log.entry(event.user_id.clone()).or_default().push(event.into());
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return log;
+    let mut log: HashMap<_, Vec<Told>> = HashMap::new();
+    for tenant in TENANTS {
+        let mut request =
+            v1::ListEventsRequest { tenant_id: tenant.to_owned(), page_size: 200, ..Default::default() };
+        loop {
+            let page = client.list_events(patient(request.clone())).await;
+            let page = page.expect("a page of events").into_inner();
+            for event in &page.events {
+                assert_eq!(event.tenant_id, tenant, "R43: an event of another tenant: {event:?}");
+                log.entry((tenant, event.user_id.clone())).or_default().push(event.into());
+            }
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
         }
     }
+    log
 }

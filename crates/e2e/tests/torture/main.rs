@@ -48,10 +48,11 @@ use std::sync::Arc;
 
 /// What a node tells when it looks for the event of a commit whose reply was lost (R60).
 const REPLY_LOST: &str = "the reply to a commit was lost";
-/// What a node tells that must never be.
-const FAULTS: [&str; 4] = ["a panic; ", "panicked", "do not open", "cannot have written"];
+/// What a node tells that must never be: a panic, a row that does not open, and whatever a caller is told of as a fault of the
+/// service, by an id to look for.
+const FAULTS: [&str; 4] = ["a panic; ", "panicked", "not open", "incident_id"];
 
-/// R5, R17, R29, R36, R52, R55, R56, R60, R61, R63, R65, R67: whatever is killed, cut, repeated, turned and rotated, the history
+/// R5, R17, R29, R36, R43, R52, R55, R56, R60, R61, R63, R65, R67: whatever is killed, cut, repeated, turned and rotated, the history
 /// obeys the laws.
 async fn the_history_obeys_the_laws(store: Store) {
     let scale = Scale::given(store);

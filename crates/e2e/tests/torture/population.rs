@@ -1,4 +1,4 @@
-//! The users of a run, and what each of them has had: an authenticator app and recovery codes, and after switching off and
+//! The users of a run, half of them in each of two tenants under the same ids, and what each of them has had: an authenticator app and recovery codes, and after switching off and
 //! on again others.
 
 use crate::client::{elsewhere, passes, uuid};
@@ -21,11 +21,17 @@ const ON: &str = "AUTHENTICATOR_LIMIT_REACHED";
 /// One user in so many is somebody whose codes others guess.
 const GUESSED: usize = 10;
 
-/// The users of a run.
+/// A tenant with the same rules as [`TENANT`], and with users of the same ids.
+pub(crate) const NAMESAKES: &str = "namesakes";
+/// The tenants of a run (R43).
+pub(crate) const TENANTS: [&str; 2] = [TENANT, NAMESAKES];
+
+/// The users of a run, one after the other in each tenant.
 pub(crate) struct Population(pub(crate) Vec<Person>);
 
 /// A user: what they have had so far, the newest last.
 pub(crate) struct Person {
+    pub(crate) tenant: &'static str,
     pub(crate) id: String,
     lives: Mutex<Vec<Arc<Life>>>,
     /// Whether others guess.
@@ -48,13 +54,15 @@ impl Population {
         while people.len() < scale.users {
             let next = people.len()..scale.users.min(people.len() + scale.clients);
             let more = next.map(|number| {
-                let user = User::new(channel.clone(), TENANT, format!("person-{number}"));
+                let (tenant, id) = (TENANTS[number % TENANTS.len()], number / TENANTS.len());
+                let user = User::new(channel.clone(), tenant, format!("person-{id}"));
                 async move {
                     let life = Arc::new(switch_on(user.clone(), network, history).await);
                     Person {
+                        tenant,
                         id: user.id,
                         lives: Mutex::new(vec![life]),
-                        guessed: number % GUESSED == 0,
+                        guessed: id % GUESSED == 0,
                         renewing: tokio::sync::Mutex::default(),
                     }
                 }
@@ -65,8 +73,14 @@ impl Population {
     }
 
     /// The log of each user.
-    pub(crate) fn logs(&self, mut log: HashMap<String, Vec<Told>>) -> Vec<Vec<Told>> {
-        self.0.iter().map(|person| log.remove(&person.id).unwrap_or_default()).collect()
+    pub(crate) fn logs(&self, mut log: HashMap<(&'static str, String), Vec<Told>>) -> Vec<Vec<Told>> {
+        let own = |person: &Person| log.remove(&(person.tenant, person.id.clone())).unwrap_or_default();
+        self.0.iter().map(own).collect()
+    }
+
+    /// The user of the same id in the other tenant.
+    pub(crate) fn namesake(&self, user: usize) -> Option<&Person> {
+        self.0.get(user ^ 1)
     }
 
     /// The code of a step of the app that a user had in a life.

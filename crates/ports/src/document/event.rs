@@ -21,25 +21,17 @@ pub fn decode_details(text: &str) -> Result<Vec<(Cow<'static, str>, String)>, Do
     Ok(details.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect())
 }
 
-const USER: &str = "user";
-const OPERATOR: &str = "operator";
-const JOB: &str = "job";
-
 /// Who acted, as `user:…`, `operator:…` or `job:…`.
 pub fn encode_principal(principal: &Principal) -> String {
-    match principal {
-        Principal::User(user) => format!("{USER}:{user}"),
-        Principal::Operator(name) => format!("{OPERATOR}:{name}"),
-        Principal::Job(name) => format!("{JOB}:{name}"),
-    }
+    principal.to_string()
 }
 
 /// The principal that [`encode_principal`] wrote. The first colon parts kind and name: user ids may have more.
 pub fn decode_principal(text: &str) -> Result<Principal, DocumentError> {
     let principal = text.split_once(':').and_then(|(kind, name)| match kind {
-        USER => UserId::parse(name).ok().map(Principal::User),
-        OPERATOR => Some(Principal::Operator(name.to_owned())),
-        JOB => Some(Principal::Job(name.to_owned())),
+        "user" => UserId::parse(name).ok().map(Principal::User),
+        "operator" => Some(Principal::Operator(name.to_owned())),
+        "job" => Some(Principal::Job(name.to_owned())),
         _ => None,
     });
     principal.ok_or(DocumentError {

@@ -3,15 +3,17 @@
 use super::tell;
 use crate::adapters::{GuardedClock, SystemClock};
 use crate::cli::DoctorArgs;
-use crate::config::{self, AuditConfig, Config, Keys, Sources, StoreConfig};
+use crate::config::{self, AuditConfig, Config, Exposure, Keys, Sources, StoreConfig};
 use crate::evidence;
 use crate::failure::{Failure, chain};
 use crate::stores::{self, Stores};
+use crate::tls::{Standing, Validity};
 use crate::vault;
 use crate::witness::{self, Witness};
 use countersign_domain::clock::{TOLERANCE, Trust};
 use countersign_domain::digest::KeyId;
 use countersign_domain::incarnation::Continuity;
+use countersign_domain::time::Timestamp;
 use countersign_keyring::Keyring;
 use countersign_ports::{Clock, Release};
 use std::collections::BTreeSet;
@@ -55,12 +57,16 @@ impl Report {
     }
 }
 
-/// Looks at everything. Fails where a node would not serve.
+/// Looks at everything. Fails where a node would not serve, or would serve with a certificate that callers refuse.
 pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let sources = Sources { file: args.config, ..Sources::default() };
-    let Config { store, witness, keys: Keys { keyring, retired }, audit, .. } = config::load(&sources)?;
+    let Config { store, witness, keys: Keys { keyring, retired }, audit, exposure, .. } =
+        config::load(&sources)?;
     let mut report = Report::default();
     report.ok("configuration, certificates, callers, and the files of keys");
+    if let Exposure::Production { tls: Some(served), .. } = &exposure {
+        certificate(&mut report, served.validity(), SystemClock.now());
+    }
     evidence(&mut report, &audit);
     let keyring = Arc::new(keyring);
     match open(store, &keyring).await {
@@ -72,6 +78,26 @@ pub(super) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         Err(Failure::Unavailable("a node would not serve; see above".to_owned()))
     } else {
         Ok(())
+    }
+}
+
+/// Whether callers take the server's certificate. A node starts with one that they refuse, and nobody reaches it.
+fn certificate(report: &mut Report, validity: Option<Validity>, now: Timestamp) {
+    let renew = "put a new one at tls.certificate_file, and its key at tls.private_key_file";
+    match validity.map(|validity| validity.at(now)) {
+        Some(Standing::Counts) => report.ok("the server's certificate counts for seven days at least"),
+        Some(Standing::EndsSoon) => {
+            report.warn(&format!("the server's certificate ends in fewer than seven days; {renew}"));
+        }
+        Some(Standing::Over) => {
+            report.fail(&format!("the server's certificate is over, and callers refuse it; {renew}"));
+        }
+        Some(Standing::Ahead) => {
+            report.fail(&format!(
+                "the server's certificate does not count yet, and callers refuse it; look at the clock, or {renew}"
+            ));
+        }
+        None => report.warn("it does not read when the server's certificate ends; look yourself"),
     }
 }
 
@@ -225,6 +251,30 @@ mod tests {
         let other = Looked { keyring: keyring(1, 2), ..first };
         let told = told(&other).await;
         assert!(told.contains("fail keys.*.1: is another key"), "{told}");
+    }
+
+    /// A certificate that callers refuse is found before they do, and one that ends soon.
+    #[test]
+    fn the_servers_certificate_is_looked_at() {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2030, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2030, 3, 1);
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let told = |(year, month, day)| {
+            let now = Timestamp::from_unix_seconds(rcgen::date_time_ymd(year, month, day).unix_timestamp());
+            let mut report = Report::default();
+            self::certificate(&mut report, Validity::of(certificate.der()), now);
+            assert_eq!(report.failed, report.lines.starts_with("fail "), "{}", report.lines);
+            report.lines
+        };
+        for (day, word) in [
+            ((2029, 12, 31), "fail "),
+            ((2030, 2, 1), "ok "),
+            ((2030, 2, 28), "warn "),
+            ((2030, 3, 2), "fail "),
+        ] {
+            assert!(told(day).starts_with(word), "{day:?} {}", told(day));
+        }
     }
 
     /// A folder of seals that is none is found; one that is missing is not made.

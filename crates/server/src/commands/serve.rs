@@ -180,7 +180,7 @@ fn expose(exposure: Exposure, stop: &CancellationToken) -> Result<Exposed, Failu
     let mut exposed = Exposed { callers, rates, tokens: None, certificates: None, jobs: Vec::new() };
     let hangups = || Hangups::listen().map_err(Failure::io("listening for signals"));
     if let Some(served) = tls {
-        let (certificates, job) = tls::watch(served, hangups()?, stop.clone());
+        let (certificates, job) = tls::watch(served, Arc::new(SystemClock), hangups()?, stop.clone());
         exposed.certificates = Some(certificates);
         exposed.jobs.push(Box::pin(job));
     }

@@ -12,6 +12,8 @@ use tonic::Code;
 
 /// The shortest pause before a call for which the caller's rate left no room.
 const RATE_PAUSE: Duration = Duration::from_millis(50);
+/// What a call after a pause has at least: with less it would say that the deadline passed, where the one before said why.
+const ROOM: Duration = Duration::from_millis(50);
 
 /// A service that is called.
 pub(super) struct Service {
@@ -61,20 +63,26 @@ impl Service {
         if let Some(id) = request.request_id().filter(|id| id.is_empty()) {
             *id = request_id();
         }
-        let end = Instant::now() + self.timeout;
-        let mut left = self.timeout;
-        loop {
-            let error = match self.client.with_deadline(left).call(request.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            left = end.saturating_duration_since(Instant::now());
-            let Some(pause) = pause_for_rate(&error, left) else { return Err(error) };
-            sleep(pause).await;
-            left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(error);
-            }
+        at_rate(self.timeout, async |left| self.client.with_deadline(left).call(request.clone()).await).await
+    }
+}
+
+/// Calls with the time that is left of this, and again after a pause where the caller's rate left no room.
+async fn at_rate<T>(timeout: Duration, call: impl AsyncFn(Duration) -> Result<T, Error>) -> Result<T, Error> {
+    let end = Instant::now() + timeout;
+    let mut left = timeout;
+    loop {
+        let error = match call(left).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        left = end.saturating_duration_since(Instant::now());
+        let Some(pause) = pause_for_rate(&error, left) else { return Err(error) };
+        sleep(pause).await;
+        // The pause may have been longer than it was meant to be.
+        left = end.saturating_duration_since(Instant::now());
+        if left <= ROOM {
+            return Err(error);
         }
     }
 }
@@ -88,7 +96,7 @@ fn pause_for_rate(error: &Error, left: Duration) -> Option<Duration> {
         }
         _ => return None,
     };
-    (pause < left).then_some(pause)
+    (pause.saturating_add(ROOM) < left).then_some(pause)
 }
 
 /// Who acts.
@@ -168,7 +176,9 @@ fn refused(refusal: &Refusal) -> Failure {
 mod tests {
     use super::*;
     use countersign_client::Violation;
+    use std::cell::Cell;
     use std::collections::HashMap;
+    use tokio::time::advance;
 
     fn told(code: Code, reason: Reason) -> Refusal {
         let reason_name = countersign_api::error_reason_name(reason).to_owned();
@@ -243,9 +253,30 @@ mod tests {
         let second = Some(Duration::from_secs(1));
         assert_eq!(pause(Reason::CallerRateExceeded, second), second);
         assert_eq!(pause(Reason::CallerRateExceeded, None), Some(RATE_PAUSE));
-        assert_eq!(pause(Reason::CallerRateExceeded, Some(Duration::from_secs(2))), None);
+        for millis in [1_950, 1_999, 2_000] {
+            let late = Some(Duration::from_millis(millis));
+            assert_eq!(pause(Reason::CallerRateExceeded, late), None, "{millis} ms");
+        }
         assert_eq!(pause(Reason::CallerRateExceeded, Some(Duration::MAX)), None);
         assert_eq!(pause(Reason::Overloaded, second), None);
+    }
+
+    /// R48: where a pause took longer than it was to, there is no call without time: what is known is told.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_was_too_long_is_the_last() {
+        let second = Duration::from_secs(1);
+        let calls = Cell::new(0);
+        let call = async |_| {
+            calls.set(calls.get() + 1);
+            let retry_after = Some(second);
+            let refusal =
+                Refusal { retry_after, ..told(Code::ResourceExhausted, Reason::CallerRateExceeded) };
+            Err::<(), _>(Error::Refused(Box::new(refusal)))
+        };
+        let late = async { advance(Duration::from_millis(4_975)).await };
+        let (answer, ()) = tokio::join!(at_rate(5 * second, call), late);
+        assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+        assert_eq!(calls.get(), 1);
     }
 
     /// What passes by itself is told apart from what does not: a script tries the one again.

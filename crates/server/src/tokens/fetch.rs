@@ -21,6 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Endpoint {
     host: String,
     port: u16,
+    /// Both as the URL writes them.
+    authority: String,
     name: ServerName<'static>,
     target: Uri,
     tls: Arc<ClientConfig>,
@@ -42,7 +44,8 @@ impl Endpoint {
         let port = authority.port_u16().unwrap_or(443);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let target = target.parse().map_err(|_| "has no path that can be asked for")?;
-        Ok(Self { host, port, name, target, tls })
+        let authority = authority.as_str().to_owned();
+        Ok(Self { host, port, authority, name, target, tls })
     }
 
     /// The text that is served there, or why there is none.
@@ -58,7 +61,7 @@ impl Endpoint {
         let stream = connector.connect(self.name.clone(), stream).await.map_err(|e| fail(&e))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| fail(&e))?;
         let request = Request::get(self.target.clone())
-            .header(header::HOST, &self.host)
+            .header(header::HOST, &self.authority)
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .body(Empty::<Bytes>::new())
             .map_err(|e| fail(&e))?;
@@ -88,6 +91,7 @@ impl Endpoint {
         Self {
             host: self.host.clone(),
             port: self.port,
+            authority: self.authority.clone(),
             name: self.name.clone(),
             target: self.target.clone(),
             tls: Arc::clone(&other.tls),

@@ -163,11 +163,12 @@ impl Source {
     async fn read_into(&self, sender: &watch::Sender<Option<Read>>) {
         match self.origin.read().await {
             Ok(keys) => {
+                let count = keys.len();
                 let news = sender.borrow().as_ref().is_none_or(|read| *read.keys != keys);
-                if news {
-                    tracing::info!(keys = keys.len(), "the keys of workload tokens were loaded");
-                }
                 sender.send_replace(Some(Read { keys: Arc::new(keys), at: Instant::now() }));
+                if news {
+                    tracing::info!(keys = count, "the keys of workload tokens were loaded");
+                }
             }
             Err(problem) => {
                 let stale =

@@ -383,7 +383,13 @@ async fn serve(responses: Vec<String>) -> (Arc<Endpoint>, Arc<AtomicUsize>) {
                 let Ok(byte) = stream.read_u8().await else { break };
                 request.push(byte);
             }
-            assert!(request.starts_with(b"GET /keys?v=1 HTTP/1.1\r\n"), "the path is asked for");
+            let request = String::from_utf8(request).unwrap();
+            // A server of many names, or of many ports, knows by `Host` which is meant (RFC 9112 section 3.2). Whoever asks for
+            // anything else has no answer.
+            let host = format!("\r\nhost: localhost:{port}\r\n");
+            if !request.starts_with("GET /keys?v=1 HTTP/1.1\r\n") || !request.contains(&host) {
+                continue;
+            }
             let _ = stream.write_all(responses[index].as_bytes()).await;
             let _ = stream.shutdown().await;
         }

@@ -78,6 +78,36 @@ impl Server {
         Self { child, address, printed, stdout, stderr }
     }
 
+    /// Starts production behind a mesh: plain text on loopback, and a caller who may log users in and is known by tokens of the
+    /// keys in `keys.pem`. The configuration goes on with `more`.
+    pub async fn behind_mesh(folder: &Path, more: &str) -> Self {
+        let dir = folder.display();
+        output(&mut command(&["keys", "new", "--out", &format!("{dir}/root.key")])).await;
+        let config = format!(
+            r#"
+[listen]
+address = "127.0.0.1:0"
+behind_mesh = true
+[tokens]
+issuer = "https://issuer.example"
+audience = "countersign"
+keys_file = "{dir}/keys.pem"
+[[callers]]
+name = "spiffe://example.org/login"
+scopes = ["login"]
+tenants = ["*"]
+[store.sqlite]
+path = "{dir}/countersign.db"
+[keys.files]
+1 = "{dir}/root.key"
+{more}
+"#
+        );
+        let file = folder.join("countersign.toml");
+        std::fs::write(&file, config).unwrap();
+        Self::start(command(&["serve", "--config", file.to_str().unwrap()])).await
+    }
+
     /// In development, on a free port, in this folder.
     pub async fn development(folder: &Path) -> Self {
         Self::start(command(&[

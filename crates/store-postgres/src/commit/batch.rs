@@ -63,6 +63,8 @@ pub(crate) fn takes(change: &ChangeSet) -> bool {
         [] => true,
         [user] => {
             user.expected.is_some()
+                // Else the user may be known since this change or no more, which the statement does not write.
+                && user.core.on
                 && user.writes.iter().all(is_of_a_login)
                 && names_no_row_twice(&user.writes)
         }

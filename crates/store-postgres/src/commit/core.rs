@@ -10,6 +10,8 @@ use uuid::Uuid;
 pub(super) struct CoreRow<'a> {
     pub(super) epoch: i64,
     pub(super) is_on: bool,
+    /// Not of a login: see [`UserCore::known`].
+    pub(super) is_known: bool,
     pub(super) state_since: Option<OffsetDateTime>,
     pub(super) consecutive_failures: i64,
     pub(super) locked_until: Option<OffsetDateTime>,
@@ -26,12 +28,13 @@ pub(super) struct CoreRow<'a> {
 
 impl<'a> CoreRow<'a> {
     pub(super) fn new(core: &'a UserCore) -> Result<Self, Failure> {
-        let UserCore { epoch, on, state_since, failures, requirement, reset_request } = core;
+        let UserCore { epoch, on, known, state_since, failures, requirement, reset_request } = core;
         let last_wrong = failures.last_wrong.as_ref();
         let reset_request = reset_request.as_ref();
         Ok(Self {
             epoch: long_in(epoch.0)?,
             is_on: *on,
+            is_known: *known,
             state_since: time_in_opt(*state_since)?,
             consecutive_failures: failures.consecutive.into(),
             locked_until: time_in_opt(failures.locked_until)?,

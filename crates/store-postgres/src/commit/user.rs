@@ -33,7 +33,7 @@ async fn update(
             consecutive_failures = $6, locked_until = $7, failure_times = $8,
             last_wrong_key = $9, last_wrong_digest = $10, last_wrong_time = $11,
             grace_started = $12, must_enroll = $13,
-            reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $17
+            reset_request_id = $14, reset_reason = $15, reset_create_time = $16, is_on = $17, is_known = $18
         WHERE tenant_id = $1 AND user_id = $2 AND version = $3
             -- Rows of a deleted tenant stay until they are swept.
             AND (SELECT true FROM tenants WHERE tenants.tenant_id = $1 AND tenants.delete_time IS NULL)",
@@ -54,6 +54,7 @@ async fn update(
         core.reset_reason,
         core.reset_create_time,
         core.is_on,
+        core.is_known,
     );
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }
@@ -68,11 +69,12 @@ async fn insert(
             tenant_id, user_id, version, epoch, state_since,
             consecutive_failures, locked_until, failure_times,
             last_wrong_key, last_wrong_digest, last_wrong_time,
-            grace_started, must_enroll, reset_request_id, reset_reason, reset_create_time, is_on
+            grace_started, must_enroll, reset_request_id, reset_reason, reset_create_time, is_on,
+            is_known
         )
         SELECT $1::text, $2::text, 1, $3::bigint, $4::timestamptz, $5::bigint, $6::timestamptz, $7::timestamptz[],
             $8::bigint, $9::bytea, $10::timestamptz, $11::timestamptz, $12::boolean, $13::uuid, $14::text,
-            $15::timestamptz, $16::boolean
+            $15::timestamptz, $16::boolean, $17::boolean
         -- The lock that the foreign key takes anyway: nobody comes to be in a tenant that is being deleted.
         FROM (
             SELECT FROM tenants WHERE tenant_id = $1 AND delete_time IS NULL FOR KEY SHARE
@@ -94,6 +96,7 @@ async fn insert(
         core.reset_reason,
         core.reset_create_time,
         core.is_on,
+        core.is_known,
     );
     Ok(held(done.execute(transaction).await?.rows_affected()))
 }

@@ -1,15 +1,18 @@
 //! Many changes are few statements, and each caller is answered right.
 
 use crate::group::{Group, done};
-use crate::states::next_state;
+use crate::states::{after_a_code, next_state};
 use crate::support;
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TenantId, Version};
 use countersign_domain::user::UserState;
-use countersign_ports::{Commit, UserStore};
+use countersign_ports::{Commit, EventRecord, UserStore};
 use countersign_testkit::SeededRandom;
+use countersign_testkit::conformance::StoreUnderTest;
 use countersign_testkit::fixtures::{self, tenant, user};
+use countersign_testkit::generate::Generator;
 use std::collections::HashSet;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Twenty logins at once are not twenty statements, and not twenty flushes.
@@ -21,6 +24,42 @@ async fn logins_that_come_together_are_committed_together() {
     let stats = group.store.group_stats().commits;
     assert_eq!((stats.calls, stats.refused), (20, 0));
     assert!(stats.batches <= 4 && stats.largest >= 5, "{stats:?}");
+}
+
+/// R13, R16, B46: of many logins by a code that one statement commits, the user's own row, the app, the event and the answer to
+/// repeat are what each asked for.
+#[tokio::test]
+async fn logins_that_are_committed_together_write_what_they_say() {
+    let group = Group::of(20).await;
+    let suite = StoreUnderTest::sharing(Arc::clone(&group.store));
+    let draw = Generator::new(13);
+    let mut old: Vec<UserState> = group.users.iter().map(|(_, state)| state.clone()).collect();
+    // Twice: what the first one put there is another thing, or gone, after the second one.
+    for version in 1..=2 {
+        let next: Vec<UserState> =
+            old.iter().enumerate().map(|(number, state)| after_a_code(&draw, number, state)).collect();
+        let mut changes = Vec::new();
+        for ((user, _), (old, next)) in group.users.iter().zip(old.iter().zip(&next)) {
+            let mut change = fixtures::change_set(draw.random(), user, Some(Version(version)), old, next);
+            let EventRecord { id, time, .. } = change.events[0];
+            change.events[0] = EventRecord { id, time, ..draw.event_record(user) };
+            change.request = Some(fixtures::request_record(draw.random(), user));
+            changes.push(change);
+        }
+        let answers = group.commit(&changes).await;
+        assert!(answers.iter().all(done), "{answers:?}");
+        assert!(group.written_together("acme").await >= 5, "they were together");
+        let events = suite.settled_events(draw.random(), &tenant("acme")).await;
+        for (number, (change, next)) in changes.into_iter().zip(&next).enumerate() {
+            let key = change.request.as_ref().map(|request| &request.key);
+            let loaded = group.store.load(&group.users[number].0, key).await.unwrap().unwrap();
+            assert_eq!(loaded.version, Some(Version(version + 1)), "user {number}");
+            assert_eq!(loaded.state, *next, "user {number}");
+            assert_eq!(loaded.earlier, change.request, "user {number}");
+            assert!(events.contains(&change.events[0]), "user {number}");
+        }
+        old = next;
+    }
 }
 
 /// Two hundred and fifty-six users at once, with challenges, remembered clients, notices and repeated answers among

@@ -99,6 +99,15 @@ impl Group {
         self.store.load(&self.users[number].0, None).await.unwrap().unwrap().version
     }
 
+    /// The most users of the tenant whose rows one transaction wrote: a batch that was refused, and whose changes were then
+    /// committed alone, shows in no counter.
+    pub(crate) async fn written_together(&self, tenant: &str) -> i64 {
+        let most = sqlx::query_scalar::<_, i64>(
+            "SELECT max(count(*)) OVER () FROM users WHERE tenant_id = $1 GROUP BY xmin::text LIMIT 1",
+        );
+        most.bind(tenant).fetch_one(&mut self.database.connect().await).await.unwrap()
+    }
+
     /// How often the events of these change sets are in the log; nothing else is there that tells of a login.
     pub(crate) async fn events(&self) -> Vec<uuid::Uuid> {
         let ids = sqlx::query_scalar::<_, uuid::Uuid>(

@@ -1,12 +1,14 @@
 //! States of users with what logins leave behind. No rule is tested here.
 
 use countersign_domain::ids::{ChallengeId, ClientId};
+use countersign_domain::otp::Step;
 use countersign_domain::policy::FirstFactorMethod;
 use countersign_domain::user::{
-    Challenge, ChallengePurpose, ClientClaims, FirstFactor, RememberedClient, UserState,
+    Challenge, ChallengePurpose, ClientClaims, FirstFactor, RememberedClient, Usage, UserState,
 };
 use countersign_testkit::SeededRandom;
 use countersign_testkit::fixtures::START;
+use countersign_testkit::generate::Generator;
 use std::time::Duration;
 
 /// A state that a login may leave behind, of one kind or another.
@@ -24,6 +26,62 @@ pub(crate) fn next_state(random: &SeededRandom, number: usize, state: &UserState
         next.clients.push(client(random, &next));
     }
     next
+}
+
+/// Whatever a code, right or wrong, may make of the state of the user with that number: another core, and for three in
+/// four a use of the first authenticator, which is an app.
+pub(crate) fn after_a_code(draw: &Generator, number: usize, state: &UserState) -> UserState {
+    let UserState { epoch, state_since, failures, requirement, reset_request, .. } = draw.state();
+    let mut next = UserState { epoch, state_since, failures, requirement, reset_request, ..state.clone() };
+    if !number.is_multiple_of(4) {
+        let app = &mut next.authenticators[0];
+        let last_step = app.credential.totp().unwrap().last_step.number() + 1;
+        assert!(app.credential.set_usage(Usage::Totp { last_step: Step::new(last_step) }));
+        // Any time or none, and any number.
+        let UserState { state_since, failures, .. } = draw.state();
+        app.last_use_time = state_since;
+        app.consecutive_failures = failures.consecutive;
+    }
+    next
+}
+
+/// The same with challenges and remembered clients that go and come, and a client that changes where there are two.
+pub(crate) fn after_a_login(draw: &Generator, number: usize, state: &UserState) -> UserState {
+    let mut next = after_a_code(draw, number, state);
+    let mut drawn = full(draw);
+    next.challenges.remove(0);
+    next.challenges.push(drawn.challenges.remove(0));
+    next.clients.remove(0);
+    if let Some(client) = next.clients.first_mut() {
+        *client = RememberedClient { id: client.id, ..full(draw).clients.remove(0) };
+    }
+    next.clients.push(drawn.clients.remove(0));
+    next
+}
+
+/// Any state of a user who owns something of everything, and whose first authenticator is an app.
+pub(crate) fn full(draw: &Generator) -> UserState {
+    let mut state = draw.state();
+    loop {
+        let UserState { authenticators, pending, recovery, challenges, tickets, clients, directory, .. } =
+            draw.state();
+        if state.authenticators.first().is_none_or(|first| first.credential.totp().is_none()) {
+            state.authenticators = authenticators;
+        } else if state.pending.is_empty() {
+            state.pending = pending;
+        } else if state.challenges.is_empty() {
+            state.challenges = challenges;
+        } else if state.tickets.is_empty() {
+            state.tickets = tickets;
+        } else if state.clients.is_empty() {
+            state.clients = clients;
+        } else if state.recovery.is_none() || state.directory.is_none() {
+            state.recovery = state.recovery.or(recovery);
+            state.directory = state.directory.or(directory);
+        } else {
+            return state;
+        }
+    }
 }
 
 /// The state with a challenge and a remembered client beside what it has.

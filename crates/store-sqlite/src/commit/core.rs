@@ -13,6 +13,7 @@ use uuid::Uuid;
 struct CoreRow<'a> {
     epoch: i64,
     is_on: bool,
+    is_known: bool,
     state_since: Option<i64>,
     consecutive_failures: u32,
     locked_until: Option<i64>,
@@ -29,13 +30,14 @@ struct CoreRow<'a> {
 
 impl<'a> CoreRow<'a> {
     fn new(core: &'a UserCore) -> Result<Self, StoreError> {
-        let UserCore { epoch, on, state_since, failures, requirement, reset_request } = core;
+        let UserCore { epoch, on, known, state_since, failures, requirement, reset_request } = core;
         let micros = |time: Option<Timestamp>| time.map(Timestamp::unix_micros);
         let last_wrong = failures.last_wrong.as_ref();
         let reset_request = reset_request.as_ref();
         Ok(Self {
             epoch: signed(epoch.0)?,
             is_on: *on,
+            is_known: *known,
             state_since: micros(*state_since),
             consecutive_failures: failures.consecutive,
             locked_until: micros(failures.locked_until),
@@ -62,6 +64,7 @@ macro_rules! put {
             $version,
             $row.epoch,
             $row.is_on,
+            $row.is_known,
             $row.state_since,
             $row.consecutive_failures,
             $row.locked_until,
@@ -88,10 +91,10 @@ pub(super) fn put(script: &mut Script, change: &UserChange) -> Result<(), StoreE
     match change.expected {
         None => put!(
             script,
-            "INSERT INTO users (version, epoch, is_on, state_since, consecutive_failures, locked_until, failure_times,
-                last_wrong_key, last_wrong_digest, last_wrong_time, grace_started, must_enroll, reset_request_id,
-                reset_reason, reset_create_time, tenant_id, user_id)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, user_id) DO NOTHING",
+            "INSERT INTO users (version, epoch, is_on, is_known, state_since, consecutive_failures, locked_until,
+                failure_times, last_wrong_key, last_wrong_digest, last_wrong_time, grace_started, must_enroll,
+                reset_request_id, reset_reason, reset_create_time, tenant_id, user_id)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, user_id) DO NOTHING",
             version,
             row,
             tenant,
@@ -101,9 +104,11 @@ pub(super) fn put(script: &mut Script, change: &UserChange) -> Result<(), StoreE
             let expected = signed(expected.0)?;
             put!(
                 script,
-                "UPDATE users SET version = ?, epoch = ?, is_on = ?, state_since = ?, consecutive_failures = ?,
-                    locked_until = ?, failure_times = ?, last_wrong_key = ?, last_wrong_digest = ?, last_wrong_time = ?,
-                    grace_started = ?, must_enroll = ?, reset_request_id = ?, reset_reason = ?, reset_create_time = ?
+                "UPDATE users SET version = ?, epoch = ?, is_on = ?, is_known = ?, state_since = ?,
+                    consecutive_failures = ?, locked_until = ?, failure_times = ?,
+                    last_wrong_key = ?, last_wrong_digest = ?, last_wrong_time = ?,
+                    grace_started = ?, must_enroll = ?,
+                    reset_request_id = ?, reset_reason = ?, reset_create_time = ?
                 WHERE tenant_id = ? AND user_id = ? AND version = ?",
                 version,
                 row,

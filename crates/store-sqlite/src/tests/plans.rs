@@ -37,7 +37,7 @@ async fn lists_and_counts_follow_keys() {
     let (_folder, path) = folder();
     let _store = open(&path, 1).await;
     let mut connection = intruder(&path).await;
-    let kinds: [(&[&str], Vec<String>, bool); 6] = [
+    let kinds: [(&[&str], Vec<String>, bool); 7] = [
         (
             &["FROM users AS u WHERE", "LIMIT ?7"],
             vec!["SEARCH u USING PRIMARY KEY (tenant_id=? AND user_id>?)".to_owned()],
@@ -46,6 +46,14 @@ async fn lists_and_counts_follow_keys() {
         (
             &["INDEXED BY users_by_lock"],
             vec!["SEARCH u USING INDEX users_by_lock (tenant_id=? AND user_id>?)".to_owned()],
+            false,
+        ),
+        (
+            &["INDEXED BY authenticators_disabled"],
+            vec![
+                "SEARCH a USING INDEX authenticators_disabled (tenant_id=? AND user_id>?)".to_owned(),
+                OF_USER.to_owned(),
+            ],
             false,
         ),
         (
@@ -80,7 +88,7 @@ async fn lists_and_counts_follow_keys() {
     ];
     for (marks, expected, sorts) in kinds {
         let plan = plan(&mut connection, &statement(marks)).await;
-        let tables = [" u ", " m ", " user_tallies "];
+        let tables = [" a ", " u ", " m ", " user_tallies "];
         let of_users = plan.iter().filter(|line| tables.iter().any(|table| line.contains(table)));
         assert_eq!(of_users.cloned().collect::<Vec<_>>(), expected, "{plan:#?}");
         let whole =

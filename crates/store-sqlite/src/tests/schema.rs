@@ -51,6 +51,7 @@ async fn impossible_rows_are_refused() {
         "UPDATE users SET must_enroll = 2",
         "UPDATE users SET is_on = 2",
         "UPDATE users SET is_on = NULL",
+        "UPDATE users SET is_known = 2",
         "UPDATE users SET consecutive_failures = 4294967296",
         "UPDATE users SET last_wrong_digest = NULL",
         "UPDATE users SET last_wrong_digest = x'00'",

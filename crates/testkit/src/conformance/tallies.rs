@@ -2,13 +2,14 @@
 
 use super::StoreUnderTest;
 use super::queries::reference::{
-    TICK, counts, counts_in, facts_of, in_groups, reference, reference_in, store_all, team_id,
+    TICK, counts, counts_in, everybody, facts_of, in_groups, list, reference, reference_in, store_all,
+    team_id,
 };
 use crate::SeededRandom;
 use crate::fixtures::{self, START, user};
 use crate::generate::Generator;
 use countersign_domain::coverage::FactsAt;
-use countersign_domain::ids::{TenantId, UserRef, Version};
+use countersign_domain::ids::{Epoch, TenantId, UserRef, Version};
 use countersign_domain::time::Timestamp;
 use countersign_domain::user::UserState;
 use countersign_ports::Commit;
@@ -119,6 +120,62 @@ pub async fn a_login_changes_no_count(store: StoreUnderTest) {
     assert_eq!(store.maintenance.fold_counts(100).await.expect("the store answers"), 0);
     let at = FactsAt { groups: Vec::new(), grace_cutoff: START };
     assert_eq!(counts(&store, &tenant, &at).await, [(facts_of(&state, &at), 1)].into());
+}
+
+/// B48: what an erasure leaves is nobody's, whoever it was; so is what an erasure or a report writes about an id that nobody
+/// has. Who comes back is there again.
+pub async fn who_is_erased_is_counted_no_more(store: StoreUnderTest) {
+    let tenant = store.create_tenant("acme").await;
+    let random = SeededRandom::new(1);
+    let at = FactsAt { groups: vec!["staff".to_owned()], grace_cutoff: START };
+    let enrolled = fixtures::user_with_totp(&random);
+    let mut in_grace = UserState::default();
+    in_grace.requirement.grace_started = Some(START);
+    let mut obliged = UserState::default();
+    obliged.requirement.must_enroll = true;
+    let states = [
+        UserState { directory: in_groups(&["staff"]).directory, ..enrolled.clone() },
+        enrolled.clone(),
+        // Who switched off and was never put is told from nobody by the time of that alone.
+        UserState { state_since: Some(START), ..UserState::default() },
+        in_groups(&["staff"]),
+        in_grace,
+        obliged,
+    ];
+    let mut users: Vec<_> =
+        (0..).zip(states).map(|(number, state)| (user("acme", &format!("user-{number}")), state)).collect();
+    let check = async |users: &[(UserRef, UserState)], names: &[&str]| {
+        for _ in 0..2 {
+            assert_eq!(counts(&store, &tenant, &at).await, reference(users, &tenant, &at), "{names:?}");
+            assert_eq!(list(&store, &everybody(&tenant)).await, names);
+            fold_all(&store, 100).await;
+        }
+    };
+    store_all(&store, &random, &users).await;
+    let names = ["user-0", "user-1", "user-2", "user-3", "user-4", "user-5"];
+    check(&users, &names).await;
+    for erased in 0..names.len() {
+        let next = UserState { epoch: Epoch(1), ..UserState::default() };
+        let (user, state) = &mut users[erased];
+        assert_eq!(store.step(&random, user, 1, state, &next).await.expect("an answer"), Commit::Done);
+        *state = next;
+        check(&users, &names[erased + 1..]).await;
+    }
+    assert_eq!(counts(&store, &tenant, &at).await.len(), 0);
+
+    let reported = UserState { first_factor_since: Some(START), epoch: Epoch(1), ..UserState::default() };
+    let erased = UserState { epoch: Epoch(1), ..UserState::default() };
+    for (name, state) in [("erased", erased.clone()), ("reported", reported)] {
+        store.store_user(&random, &user("acme", name), &state).await;
+    }
+    check(&users, &[]).await;
+
+    for ((user, state), next) in users.iter_mut().zip([in_groups(&["staff"]), enrolled]) {
+        let next = UserState { epoch: Epoch(2), ..next };
+        assert_eq!(store.step(&random, user, 2, state, &next).await.expect("an answer"), Commit::Done);
+        *state = next;
+    }
+    check(&users, &names[..2]).await;
 }
 
 /// B48: while many users change at the same time and counts are folded by several, every count is that of one moment:

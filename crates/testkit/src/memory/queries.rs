@@ -31,9 +31,10 @@ fn in_teams(state: &UserState, teams: Option<&[TeamId]>) -> bool {
 }
 
 fn matches(state: &UserState, query: &UserQuery) -> bool {
-    query.facts.contains(&facts(state, &query.at))
+    state.is_known()
+        && query.facts.contains(&facts(state, &query.at))
         && in_teams(state, query.team.as_ref().map(std::slice::from_ref))
-        && query.locked_at.is_none_or(|at| state.failures.locked_until(at).is_some())
+        && query.locked_at.is_none_or(|at| state.is_locked(at))
 }
 
 #[async_trait]
@@ -59,7 +60,7 @@ impl UserQueries for MemoryStore {
         let everything = self.lock();
         let users = everything.tenants.get(tenant).into_iter().flat_map(|tenant| tenant.users.values());
         let mut counts = BTreeMap::new();
-        for (_, state) in users.filter(|(_, state)| in_teams(state, teams)) {
+        for (_, state) in users.filter(|(_, state)| state.is_known() && in_teams(state, teams)) {
             *counts.entry(facts(state, at)).or_default() += 1;
         }
         Ok(counts.into_iter().collect())

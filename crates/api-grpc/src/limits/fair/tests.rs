@@ -8,6 +8,15 @@ const WAIT: Duration = Duration::from_hours(1);
 
 const BOUNDS: Bounds = Bounds { at_work: 2, share: 2, of_one: 50 };
 
+/// A call whose caller does not wait any more.
+const GONE: &str = "gone";
+
+impl Waiter for &'static str {
+    fn is_gone(&self) -> bool {
+        *self == GONE
+    }
+}
+
 fn tenant(name: &str) -> Party {
     Party::Tenant(TenantId::parse(name).unwrap())
 }
@@ -142,6 +151,33 @@ fn the_queue_of_one_party_is_bounded() {
     turns.leave(&storm);
     assert_eq!(served(&mut turns, now), ["calm"]);
     assert_eq!(arrive(&mut turns, &storm, now, 3), [0, 2, 1], "room that is free is taken again");
+}
+
+/// R66: who gave up waiting takes no room from others of the same party, and no turn from other parties.
+#[test]
+fn who_gave_up_takes_no_room() {
+    let (mut turns, now) = (Turns::new(Bounds { at_work: 1, share: 1, of_one: 3 }), Instant::now());
+    let (storm, calm) = (tenant("storm"), tenant("calm"));
+    let mut arrive = |party: &Party, call: &'static str| turns.arrive(party, now, || call);
+    assert_eq!(arrive(&calm, "c0"), Arrival::Works);
+    for call in [GONE, GONE, "s0"] {
+        assert_eq!(arrive(&storm, call), Arrival::Waits);
+    }
+    assert_eq!(arrive(&calm, "c1"), Arrival::Waits);
+    assert_eq!([arrive(&storm, "s1"), arrive(&storm, GONE)], [Arrival::Waits, Arrival::Waits]);
+    assert_eq!(arrive(&storm, "s2"), Arrival::TurnedAway, "those before the last are there");
+    for call in [GONE, GONE, GONE] {
+        assert_eq!(arrive(&tenant("empty"), call), Arrival::Waits);
+    }
+    assert_eq!(arrive(&tenant("empty"), "n0"), Arrival::Waits);
+    let mut order = Vec::new();
+    turns.leave(&calm);
+    while let Some((party, call)) = turns.next(now) {
+        order.push(call);
+        turns.leave(&party);
+    }
+    assert_eq!(order, ["s0", "c1", "n0", "s1", GONE]);
+    assert!(turns.parties.is_empty() && turns.next.is_empty());
 }
 
 /// R49: nothing is kept of parties without calls, but for two names.

@@ -35,7 +35,7 @@ pub(super) async fn rename(
 
     let (user, actor, id, name, etag) = (user?, actor?, id?, name?, etag?);
     let user_id = user.user.clone();
-    Change::new(&caller, Site::own(Action::Rename), retry?)
+    Change::new(&caller, Site::of(Action::Rename), retry?)
         .answer(
             |meta, encode| app.rename_authenticator(meta, (user, actor), id, name, etag, encode),
             move |done| {
@@ -66,7 +66,7 @@ pub(super) async fn remove(
     let (user, actor, id, code, etag) = (user?, actor?, id?, code?, etag?);
     let url = advice_url(app, &caller, &user.tenant).await?;
     let user_id = user.user.clone();
-    Change::new(&caller, Site::own(Action::RemoveAuthenticator), retry?)
+    Change::new(&caller, Site::of(Action::RemoveAuthenticator), retry?)
         .answer(
             |meta, encode| app.remove_authenticator(meta, (user, actor), id, code, etag, encode),
             move |done| {

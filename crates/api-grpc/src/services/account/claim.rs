@@ -13,7 +13,7 @@ use countersign_domain::user::ClientClaims;
 use tonic::Status;
 
 /// What somebody does who enrols.
-pub(super) const SITE: Site = Site::own(Action::Enroll);
+pub(super) const SITE: Site = Site::of(Action::Enroll);
 
 /// By what right, before a ticket was looked at.
 pub(super) enum Claim {

@@ -79,7 +79,7 @@ pub(super) async fn revoke(
     fields.finish()?;
 
     let (user, actor, revocation) = (user?, actor?, revocation?);
-    Change::new(&caller, Site::own(Action::RevokeRememberedClients), retry?)
+    Change::new(&caller, Site::of(Action::RevokeRememberedClients), retry?)
         .answer(
             |meta, encode| app.revoke_remembered_clients(meta, (user, actor), revocation, encode),
             move |done| Ok(RevokeRememberedClientsResponse { revoked_count: count(done.value.value) }),

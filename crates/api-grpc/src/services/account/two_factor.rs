@@ -56,7 +56,7 @@ pub(super) async fn disable(
         return preview(app, &caller, &user, &actor, &url).await;
     }
     let user_id = user.user.clone();
-    Change::new(&caller, Site::own(Action::Disable), retry?)
+    Change::new(&caller, Site::of(Action::Disable), retry?)
         .answer(
             |meta, encode| app.disable_two_factor(meta, (user, actor), code, encode),
             move |done| {
@@ -78,7 +78,7 @@ async fn preview(
     actor: &Actor,
     url: &str,
 ) -> Reply<DisableTwoFactorResponse> {
-    let preview = read(app.preview_disable(user, actor).await, caller, Site::own(Action::Disable))?;
+    let preview = read(app.preview_disable(user, actor).await, caller, Site::of(Action::Disable))?;
     let disable = preview.status.actions.iter().find(|action| action.action == OwnAction::Disable);
     let status = two_factor_status(&user.user, &preview.status);
     Ok(Response::new(DisableTwoFactorResponse {
@@ -106,7 +106,7 @@ pub(super) async fn generate_recovery_codes(
 
     let (user, actor, code) = (user?, actor?, code?);
     let tenant = user.tenant.clone();
-    Change::new(&caller, Site::own(Action::GenerateRecoveryCodes), retry?)
+    Change::new(&caller, Site::of(Action::GenerateRecoveryCodes), retry?)
         .answer(
             |meta, encode| app.generate_recovery_codes(meta, (user, actor), code, encode),
             move |done| {

@@ -10,7 +10,7 @@ use crate::caller::CallerContext;
 use crate::convert::event::{Filter, filter, security_event};
 use crate::convert::fields::{Fields, Parsed};
 use crate::convert::time::timestamp;
-use crate::failure::Failure;
+use crate::failure::{Failure, Quota};
 use crate::limits::{Share, Shares, broken_off};
 use crate::services::caller;
 use crate::services::shared::{CLOCK_LEEWAY, Reply, done, tenant};
@@ -216,7 +216,7 @@ fn taken_back() -> Failure {
 
 fn too_many() -> Failure {
     let text = "the caller follows the log as often as there is room for others to";
-    Failure::new(ErrorReason::Overloaded, text).retry_after(LATER).quota("watches", text)
+    Failure::new(ErrorReason::Overloaded, text).retry_after(LATER).quota(Quota::Watches)
 }
 
 impl Watch {

@@ -73,7 +73,7 @@ async fn shown(
             revision: revision(record.revision),
             policy: Some(policy(record)),
             create_time: Some(timestamp(record.create_time)),
-            actor: actors.get(&record.revision).map(name).unwrap_or_default(),
+            actor: actors.get(&record.revision).map(ToString::to_string).unwrap_or_default(),
             changed_fields: match records.get(index + 1) {
                 Some(older) => done(changed(older, record), caller)?,
                 None => Vec::new(),
@@ -105,13 +105,4 @@ async fn actors(
         );
     }
     Ok(actors)
-}
-
-/// Who, with what they are.
-fn name(actor: &Principal) -> String {
-    match actor {
-        Principal::User(user) => format!("user:{user}"),
-        Principal::Operator(name) => format!("operator:{name}"),
-        Principal::Job(name) => format!("job:{name}"),
-    }
 }

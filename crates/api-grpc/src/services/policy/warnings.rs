@@ -3,7 +3,8 @@
 use countersign_api::v1::PolicyWarning;
 use countersign_domain::otp::TotpParameters;
 use countersign_domain::policy::{
-    AuthenticatorType, ChallengeMode, DelegatedAction, PolicyDocument, Replace, RequirementMode,
+    AuthenticatorType, ChallengeMode, DelegatedAction, FirstFactorMethod, PolicyDocument, Replace,
+    RequirementMode,
 };
 use std::time::Duration;
 
@@ -161,7 +162,10 @@ fn keeping(policy: &PolicyDocument) -> [Warning; 3] {
 
 /// How guesses are held off, and which first factors count.
 fn guarding(old: &PolicyDocument, new: &PolicyDocument) -> [Warning; 3] {
-    let trusts = |policy: &PolicyDocument| policy.first_factor.trust_federated_mfa;
+    let trusts = |policy: &PolicyDocument| {
+        let first = &policy.first_factor;
+        first.trust_federated_mfa && first.allowed_methods.contains(&FirstFactorMethod::Federated)
+    };
     [
         (
             new.lockout.consecutive_limit <= new.lockout.free_failures,

@@ -113,11 +113,7 @@ fn parse(caller: &CallerContext, message: impl Repeatable) -> Result<Asked, Stat
 
 /// Where the things stand that a denial of this action speaks of.
 fn site(action: DelegatedAction) -> Site {
-    Site {
-        action: Some(delegated_action(action)),
-        first_factor: "actor.first_factor",
-        code: "actor_proof.code",
-    }
+    Site::of(delegated_action(action))
 }
 
 /// A request that carries the id of a retry.

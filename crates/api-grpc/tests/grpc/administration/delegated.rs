@@ -1,6 +1,8 @@
 //! Who may act on others, and in which order that is asked.
 
-use super::desk::{Desk, denied, disable, fields, metadata, operator, permitted, reset, ticket, unlock};
+use super::desk::{
+    Desk, denied, disable, fields, metadata, operator, permitted, reset, ticket, unlock, unmet,
+};
 use crate::support::{Client, Person, World, code, reason};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::{self, TeamRole};
@@ -158,7 +160,12 @@ async fn a_fresh_proof_is_the_actors_own() {
     let preview = v1::DisableMemberRequest { validate_only: true, ..ask(None) };
     let preview = team.disable_member(preview).await.unwrap().into_inner();
     assert_eq!(preview.required_proofs, [i32::from(v1::ProofKind::SecondFactor)]);
-    assert_eq!(denied(team.disable_member(ask(None)).await), "PROOF_REQUIRED");
+    let missing = team.disable_member(ask(None)).await.unwrap_err();
+    assert_eq!(
+        (reason(&missing).as_str(), unmet(&missing)),
+        ("PROOF_REQUIRED", vec!["actor_proof".to_owned()])
+    );
+    assert_eq!(metadata(&missing, "required_proofs"), "SECOND_FACTOR");
     let malformed = team.disable_member(ask(Some(code("12")))).await.unwrap_err();
     assert_eq!(fields(&malformed), ["actor_proof.code"]);
     // The member's code proves nothing about the actor.
@@ -184,7 +191,7 @@ async fn a_fresh_proof_is_the_actors_own() {
 }
 
 /// Ruling 12, B39: where policy wants two people, the second is somebody else who may do it too, and a preview says that one
-/// is wanted.
+/// is wanted. Which of the two may not is told.
 #[tokio::test]
 async fn two_people_where_policy_wants_two() {
     let world = World::new();
@@ -216,8 +223,14 @@ async fn two_people_where_policy_wants_two() {
         assert_eq!(denied(desk.team.reset_member(asked).await), "SECOND_APPROVER_REQUIRED");
     }
     for asked in [ask(Some(&bob)), look(Some(&bob))] {
-        assert_eq!(denied(desk.team.reset_member(asked).await), "ACTOR_NOT_TEAM_MANAGER");
+        let unfit = desk.team.reset_member(asked).await.unwrap_err();
+        let told = (reason(&unfit), metadata(&unfit, "party"), metadata(&unfit, "action"));
+        let expected = ("ACTOR_NOT_TEAM_MANAGER", "second_approver", "RESET_MEMBER");
+        assert_eq!((told.0.as_str(), told.1.as_str(), told.2.as_str()), expected);
     }
+    let by_bob = v1::ResetMemberRequest { actor: Some(bob.actor(&world)), ..ask(Some(&max)) };
+    let unfit = desk.team.reset_member(by_bob).await.unwrap_err();
+    assert_eq!((reason(&unfit), metadata(&unfit, "party")), ("ACTOR_NOT_TEAM_MANAGER".into(), String::new()));
     let done = desk.team.reset_member(ask(Some(&max))).await.unwrap().into_inner();
     assert!(!done.second_approver_required);
 }

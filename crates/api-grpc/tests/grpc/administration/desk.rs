@@ -130,6 +130,12 @@ pub(super) fn fields(status: &Status) -> Vec<String> {
     violations.into_iter().flatten().map(|violation| violation.field).collect()
 }
 
+/// What an error says must be there first, in its order.
+pub(super) fn unmet(status: &Status) -> Vec<String> {
+    let violations = status.get_details_precondition_failure().map(|failure| failure.violations);
+    violations.into_iter().flatten().map(|violation| violation.subject).collect()
+}
+
 /// A status with its reason and nothing else.
 pub(super) fn denied<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) -> String {
     crate::support::reason(&answer.unwrap_err())

@@ -185,10 +185,23 @@ async fn a_change_of_the_first_factor_leaves_the_past_as_it_was() {
         user_id: ann.user.clone(),
         ..Default::default()
     };
-    desk.directory.report_first_factor_changed(report).await.unwrap();
+    desk.directory.report_first_factor_changed(report.clone()).await.unwrap();
     for at in [Some(before), Some(world.now()), None] {
         let request = v1::ExplainRequest { at_time: at.map(time), ..ask(&ann, login()) };
         assert_eq!(explained(&desk, request).await.verdict(), ExplainedVerdict::ChallengeRequired, "{at:?}");
+    }
+    // Of the present it is the decision that would be made, also where the change lies ahead by another clock.
+    let ahead = v1::ReportFirstFactorChangedRequest {
+        change_time: Some(time(world.now().plus(Duration::from_secs(30)))),
+        ..report
+    };
+    desk.directory.report_first_factor_changed(ahead).await.unwrap();
+    let past = (Some(before), ExplainedVerdict::ChallengeRequired);
+    for (at, verdict) in
+        [past, (Some(world.now()), ExplainedVerdict::Denied), (None, ExplainedVerdict::Denied)]
+    {
+        let request = v1::ExplainRequest { at_time: at.map(time), ..ask(&ann, login()) };
+        assert_eq!(explained(&desk, request).await.verdict(), verdict, "{at:?}");
     }
 }
 

@@ -77,6 +77,46 @@ async fn a_date_stops_whom_the_preview_named() {
     assert_eq!(coverage(&desk, None).await.stopped_count, 2);
 }
 
+/// B44: those of whom a second factor is required are the same before the date and after it: those whose status says so.
+#[tokio::test]
+async fn those_of_whom_it_is_required_are_listed_before_the_date() {
+    let (world, _, mut desk, date) = from_a_date().await;
+    for (groups, required) in [(&[][..], &["ann", "bob", "mia"][..]), (&["staff"], &["bob"])] {
+        desk.update(TENANT, &["requirement.groups"], |policy| {
+            policy.requirement.as_mut().unwrap().groups =
+                groups.iter().map(|&group| group.to_owned()).collect();
+        })
+        .await
+        .unwrap();
+        let mut bob = super::desk::user(&Person::new(TENANT, "bob"), &[("red", TeamRole::Member)]);
+        bob.groups = vec!["staff".to_owned()];
+        let put = v1::PutUserRequest { tenant_id: TENANT.to_owned(), user: Some(bob), ..Default::default() };
+        desk.directory.put_user(put).await.unwrap();
+        for (now, at) in [(world.now(), None), (world.now(), Some(date)), (date, None)] {
+            world.clock.set(now);
+            let mut listed = async |required_only| {
+                let request = v1::ListStatusesRequest {
+                    tenant_id: TENANT.to_owned(),
+                    filter: Some(v1::StatusFilter { required_only, ..Default::default() }),
+                    actor: Some(operator()),
+                    at_time: at.map(time),
+                    ..Default::default()
+                };
+                desk.team.list_statuses(request).await.unwrap().into_inner().statuses
+            };
+            let names = |statuses: &[v1::TwoFactorStatus]| -> Vec<_> {
+                let required = statuses.iter().filter(|status| status.required);
+                required.map(|status| status.user_id.clone()).collect()
+            };
+            let (all, filtered) = (listed(false).await, listed(true).await);
+            assert_eq!((all.len(), filtered.len()), (3, required.len()), "{groups:?} at {now:?} of {at:?}");
+            assert_eq!((names(&all), names(&filtered)), (names(&filtered), names(&all)));
+            assert_eq!(names(&all), required);
+        }
+        world.clock.set(date.minus(DAY));
+    }
+}
+
 /// B46: grace begins with the first login after the date, is told with its end, and is given once.
 #[tokio::test]
 async fn grace_is_given_once() {

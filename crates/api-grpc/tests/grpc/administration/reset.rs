@@ -1,11 +1,12 @@
 //! What is left after a reset: nothing old, and one way to something new.
 
-use super::desk::{Desk, denied, operator, reset, status};
-use crate::support::{Client, Person, World, answer, code};
+use super::desk::{Desk, denied, metadata, operator, reset, status};
+use crate::support::{Client, Person, World, answer, code, reason};
 use countersign_api::v1::login_decision::Verdict;
 use countersign_api::v1::{self, TeamRole};
 use countersign_domain::policy::Preset;
 use countersign_testkit::VirtualAuthenticator;
+use tonic_types::StatusExt as _;
 
 const TENANT: &str = "mandatory-managed";
 
@@ -178,4 +179,31 @@ async fn a_members_wish_is_seen_by_their_managers() {
     desk.team.reset_member(reset(&ann, mia.actor(&world))).await.unwrap();
     let left = desk.team.list_reset_requests(list(operator(), "")).await.unwrap().into_inner();
     assert_eq!(seen(left), ours[..1]);
+}
+
+/// B42: where policy lets no team manager reset, nobody is asked. The status lists no such action, and none is named: the page
+/// of errors says so.
+#[tokio::test]
+async fn a_wish_that_nobody_would_see_is_refused() {
+    let world = World::new();
+    world.tenant(Preset::SelfServiceCode).await;
+    let client = world.client().await;
+    let ann = Person::new("self-service-code", "ann");
+    ann.enroll(&world, &client).await;
+    let ask = v1::RequestResetRequest {
+        tenant_id: ann.tenant.clone(),
+        user_id: ann.user.clone(),
+        actor: Some(ann.actor(&world)),
+        ..Default::default()
+    };
+    let refused = client.account.clone().request_reset(ask).await.unwrap_err();
+    assert_eq!(
+        (reason(&refused), metadata(&refused, "policy_field")),
+        ("ACTION_NOT_ALLOWED".into(), "delegation".into())
+    );
+    let told = refused.get_details_error_info().unwrap().metadata;
+    assert_eq!(told.into_keys().collect::<Vec<_>>(), ["policy_field"]);
+    let page = include_str!("../../../../../docs/errors.md");
+    let section = page.split("\n## ACTION_NOT_ALLOWED\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    assert!(section.contains("- Metadata: `action` where there is one, `policy_field`"), "{section}");
 }

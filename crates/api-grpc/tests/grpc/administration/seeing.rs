@@ -1,11 +1,12 @@
 //! What managers see of others: statuses one by one, in lists, and counted.
 
-use super::desk::{Desk, denied, fields, operator};
+use super::desk::{Desk, denied, fields, operator, time, unlock};
 use crate::support::{Client, Person, World, code, reason};
 use countersign_api::v1::Action::{DisableMember, IssueTicket, ResetMember, UnlockMember};
 use countersign_api::v1::ErrorReason::{ActionNotAllowed, TwoFactorNotEnabled};
 use countersign_api::v1::{self, TeamRole, TwoFactorState};
 use countersign_domain::policy::Preset;
+use std::time::Duration;
 
 const TENANT: &str = "mandatory-managed";
 
@@ -167,4 +168,102 @@ async fn counts_cover_what_their_reader_may_see() {
     assert_eq!(counted(own.coverage.unwrap()), (4, 1, 3));
     let ann = ask(person("ann").actor(&world));
     assert_eq!(denied(desk.team.get_coverage(ann).await), "ACTOR_NOT_TEAM_MANAGER");
+}
+
+/// B48: an erased user is no user of the tenant any more, and erasing an id that nobody has makes none: counts, lists and
+/// previews agree. Who comes back is one again.
+#[tokio::test]
+async fn erased_users_are_neither_counted_nor_listed() {
+    let (world, client, mut desk) = teams().await;
+    person("dan").login(&world, &client, None).await;
+    let mut expect = async |names: &[&str], on: i32| {
+        let ask =
+            v1::GetCoverageRequest { tenant_id: TENANT.to_owned(), at_time: None, actor: Some(operator()) };
+        let coverage = desk.team.get_coverage(ask).await.unwrap().into_inner().coverage.unwrap();
+        let total = i32::try_from(names.len()).unwrap();
+        assert_eq!(
+            (coverage.total_count, coverage.on_count, coverage.enrollment_required_count),
+            (total, on, total - on)
+        );
+        let filter = v1::StatusFilter {
+            states: vec![TwoFactorState::EnrollmentRequired.into(), TwoFactorState::On.into()],
+            ..Default::default()
+        };
+        let list = v1::ListStatusesRequest {
+            tenant_id: TENANT.to_owned(),
+            filter: Some(filter),
+            actor: Some(operator()),
+            ..Default::default()
+        };
+        let listed = desk.team.list_statuses(list).await.unwrap().into_inner().statuses;
+        assert_eq!(self::names(&listed), names);
+        let mut preview = super::desk::update(TENANT, desk.policy(TENANT).await, &[]);
+        preview.validate_only = true;
+        let preview = desk.policy.update_policy(preview).await.unwrap().into_inner();
+        assert_eq!(preview.impact.unwrap().users_count, total);
+    };
+    let erase = async |user: &str| {
+        let mut directory = Desk::of(&client).directory;
+        let erase = v1::EraseUserRequest {
+            tenant_id: TENANT.to_owned(),
+            user_id: user.to_owned(),
+            ..Default::default()
+        };
+        directory.erase_user(erase).await.unwrap();
+    };
+    expect(&["ann", "bob", "cat", "dan", "eve", "mia"], 1).await;
+    erase("ann").await;
+    expect(&["bob", "cat", "dan", "eve", "mia"], 0).await;
+    for _ in 0..2 {
+        erase("typo").await;
+        erase("ann").await;
+        expect(&["bob", "cat", "dan", "eve", "mia"], 0).await;
+    }
+    erase("dan").await;
+    // A login of somebody erased whom nobody put again is stopped, and puts nobody.
+    person("dan").login(&world, &client, None).await;
+    expect(&["bob", "cat", "eve", "mia"], 0).await;
+    Desk::of(&client).put(&person("ann"), &[("red", TeamRole::Member)]).await;
+    expect(&["ann", "bob", "cat", "eve", "mia"], 0).await;
+    person("ann").enroll(&world, &client).await;
+    expect(&["ann", "bob", "cat", "eve", "mia"], 1).await;
+}
+
+/// R13: who has run out of tries altogether is among the locked when the delay is over, until a manager unlocks them; who only
+/// waits is locked as of the time that is asked for.
+#[tokio::test]
+async fn the_locked_are_listed_until_they_are_unlocked() {
+    let (world, client, mut desk) = teams().await;
+    let ann = person("ann");
+    let mut team = desk.team.clone();
+    let mut locked = async |at: Option<countersign_domain::time::Timestamp>| {
+        let request = v1::ListStatusesRequest {
+            tenant_id: TENANT.to_owned(),
+            filter: Some(v1::StatusFilter { locked_only: true, ..Default::default() }),
+            actor: Some(person("mia").actor(&world)),
+            at_time: at.map(time),
+            ..Default::default()
+        };
+        let found = team.list_statuses(request).await.unwrap().into_inner().statuses;
+        found.into_iter().map(|status| status.user_id).collect::<Vec<_>>()
+    };
+    for wrong in ["000001", "000002", "000003"] {
+        ann.login(&world, &client, Some(code(wrong))).await;
+    }
+    assert_eq!(locked(None).await, ["ann"]);
+    assert_eq!(locked(Some(world.now().plus(Duration::from_mins(1)))).await, [""; 0]);
+    world.clock.advance(Duration::from_mins(1));
+    assert_eq!(locked(None).await, [""; 0]);
+
+    desk.update(TENANT, &["lockout.consecutive_limit"], |policy| {
+        policy.lockout.as_mut().unwrap().consecutive_limit = 3;
+    })
+    .await
+    .unwrap();
+    ann.login(&world, &client, Some(code("000004"))).await;
+    world.clock.advance(Duration::from_hours(1));
+    assert_eq!(locked(None).await, ["ann"]);
+    assert_eq!(locked(Some(world.now().plus(Duration::from_hours(48)))).await, ["ann"]);
+    desk.team.unlock_member(unlock(&ann, person("mia").actor(&world))).await.unwrap();
+    assert_eq!(locked(None).await, [""; 0]);
 }

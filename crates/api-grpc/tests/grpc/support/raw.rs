@@ -33,6 +33,15 @@ impl Raw {
         client.unary(request, path, Bytes).await.map(Response::into_inner)
     }
 
+    /// Calls a method with these messages, where it takes one.
+    pub(crate) async fn call_with_each(&self, path: &str, messages: Vec<Vec<u8>>) -> Result<Vec<u8>, Status> {
+        let mut client = tonic::client::Grpc::new(self.0.clone());
+        client.ready().await.unwrap();
+        let path = PathAndQuery::try_from(path).unwrap();
+        let request = Request::new(tokio_stream::iter(messages));
+        client.client_streaming(request, path, Bytes).await.map(Response::into_inner)
+    }
+
     /// Makes a call whose request never ends, under a paused clock: one that nobody ends fails the test.
     pub(crate) async fn call_without_end(&self, path: &str) -> Result<Vec<u8>, Status> {
         let mut client = tonic::client::Grpc::new(self.0.clone());

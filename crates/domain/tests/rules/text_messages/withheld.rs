@@ -2,22 +2,25 @@
 //! is offered.
 
 use super::{
-    MEANS, again, begin, begin_as, begin_with, code, confirm, id_of, number, on, other, send, send_with,
-    world,
+    MEANS, again, begin, begin_as, begin_command, begin_with, code, confirm, id_of, number, on, other, send,
+    send_with, step_up, world,
 };
-use crate::common::{HOUR, MINUTE, SECOND, World, secs};
+use crate::common::{DAY, HOUR, MINUTE, Phone, SECOND, World, secs};
 use crate::security_keys::{self, with_keys};
 use countersign_domain::denial::Denial;
 use countersign_domain::directory;
-use countersign_domain::enrollment::BegunSms;
+use countersign_domain::enrollment::{BeginSms, BegunSms};
 use countersign_domain::event::EventType;
 use countersign_domain::explain;
-use countersign_domain::ids::RequestId;
-use countersign_domain::login::{LockedOut, Method, Verdict};
+use countersign_domain::ids::{AuthenticatorId, RequestId, SendId};
+use countersign_domain::login::{LockedOut, Method, RefusedReason, Verdict};
 use countersign_domain::policy::{AuthenticatorType, Preset, RequirementMode, SmsDelivery};
+use countersign_domain::presented::PresentedProof;
+use countersign_domain::proof::Proofs;
 use countersign_domain::sms::budget::SendCounts;
 use countersign_domain::sms::sending::Means;
 use countersign_domain::status::OwnAction;
+use countersign_domain::time::Timestamp;
 use countersign_testkit::SoftwareKey;
 use std::time::Duration;
 
@@ -104,6 +107,114 @@ fn a_days_limits_hold() {
         assert!(matches!(begun, Err(Denial::SendTooSoon { .. })), "{counts:?}");
     }
     send(&mut world, &challenge);
+}
+
+/// R71: the time that is told for the next message knows the day's limits: after the last one of a day it is tomorrow.
+#[test]
+fn the_next_time_knows_the_days_limits() {
+    let (world, _) = on();
+    let today = world.now.unix_seconds().div_euclid(86_400) * 86_400;
+    let (soon, tomorrow) = (world.now.plus(MINUTE), Timestamp::from_unix_seconds(today).plus(DAY));
+    for (counts, expected) in [
+        (SendCounts { user: 8, number: 8, tenant: 98 }, soon),
+        (SendCounts { user: 9, ..MEANS.counts }, tomorrow),
+        (SendCounts { number: 9, ..MEANS.counts }, tomorrow),
+        (SendCounts { tenant: 99, ..MEANS.counts }, tomorrow),
+    ] {
+        let means = Means { counts, ..MEANS };
+        let begun = begin_with(&mut world.clone(), &number("+4915112345678"), &means).unwrap();
+        assert_eq!(begun.message.next_send_time, expected, "{counts:?}");
+        let mut world = world.clone();
+        let challenge = world.challenged().challenge;
+        let sent = send_with(&mut world, &challenge, &means).unwrap();
+        assert_eq!(sent.next_send_time, expected, "{counts:?}");
+    }
+}
+
+/// A user who has a telephone and an app, under the longest interval, where adding another needs a code.
+fn guarded() -> (World, AuthenticatorId, Phone) {
+    let (mut world, telephone) = on();
+    let app = world.enroll();
+    world.set_policy(|p| {
+        p.disable.required_proofs = vec![SECOND];
+        p.sms.resend_interval = HOUR;
+    });
+    (world, telephone, app)
+}
+
+/// Asks for a message to another number, in the place of that telephone.
+fn change_number(
+    world: &mut World,
+    telephone: AuthenticatorId,
+    proof: PresentedProof,
+) -> Result<BegunSms, Denial> {
+    let command = BeginSms {
+        authority: world.authority(),
+        number: number("+4915112345678"),
+        replaces: Some(telephone),
+        code: Some(proof),
+    };
+    let send = SendId::from_uuid(world.draw_id());
+    begin_command(world, send, &command, &MEANS)
+}
+
+/// B31, B32, R71: the code of the old telephone proves the new number however long the interval is, and is used up by that. A
+/// wrong one is charged, also while another message would come too soon (R10).
+#[test]
+fn the_old_telephone_proves_the_new_number() {
+    let (mut world, telephone, _) = guarded();
+    let sent = step_up(&mut world);
+    world.pass(secs(15));
+    let incorrect = Denial::ProofIncorrect { field: "proof.code" };
+    assert_eq!(change_number(&mut world, telephone, other(&sent)), Err(incorrect.clone()));
+    assert_eq!(world.state.failures.consecutive, 1);
+    let begun = change_number(&mut world, telephone, code(&sent)).unwrap();
+    assert_eq!(world.state.failures.consecutive, 0);
+    let used = Proofs { first_factor: None, code: Some(code(&sent)) };
+    assert_eq!(world.clone().disable(&used).map(|_| ()), Err(incorrect));
+    // The message to the new number holds back the next one, whatever is proved: nothing is evaluated.
+    let (before, wrong) = (world.state.clone(), world.wrong());
+    let too_soon = Err(Denial::SendTooSoon { retry_after: HOUR });
+    for proof in [code(&sent), wrong] {
+        assert_eq!(change_number(&mut world, telephone, proof).map(|_| ()), too_soon);
+        assert_eq!((&world.state, world.kinds()), (&before, vec![]));
+    }
+    confirm(&mut world, &begun, code(&begun.message)).unwrap();
+    assert_eq!(world.state.authenticator(telephone), None);
+}
+
+/// B32, R5, R55: where a message holds back the next one, a proof that cannot be its code is not evaluated: nobody finds out for
+/// nothing which recovery codes are good. A code that may be its own is, and counts: right and of an app, it is used and told.
+#[test]
+fn nothing_is_found_out_where_a_message_is_held_back() {
+    let (mut world, telephone, app) = guarded();
+    let proofs = world.proofs(Some(app.code(world.now)));
+    let recovery_code = world.generate(&proofs).unwrap().codes[0].clone();
+    world.pass(MINUTE);
+    step_up(&mut world);
+    world.pass(secs(15));
+    let before = world.state.clone();
+    let too_soon = Err(Denial::SendTooSoon { retry_after: secs(3_585) });
+    let unproved = BeginSms {
+        authority: world.authority(),
+        number: number("+4915112345678"),
+        replaces: Some(telephone),
+        code: None,
+    };
+    let missing = begin_command(&mut world.clone(), SendId::from_uuid(world.draw_id()), &unproved, &MEANS);
+    assert!(matches!(missing, Err(Denial::ProofRequired { .. })), "the code at hand would do: {missing:?}");
+    assert_eq!(
+        change_number(&mut world, telephone, PresentedProof::Recovery(recovery_code)).map(|_| ()),
+        too_soon
+    );
+    assert_eq!((&world.state, world.kinds()), (&before, vec![]));
+    let right = app.code(world.now);
+    assert_eq!(change_number(&mut world, telephone, right.clone()).map(|_| ()), too_soon);
+    assert_eq!(
+        (world.kinds(), world.detail("finding")),
+        (vec![EventType::LoginRefused], Some("action_denied"))
+    );
+    assert_eq!(world.check(&world.login_with(right)), Ok(Verdict::Refused(RefusedReason::CodeNotAccepted)));
 }
 
 /// Without anybody to deliver nothing is sent nor switched on, unless it is the caller who does.

@@ -168,8 +168,9 @@ impl User {
     }
 }
 
-/// Those who ask again, all others waiting for them: a service with a thousand of them does nothing but turn them away.
-static AGAIN: Semaphore = Semaphore::const_new(4);
+/// Those who ask again, all others waiting for them: as many as one user has places on a node. A service with a thousand of
+/// them does nothing but turn them away.
+static AGAIN: Semaphore = Semaphore::const_new(16);
 
 /// Whether this is no answer but the advice to ask again.
 fn is_late(status: &Status) -> bool {

@@ -50,7 +50,11 @@ fn breaks(parts: Vec<(Call, Vec<Told>)>, expected: &[&str]) {
 
 #[track_caller]
 fn breaks_believing(parts: Vec<(Call, Vec<Told>)>, beliefs: &[Belief], expected: &[&str]) {
-    let found = found(parts, beliefs);
+    are_exactly(&found(parts, beliefs), expected);
+}
+
+#[track_caller]
+fn are_exactly(found: &Found, expected: &[&str]) {
     assert_eq!(found.violations.len(), expected.len(), "{:#?}", found.violations);
     for (violation, law) in found.violations.iter().zip(expected) {
         assert!(violation.starts_with(law), "{law}: {violation}");
@@ -148,6 +152,26 @@ fn a_missing_event_is_found() {
     );
 }
 
+/// R43: a verdict whose event is in the log of the user of the same id in another tenant.
+#[test]
+fn another_tenants_event_is_found() {
+    let wrong = fine(1, Action::Wrong, refused(1));
+    let laws = [
+        "an acknowledged verdict has not exactly one event",
+        "the event that a verdict names is not its own",
+    ];
+    in_another_log(wrong, &laws);
+    let right = fine(1, code(2), allowed(1));
+    in_another_log(right, &[laws[0], laws[1], "a success that nobody asked for"]);
+}
+
+/// The history of this call, with its events in the log of another user, breaks exactly these laws.
+#[track_caller]
+fn in_another_log((call, events): (Call, Vec<Told>), expected: &[&str]) {
+    let known = Known { beliefs: &HONEST, code: &|user, life, step| format!("{user} {life} {step}") };
+    are_exactly(&check(&[call], &[Vec::new(), events], &known), expected);
+}
+
 /// R61: a success in the log that was answered as a refusal, and one that nobody asked for.
 #[test]
 fn an_untold_success_is_found() {
@@ -202,6 +226,24 @@ fn a_success_after_switching_off_is_found() {
         vec![fine(1, code(2), allowed(1)), off, fine(3, code(6), allowed(3))],
         &["a success of a life that had ended"],
     );
+}
+
+/// R36: the same where switching off was never answered, for a login that was under way with it: their commits tell which was
+/// first. One that was committed before, and one of the life after, are as they should be.
+#[test]
+fn a_success_after_an_unanswered_end_is_found() {
+    let off =
+        (call(2, Action::Disable { life: 0, step: 4 }, Outcome::Unknown), vec![event(2, What::Disabled)]);
+    let (mut under_way, told) = fine(3, code(6), allowed(3));
+    under_way.invoked.tick = off.0.invoked.tick;
+    let recovery = Action::Recovery { life: 0, index: 1 };
+    for (late, told) in [(under_way.clone(), told), fine(3, recovery, allowed(3))] {
+        breaks(vec![off.clone(), (late, told)], &["a success of a life that had ended"]);
+    }
+    let mut before = fine(1, code(2), allowed(1));
+    before.0.returned = off.0.returned;
+    let next = fine(3, Action::Code { life: 1, step: 6 }, allowed(3));
+    breaks(vec![before, off, next], &[]);
 }
 
 /// R11, R13: a fourth guess within the delay that the third one started, and one after the twenty of a day.

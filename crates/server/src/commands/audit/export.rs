@@ -11,7 +11,7 @@ use crate::evidence::seal_key;
 use crate::failure::Failure;
 use crate::problem::Problem;
 use crate::secret_file;
-use countersign_application::audit::{Span, dump};
+use countersign_application::audit::{Dumped, Span, dump};
 use countersign_domain::audit::{ExportJudge, Finding, Manifest, Proved, Statement, TrustedKeys};
 use countersign_domain::digest::KeyId;
 use countersign_domain::ids::TenantId;
@@ -44,9 +44,14 @@ pub(crate) async fn export(args: &ExportArgs) -> Result<(), Failure> {
             writeln!(file, "{text}").map_err(written)
         };
         match dump(stores.audit.as_ref(), &tenant, &key, span, SystemClock.now(), write).await? {
-            None => tell(&format!("tenant {tenant}: nothing is sealed yet\n"))?,
-            Some(Manifest { seals: (first, last), .. }) => {
+            Dumped::Nothing => tell(&format!("tenant {tenant}: nothing is sealed yet\n"))?,
+            Dumped::All(Manifest { seals: (first, last), .. }) => {
                 tell(&format!("tenant {tenant}: seals {first} to {last}, {events} events\n"))?;
+            }
+            Dumped::Outdated => {
+                std::fs::remove_file(&args.out).map_err(Failure::io(format!("removing {path}")))?;
+                let happened = "events were dropped by their retention while they were exported";
+                return Err(Failure::Unavailable(format!("tenant {tenant}: {happened}: export once more")));
             }
         }
     }

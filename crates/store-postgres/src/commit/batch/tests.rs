@@ -61,6 +61,11 @@ fn other_changes_are_left_alone() {
     twice.users[0].writes = vec![usage.clone(), usage];
     assert!(!takes(&twice));
 
+    // Erased after they switched off: known no more.
+    let off = UserState { state_since: state.state_since, ..UserState::default() };
+    let erased = fixtures::change_set(&random, &ann, Some(Version(1)), &off, &UserState::default());
+    assert!(!takes(&erased) && !hot::takes(&erased));
+
     let mut seals_a_key = login(&random);
     seals_a_key.users[0].writes = vec![Write::PutAuthenticator(state.authenticators[0].clone())];
     assert!(!takes(&seals_a_key));

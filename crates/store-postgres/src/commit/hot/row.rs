@@ -79,7 +79,8 @@ pub(crate) fn takes(change: &ChangeSet) -> bool {
     parts(change).is_some()
 }
 
-/// The user who is changed and the authenticator that is used, of a change of that form.
+/// The user who is changed and the authenticator that is used, of a change of that form. Whoever has no second factor may be
+/// known since this change or no more, which these statements do not write.
 fn parts(change: &ChangeSet) -> Option<(&UserChange, Option<&Write>)> {
     let ([user], [_], [], None) =
         (change.users.as_slice(), change.events.as_slice(), change.notices.as_slice(), &change.send)
@@ -92,7 +93,7 @@ fn parts(change: &ChangeSet) -> Option<(&UserChange, Option<&Write>)> {
         _ => return None,
     };
     let of_the_user = change.request.as_ref().is_none_or(|request| request.key.user == user.user);
-    (user.expected.is_some() && of_the_user).then_some((user, usage))
+    (user.expected.is_some() && user.core.on && of_the_user).then_some((user, usage))
 }
 
 impl<'a> HotChange<'a> {

@@ -6,7 +6,10 @@ use crate::fixtures::{self, START, user};
 use countersign_domain::coverage::{Facts, FactsAt, Grace};
 use countersign_domain::event::EventType;
 use countersign_domain::ids::{TeamId, TenantId, UserId, UserRef};
-use countersign_domain::user::{DirectoryEntry, Role, TeamMembership, UserState};
+use countersign_domain::time::Timestamp;
+use countersign_domain::user::{
+    Authenticator, Credential, DirectoryEntry, Role, Standing, TeamMembership, UserState,
+};
 use countersign_ports::UserQuery;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -137,11 +140,32 @@ pub(in crate::conformance) fn reference_in(
     teams: Option<&[TeamId]>,
 ) -> BTreeMap<Facts, u64> {
     let mut counts = BTreeMap::new();
-    let wanted = |state: &UserState| teams.is_none_or(|teams| teams.iter().any(|team| is_in(state, team)));
+    let wanted = |state: &UserState| {
+        is_known(state) && teams.is_none_or(|teams| teams.iter().any(|team| is_in(state, team)))
+    };
     for (_, state) in users.iter().filter(|(user, state)| user.tenant == *tenant && wanted(state)) {
         *counts.entry(facts_of(state, at)).or_default() += 1;
     }
     counts
+}
+
+/// Whether lists and counts name the user.
+fn is_known(state: &UserState) -> bool {
+    let UserState { directory, authenticators, state_since, requirement, .. } = state;
+    directory.is_some()
+        || !authenticators.is_empty()
+        || state_since.is_some()
+        || requirement.must_enroll
+        || requirement.grace_started.is_some()
+}
+
+/// Whether no code of the user is evaluated: until a lock ends, or because nothing is left of what took codes.
+fn is_locked(state: &UserState, at: Timestamp) -> bool {
+    let mut codes =
+        state.authenticators.iter().filter(|own| !matches!(own.credential, Credential::SecurityKey(_)));
+    let disabled = |own: &Authenticator| own.standing != Standing::Active;
+    state.failures.locked_until.is_some_and(|until| at < until)
+        || codes.clone().next().is_some() && codes.all(disabled)
 }
 
 /// Whether the user is a member or a manager of the team.
@@ -164,8 +188,9 @@ pub(in crate::conformance) fn facts_of(state: &UserState, at: &FactsAt) -> Facts
 }
 
 pub(in crate::conformance) fn matches(user: &UserId, state: &UserState, query: &UserQuery) -> bool {
-    query.facts.contains(&facts_of(state, &query.at))
+    is_known(state)
+        && query.facts.contains(&facts_of(state, &query.at))
         && query.team.as_ref().is_none_or(|team| is_in(state, team))
-        && query.locked_at.is_none_or(|at| state.failures.locked_until.is_some_and(|until| at < until))
+        && query.locked_at.is_none_or(|at| is_locked(state, at))
         && query.after.as_ref().is_none_or(|after| after.as_str() < user.as_str())
 }

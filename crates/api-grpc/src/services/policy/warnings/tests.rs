@@ -2,7 +2,8 @@
 
 use super::of;
 use countersign_domain::policy::{
-    AuthenticatorType, DelegatedAction, Delegation, PolicyDocument, Preset, Replace, RequirementMode,
+    AuthenticatorType, DelegatedAction, Delegation, FirstFactorMethod, PolicyDocument, Preset, Replace,
+    RequirementMode,
 };
 use countersign_domain::text::Issuer;
 use std::time::Duration;
@@ -140,6 +141,14 @@ fn ending_trust_is_warned_of_where_a_second_factor_is_required() {
     assert_eq!(between(trust, end), NONE, "nobody is stopped");
     assert_eq!(between(require, |_| ()), NONE, "nobody was trusted");
     assert_eq!(between(required, |_| ()), field, "trust itself, once");
+    let passwords =
+        |policy: &mut PolicyDocument| policy.first_factor.allowed_methods = vec![FirstFactorMethod::Password];
+    assert_eq!(between(required, passwords), field, "no provider is asked any more");
+    let of_nobody = |policy: &mut PolicyDocument| {
+        required(policy);
+        passwords(policy);
+    };
+    assert_eq!(between(of_nobody, |_| ()), NONE, "there is nobody to trust");
 }
 
 /// A lost phone, or a new one: only who resets or switches off for others helps.
